@@ -1,0 +1,51 @@
+/**
+ * A failure that we understand: what happened, why, and what to do next. Everything else that is thrown is a defect
+ * and keeps its own message and stack. No field may ever hold a secret: fields reach logs, summaries and reports.
+ */
+export class Failure extends Error {
+  override readonly name = 'Failure'
+  /** The reason, in one line, mostly what the server or the program said. */
+  readonly why: string
+  /** The next step, in one line. */
+  readonly remedy: string
+  /** The five-character SQLSTATE, where a server gave one. */
+  readonly sqlstate: string | undefined
+
+  constructor(
+    what: string,
+    why: string,
+    remedy: string,
+    options: { cause?: unknown; sqlstate?: string | undefined } = {},
+  ) {
+    super(what, 'cause' in options ? { cause: options.cause } : undefined)
+    this.why = why
+    this.remedy = remedy
+    this.sqlstate = options.sqlstate
+  }
+
+  /** The failure as the one line that a step ends with: what, why, next step. */
+  get line(): string {
+    const end = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`)
+    return [this.message, this.why, this.remedy]
+      .filter(Boolean)
+      .map(end)
+      .join(' ')
+      .replace(/\s+/g, ' ')
+  }
+}
+
+/** The run was cancelled: by the runner's signal or by the caller's. Never retried, reported as `cancelled`. */
+export class Cancelled extends Error {
+  override readonly name = 'Cancelled'
+  constructor(reason = 'The job was cancelled.') {
+    super(reason)
+  }
+}
+
+/** The message of anything that was thrown, in one line. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Failure) return error.line
+  if (error instanceof AggregateError && error.errors.length > 0)
+    return error.errors.map(messageOf).join('; ')
+  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim()
+}

@@ -1,0 +1,30 @@
+import type { Report } from '../report/model.ts'
+
+/**
+ * What the engine needs from the world around it. The action hands in the runner's (src/action/); a test hands in its
+ * own. Every text given to it may hold hostile names from a database: the implementation makes it harmless.
+ */
+export interface Logger {
+  debug(message: string): void
+  info(message: string): void
+  /** Shown now as a line; the report's `warnings` are what becomes annotations (see Context.warn). */
+  warning(message: string): void
+}
+
+/** A line about long work: what, how far, how fast, how long still. Shown at most every few seconds. */
+export interface Progress {
+  update(line: string): void
+}
+
+export interface Context {
+  log: Logger
+  progress: Progress
+  /** Aborted when the job is cancelled: pass it to whatever waits, connects or runs a program. */
+  signal: AbortSignal
+  /** A private directory (0700) under the runner's temporary one, removed by the post step. */
+  temporaryDirectory: string
+  /** The report that is being filled in; phases write their results here as soon as they have them. */
+  report: Report
+  /** A warning for the user: kept in the report (once), logged, and annotated at the end. */
+  warn(message: string): void
+}

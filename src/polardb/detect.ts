@@ -1,0 +1,92 @@
+import type pg from 'pg'
+import { type ServerVersion, serverVersion } from '../postgres/connection.ts'
+
+/** What a target is and what the account may do there: asked, never assumed (polardb-behaviour, "Detection"). */
+export interface Target extends ServerVersion {
+  /** `polar_version`, null on a server that is no PolarDB. */
+  polardb: string | null
+  /** The server knows the role option POLAR_SUPERUSER. */
+  hasPolarSuperuser: boolean
+  account: TargetAccount
+  /** Extensions that PolarDB allows (`polar_supported_extensions`), null where it names none. */
+  supportedExtensions: ReadonlySet<string> | null
+}
+
+export interface TargetAccount {
+  name: string
+  superuser: boolean
+  /** A polar_superuser, directly or through another role, as the server itself decides. */
+  polarSuperuser: boolean
+  createRole: boolean
+  createDatabase: boolean
+  replication: boolean
+  bypassRls: boolean
+}
+
+/** Whether the account may create roles and databases, in whichever way. */
+export function isPrivileged(account: TargetAccount): boolean {
+  return (
+    account.superuser || account.polarSuperuser || (account.createRole && account.createDatabase)
+  )
+}
+
+/** The role option that takes SUPERUSER's place where `superuser-option` is `auto`. */
+export function superuserOption(target: Pick<Target, 'hasPolarSuperuser'>): string {
+  return target.hasPolarSuperuser ? 'POLAR_SUPERUSER' : 'CREATEROLE CREATEDB'
+}
+
+/** Asks a connected target what it is. Works for any login, on stock PostgreSQL and every PolarDB. */
+export async function detectTarget(client: pg.Client): Promise<Target> {
+  const version = await serverVersion(client)
+  const { rows } = await client.query<{
+    polardb: string | null
+    has_polar_superuser: boolean
+    name: string
+    superuser: boolean
+    create_role: boolean
+    create_database: boolean
+    replication: boolean
+    bypass_rls: boolean
+    polar_superuser: boolean
+  }>(`
+    SELECT current_setting('polar_version', true) AS polardb,
+           p.oid IS NOT NULL AS has_polar_superuser,
+           r.rolname AS name, r.rolsuper AS superuser, r.rolcreaterole AS create_role,
+           r.rolcreatedb AS create_database, r.rolreplication AS replication, r.rolbypassrls AS bypass_rls,
+           COALESCE(NOT r.rolsuper AND pg_catalog.pg_has_role(r.oid, p.oid, 'MEMBER'), false) AS polar_superuser
+      FROM pg_catalog.pg_roles r
+      LEFT JOIN pg_catalog.pg_roles p ON p.rolname = 'pg_polar_superuser'
+     WHERE r.rolname = session_user`)
+  const [row] = rows
+  if (!row) throw new Error('the target does not list the account that is connected')
+  return {
+    ...version,
+    polardb: row.polardb,
+    hasPolarSuperuser: row.has_polar_superuser,
+    account: {
+      name: row.name,
+      superuser: row.superuser,
+      polarSuperuser: row.polar_superuser,
+      createRole: row.create_role || row.polar_superuser,
+      createDatabase: row.create_database || row.polar_superuser,
+      replication: row.replication,
+      bypassRls: row.bypass_rls,
+    },
+    supportedExtensions: await supportedExtensions(client),
+  }
+}
+
+async function supportedExtensions(client: pg.Client): Promise<ReadonlySet<string> | null> {
+  const { rows } = await client.query<{ list: string | null }>(
+    `SELECT current_setting('polar_supported_extensions', true) AS list`,
+  )
+  const list = rows[0]?.list
+  if (!list) return null
+  // one a line; names may be double-quoted
+  return new Set(
+    list
+      .split(/[\n,]/)
+      .map((name) => name.trim().replace(/^"(.*)"$/, '$1'))
+      .filter(Boolean),
+  )
+}

@@ -1,0 +1,172 @@
+/**
+ * The result of a run as data: what `report.json` holds (docs/report.md lists its fields) and what every other face of
+ * the report is drawn from. Types only.
+ */
+export type Status = 'succeeded' | 'failed' | 'skipped'
+export type RunStatus = 'succeeded' | 'failed' | 'cancelled'
+export type Severity = 'blocker' | 'warning' | 'info'
+
+/** In the order in which they run. */
+export const phaseNames = [
+  'preflight',
+  'client',
+  'freeze',
+  'dump-roles',
+  'dump',
+  'upload',
+  'download',
+  'restore-roles',
+  'restore',
+  'analyze',
+  'verify',
+] as const
+export type PhaseName = (typeof phaseNames)[number]
+
+export interface PhaseResult {
+  name: PhaseName
+  status: Status
+  seconds: number
+  /** Seconds from the run's start to the phase's start: phases may overlap. */
+  startedAt: number
+  /** The database it worked on, where it works on one. */
+  database?: string
+}
+
+export interface CheckResult {
+  id: string
+  severity: Severity
+  status: 'passed' | 'failed' | 'skipped'
+  message: string
+  objects: string[]
+  remedy: string
+}
+
+export interface ServerResult {
+  version: string
+  major: number
+}
+
+export interface TargetResult extends ServerResult {
+  /** `polar_version`, null where the target is no PolarDB. */
+  polardb: string | null
+  superuserOption: string
+}
+
+export interface ClientResult {
+  version: string
+  directory: string
+  /** Where it was found, or what installed it. */
+  origin?: string
+  /** Bytes downloaded and seconds taken when it had to be installed. */
+  bytes?: number
+  seconds?: number
+}
+
+export interface RoleDifference {
+  role: string
+  /** What differs: an attribute, a membership, a setting, a comment. */
+  what: string
+  /** Why, in a sentence; a difference with no known reason has `explained: false`. */
+  reason: string
+  explained: boolean
+}
+
+export interface RolesResult {
+  source: number
+  created: number
+  existing: number
+  updated?: number
+  differences: RoleDifference[]
+  memberships: { source: number; restored: number }
+  /** Roles that must be given a password by hand. */
+  passwordsToSet?: string[]
+  verified: boolean
+}
+
+/** One archive entry that was not restored as it stands in the archive, or failed. */
+export interface EntryResult {
+  /** `DESC schema.name`, as patterns of `allow-missing` name it. */
+  entry: string
+  reason: string
+}
+
+export interface FailedEntry extends EntryResult {
+  sqlstate: string | null
+  statement: string
+  remedy: string
+}
+
+export interface RestoreResult {
+  entries: number
+  restored: number
+  skipped: EntryResult[]
+  failed: FailedEntry[]
+  attempts: number
+}
+
+export interface TableResult {
+  schema: string
+  name: string
+  sourceRows: number
+  targetRows: number | null
+  match: boolean
+  /** Why the two may differ, where the restore announced it. */
+  explained?: string
+  /** Keys of rows that differ, masked unless `show-keys`; never values. */
+  differingKeys?: string[]
+  missingRows?: number
+  extraRows?: number
+  changedRows?: number
+}
+
+export interface ObjectResult {
+  kind: string
+  source: number
+  target: number
+  missing: string[]
+  different: string[]
+  extra?: string[]
+  /** Differences that the restore announced, each with its reason. */
+  explained?: EntryResult[]
+}
+
+export interface DatabaseResult {
+  name: string
+  target: string
+  /** Size of the source database on its server. */
+  bytes: number
+  dumpBytes: number
+  dumpSeconds: number
+  restoreSeconds: number
+  restore?: RestoreResult
+  tables: TableResult[]
+  objects: ObjectResult[]
+  verified: boolean
+  /** Rows digested per second, source and target side. */
+  verifyRowsPerSecond?: { source: number; target: number }
+  error?: ReportError | null
+}
+
+export interface ReportError {
+  message: string
+  cause: string
+  remedy: string
+}
+
+export interface Report {
+  command: string
+  status: RunStatus
+  startedAt: string
+  source?: ServerResult
+  target?: TargetResult
+  client?: ClientResult
+  phases: PhaseResult[]
+  checks: CheckResult[]
+  roles?: RolesResult
+  databases: DatabaseResult[]
+  artifact?: { id: number | null; name: string; digest: string | null; bytes: number }
+  verified: boolean
+  cutoverSeconds: number | null
+  warnings: string[]
+  error: ReportError | null
+}
