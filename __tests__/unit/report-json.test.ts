@@ -1,0 +1,79 @@
+import { expect, test } from '@jest/globals'
+import { renderJson } from '../../src/report/json.ts'
+import type { Report } from '../../src/report/model.ts'
+import { failedReport, goodReport, hostileReport } from '../support/sample-reports.ts'
+
+/** The same value with the keys of every object in the opposite order. */
+function reversed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversed)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([key, inner]) => [key, reversed(inner)]),
+  )
+}
+
+test.each([goodReport(), failedReport(), hostileReport()])(
+  'a report is read back as it was',
+  (report) => {
+    expect(JSON.parse(renderJson(report))).toEqual(report)
+  },
+)
+
+test('the order of the fields does not depend on how the report came about', () => {
+  const report = failedReport()
+  expect(renderJson(reversed(report) as Report)).toBe(renderJson(report))
+})
+
+test('a small report is exactly this text', () => {
+  const report: Report = {
+    warnings: ['slow'],
+    verified: false,
+    error: { remedy: 'Check the host', cause: 'timed out', message: 'No connection' },
+    cutoverSeconds: null,
+    databases: [],
+    checks: [],
+    phases: [{ name: 'preflight', status: 'failed', startedAt: 0, seconds: 0.1 + 0.2 }],
+    startedAt: '2026-11-20T01:30:00.000Z',
+    status: 'failed',
+    command: 'migrate',
+  }
+  expect(renderJson(report)).toBe(`{
+  "command": "migrate",
+  "status": "failed",
+  "startedAt": "2026-11-20T01:30:00.000Z",
+  "phases": [
+    {
+      "name": "preflight",
+      "status": "failed",
+      "startedAt": 0,
+      "seconds": 0.3
+    }
+  ],
+  "checks": [],
+  "databases": [],
+  "verified": false,
+  "cutoverSeconds": null,
+  "warnings": [
+    "slow"
+  ],
+  "error": {
+    "message": "No connection",
+    "cause": "timed out",
+    "remedy": "Check the host"
+  }
+}
+`)
+})
+
+test('nothing outside the model is written', () => {
+  const report = { ...goodReport(), connection: 'postgresql://app:secret@db' }
+  expect(renderJson(report)).not.toContain('secret')
+})
+
+test('the file can be shown in a log or a terminal', () => {
+  for (const line of renderJson(hostileReport()).split('\n')) {
+    expect(line).not.toMatch(/##\[|^\s*::|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+  }
+})

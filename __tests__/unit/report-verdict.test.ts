@@ -1,0 +1,115 @@
+import { expect, test } from '@jest/globals'
+import type { Report } from '../../src/report/model.ts'
+import { outcome, verdict } from '../../src/report/verdict.ts'
+import { cancelledReport, failedReport, goodReport } from '../support/sample-reports.ts'
+
+/** The good report without anything that it had to leave out. */
+function spotless(change: Partial<Report> = {}): Report {
+  const report = goodReport()
+  for (const { restore } of report.databases) if (restore) restore.skipped = []
+  if (report.roles) report.roles.differences = []
+  return { ...report, ...change }
+}
+
+const amounts = '2 databases, 41 roles, 8 tables, 83,923,268 rows in 3 min 12 s'
+
+test('a verified migration says that everything compared equal', () => {
+  expect(outcome(spotless())).toEqual({
+    mark: 'good',
+    title: 'Migrated and verified',
+    sentence: `Migrated ${amounts}: every row and object compared equal.`,
+  })
+})
+
+test('a verified migration that left something out says so', () => {
+  expect(verdict(goodReport())).toBe(
+    `Migrated ${amounts}: every row and object compared equal, except for 1 skipped entry and 2 role differences (the report gives the reasons).`,
+  )
+})
+
+test('a migration of which only rows were counted does not claim more', () => {
+  const report = spotless({ verified: false })
+  for (const database of report.databases) database.objects = []
+  expect(outcome(report)).toEqual({
+    mark: 'doubtful',
+    title: 'Migrated, not verified',
+    sentence: `Migrated ${amounts}; the row counts are equal, but contents and objects were not compared.`,
+  })
+})
+
+test('a migration that could not compare everything does not claim more', () => {
+  expect(outcome(spotless({ verified: false })).sentence).toContain(
+    'no difference was found, but not everything could be compared',
+  )
+})
+
+test('a migration of which nothing was compared does not claim more', () => {
+  const report = spotless({ verified: false })
+  for (const database of report.databases) database.tables = []
+  expect(outcome(report)).toMatchObject({
+    mark: 'doubtful',
+    sentence: 'Migrated 2 databases, 41 roles in 3 min 12 s; nothing was compared.',
+  })
+})
+
+test('differences are never a success, whatever the status says', () => {
+  const report: Report = { ...failedReport(), status: 'succeeded', verified: true, error: null }
+  report.roles?.differences.push({
+    role: 'app',
+    what: 'LOGIN',
+    reason: 'not on the target',
+    explained: false,
+  })
+  expect(outcome(report)).toEqual({
+    mark: 'bad',
+    title: 'Migrated, with differences',
+    sentence: `Migrated ${amounts}, but 2 tables, 2 objects and 1 role attribute compared different without a known reason.`,
+  })
+})
+
+test('a failed migration says where and what', () => {
+  expect(verdict(failedReport())).toBe(
+    'Migration failed in phase verify after 3 min 12 s: Verification found differences: 2 tables and 2 objects of database shop.',
+  )
+})
+
+test('a run that failed before its first phase says what', () => {
+  const report: Report = { ...failedReport(), phases: [], databases: [] }
+  expect(outcome(report).sentence).toBe('Migration failed.')
+})
+
+test('a cancelled migration says where', () => {
+  expect(verdict(cancelledReport())).toBe(
+    'Migration cancelled in phase dump of database "shop" after 25 s.',
+  )
+})
+
+test('the verdict is one harmless line, whatever the names in it', () => {
+  const report = cancelledReport()
+  report.phases[4] = { ...report.phases[4], database: 'a\n::error::b' } as never
+  expect(verdict(report)).toBe(
+    'Migration cancelled in phase dump of database "a\\n::error::b" after 25 s.',
+  )
+})
+
+test.each([
+  ['restore', 'Restored and verified'],
+  ['rehearse', 'Rehearsed and verified'],
+  ['verify', 'Both sides are equal'],
+  ['dump', 'Dump succeeded'],
+  ['unfreeze', 'Unfreezing succeeded'],
+])('%s has a title of its own', (command, title) => {
+  expect(outcome(spotless({ command }))).toMatchObject({ mark: 'good', title })
+})
+
+test('a preflight with a blocker is not ready, although it ran well', () => {
+  const report = spotless({ command: 'preflight', databases: [] })
+  const [first] = report.checks
+  expect(outcome(report)).toMatchObject({ mark: 'doubtful', title: 'Ready, with warnings' })
+  report.checks.push({ ...first, status: 'failed' } as never)
+  expect(outcome(report)).toEqual({
+    mark: 'bad',
+    title: 'Not ready',
+    sentence: 'Not ready to migrate: 1 blocker and 1 warning; 2 of 5 checks passed.',
+  })
+})

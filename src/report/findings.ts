@@ -1,0 +1,147 @@
+import type {
+  CheckResult,
+  DatabaseResult,
+  ObjectResult,
+  PhaseResult,
+  Report,
+  TableResult,
+} from './model.ts'
+import { counted } from './text.ts'
+
+/** Something that is not the same on both sides, and nobody said why. */
+export interface Difference {
+  /** The target's name of the database. */
+  database: string
+  kind: string
+  object: string
+  how: string
+  /** Keys of differing rows, as the report has them. */
+  keys: string[]
+}
+
+/** Something that is not on the target, or not as on the source, for a known reason. */
+export interface LeftOut {
+  database: string
+  kind: string
+  object: string
+  reason: string
+}
+
+/** The phase that the run failed or was cancelled in. */
+export function brokenPhase(report: Report): PhaseResult | undefined {
+  return report.phases.findLast((phase) => phase.status === 'failed')
+}
+
+/** Whether the table differs without a reason that the restore announced. */
+export function tableDiffers(table: TableResult): boolean {
+  return !table.match && table.explained === undefined
+}
+
+/** The objects of a kind that differ without a reason that the restore announced, each with how. */
+export function differingObjects(objects: ObjectResult): { object: string; how: string }[] {
+  const explained = new Set(objects.explained?.map(({ entry }) => entry))
+  return [
+    ...objects.missing.map((object) => ({ object, how: 'missing on the target' })),
+    ...objects.different.map((object) => ({ object, how: 'different' })),
+    ...(objects.extra ?? []).map((object) => ({ object, how: 'only on the target' })),
+  ].filter(({ object }) => !explained.has(object))
+}
+
+/** Why two tables differ, in a few words: rows by what is wrong with them, or else the two counts. */
+export function tableDifference(table: TableResult): string {
+  if (table.match) return 'equal'
+  const parts = [
+    [table.missingRows, 'missing'],
+    [table.changedRows, 'changed'],
+    [table.extraRows, 'only on the target'],
+  ] as const
+  const rows = parts.flatMap(([count, what]) => (count ? [`${counted(count, 'row')} ${what}`] : []))
+  if (rows.length > 0) return rows.join(', ')
+  if (table.targetRows === null) return 'not on the target'
+  const off = table.targetRows - table.sourceRows
+  if (off === 0) return 'contents differ'
+  return `${counted(Math.abs(off), 'row')} ${off < 0 ? 'missing' : 'too many'}`
+}
+
+/** The tables of a database in the order in which somebody wants to see them: differing, explained, then by size. */
+export function tablesInOrder(database: DatabaseResult): TableResult[] {
+  const rank = (table: TableResult) => (tableDiffers(table) ? 0 : table.match ? 2 : 1)
+  return database.tables.toSorted(
+    (a, b) =>
+      rank(a) - rank(b) ||
+      b.sourceRows - a.sourceRows ||
+      (`${a.schema}.${a.name}` < `${b.schema}.${b.name}` ? -1 : 1),
+  )
+}
+
+/** The rows of the tables on the source. */
+export function rowsOf(tables: TableResult[]): number {
+  return sum(tables.map((table) => table.sourceRows))
+}
+
+/** How a database's comparison ended, in a word or two. */
+export function databaseResult(database: DatabaseResult): string {
+  if (database.error) return 'failed'
+  if (
+    database.tables.some(tableDiffers) ||
+    database.objects.some((o) => differingObjects(o).length > 0)
+  )
+    return 'differs'
+  return database.verified ? 'equal' : 'not verified'
+}
+
+/** A check that stops a migration. */
+export function isBlocker(check: CheckResult): boolean {
+  return check.status === 'failed' && check.severity === 'blocker'
+}
+
+/** Everything that compared different without a reason, the tables of a database before its other objects. */
+export function differencesOf(report: Report): Difference[] {
+  return report.databases.flatMap((database) => [
+    ...tablesInOrder(database)
+      .filter(tableDiffers)
+      .map((table) => ({
+        database: database.target,
+        kind: 'table',
+        object: `${table.schema}.${table.name}`,
+        how: tableDifference(table),
+        keys: table.differingKeys ?? [],
+      })),
+    ...database.objects.flatMap((objects) =>
+      differingObjects(objects).map((difference) => ({
+        database: database.target,
+        kind: objects.kind,
+        ...difference,
+        keys: [],
+      })),
+    ),
+  ])
+}
+
+/** Everything that was left out or changed for a reason; archive entries name their kind themselves. */
+export function leftOutOf(report: Report): LeftOut[] {
+  return report.databases.flatMap(({ target: database, restore, tables, objects }) => [
+    ...(restore?.skipped ?? []).map(({ entry, reason }) => ({
+      database,
+      kind: '',
+      object: entry,
+      reason,
+    })),
+    ...tables
+      .filter((table) => !table.match && table.explained !== undefined)
+      .map((table) => ({
+        database,
+        kind: 'table',
+        object: `${table.schema}.${table.name}`,
+        reason: `${tableDifference(table)}: ${table.explained}`,
+      })),
+    ...objects.flatMap(({ kind, explained = [] }) =>
+      explained.map(({ entry, reason }) => ({ database, kind, object: entry, reason })),
+    ),
+  ])
+}
+
+/** The sum of numbers. */
+export function sum(numbers: number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}

@@ -1,0 +1,112 @@
+import type { Report } from './model.ts'
+
+/** The fields of `T` in the order in which they are written; a forgotten or unknown one does not compile. */
+type Shape<T> = T extends readonly (infer Item)[]
+  ? Shape<Item>
+  : T extends object
+    ? { [Field in keyof T]-?: Shape<NonNullable<T[Field]>> }
+    : true
+
+const server = { version: true, major: true } as const
+const entry = { entry: true, reason: true } as const
+const error = { message: true, cause: true, remedy: true } as const
+
+const shape: Shape<Report> = {
+  command: true,
+  status: true,
+  startedAt: true,
+  source: server,
+  target: { ...server, polardb: true, superuserOption: true },
+  client: { version: true, directory: true, origin: true, bytes: true, seconds: true },
+  phases: { name: true, database: true, status: true, startedAt: true, seconds: true },
+  checks: {
+    id: true,
+    severity: true,
+    status: true,
+    message: true,
+    objects: true,
+    remedy: true,
+  },
+  roles: {
+    source: true,
+    created: true,
+    existing: true,
+    updated: true,
+    differences: { role: true, what: true, reason: true, explained: true },
+    memberships: { source: true, restored: true },
+    passwordsToSet: true,
+    verified: true,
+  },
+  databases: {
+    name: true,
+    target: true,
+    bytes: true,
+    dumpBytes: true,
+    dumpSeconds: true,
+    restoreSeconds: true,
+    restore: {
+      entries: true,
+      restored: true,
+      skipped: entry,
+      failed: { ...entry, sqlstate: true, statement: true, remedy: true },
+      attempts: true,
+    },
+    tables: {
+      schema: true,
+      name: true,
+      sourceRows: true,
+      targetRows: true,
+      match: true,
+      explained: true,
+      missingRows: true,
+      changedRows: true,
+      extraRows: true,
+      differingKeys: true,
+    },
+    objects: {
+      kind: true,
+      source: true,
+      target: true,
+      missing: true,
+      different: true,
+      extra: true,
+      explained: entry,
+    },
+    verified: true,
+    verifyRowsPerSecond: { source: true, target: true },
+    error,
+  },
+  artifact: { id: true, name: true, digest: true, bytes: true },
+  verified: true,
+  cutoverSeconds: true,
+  warnings: true,
+  error,
+}
+
+/**
+ * `report.json`: the fields of the model, always in the same order, and no others; numbers to the thousandth. What a
+ * terminal or the runner's log would act on is written as a JSON escape, which means the same to every reader of JSON.
+ */
+export function renderJson(report: Report): string {
+  const text = JSON.stringify(ordered(report, shape), undefined, 2)
+    .replaceAll('##[', '#\\u0023[')
+    .replace(/[\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\x7f-\x9f]/gu, (character) =>
+      Array.from({ length: character.length }, (_, unit) => character.charCodeAt(unit))
+        .map((code) => `\\u${code.toString(16).padStart(4, '0')}`)
+        .join(''),
+    )
+  return `${text}\n`
+}
+
+function ordered(value: unknown, fields: object | true): unknown {
+  if (typeof value === 'number') return Math.round(value * 1000) / 1000
+  if (typeof value !== 'object' || value === null || (fields === true && !Array.isArray(value)))
+    return value
+  if (Array.isArray(value)) return value.map((item) => ordered(item, fields))
+  const given = value as Record<string, unknown>
+  return Object.fromEntries(
+    Object.entries(fields).flatMap(([field, inner]) =>
+      given[field] === undefined ? [] : [[field, ordered(given[field], inner)]],
+    ),
+  )
+}

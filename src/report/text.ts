@@ -1,0 +1,133 @@
+/**
+ * Hostile text made harmless, once for each place that shows it (a log line, Markdown, HTML), and numbers in the form
+ * that people read. Names, comments and messages of a database may hold anything but a zero byte.
+ */
+
+/**
+ * What is never shown as it is: controls (C0, C1, DEL), line and paragraph separators, formatting characters (bidi
+ * overrides, zero-width and other ignorable ones, tags), noncharacters and lone surrogates. The invisible parts of an
+ * emoji stay. Ignorable characters matter beyond looks: the runner looks for `##[` and a leading `::` by a comparison
+ * that may pass over them (actions/runner, ActionCommand.cs).
+ */
+const unprintable =
+  /(?!(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}])\uFE0F|(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}]\uFE0F?)\u200D(?=\p{Extended_Pictographic}))[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu
+
+const shortEscapes: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0
+  if (code < 0x100) return shortEscapes[character] ?? `\\x${code.toString(16).padStart(2, '0')}`
+  if (code < 0x10000) return `\\u${code.toString(16).padStart(4, '0')}`
+  return `\\u{${code.toString(16)}}`
+}
+
+/** `text` in one line, everything unprintable in it written as an escape: `\n`, `\x1b`, `\u202e`. */
+export function printable(text: string): string {
+  return text.replace(unprintable, escaped)
+}
+
+/**
+ * `text` as one harmless line of the log: printable, and never a command to the runner, which takes commands from
+ * `::name` at the start of a line, white space before it or not, and from `##[name]` anywhere in it. Apply it to the
+ * whole line, not to its parts: two harmless parts can make a command.
+ */
+export function visible(text: string): string {
+  return printable(text)
+    .replace(/^(\s*)::/u, '$1\\::')
+    .replaceAll('##[', '##\\[')
+}
+
+/** `text` cut to at most `limit` UTF-16 units, an ellipsis at the end and no character torn where it was cut. */
+export function shorten(text: string, limit: number): string {
+  if (text.length <= limit) return text
+  return `${text.slice(0, limit - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
+}
+
+const htmlEscapes: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+/** `text` for an HTML element's content or a quoted attribute's value. */
+export function html(text: string): string {
+  return printable(text).replace(/[&<>"']/g, (character) => htmlEscapes[character] ?? '')
+}
+
+/**
+ * `text` as prose in GitHub's Markdown, also within a table's cell: no emphasis, link, image, HTML, math or footnote
+ * begins in it, nor a list or heading at its start. What GitHub finds in the drawn text later on (mentions, issue
+ * numbers, emoji codes, addresses) is broken up by an element.
+ */
+export function markdown(text: string): string {
+  return printable(text)
+    .trim()
+    .replace(/[&<>\\`*_~|[\]!]|^[-+=]/g, (character) => `&#${character.charCodeAt(0)};`)
+    .replace(/(?<!&)#+|[@$]+|:+(?=\S)|(?<=www)\.|(?<=^\d+)[.)](?=\s|$)/gi, '<span>$&</span>')
+}
+
+/** `text` as code in GitHub's Markdown, also within a table's cell: for names, where every character counts. */
+export function markdownCode(text: string): string {
+  const line = printable(text)
+  if (/^[^`|\s](?:[^`|]*[^`|\s])?$/u.test(line)) return `\`${line}\``
+  // an escaped pipe after a backslash, or a fence around backquotes, is read in more than one way; entities are not
+  const [start = '', end = ''] = [/^\s*/u.exec(line)?.[0], /\s+$/u.exec(line)?.[0]]
+  const space = (length: number) => '&#32;'.repeat(length)
+  return `<code>${space(start.length)}${markdown(line)}${line.trim() === '' ? '' : space(end.length)}</code>`
+}
+
+/** Bytes in PostgreSQL's units (1 kB is 1024 bytes), with one decimal below ten: `9.5 MB`, `120 GB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
+  let [unit, value] = [0, Math.max(0, bytes)]
+  // 1023.5 would be shown as 1024 of the smaller unit
+  while (value >= (unit === 0 ? 1024 : 1023.5) && unit < units.length - 1)
+    [unit, value] = [unit + 1, value / 1024]
+  if (unit === 0) return Math.round(value) === 1 ? '1 byte' : `${Math.round(value)} bytes`
+  return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
+}
+
+/** Seconds as people say them, two units at most: `0.8 s`, `42 s`, `3 min 12 s`, `2 h 5 min`, `1 d 4 h`. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return two(Math.floor(whole / 60), 'min', whole % 60, 's')
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 1440) return two(Math.floor(minutes / 60), 'h', minutes % 60, 'min')
+  const hours = Math.round(seconds / 3600)
+  return two(Math.floor(hours / 24), 'd', hours % 24, 'h')
+}
+
+function two(large: number, unit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${smallUnit}`
+}
+
+/** A rate in bytes per second: `35 MB/s`. */
+export function formatRate(bytesPerSecond: number): string {
+  return `${formatBytes(bytesPerSecond)}/s`
+}
+
+/** A count of rows or things, thousands apart: `1,234,567`. */
+export function formatCount(count: number): string {
+  return Math.round(count).toLocaleString('en-US')
+}
+
+/** `1 table`, `2 tables`, `1,204 tables`: a count and its noun; `plural` where an `s` does not make it. */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${formatCount(count)} ${count === 1 ? noun : plural}`
+}
+
+/**
+ * How long work that has done `done` of `total` in `seconds` will still take at that speed, for the end of a progress
+ * line: `about 3 min left`. Empty while that cannot be told (nothing done, nothing to do, done, or not a second in).
+ */
+export function timeLeft(done: number, total: number, seconds: number): string {
+  if (!(done > 0 && total > done && seconds >= 1)) return ''
+  const left = (seconds / done) * (total - done)
+  // steps that do not flicker from one line to the next
+  const step = left < 60 ? 5 : left < 600 ? 30 : left < 3600 ? 60 : 300
+  return `about ${formatDuration(Math.max(5, Math.ceil(left / step) * step)).replace('5.0 s', '5 s')} left`
+}

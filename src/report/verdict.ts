@@ -1,0 +1,167 @@
+import { brokenPhase, differencesOf, leftOutOf, rowsOf, sum } from './findings.ts'
+import type { Report } from './model.ts'
+import { counted, formatCount, formatDuration, visible } from './text.ts'
+
+/** How a run ended, in the words that every face of the report begins with. Plain text: names in it are as they are. */
+export interface Outcome {
+  mark: 'good' | 'doubtful' | 'bad'
+  title: string
+  sentence: string
+}
+
+/** For each command what it did, and its name as a thing that can fail. */
+const words: Record<string, { did: string; noun: string }> = {
+  migrate: { did: 'Migrated', noun: 'Migration' },
+  preflight: { did: 'Checked', noun: 'Preflight' },
+  dump: { did: 'Dumped', noun: 'Dump' },
+  restore: { did: 'Restored', noun: 'Restore' },
+  verify: { did: 'Compared', noun: 'Verification' },
+  rehearse: { did: 'Rehearsed', noun: 'Rehearsal' },
+  unfreeze: { did: 'Gave writes back to', noun: 'Unfreezing' },
+}
+
+/** Commands that end by comparing the two sides; of the others nobody expects a comparison. */
+const comparing = ['migrate', 'restore', 'verify', 'rehearse']
+
+/** How the run ended. Says no more than the report knows: `verified` alone allows "every row and object". */
+export function outcome(report: Report): Outcome {
+  const { did, noun } = words[report.command] ?? { did: 'Finished', noun: 'The run' }
+  const took = elapsed(report) > 0 ? ` after ${formatDuration(elapsed(report))}` : ''
+  if (report.status === 'cancelled')
+    return {
+      mark: 'bad',
+      title: `${noun} cancelled`,
+      sentence: `${noun} cancelled${where(report)}${took}.`,
+    }
+  if (report.status === 'failed')
+    return {
+      mark: 'bad',
+      title: `${noun} failed`,
+      sentence: `${noun} failed${where(report)}${took}.`,
+    }
+  const done = `${did} ${amounts(report)} in ${formatDuration(elapsed(report))}`
+  if (report.command === 'preflight') return readiness(report)
+  if (!compares(report)) return { mark: 'good', title: `${noun} succeeded`, sentence: `${done}.` }
+  const found = differences(report)
+  if (found.length > 0)
+    return {
+      mark: 'bad',
+      title: `${did}, with differences`,
+      sentence: `${done}, but ${listed(found)} compared different without a known reason.`,
+    }
+  if (report.verified)
+    return {
+      mark: 'good',
+      title: report.command === 'verify' ? 'Both sides are equal' : `${did} and verified`,
+      sentence: `${done}: ${equality(report)}.`,
+    }
+  return { mark: 'doubtful', title: `${did}, not verified`, sentence: `${done}; ${doubt(report)}.` }
+}
+
+/** How the run ended, as one harmless line of the log; of a failed run also with what. */
+export function verdict(report: Report): string {
+  const { sentence: ended } = outcome(report)
+  const { status, error } = report
+  return visible(
+    status === 'failed' && error
+      ? `${ended.replace(/\.$/, '')}: ${sentence(error.message)}`
+      : ended,
+  )
+}
+
+/** Whether the run's command compares the two sides, so that a database without a result is worth saying. */
+export function compares(report: Report): boolean {
+  return comparing.includes(report.command)
+}
+
+/** Seconds from the run's start to the end of its last phase. */
+export function elapsed(report: Report): number {
+  return Math.max(0, ...report.phases.map((phase) => phase.startedAt + phase.seconds))
+}
+
+/** `PostgreSQL 15.20`, or of a PolarDB `PolarDB 11.9 (polar_version 1.1.20)`. */
+export function serverName(server: { version: string; polardb?: string | null }): string {
+  return server.polardb == null
+    ? `PostgreSQL ${server.version}`
+    : `PolarDB ${server.version} (polar_version ${server.polardb})`
+}
+
+/** `text` as a sentence that ends. */
+export function sentence(text: string): string {
+  return /[.!?…]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`
+}
+
+function where(report: Report): string {
+  const phase = brokenPhase(report)
+  if (!phase) return ''
+  return ` in phase ${phase.name}${phase.database === undefined ? '' : ` of database "${phase.database}"`}`
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+function listed(parts: string[]): string {
+  return [parts.slice(0, -1).join(', '), ...parts.slice(-1)].filter(Boolean).join(' and ')
+}
+
+function amounts(report: Report): string {
+  const tables = report.databases.flatMap((database) => database.tables)
+  return [
+    counted(report.databases.length, 'database'),
+    ...(report.roles ? [counted(report.roles.source, 'role')] : []),
+    ...(tables.length > 0 ? [counted(tables.length, 'table'), counted(rowsOf(tables), 'row')] : []),
+  ].join(', ')
+}
+
+function readiness(report: Report): Outcome {
+  const count = (status: string, severity?: string) =>
+    report.checks.filter((c) => c.status === status && (severity ?? c.severity) === c.severity)
+      .length
+  const [passed, blockers] = [count('passed'), count('failed', 'blocker')]
+  const warnings = count('failed', 'warning')
+  const all = `${formatCount(passed)} of ${counted(report.checks.length, 'check')} passed`
+  const found = [
+    ...(blockers > 0 ? [counted(blockers, 'blocker')] : []),
+    ...(warnings > 0 ? [counted(warnings, 'warning')] : []),
+  ].join(' and ')
+  return blockers > 0
+    ? { mark: 'bad', title: 'Not ready', sentence: `Not ready to migrate: ${found}; ${all}.` }
+    : {
+        mark: warnings > 0 ? 'doubtful' : 'good',
+        title: warnings > 0 ? 'Ready, with warnings' : 'Ready',
+        sentence: `Ready to migrate: ${all}, no blocker${found ? `, ${found}` : ''}.`,
+      }
+}
+
+function differences(report: Report): string[] {
+  const found = differencesOf(report)
+  const tables = found.filter(({ kind }) => kind === 'table').length
+  const roles = report.roles?.differences.filter(({ explained }) => !explained).length ?? 0
+  return [
+    ...(tables > 0 ? [counted(tables, 'table')] : []),
+    ...(found.length > tables ? [counted(found.length - tables, 'object')] : []),
+    ...(roles > 0 ? [counted(roles, 'role attribute')] : []),
+  ]
+}
+
+/** What `verified` proves, less the exceptions that the report lists. */
+function equality(report: Report): string {
+  const skipped = sum(report.databases.map((database) => database.restore?.skipped.length ?? 0))
+  const explained = leftOutOf(report).length - skipped
+  const roles = report.roles?.differences.length ?? 0
+  const exceptions = [
+    ...(skipped > 0 ? [counted(skipped, 'skipped entry', 'skipped entries')] : []),
+    ...(explained > 0 ? [counted(explained, 'explained difference')] : []),
+    ...(roles > 0 ? [counted(roles, 'role difference')] : []),
+  ]
+  return exceptions.length === 0
+    ? 'every row and object compared equal'
+    : `every row and object compared equal, except for ${listed(exceptions)} (the report gives the reasons)`
+}
+
+function doubt(report: Report): string {
+  const tables = report.databases.flatMap((database) => database.tables)
+  if (tables.length === 0 || tables.every((table) => table.targetRows === null))
+    return 'nothing was compared'
+  return report.databases.every((database) => database.objects.length === 0)
+    ? 'the row counts are equal, but contents and objects were not compared'
+    : 'no difference was found, but not everything could be compared'
+}
