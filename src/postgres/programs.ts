@@ -15,6 +15,8 @@ export interface ClientPrograms {
   directory: string
   /** Where they come from, for people: `client-path`, `installed`, `tool cache`, `apt (…)`. */
   origin: string
+  /** Where the dynamic linker finds their libraries, when they are not the system's. */
+  libraryPath?: string
   /** What the user should know of them: an old minor release, another major than the source's. */
   warnings: string[]
   /** Bytes downloaded and seconds taken, where they had to be installed. */
@@ -56,7 +58,7 @@ export async function writePasswordFile(
  */
 export function programEnvironment(
   passwordFile: string,
-  extra: Record<string, string> = {},
+  libraryPath?: string,
 ): Record<string, string> {
   return {
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -64,6 +66,6 @@ export function programEnvironment(
     HOME: homedir(), // libpq looks there for root.crt and client certificates, as our own connections do
     PGPASSFILE: passwordFile,
     PGAPPNAME: 'migrate-to-polardb',
-    ...extra,
+    ...(libraryPath ? { LD_LIBRARY_PATH: libraryPath } : {}),
   }
 }
