@@ -1,8 +1,19 @@
-import { execFile, execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { cp, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 
@@ -13,12 +24,15 @@ export type Major = (typeof majors)[number]
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..', '..')
 
+/** Whether the current user is root: some tests then step down to an ordinary user. */
+export const isRoot = process.getuid?.() === 0
+
 /** PostgreSQL refuses to run as root: as root, its programs run as this unprivileged user. */
 const nobody = 65534
-const asServerUser = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {}
+const asServerUser = isRoot ? { uid: nobody, gid: nobody } : {}
 
 export interface ServerOptions {
-  /** Extra settings for postgresql.conf: `{ max_connections: '20' }`. */
+  /** Extra settings for postgresql.conf, as written there: `{ max_connections: '20' }`. */
   settings?: Record<string, string>
   /** pg_hba.conf; by default everybody must give a password (SCRAM or md5) over TCP. */
   hba?: string
@@ -26,6 +40,13 @@ export interface ServerOptions {
   initdb?: string[]
   /** The superuser's name. */
   superuser?: string
+  /**
+   * SQL for single-user mode, before the first start: what it makes has an OID below 16384, as the objects that a
+   * vendor's initdb brings. No statement may hold a semicolon at the end of a line before an empty one.
+   */
+  initial?: { database: string; statements: string[] }[]
+  /** TLS with a certificate of a CA of its own; the certificate is for these names and addresses. */
+  tls?: boolean | { hosts: string[] }
 }
 
 /** A real PostgreSQL server on a free port of 127.0.0.1, with its data in a directory of its own. */
@@ -33,62 +54,129 @@ export class TestServer {
   readonly superuser: string
   readonly password = 'Sup3r user/pass'
   readonly major: Major
-  readonly port: number
   readonly directory: string
+  /** PEM file of the CA that signed the server's certificate: what `sslrootcert` takes. Null without TLS. */
+  readonly ca: string | null
+  /** The port that `uri` and `connect` name where a front stands before the server. */
+  frontPort: number | null = null
+  #port = 0
+  readonly #dismissGuard: () => Promise<void>
 
-  private constructor(major: Major, port: number, directory: string, superuser: string) {
+  private constructor(major: Major, superuser: string, tls: boolean) {
     this.major = major
-    this.port = port
-    this.directory = directory
     this.superuser = superuser
+    this.directory = temporaryDirectory(`pg${major}-`)
+    this.#dismissGuard = guard(this.directory)
+    this.ca = tls ? join(this.directory, 'ca.crt') : null
+  }
+
+  get port(): number {
+    return this.#port
   }
 
   static async start(major: Major, options: ServerOptions = {}): Promise<TestServer> {
-    const port = await freePort()
-    const directory = mkdtempSync(join(tmpdir(), `pg${major}-`))
-    const superuser = options.superuser ?? 'postgres'
-    const server = new TestServer(major, port, directory, superuser)
-    if (asServerUser.uid !== undefined) chownSync(directory, asServerUser.uid, asServerUser.gid)
-    chmodSync(directory, 0o700)
-    const data = join(directory, 'data')
-    await server.program('initdb', [
-      ...['-D', data, '-U', superuser, '-A', 'trust', '-N'],
+    const server = new TestServer(major, options.superuser ?? 'postgres', Boolean(options.tls))
+    try {
+      await server.initialise(options)
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
+    return server
+  }
+
+  private async initialise(options: ServerOptions): Promise<void> {
+    const { data, directory } = this
+    await this.program('initdb', [
+      ...['-D', data, '-U', this.superuser, '-A', 'trust', '-N'],
       ...(options.initdb ?? ['-E', 'UTF8', '--locale=C.UTF-8']),
     ])
+    for (const { database, statements } of options.initial ?? [])
+      await this.singleUser(database, statements)
+    if (options.tls) await this.makeCertificates(options.tls === true ? {} : options.tls)
     const settings: Record<string, string> = {
-      port: String(port),
       listen_addresses: "'127.0.0.1'",
       unix_socket_directories: `'${directory}'`,
       fsync: 'off',
       full_page_writes: 'off',
+      ...(options.tls ? { ssl: 'on', ssl_cert_file: "'server.crt'" } : {}),
+      ...(options.tls ? { ssl_key_file: "'server.key'" } : {}),
       ...options.settings,
     }
-    const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`)
-    await server.write('postgresql.auto.conf', `${lines.join('\n')}\n`)
-    await server.write('pg_hba.conf', 'local all all trust\n')
-    await server.up()
-    const admin = await server.connect('postgres', { host: directory })
-    await admin.query(`ALTER ROLE "${superuser}" PASSWORD '${server.password}'`)
+    await this.startOnFreePort(settings, 'local all all trust\n')
+    const admin = await this.connect('postgres', { host: directory })
+    await admin.query(`ALTER ROLE "${this.superuser}" PASSWORD '${this.password}'`)
     await admin.end()
-    await server.write(
-      'pg_hba.conf',
-      `local all all trust\n${options.hba ?? 'host all all all md5'}\n`,
-    )
-    await server.program('pg_ctl', ['-D', data, 'reload'])
-    return server
+    const hba = options.hba ?? 'host all all all md5'
+    await this.write('pg_hba.conf', `local all all trust\n${hba}\n`)
+    await this.program('pg_ctl', ['-D', data, 'reload'])
+  }
+
+  /** Another process may take a port between our choice and the server's start: then another port. */
+  private async startOnFreePort(settings: Record<string, string>, hba?: string): Promise<void> {
+    if (hba) await this.write('pg_hba.conf', hba)
+    for (let attempt = 1; ; attempt++) {
+      this.#port = await freePort()
+      const lines = Object.entries({ ...settings, port: String(this.port) })
+      const text = lines.map(([name, value]) => `${name} = ${value}\n`).join('')
+      await this.write('postgresql.auto.conf', text)
+      try {
+        await this.up()
+        return
+      } catch (error) {
+        const taken = existsSync(this.logFile) && /Address already in use/.test(this.log())
+        if (!taken || attempt === 5) throw error
+        rmSync(this.logFile)
+      }
+    }
+  }
+
+  /**
+   * A hot standby of this server, in recovery and read-only, made from a copy of its data; this server is restarted on
+   * the way, so its sessions end. The standby follows nobody: it stays at the state of the copy.
+   */
+  async standby(): Promise<TestServer> {
+    const standby = new TestServer(this.major, this.superuser, this.ca !== null)
+    try {
+      await this.down()
+      try {
+        await cp(this.data, standby.data, { recursive: true, verbatimSymlinks: true })
+        if (this.ca && standby.ca) await cp(this.ca, standby.ca)
+      } finally {
+        await this.up()
+      }
+      if (isRoot) execFileSync('chown', ['-R', `${nobody}:${nobody}`, standby.directory])
+      chmodSync(standby.data, 0o700)
+      if (this.major >= 12) await standby.write('standby.signal', '')
+      else await standby.write('recovery.conf', "standby_mode = 'on'\n")
+      const settings: Record<string, string> = {}
+      for (const line of readFileSync(join(this.data, 'postgresql.auto.conf'), 'utf8').split(
+        '\n',
+      )) {
+        const [, name, value] = /^(\w[\w.]*) = (.*)$/.exec(line) ?? []
+        if (name && value) settings[name] = value
+      }
+      settings.unix_socket_directories = `'${standby.directory}'`
+      settings.hot_standby = 'on'
+      await standby.startOnFreePort(settings)
+    } catch (error) {
+      await standby.stop()
+      throw error
+    }
+    return standby
   }
 
   /** A connection URI for the superuser, or for somebody else. */
   uri(database = 'postgres', user = this.superuser, password = this.password): string {
     const [u, p, d] = [user, password, database].map(encodeURIComponent)
-    return `postgresql://${u}:${p}@127.0.0.1:${this.port}/${d}?sslmode=disable`
+    return `postgresql://${u}:${p}@127.0.0.1:${this.frontPort ?? this.port}/${d}?sslmode=disable`
   }
 
   /** A connected client: the superuser's, unless the configuration says otherwise. */
   async connect(database = 'postgres', config: pg.ClientConfig = {}): Promise<pg.Client> {
     const client = new pg.Client({
       host: '127.0.0.1',
-      port: this.port,
+      port: config.host?.startsWith('/') ? this.port : (this.frontPort ?? this.port),
       user: this.superuser,
       password: this.password,
       database,
@@ -121,7 +209,8 @@ export class TestServer {
   /** Stops the server and removes its data. */
   async stop(): Promise<void> {
     if (existsSync(join(this.data, 'postmaster.pid'))) await this.down('immediate').catch(() => {})
-    rmSync(this.directory, { recursive: true, force: true })
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 })
+    await this.#dismissGuard()
   }
 
   get data(): string {
@@ -138,16 +227,46 @@ export class TestServer {
 
   /** Writes a file of the data directory, owned by the server's user. */
   async write(name: string, content: string): Promise<void> {
-    const { writeFile } = await import('node:fs/promises')
     const path = join(this.data, name)
     await writeFile(path, content, { mode: 0o600 })
-    if (asServerUser.uid !== undefined) chownSync(path, asServerUser.uid, asServerUser.gid)
+    own(path)
   }
 
   private async program(name: string, args: string[]): Promise<void> {
-    const path = join(root, 'node_modules', `pg${this.major}`, 'native', 'bin', name)
     const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
-    await run(path, args, { ...asServerUser, env, cwd: '/' })
+    await run(join(binaries(this.major), name), args, { ...asServerUser, env, cwd: '/' })
+  }
+
+  private async singleUser(database: string, statements: string[]): Promise<void> {
+    const args = ['--single', '-j', '-O', '-D', this.data, database]
+    const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
+    const options = { ...asServerUser, env, cwd: '/' }
+    const child = run(join(binaries(this.major), 'postgres'), args, options)
+    child.child.stdin?.end(statements.map((statement) => `${statement};\n\n`).join(''))
+    const { stderr } = await child // its exit status is 0 even where a statement failed
+    if (/^.*(ERROR|FATAL|PANIC):/m.test(stderr)) throw new Error(stderr)
+  }
+
+  private async makeCertificates({ hosts = ['localhost', '127.0.0.1'] }): Promise<void> {
+    const path = (name: string) => join(this.directory, name)
+    const names = hosts.map((host) => `${/^[\d.:]+$/.test(host) ? 'IP' : 'DNS'}:${host}`)
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+    await writeFile(path('extensions'), `subjectAltName=${names.join(',')}\n`)
+    await run('openssl', [
+      ...['req', '-x509', ...key, '-days', '2', '-subj', '/CN=Test CA'],
+      ...['-keyout', path('ca.key'), '-out', path('ca.crt')],
+    ])
+    await run('openssl', [
+      ...['req', ...key, '-subj', `/CN=${hosts[0]}`],
+      ...['-keyout', path('data/server.key'), '-out', path('server.csr')],
+    ])
+    await run('openssl', [
+      ...['x509', '-req', '-in', path('server.csr'), '-days', '2', '-CAcreateserial'],
+      ...['-CA', path('ca.crt'), '-CAkey', path('ca.key')],
+      ...['-extfile', path('extensions'), '-out', path('data/server.crt')],
+    ])
+    for (const file of ['data/server.key', 'data/server.crt', 'ca.crt']) own(path(file))
+    chmodSync(path('data/server.key'), 0o600)
   }
 }
 
@@ -156,23 +275,106 @@ export function hasServer(major: Major): boolean {
   return existsSync(join(root, 'node_modules', `pg${major}`, 'native', 'bin', 'postgres'))
 }
 
+/**
+ * A port that was free a moment ago. Below the range from which the kernel gives ports to outgoing connections, so that
+ * it is still free when a server that was stopped starts again.
+ */
 export async function freePort(): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    const port = 10_240 + Math.floor(Math.random() * 22_000)
+    try {
+      return await probe(port)
+    } catch (error) {
+      if (attempt === 100) throw error
+    }
+  }
+}
+
+async function probe(port: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const server = createServer()
   server.on('error', reject)
-  server.listen(0, '127.0.0.1', () => {
-    const { port } = server.address() as { port: number }
-    server.close(() => resolve(port))
-  })
+  server.listen(port, '127.0.0.1', () => server.close(() => resolve(port)))
   return promise
 }
-
-/** Whether the current user is root: some tests then step down to an ordinary user. */
-export const isRoot = process.getuid?.() === 0
 
 /** Runs a query as `psql` would for a whole script file; needs a psql of the machine's. */
 export function psqlFile(psql: string, uri: string, file: string): void {
   execFileSync(psql, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', uri, '-f', file], {
     stdio: 'pipe',
   })
+}
+
+/** A directory that the server's user owns and can reach. */
+function temporaryDirectory(prefix: string): string {
+  const directory = mkdtempSync(join(temporary(), prefix))
+  own(directory)
+  chmodSync(directory, 0o755) // tests of another user read the CA certificate; the data is 0700
+  return directory
+}
+
+function temporary(): string {
+  return reachable(tmpdir()) ? tmpdir() : '/tmp'
+}
+
+function own(path: string): void {
+  if (isRoot) chownSync(path, nobody, nobody)
+}
+
+/** The directory of a major's programs; a copy of it where the server's user cannot read the original. */
+function binaries(major: Major): string {
+  const original = join(root, 'node_modules', `pg${major}`, 'native')
+  if (reachable(join(original, 'bin', 'postgres'))) return join(original, 'bin')
+  const copy = join(temporary(), `pg${major}-programs-${process.pid}`)
+  if (!existsSync(copy)) {
+    const incomplete = temporaryDirectory(`pg${major}-programs-`)
+    guard(incomplete, copy)
+    cpSync(original, join(incomplete, 'native'), { recursive: true, verbatimSymlinks: true })
+    execFileSync('chmod', ['-R', 'a+rX', incomplete])
+    renameSync(incomplete, copy)
+  }
+  return join(copy, 'native', 'bin')
+}
+
+/** Whether the server's user can read a file (or enter a directory), as root sees it from the permission bits. */
+export function reachable(path: string): boolean {
+  if (!isRoot) return true
+  for (let at = path; ; at = dirname(at)) {
+    if ((statSync(at).mode & 0o5) !== 0o5) return false
+    if (at === dirname(at)) return true
+  }
+}
+
+const guardScript = `
+trap '' HUP INT TERM
+cat
+for directory; do
+  pid=
+  [ -f "$directory/data/postmaster.pid" ] && read -r pid <"$directory/data/postmaster.pid"
+  [ -n "$pid" ] && kill -QUIT "$pid"
+  for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf "$directory" && break
+    sleep 0.1
+  done
+done`
+
+/**
+ * A process that outlives this one, however it ends, then stops the server of a directory and removes the directory.
+ * It learns of the end by its standard input, which closes with us.
+ */
+function guard(...directories: string[]): () => Promise<void> {
+  const child = spawn('/bin/sh', ['-c', guardScript, 'guard', ...directories], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    cwd: '/',
+  })
+  const closed = new Promise<void>((resolve) => child.on('close', () => resolve()))
+  child.unref()
+  const { stdin } = child
+  if ('unref' in stdin && typeof stdin.unref === 'function') stdin.unref()
+  return async () => {
+    child.ref()
+    stdin.end()
+    await closed
+  }
 }

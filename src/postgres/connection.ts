@@ -141,9 +141,11 @@ export async function serverVersion(client: pg.Client): Promise<ServerVersion> {
 }
 
 async function prepare(client: pg.Client, readOnly: boolean): Promise<void> {
+  // by itself: a timeout of a millisecond would end the longer statement
+  await client.query('SET statement_timeout = 0')
   // set_config over pg_settings: one statement for every major, whichever of these it knows
   await client.query(`
-    SELECT pg_catalog.set_config(name, CASE name
+    SELECT pg_catalog.set_config(name, CASE pg_catalog.lower(name)
       WHEN 'search_path' THEN ''
       WHEN 'client_encoding' THEN 'UTF8'
       WHEN 'datestyle' THEN 'ISO, YMD'

@@ -1,0 +1,96 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type pg from 'pg'
+import type { Report } from '../../src/report/model.ts'
+import { type ActionOptions, type ActionResult, runAction } from './runner.ts'
+import type { TestServer } from './server.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+export const mainBundle = join(root, 'dist', 'main', 'index.js')
+export const postBundle = join(root, 'dist', 'post', 'index.js')
+export const metadata = join(root, 'action.yml')
+
+/** Where a server is, for the inputs: its URI without the password, and the password. */
+export interface Endpoint {
+  uri(database?: string): string
+  password: string
+}
+
+/** The inputs for a migration between two servers. */
+export function between(
+  source: Endpoint,
+  target: Endpoint,
+  database: string,
+  more: Record<string, string> = {},
+): Record<string, string> {
+  return {
+    source: withoutPassword(source.uri(database)),
+    'source-password': source.password,
+    target: withoutPassword(target.uri('postgres')),
+    'target-password': target.password,
+    ...more,
+  }
+}
+
+export function withoutPassword(uri: string): string {
+  return uri.replace(/^(postgresql:\/\/[^:/@]+):[^@]*@/, '$1@')
+}
+
+/** Runs main, then post as the runner would, and reads the report. */
+export async function runJob(
+  options: ActionOptions,
+): Promise<ActionResult & { report: Report; html: string; post: ActionResult }> {
+  const result = await runAction(mainBundle, { metadata, ...options })
+  const { report, html } = readReport(result)
+  const post = await runAction(postBundle, {
+    metadata,
+    ...options,
+    state: result.state,
+    directory: result.directory,
+  })
+  return { ...result, report, html, post }
+}
+
+export function readReport(result: ActionResult): { report: Report; html: string } {
+  const path = result.outputs.report
+  if (!path || !existsSync(path)) throw new Error(`there is no report; the log was:\n${result.log}`)
+  return {
+    report: JSON.parse(readFileSync(path, 'utf8')) as Report,
+    html: readFileSync(join(path, '..', 'report.html'), 'utf8'),
+  }
+}
+
+/** Row counts and contents of every user table, read by the test itself: what no report has to be trusted for. */
+export async function readEverything(
+  client: pg.Client,
+): Promise<Record<string, { rows: number; hash: string }>> {
+  await client.query(`SET timezone = 'UTC'; SET extra_float_digits = 3`)
+  const { rows: tables } = await client.query<{ name: string }>(`
+    SELECT format('%I.%I', n.nspname, c.relname) AS name
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`)
+  const result: Record<string, { rows: number; hash: string }> = {}
+  for (const { name } of tables) {
+    const { rows } = await client.query<{ rows: number; hash: string }>(`
+      SELECT count(*)::int AS rows, COALESCE(md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE "C")), '') AS hash
+        FROM ${name} AS t`)
+    if (rows[0]) result[name] = rows[0]
+  }
+  return result
+}
+
+/** Whether a role can log in with a password. */
+export async function canLogIn(
+  server: { connect: TestServer['connect'] },
+  user: string,
+  password: string,
+): Promise<boolean> {
+  try {
+    const client = await server.connect('postgres', { user, password })
+    await client.end()
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,502 @@
+import type { Major } from './server.ts'
+
+/** Whose rules the stand-in follows where they differ: the observed PolarDB 11's, or those of PolarDB 16. */
+export type Manners = 11 | 16
+
+/**
+ * The procedures that do on a stock server what PolarDB does in its kernel. The front of the stand-in calls them in the
+ * place of the client's statements, so they run in the client's session and transaction, under its current role.
+ *
+ * They belong into every template database, and are made in single-user mode: that gives them OIDs below 16384, so a
+ * new database looks as empty as it is.
+ *
+ * @returns statements for TestServer's option `initial`
+ */
+export function standInProcedures(major: Major, manners: Manners): string[] {
+  const modern = major >= 16
+  const polar11 = String(manners === 11)
+  // plans are kept from when the server had few roles
+  const indexed = 'SET enable_seqscan = off'
+  return [
+    // a member of a polar_superuser is one, whoever it is, even NOINHERIT
+    `CREATE FUNCTION pg_catalog.polar_standin_is_polar(account name) RETURNS boolean LANGUAGE plpgsql ${indexed} AS $$
+    BEGIN
+      RETURN NOT r.rolsuper AND pg_has_role(r.oid, p.oid, 'MEMBER')
+        FROM pg_roles r, pg_roles p WHERE r.rolname = account AND p.rolname = 'pg_polar_superuser';
+    END $$`,
+
+    `CREATE FUNCTION pg_catalog.polar_standin_is_superuser(account name) RETURNS boolean LANGUAGE plpgsql ${indexed} AS $$
+    BEGIN
+      RETURN EXISTS (SELECT FROM pg_roles WHERE rolname = account AND rolsuper);
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_as_superuser(statement text) LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+      EXECUTE statement;
+    END $$`,
+
+    // A polar_superuser counts as a member of every role that is neither a superuser nor predefined, without a row in
+    // pg_auth_members. A stock server needs the row: those of the stand-in have the role itself as the grantor, which no
+    // GRANT writes, and the front shows this view in the place of the table.
+    `CREATE VIEW pg_catalog.polar_standin_auth_members AS
+      SELECT * FROM pg_catalog.pg_auth_members WHERE grantor <> roleid`,
+    'GRANT SELECT ON pg_catalog.polar_standin_auth_members TO PUBLIC',
+
+    `CREATE FUNCTION pg_catalog.polar_standin_polars() RETURNS SETOF oid LANGUAGE sql SECURITY DEFINER AS $$
+      WITH RECURSIVE polar AS (
+        SELECT m.member FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid g ON g.oid = m.roleid
+         WHERE g.rolname = 'pg_polar_superuser'
+        UNION SELECT m.member FROM polar JOIN pg_catalog.pg_auth_members m ON m.roleid = polar.member
+         WHERE m.grantor <> m.roleid)
+      SELECT p.member FROM polar p JOIN pg_catalog.pg_authid r ON r.oid = p.member WHERE NOT r.rolsuper
+    $$`,
+
+    // gives the polar_superusers their rows for these roles, or for all
+    `CREATE PROCEDURE pg_catalog.polar_standin_mark(roles name[] DEFAULT NULL)
+      LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+      IF ${polar11} THEN
+        INSERT INTO pg_auth_members (roleid, member, grantor, admin_option${modern ? ', oid, inherit_option, set_option' : ''})
+          SELECT r.oid, p, r.oid, false
+                 ${modern ? ", pg_nextoid('pg_auth_members', 'oid', 'pg_auth_members_oid_index'), true, true" : ''}
+            FROM pg_authid r CROSS JOIN polar_standin_polars() p
+           WHERE (roles IS NULL OR r.rolname = ANY (roles)) AND NOT r.rolsuper AND r.oid <> p
+             AND (r.rolname !~ '^pg_' OR r.rolname IN ('pg_read_all_stats', 'pg_stat_scan_tables', 'pg_signal_backend'))
+             AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = r.oid AND m.member = p);
+      END IF;
+    END $$`,
+
+    // after changes of who is a polar_superuser or a superuser
+    `CREATE PROCEDURE pg_catalog.polar_standin_remark() LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+      DELETE FROM pg_auth_members WHERE grantor = roleid AND (member NOT IN (SELECT polar_standin_polars())
+        OR roleid IN (SELECT oid FROM pg_authid WHERE rolsuper));
+      CALL polar_standin_mark();
+    END $$`,
+
+    // At the beginning of a session, for roles that were made past the front. Another session may be at it: then it is done.
+    `CREATE PROCEDURE pg_catalog.polar_standin_begin() LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '1s' AS $$
+    BEGIN
+      IF polar_standin_is_polar(session_user) THEN
+        CALL polar_standin_mark();
+      END IF;
+    EXCEPTION WHEN unique_violation OR lock_not_available OR read_only_sql_transaction THEN
+      NULL;
+    END $$`,
+
+    // Makes way for a GRANT or REVOKE of roles: it shall find no row of the stand-in's, neither for what it changes nor on
+    // its search for circles. True if it may change who is a polar_superuser.
+    `CREATE FUNCTION pg_catalog.polar_standin_unmark(roles name[], members name[]) RETURNS boolean
+      LANGUAGE plpgsql SECURITY DEFINER ${indexed} AS $$
+    DECLARE
+      polar boolean := EXISTS (SELECT FROM unnest(roles) role JOIN pg_authid r ON r.rolname = role
+        JOIN pg_authid p ON p.rolname = 'pg_polar_superuser' WHERE pg_has_role(r.oid, p.oid, 'MEMBER'));
+    BEGIN
+      IF polar THEN
+        DELETE FROM pg_auth_members WHERE grantor = roleid;
+      ELSE
+        DELETE FROM pg_auth_members m USING pg_authid r, pg_authid a
+         WHERE r.rolname = ANY (roles) AND a.rolname = ANY (members)
+           AND m.roleid = r.oid AND m.member = a.oid AND m.grantor = m.roleid;
+      END IF;
+      RETURN polar;
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_members(statement text, roles name[], members name[])
+      LANGUAGE plpgsql AS $$
+    DECLARE
+      polar boolean := polar_standin_unmark(roles, members);
+    BEGIN
+      CALL polar_standin_manage(statement);
+      IF polar THEN
+        CALL polar_standin_remark();
+      ELSE
+        CALL polar_standin_mark(roles);
+      END IF;
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_create_role(statement text, role name) LANGUAGE plpgsql AS $$
+    BEGIN
+      CALL polar_standin_manage(statement);
+      CALL polar_standin_mark(ARRAY[role]);
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_drop_role(statement text, roles name[]) LANGUAGE plpgsql AS $$
+    DECLARE
+      polar boolean := EXISTS (SELECT FROM unnest(roles) role WHERE polar_standin_is_polar(role));
+    BEGIN
+      CALL polar_standin_manage(statement);
+      IF polar THEN
+        CALL polar_standin_remark();
+      END IF;
+    END $$`,
+
+    // a row of pg_authid that only this transaction ever sees: it is put back before it can commit
+    `CREATE FUNCTION pg_catalog.polar_standin_lend_attributes(account name, superuser boolean) RETURNS pg_authid
+      LANGUAGE plpgsql SECURITY DEFINER ${indexed} AS $$
+    DECLARE
+      role pg_authid;
+    BEGIN
+      SELECT * INTO role FROM pg_authid WHERE rolname = account;
+      IF (role.rolcreaterole AND role.rolcreatedb AND NOT superuser) OR NOT polar_standin_is_polar(account) THEN
+        RETURN NULL;
+      END IF;
+      UPDATE pg_authid SET rolcreaterole = true, rolcreatedb = true, rolsuper = superuser WHERE rolname = account;
+      RETURN role;
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_return_attributes(role pg_authid)
+      LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+      IF role.rolname IS NOT NULL THEN
+        UPDATE pg_authid
+           SET rolcreaterole = role.rolcreaterole, rolcreatedb = role.rolcreatedb, rolsuper = role.rolsuper
+         WHERE rolname = role.rolname;
+      END IF;
+    END $$`,
+
+    // CREATEROLE and CREATEDB, which a polar_superuser has without the attributes
+    `CREATE PROCEDURE pg_catalog.polar_standin_manage(statement text, superuser boolean DEFAULT false)
+      LANGUAGE plpgsql AS $$
+    DECLARE
+      attributes pg_authid;
+    BEGIN
+      attributes := polar_standin_lend_attributes(current_user, superuser);
+      EXECUTE statement;
+      CALL polar_standin_return_attributes(attributes);
+    END $$`,
+
+    // for what PolarDB lets a polar_superuser make, and own, although stock PostgreSQL wants a superuser
+    `CREATE PROCEDURE pg_catalog.polar_standin_elevate(statement text) LANGUAGE plpgsql AS $$
+    BEGIN
+      CALL polar_standin_manage(statement, true);
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_elevate_owner(statement text, kind text, object name)
+      LANGUAGE plpgsql AS $$
+    DECLARE
+      owner oid;
+    BEGIN
+      IF kind = 'event' THEN
+        owner := evtowner FROM pg_event_trigger WHERE evtname = object;
+      ELSE
+        owner := pubowner FROM pg_publication WHERE pubname = object;
+      END IF;
+      IF owner IS NULL OR NOT pg_has_role(current_user, owner, 'USAGE') THEN
+        EXECUTE statement; -- which refuses it
+      ELSE
+        CALL polar_standin_elevate(statement);
+      END IF;
+    END $$`,
+
+    // for new owners, who may have been made past the front
+    `CREATE PROCEDURE pg_catalog.polar_standin_own(statement text, roles name[]) LANGUAGE plpgsql AS $$
+    BEGIN
+      CALL polar_standin_mark(roles);
+      CALL polar_standin_manage(statement);
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_set_role(statement text, role name) LANGUAGE plpgsql AS $$
+    BEGIN
+      CALL polar_standin_mark(ARRAY[role]);
+      EXECUTE statement;
+    END $$`,
+
+    // Only a real superuser can change session_user on a stock server: for others SET ROLE comes nearest.
+    `CREATE PROCEDURE pg_catalog.polar_standin_session_authorization(statement text, role name, local boolean)
+      LANGUAGE plpgsql AS $$
+    DECLARE
+      scope text := CASE WHEN local THEN 'LOCAL' ELSE 'SESSION' END;
+    BEGIN
+      IF NOT ${polar11} OR NOT polar_standin_is_polar(session_user) OR polar_standin_is_superuser(role) THEN
+        EXECUTE statement;
+      ELSIF role IS NULL OR role = session_user THEN
+        EXECUTE format('SET %s ROLE NONE', scope);
+      ELSE
+        CALL polar_standin_set_role(format('SET %s ROLE %I', scope, role), role);
+      END IF;
+    END $$`,
+
+    // PolarDB 11 lets everybody set these two
+    `CREATE PROCEDURE pg_catalog.polar_standin_user_setting(statement text) LANGUAGE plpgsql AS $$
+    BEGIN
+      IF ${polar11} THEN
+        CALL polar_standin_as_superuser(statement);
+      ELSE
+        EXECUTE statement;
+      END IF;
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_setting(statement text, role name, parameter name, value text)
+      LANGUAGE plpgsql AS $$
+    DECLARE
+      user_setting boolean := ${polar11} AND parameter IN ('session_replication_role', 'temp_file_limit');
+    BEGIN
+      IF NOT polar_standin_is_polar(current_user) OR polar_standin_is_superuser(role) THEN
+        EXECUTE statement;
+      ELSIF ${polar11} AND parameter = 'session_preload_libraries' THEN
+        RAISE 'invalid value for parameter "session_preload_libraries": "%"', value USING ERRCODE = '22023';
+      ELSIF role IS NULL AND NOT user_setting
+          AND EXISTS (SELECT FROM pg_settings WHERE name = parameter AND context = 'superuser') THEN
+        RAISE 'permission denied to set parameter "%"', parameter USING ERRCODE = '42501';
+      ELSIF role IS NULL OR user_setting THEN
+        CALL polar_standin_as_superuser(statement);
+      ELSE
+        CALL polar_standin_manage(statement);
+      END IF;
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_grant(statement text, roles name[], members name[], unknown text)
+      LANGUAGE plpgsql AS $$
+    DECLARE
+      role name;
+    BEGIN
+      IF ${polar11} AND unknown IS NOT NULL THEN
+        RAISE 'syntax error at or near "%"', unknown USING ERRCODE = '42601';
+      END IF;
+      IF ${polar11} AND NOT polar_standin_is_superuser(current_user) THEN
+        FOREACH role IN ARRAY roles LOOP
+          IF role ~ '^pg_' AND role NOT IN ('pg_polar_superuser', 'pg_read_all_stats', 'pg_stat_scan_tables',
+               'pg_signal_backend') AND EXISTS (SELECT FROM pg_roles WHERE rolname = role)
+               AND NOT pg_has_role(current_user, role, 'MEMBER WITH ADMIN OPTION') THEN
+            RAISE 'must have admin option on role "%"', role USING ERRCODE = '42501';
+          END IF;
+        END LOOP;
+      END IF;
+      CALL polar_standin_members(statement, roles, members);
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_parameter_grant(statement text, parameter text)
+      LANGUAGE plpgsql AS $$
+    BEGIN
+      IF ${polar11} THEN
+        RAISE 'syntax error at or near "%"', parameter USING ERRCODE = '42601';
+      END IF;
+      EXECUTE statement;
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_extension(statement text, extension name) LANGUAGE plpgsql AS $$
+    DECLARE
+      polar boolean := polar_standin_is_polar(current_user);
+      wants_superuser boolean := EXISTS (SELECT FROM pg_available_extension_versions v
+        WHERE v.name = extension AND v.superuser);
+      trusted boolean := ${major >= 13 ? 'EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = extension AND v.trusted)' : 'false'};
+    BEGIN
+      IF polar_standin_is_superuser(current_user) THEN
+        EXECUTE statement;
+      ELSIF extension::text <> ALL (
+          SELECT trim(both '"' from name) FROM regexp_split_to_table(current_setting('polar.supported_extensions'), '\\n') name) THEN
+        RAISE 'invalid extension name: "%"', extension
+          USING ERRCODE = '22023', DETAIL = 'Extension is not supported.';
+      ELSIF polar AND wants_superuser THEN
+        CALL polar_standin_elevate(statement);
+      ELSIF NOT ${polar11} AND wants_superuser AND NOT trusted THEN
+        RAISE 'permission denied to create extension "%"', extension USING ERRCODE = '42501',
+          HINT = 'Must be superuser or user with all of polar_superuser to create this extension.';
+      ELSE
+        EXECUTE statement;
+      END IF;
+    END $$`,
+
+    // system triggers among them, which stock PostgreSQL leaves to superusers
+    `CREATE PROCEDURE pg_catalog.polar_standin_triggers(statement text, relation text) LANGUAGE plpgsql AS $$
+    BEGIN
+      IF ${polar11} AND polar_standin_is_polar(current_user) AND EXISTS (SELECT FROM pg_class
+           WHERE oid = to_regclass(relation) AND pg_has_role(current_user, relowner, 'USAGE')) THEN
+        CALL polar_standin_as_superuser(statement);
+      ELSE
+        EXECUTE statement;
+      END IF;
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_ignore_tablespace(statement text, plain text)
+      LANGUAGE plpgsql AS $$
+    BEGIN
+      IF ${polar11} AND polar_standin_is_polar(current_user) THEN
+        RAISE NOTICE 'User defined tablespace is not supported, The tablespace set by the user will be ignored'
+          USING ERRCODE = '0A000';
+        EXECUTE plain;
+      ELSE
+        EXECUTE statement;
+      END IF;
+    END $$`,
+
+    `CREATE FUNCTION pg_catalog.polar_standin_tablespace(tablespace name) RETURNS text LANGUAGE sql AS
+      'SELECT CASE WHEN ${polar11} AND pg_catalog.polar_standin_is_polar(current_user) THEN '''' END'`,
+
+    `CREATE FUNCTION pg_catalog.polar_standin_database(statement text, database name, owner name, template name,
+        locale_provider boolean, tablespace boolean) RETURNS text LANGUAGE plpgsql AS $$
+    BEGIN
+      IF ${polar11} AND locale_provider THEN
+        RAISE 'option "locale_provider" not recognized' USING ERRCODE = '42601';
+      END IF;
+      IF NOT polar_standin_is_polar(current_user) OR polar_standin_is_superuser(owner)
+          OR EXISTS (SELECT FROM pg_database WHERE datname = template AND NOT datistemplate
+                      AND NOT pg_has_role(current_user, datdba, 'USAGE'))
+          ${manners === 16 ? "OR NOT pg_has_role(current_user, COALESCE(owner, current_user), 'SET')" : ''} THEN
+        RETURN NULL;
+      END IF;
+      IF tablespace THEN
+        RAISE NOTICE 'User defined tablespace is not supported, The tablespace set by the user will be ignored'
+          USING ERRCODE = '0A000';
+      END IF;
+      RETURN CASE WHEN owner IS NULL THEN format('%s OWNER %I', statement, current_user) ELSE statement END;
+    END $$`,
+
+    `CREATE FUNCTION pg_catalog.polar_standin_examine(OUT polar_enable_polar_superuser text) LANGUAGE plpgsql AS $$
+    BEGIN
+      IF NOT pg_has_role(current_user, 'pg_read_all_settings', 'MEMBER') THEN
+        RAISE 'must be superuser or a member of pg_read_all_settings to examine "polar_enable_polar_superuser"'
+          USING ERRCODE = '42501';
+      END IF;
+      polar_enable_polar_superuser := 'on';
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_membership(role name, wanted boolean, altered boolean, by name)
+      LANGUAGE plpgsql SECURITY DEFINER AS $$
+    DECLARE
+      member boolean := EXISTS (SELECT FROM pg_auth_members m, pg_authid g, pg_authid r
+        WHERE m.roleid = g.oid AND g.rolname = 'pg_polar_superuser' AND m.member = r.oid AND r.rolname = role);
+    BEGIN
+      IF wanted AND member THEN
+        RAISE NOTICE 'role "%" is already a member of role "pg_polar_superuser"', role;
+      ELSIF wanted THEN
+        EXECUTE format('GRANT pg_polar_superuser TO %I ${modern ? '' : 'GRANTED BY %I'}', role, by);
+      ELSIF altered AND NOT member THEN
+        RAISE WARNING 'role "%" is not a member of role "pg_polar_superuser"', role;
+      ELSIF altered THEN
+        DELETE FROM pg_auth_members m USING pg_authid g, pg_authid r
+         WHERE m.roleid = g.oid AND g.rolname = 'pg_polar_superuser' AND m.member = r.oid AND r.rolname = role;
+      END IF;
+      IF wanted THEN
+        EXECUTE format('COMMENT ON ROLE %I IS ''polar_superuser''', role);
+      ELSIF altered THEN
+        EXECUTE format('COMMENT ON ROLE %I IS NULL', role);
+      END IF;
+    END $$`,
+
+    // The checks in the order of PolarDB's user.c: once one of the four words is there, those below it are not reached.
+    `CREATE PROCEDURE pg_catalog.polar_standin_role(verb text, role name, options name[], groups name[],
+        statement text, plain text) LANGUAGE plpgsql AS $$
+    DECLARE
+      account name := current_user;
+      superuser boolean := polar_standin_is_superuser(account);
+      polar boolean := polar_standin_is_polar(account);
+      altered boolean := verb = 'alter';
+      target pg_roles;
+      manage boolean := false;
+      was_polar boolean := altered AND polar_standin_is_polar(role);
+      wants_superuser boolean := CASE WHEN 'superuser' = ANY (options) THEN true
+                                      WHEN 'nosuperuser' = ANY (options) THEN false END;
+      wants_polar boolean := CASE WHEN 'polar_superuser' = ANY (options) THEN true
+                                  WHEN 'nopolar_superuser' = ANY (options) THEN false END;
+      replication boolean := 'replication' = ANY (options) OR (altered AND 'noreplication' = ANY (options));
+      bypassrls boolean := 'bypassrls' = ANY (options) OR (altered AND 'nobypassrls' = ANY (options));
+    BEGIN
+      IF (SELECT count(*) FROM unnest(options) word
+           WHERE word IN ('superuser', 'nosuperuser', 'polar_superuser', 'nopolar_superuser')) > 1 THEN
+        RAISE 'conflicting or redundant options' USING ERRCODE = '42601';
+      END IF;
+      IF 'pg_polar_superuser' = ANY (groups) THEN
+        RAISE 'pg_polar_superuser role could not be used in statement.' USING ERRCODE = '42939';
+      END IF;
+      IF altered THEN
+        SELECT * INTO target FROM pg_roles WHERE rolname = role;
+        replication := replication OR COALESCE(target.rolreplication, false);
+        bypassrls := bypassrls OR COALESCE(target.rolbypassrls, false);
+      END IF;
+      IF superuser THEN
+        NULL;
+      ELSIF target.rolsuper AND wants_polar IS FALSE AND polar THEN
+        RAISE 'can not alter superuser to nopolar_superusers' USING ERRCODE = '42501';
+      ELSIF altered AND (target.rolsuper OR wants_superuser IS NOT NULL) THEN
+        IF target.rolsuper OR NOT polar THEN
+          RAISE 'must be superuser to alter superusers' USING ERRCODE = '42501';
+        END IF;
+        RAISE WARNING 'role is altered to polar_superusers instead of superuser' USING ERRCODE = '42501';
+        wants_polar := wants_superuser;
+      ELSIF wants_superuser THEN
+        IF NOT polar THEN
+          RAISE 'must be superuser to create superusers' USING ERRCODE = '42501';
+        END IF;
+        RAISE WARNING 'a polar_superusers is created instead of superuser' USING ERRCODE = '42501';
+        wants_polar := true;
+      ELSIF wants_polar OR (altered AND wants_polar IS NOT NULL) THEN
+        IF NOT polar THEN
+          RAISE 'must be superuser or polar_superuser to % polar_superusers', verb USING ERRCODE = '42501';
+        END IF;
+      ELSIF replication AND ${polar11} THEN
+        RAISE 'must be superuser to % replication users', verb USING ERRCODE = '42501';
+      ELSIF bypassrls AND ${polar11} THEN
+        RAISE 'must be superuser to change bypassrls attribute' USING ERRCODE = '42501';
+      ELSE
+        manage := true;
+      END IF;
+      IF polar AND NOT superuser AND EXISTS (SELECT FROM pg_roles WHERE rolsuper AND rolname = ANY (groups)) THEN
+        RAISE 'must be superuser to alter superusers' USING ERRCODE = '42501';
+      END IF;
+      IF manage THEN
+        CALL polar_standin_manage(plain);
+      ELSIF polar THEN
+        CALL polar_standin_as_superuser(plain);
+        ${modern ? "IF NOT altered THEN CALL polar_standin_as_superuser(format('GRANT %I TO %I WITH ADMIN TRUE, INHERIT FALSE, SET FALSE', role, account)); END IF;" : ''}
+      ELSE
+        EXECUTE statement;
+      END IF;
+      IF wants_polar IS NOT NULL AND (superuser OR polar) THEN
+        CALL polar_standin_membership(role, wants_polar, altered, account);
+      END IF;
+      IF wants_polar OR was_polar OR groups <> '{}' OR (superuser AND wants_superuser IS NOT NULL) THEN
+        CALL polar_standin_remark();
+      ELSIF NOT altered THEN
+        CALL polar_standin_mark(ARRAY[role]);
+      END IF;
+    END $$`,
+  ]
+}
+
+/** The names on `polar_supported_extensions`: what PolarDB 11 lets a customer install, as far as it was observed. */
+export const supportedExtensions = [
+  ...['bloom', 'btree_gin', 'btree_gist', 'citext', 'cube', 'dict_int', 'earthdistance'],
+  ...[
+    'fuzzystrmatch',
+    'hll',
+    'hstore',
+    'hypopg',
+    'intagg',
+    'intarray',
+    'isn',
+    'ltree',
+    'pase',
+    'pg_bigm',
+  ],
+  ...[
+    'pg_buffercache',
+    'pg_hint_plan',
+    'pg_jieba',
+    'pg_prewarm',
+    'pg_repack',
+    'pg_stat_statements',
+    'pg_trgm',
+  ],
+  ...[
+    'pgcrypto',
+    'pgrowlocks',
+    'pgstattuple',
+    'plperl',
+    'plpgsql',
+    'pltcl',
+    'polar_monitor',
+    'postgis',
+  ],
+  ...[
+    'roaringbitmap',
+    'sslinfo',
+    'tablefunc',
+    'timescaledb',
+    'unaccent',
+    '"uuid-ossp"',
+    'vector',
+    'zhparser',
+  ],
+]

@@ -1,0 +1,77 @@
+import type { Context } from '../../src/migration/context.ts'
+import type { Comparison } from '../../src/migration/verify/compare.ts'
+import { compareFingerprints } from '../../src/migration/verify/compare.ts'
+import {
+  type DatabaseFingerprint,
+  type FingerprintOptions,
+  fingerprintDatabase,
+} from '../../src/migration/verify/fingerprint.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import type { EntryResult } from '../../src/report/model.ts'
+import type { TestServer } from './server.ts'
+
+/** A context that keeps what it is told. */
+export function testContext(signal = new AbortController().signal): Context & {
+  lines: string[]
+  warnings: string[]
+} {
+  const lines: string[] = []
+  const warnings: string[] = []
+  const silent = () => {}
+  return {
+    lines,
+    warnings,
+    log: { debug: silent, info: silent, warning: silent },
+    progress: { update: (line) => lines.push(line) },
+    signal,
+    temporaryDirectory: '/nonexistent',
+    report: {
+      command: 'verify',
+      status: 'succeeded',
+      startedAt: '',
+      phases: [],
+      checks: [],
+      databases: [],
+      verified: false,
+      cutoverSeconds: null,
+      warnings,
+      error: null,
+    },
+    warn: (message) => warnings.push(message),
+  }
+}
+
+/** The fingerprint of a test server's database, by its superuser unless told otherwise. */
+export function fingerprintOf(
+  server: TestServer,
+  database: string,
+  options: Partial<FingerprintOptions> = {},
+  context = testContext(),
+): Promise<DatabaseFingerprint> {
+  const connection = parseConnectionString(server.uri())
+  return fingerprintDatabase({ connection, database, level: 'data', jobs: 2, ...options }, context)
+}
+
+/** Compares a target with a source's fingerprint, after its own way through JSON as in a manifest. */
+export async function compareWith(
+  source: DatabaseFingerprint,
+  server: TestServer,
+  database: string,
+  announced: EntryResult[] = [],
+): Promise<Comparison> {
+  const recipe: DatabaseFingerprint = JSON.parse(JSON.stringify(source))
+  const target = await fingerprintOf(server, database, { recipe })
+  return compareFingerprints(recipe, target, announced)
+}
+
+/** `kind name` of everything that differs without an explanation, sorted. */
+export function differencesIn({ tables, objects }: Comparison): string[] {
+  return [
+    ...tables
+      .filter(({ match, explained }) => !match && explained === undefined)
+      .map(({ schema, name }) => `table ${schema}.${name.replaceAll('\n', '\\n')}: rows`),
+    ...objects.flatMap(({ kind, missing, different, extra = [] }) =>
+      [...missing, ...different, ...extra].map((name) => `${kind} ${name}`),
+    ),
+  ].sort()
+}

@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from '@jest/globals'
+import { parse } from 'yaml'
+import { Failure } from '../../src/failure.ts'
+import {
+  type Inputs,
+  parseCompression,
+  parseDatabases,
+  parseInputs,
+} from '../../src/migration/inputs.ts'
+
+const servers = { source: 'postgresql://u@s/shop', target: 'postgresql://u@t/postgres' }
+const read = (given: Record<string, string>): Inputs => parseInputs((name) => given[name] ?? '')
+const mistakes = (given: Record<string, string>): Failure => {
+  try {
+    read(given)
+  } catch (error) {
+    if (error instanceof Failure) return error
+    throw error
+  }
+  throw new Error('the inputs were accepted')
+}
+
+describe('the inputs', () => {
+  test('have the defaults that action.yml documents', () => {
+    const { inputs } = parse(readFileSync('action.yml', 'utf8')) as {
+      inputs: Record<string, { default?: string }>
+    }
+    const documented = Object.fromEntries(
+      Object.entries(inputs).map(([name, input]) => [name, input.default ?? '']),
+    )
+    expect(read({ ...documented, ...servers })).toEqual(read(servers))
+  })
+
+  test('are all read by the code, and the code reads no others', () => {
+    const { inputs } = parse(readFileSync('action.yml', 'utf8')) as { inputs: object }
+    const asked = new Set<string>()
+    parseInputs((name) => {
+      asked.add(name)
+      return servers[name as keyof typeof servers] ?? ''
+    })
+    expect([...asked].sort()).toEqual(Object.keys(inputs).sort())
+  })
+
+  test('report all their mistakes in one message, never a secret', () => {
+    const failure = mistakes({
+      command: 'move',
+      source: 'postgresql://u:s3cret@/d',
+      'source-password': 'multi\nline-s3cret',
+      analyze: 'yes',
+      'dump-jobs': '0',
+      compression: 'zip',
+      'dump-options': '--schema-only\nfoo',
+      'retention-days': '91',
+      'dump-directory': 'relative/path',
+      'artifact-name': 'a/b',
+      'run-id': '42',
+    })
+    expect(failure.message).toBe('12 inputs are wrong')
+    for (const name of [
+      'command',
+      'source',
+      'source-password',
+      'analyze',
+      'dump-jobs',
+      'compression',
+      'dump-options',
+    ]) {
+      expect(failure.why).toContain(`${name}: `)
+    }
+    expect(failure.why).toContain('"move"; allowed: migrate, dump, restore, verify')
+    expect(failure.line).not.toContain('s3cret')
+  })
+
+  test('take a password exactly as given, but for the line break that pasting leaves', () => {
+    const password = ' p w '
+    const inputs = read({ ...servers, 'source-password': `${password}\n` })
+    expect(inputs.source?.password).toBe(password)
+  })
+
+  test.each([
+    ['migrate', ['source', 'target']],
+    ['dump', ['source']],
+    ['restore', ['target']],
+    ['verify', ['target']],
+  ])('command %s says which servers it needs', (command, needed) => {
+    const { why } = mistakes({ command, 'upload-dump': 'true' })
+    for (const name of needed) expect(why).toContain(`${name}: it is not set`)
+  })
+
+  test.each(['--dbname=x', '-d', '--jobs=3', '--file=/etc/passwd', '--verbose', '-Fc', '--clean'])(
+    'refuse the option %s, which is the action’s own',
+    (option) => {
+      expect(mistakes({ ...servers, 'dump-options': option }).why).toContain('dump-options')
+    },
+  )
+
+  test.each(['--exclude-table-data=audit.*', '-T', '--lock-wait-timeout=5s', '--no-comments'])(
+    'pass the option %s on',
+    (option) => {
+      expect(read({ ...servers, 'dump-options': option }).dumpOptions).toEqual([option])
+    },
+  )
+})
+
+describe('databases', () => {
+  test.each([
+    ['', []],
+    ['all', 'all'],
+    ['"all"', [{ source: 'all', target: 'all' }]],
+    ['a', [{ source: 'a', target: 'a' }]],
+    [
+      'a, b=c\n d ',
+      [
+        { source: 'a', target: 'a' },
+        { source: 'b', target: 'c' },
+        { source: 'd', target: 'd' },
+      ],
+    ],
+    ['"a,b"="c=""d"""', [{ source: 'a,b', target: 'c="d"' }]],
+    [
+      'my shop\nother',
+      [
+        { source: 'my shop', target: 'my shop' },
+        { source: 'other', target: 'other' },
+      ],
+    ],
+  ])('%j', (text, expected) => {
+    expect(parseDatabases(text)).toEqual(expected)
+  })
+
+  test.each([['a=b=c'], ['a='], ['a,,b'], ['a\na'], ['a=x\nb=x'], ['"a']])(
+    '%j is refused',
+    (text) => {
+      expect(() => parseDatabases(text)).toThrow(SyntaxError)
+    },
+  )
+})
+
+describe('compression', () => {
+  test.each([
+    ['auto', { method: 'auto' }],
+    ['none', { method: 'none' }],
+    ['gzip:9', { method: 'gzip', level: 9 }],
+    ['zstd', { method: 'zstd' }],
+  ])('%s', (text, expected) => expect(parseCompression(text)).toEqual(expected))
+
+  test.each([['gzip:0'], ['gzip:10'], ['none:1'], ['brotli'], ['zstd:'], ['']])(
+    '%j is refused',
+    (text) => {
+      expect(() => parseCompression(text)).toThrow(SyntaxError)
+    },
+  )
+})

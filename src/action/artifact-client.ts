@@ -1,0 +1,142 @@
+import { join } from 'node:path'
+import type {
+  Artifact,
+  DownloadArtifactOptions,
+  DownloadArtifactResponse,
+  FindOptions,
+  UploadArtifactOptions,
+  UploadArtifactResponse,
+} from '@actions/artifact'
+import * as core from '@actions/core'
+import { runProgram } from '../postgres/process.ts'
+
+/**
+ * GitHub's artifact client, in a process of its own for each call. In ours it could not be cancelled, would end the process
+ * when it cannot read a file (it throws from an event handler), would write texts of the service unescaped into the
+ * runner's log, and would leave 200 MB of memory behind.
+ */
+
+export type ClientRequest =
+  | {
+      call: 'upload'
+      name: string
+      files: string[]
+      directory: string
+      options: UploadArtifactOptions
+    }
+  | { call: 'list'; options: FindOptions }
+  | { call: 'get'; name: string; options: FindOptions }
+  | { call: 'download'; id: number; options: DownloadArtifactOptions & FindOptions }
+
+interface Answers {
+  upload: UploadArtifactResponse
+  list: Artifact[]
+  get: Artifact
+  download: DownloadArtifactResponse
+}
+
+/** What the process says: lines of the client's log, and at last a result or an error. */
+export interface ClientMessage {
+  line?: string
+  result?: unknown
+  error?: { name: string; message: string; status?: number }
+}
+
+/** What went wrong in the client, or with its process. */
+export class ClientError extends Error {
+  /** The client's own name for it, `GHESNotSupportedError` say; `PackingError` for a file that could not be read. */
+  readonly kind: string
+  /** The HTTP status of GitHub's REST API. */
+  readonly status: number | undefined
+
+  constructor(kind: string, message: string, status?: number) {
+    super(message)
+    this.kind = kind
+    this.status = status
+  }
+}
+
+export type Environment = Record<string, string | undefined>
+
+/** What the client and Node's TLS and proxies read; the job's other variables, secrets among them, stay here. */
+const inherited =
+  /^(ACTIONS_(RUNTIME_TOKEN|RESULTS_URL|ARTIFACT_\w+|ORCHESTRATION_ID)|GITHUB_(SERVER_URL|API_URL|RETENTION_DAYS)|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|NODE_(EXTRA_CA_CERTS|USE_ENV_PROXY|USE_SYSTEM_CA|TLS_REJECT_UNAUTHORIZED)|LANG|LC_ALL|TZ)$/i
+
+/** With many small files, Node's and malloc's defaults keep twice the memory that is in use. */
+const thrift = ['--max-semi-space-size=4']
+const thriftyMalloc = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072' }
+
+/** The bundle beside ours, or the source when that is what runs. */
+const program = import.meta.filename.endsWith('.ts')
+  ? join(import.meta.dirname, 'artifact-process.ts')
+  : join(import.meta.dirname, '..', 'artifact', 'index.js')
+
+/**
+ * Makes one call of the client.
+ *
+ * @param onLine told every line of the client's log, without the signatures of URLs
+ * @param onBytes told the bytes uploaded so far
+ * @throws ClientError; Cancelled, when the process is gone
+ */
+export async function callClient<C extends ClientRequest['call']>(
+  request: Extract<ClientRequest, { call: C }>,
+  environment: Environment,
+  signal: AbortSignal,
+  onLine: (line: string) => void,
+  onBytes?: (bytes: number) => void,
+): Promise<Answers[C]> {
+  let last: ClientMessage = {}
+  const { code, killedBy, stderr } = await runProgram(process.execPath, [...thrift, program], {
+    env: { ...only(inherited, environment), ...thriftyMalloc },
+    signal,
+    input: JSON.stringify(request),
+    keep: 4096,
+    onErrorLine(text) {
+      const message = parseMessage(text)
+      if (message.line === undefined) last = message
+      else hear(message.line, onLine, onBytes)
+    },
+  })
+  if (last.error) throw new ClientError(last.error.name, last.error.message, last.error.status)
+  if (code !== 0 || !('result' in last))
+    throw new ClientError(
+      'ProcessError',
+      `the artifact client ended with ${killedBy ?? `code ${code}`}: ${withoutSignatures(stderr.trim().split('\n').at(-1) ?? '')}`,
+    )
+  return last.result as Answers[C]
+}
+
+function only(names: RegExp, environment: Environment): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).filter(
+      (entry): entry is [string, string] => names.test(entry[0]) && entry[1] !== undefined,
+    ),
+  )
+}
+
+function parseMessage(text: string): ClientMessage {
+  try {
+    const message: unknown = JSON.parse(text)
+    if (typeof message === 'object' && message !== null) return message
+  } catch {
+    // Node itself speaks on stderr: a warning, or the last words of a crash
+  }
+  return { line: text }
+}
+
+function hear(
+  line: string,
+  onLine: (line: string) => void,
+  onBytes: ((bytes: number) => void) | undefined,
+): void {
+  const bytes = /^Uploaded bytes (\d+)$/.exec(line)?.[1]
+  const mask = /^::add-mask::(.+)$/.exec(line)?.[1]
+  if (bytes !== undefined) onBytes?.(Number(bytes))
+  else if (mask !== undefined) core.setSecret(mask)
+  else onLine(withoutSignatures(line.replace(/^::\w+::/, '').replaceAll('%0A', ' ')))
+}
+
+/** A text without the queries of its URLs: the signature in one is as good as a password. */
+export function withoutSignatures(text: string): string {
+  return text.replace(/(https?:\/\/[^\s?'"]+)\?[^\s'"]*/g, '$1')
+}

@@ -1,0 +1,97 @@
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import * as core from '@actions/core'
+import { messageOf } from '../failure.ts'
+import { visible } from '../report/text.ts'
+
+/** Something that this run made on the runner's disk and must not leave there. */
+export interface Rubbish {
+  path: string
+  /** The directory was there before: only what was put into it is removed. */
+  contentsOnly: boolean
+}
+
+const state = 'rubbish'
+
+/** Tells the post step what to remove if main cannot do it any more. Paths only, never a secret. */
+export function leaveToPost(rubbish: Rubbish[]): void {
+  core.saveState(state, JSON.stringify(rubbish))
+}
+
+/**
+ * The post step: ends the programs and removes the files that main made and could not remove itself, because it was cancelled
+ * or killed. It warns and never fails: the step's verdict is main's.
+ */
+export async function cleanUp(): Promise<void> {
+  try {
+    const rubbish = JSON.parse(core.getState(state) || '[]') as Rubbish[]
+    for (const { path } of rubbish) await endPrograms(path)
+    await removeRubbish(rubbish)
+  } catch (error) {
+    core.warning(visible(`Not everything could be removed from the runner: ${messageOf(error)}`))
+  }
+}
+
+export async function removeRubbish(rubbish: readonly Rubbish[]): Promise<void> {
+  for (const { path, contentsOnly } of rubbish) {
+    const paths = contentsOnly
+      ? (await readdir(path).catch(() => [])).map((name) => join(path, name))
+      : [path]
+    for (const each of paths) await rm(each, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+/** Removes the private directories of runs that were killed: only those whose process is gone. */
+export async function removeLeftovers(
+  runnerTemporary: string,
+  tell: (message: string) => void,
+): Promise<void> {
+  for (const name of await readdir(runnerTemporary)) {
+    if (!name.startsWith('polardb-migration-')) continue
+    const path = join(runnerTemporary, name)
+    const owner = await readFile(join(path, 'owner'), 'utf8').catch(() => '')
+    if (!/^\d+$/.test(owner) || isAlive(Number(owner))) continue
+    await endPrograms(path)
+    await removeRubbish([{ path, contentsOnly: false }])
+    tell(`Removed what a killed run had left: ${path}`)
+  }
+}
+
+/**
+ * Ends client programs whose parent was killed. They are known by their environment: their password file lies in the run's
+ * private directory.
+ */
+async function endPrograms(directory: string): Promise<void> {
+  const mine = async () => {
+    const pids: number[] = []
+    for (const pid of await readdir('/proc')) {
+      if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue
+      const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
+      if (environment.split('\0').some((entry) => entry.startsWith(`PGPASSFILE=${directory}/`)))
+        pids.push(Number(pid))
+    }
+    return pids
+  }
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const pids = await mine()
+    if (pids.length === 0) return
+    for (const pid of pids) {
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // gone in the meantime
+      }
+    }
+    await setTimeout(500)
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

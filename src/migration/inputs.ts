@@ -1,0 +1,311 @@
+import { Failure, messageOf } from '../failure.ts'
+import type { Compression } from '../postgres/arguments.ts'
+import { type ConnectionParameters, parseConnectionString } from '../postgres/connection-string.ts'
+
+export const commands = ['migrate', 'dump', 'restore', 'verify'] as const
+export type Command = (typeof commands)[number]
+
+/** One database of the source and its name on the target. */
+export interface DatabaseName {
+  source: string
+  target: string
+}
+
+/** Everything that a workflow author can set, checked. Defaults are those of action.yml. */
+export interface Inputs {
+  command: Command
+  source: ConnectionParameters | undefined
+  target: ConnectionParameters | undefined
+  /** The databases to migrate; `all` lists the source's. Empty means the one that `source` names. */
+  databases: 'all' | DatabaseName[]
+  dumpJobs: number | 'auto'
+  restoreJobs: number | 'auto'
+  compression: Compression
+  roles: 'migrate' | 'skip'
+  existingRoles: 'keep' | 'update'
+  rolePasswords: boolean
+  superuserOption: string
+  createDatabase: boolean
+  ifTargetNotEmpty: 'fail' | 'resume' | 'replace'
+  allowMissing: string[]
+  verify: 'none' | 'counts' | 'data'
+  showKeys: boolean
+  analyze: boolean
+  dumpOptions: string[]
+  restoreOptions: string[]
+  clientVersion: string | undefined
+  clientPath: string | undefined
+  clientMirror: string | undefined
+  dumpDirectory: string | undefined
+  keepDump: boolean
+  uploadDump: boolean
+  artifactName: string
+  retentionDays: number | undefined
+  passphrase: string | undefined
+  allowPublicArtifact: boolean
+  runId: number | undefined
+  githubToken: string | undefined
+}
+
+/** Inputs whose value is a secret: read without trimming blanks, masked before anything else happens. */
+export const secretInputs = [
+  'source-password',
+  'target-password',
+  'passphrase',
+  'github-token',
+] as const
+
+/** What each command cannot do without. */
+const needs: Record<Command, ('source' | 'target')[]> = {
+  migrate: ['source', 'target'],
+  dump: ['source'],
+  restore: ['target'],
+  verify: ['target'],
+}
+
+/** Options of pg_dump and pg_restore that are the action's own business: setting them twice would break the run. */
+const ownOptions =
+  /^(-[CFLUWcdefhjlpwv]|--(clean|create|dbname|exit-on-error|file|format|host|jobs|list|no-password|password|port|schema-only|single-transaction|snapshot|use-list|username|verbose|version|help|if-exists|role|compress|section|transaction-size)(=|$))/
+
+/**
+ * Reads and checks every input. All mistakes are reported together.
+ *
+ * @param get the text of an input, '' when it is not set
+ * @throws Failure that names each wrong input, what was given (never a secret) and what is allowed
+ */
+export function parseInputs(get: (name: string) => string): Inputs {
+  const mistakes: string[] = []
+  const wrong = (name: string, given: string, allowed: string) => {
+    mistakes.push(`${name}: ${given}; ${allowed}`)
+    return undefined as never
+  }
+  const shown = (text: string) => `"${text.length > 60 ? `${text.slice(0, 60)}…` : text}"`
+  const optional = (name: string) => get(name) || undefined
+  const choice = <T extends string>(name: string, allowed: readonly T[], fallback: T): T => {
+    const text = get(name) || fallback
+    return (allowed as readonly string[]).includes(text)
+      ? (text as T)
+      : wrong(name, shown(text), `allowed: ${allowed.join(', ')}`)
+  }
+  const boolean = (name: string, fallback: boolean): boolean => {
+    const text = get(name).toLowerCase() || String(fallback)
+    return text === 'true' || text === 'false'
+      ? text === 'true'
+      : wrong(name, shown(text), 'allowed: true, false')
+  }
+  const number = (name: string, least: number, most: number): number | undefined => {
+    const text = get(name)
+    if (text === '') return undefined
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+    return value >= least && value <= most
+      ? value
+      : wrong(name, shown(text), `allowed: a whole number from ${least} to ${most}`)
+  }
+  const jobs = (name: string): number | 'auto' =>
+    get(name) === '' || get(name) === 'auto' ? 'auto' : (number(name, 1, 64) ?? 'auto')
+  const lines = (name: string) =>
+    get(name)
+      .split('\n')
+      .map((line) => line.trim())
+      .filter(Boolean)
+  const connection = (name: 'source' | 'target'): ConnectionParameters | undefined => {
+    const text = get(name)
+    if (text === '') return undefined
+    const password = get(`${name}-password`).replace(/\r?\n$/, '')
+    if (/[\r\n\0]/.test(password)) {
+      wrong(`${name}-password`, 'it holds a line break', 'allowed: one line')
+    }
+    try {
+      return parseConnectionString(text, password)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      return wrong(name, error.why, error.remedy)
+    }
+  }
+  const command = choice('command', commands, 'migrate')
+  const inputs: Inputs = {
+    command,
+    source: connection('source'),
+    target: connection('target'),
+    databases: attempt('databases', () => parseDatabases(get('databases'))),
+    dumpJobs: jobs('dump-jobs'),
+    restoreJobs: jobs('restore-jobs'),
+    compression: attempt('compression', () => parseCompression(get('compression') || 'auto')),
+    roles: choice('roles', ['migrate', 'skip'], 'migrate'),
+    existingRoles: choice('existing-roles', ['keep', 'update'], 'keep'),
+    rolePasswords: boolean('role-passwords', true),
+    superuserOption: attempt('superuser-option', () =>
+      parseSuperuserOption(get('superuser-option') || 'auto'),
+    ),
+    createDatabase: boolean('create-database', true),
+    ifTargetNotEmpty: choice('if-target-not-empty', ['fail', 'resume', 'replace'], 'fail'),
+    allowMissing: lines('allow-missing'),
+    verify: choice('verify', ['none', 'counts', 'data'], 'data'),
+    showKeys: boolean('show-keys', false),
+    analyze: boolean('analyze', true),
+    dumpOptions: options('dump-options'),
+    restoreOptions: options('restore-options'),
+    clientVersion: optional('client-version'),
+    clientPath: optional('client-path'),
+    clientMirror: optional('client-mirror'),
+    dumpDirectory: optional('dump-directory'),
+    keepDump: boolean('keep-dump', false),
+    uploadDump: boolean('upload-dump', true),
+    artifactName: get('artifact-name') || 'polardb-dump',
+    retentionDays: number('retention-days', 1, 90),
+    passphrase: get('passphrase').replace(/\r?\n$/, '') || undefined,
+    allowPublicArtifact: boolean('allow-public-artifact', false),
+    runId: number('run-id', 1, Number.MAX_SAFE_INTEGER),
+    githubToken: get('github-token').trim() || undefined,
+  }
+
+  for (const name of needs[command] ?? []) {
+    if (get(name) === '') {
+      wrong(
+        name,
+        'it is not set',
+        `allowed: a libpq connection string; command ${command} needs it`,
+      )
+    }
+  }
+  if (inputs.clientVersion && !/^(9\.[0-6]|1\d|2\d)$/.test(inputs.clientVersion)) {
+    wrong(
+      'client-version',
+      shown(inputs.clientVersion),
+      'allowed: a major version such as 15 or 9.6',
+    )
+  }
+  for (const name of ['client-path', 'dump-directory'] as const) {
+    const path = get(name)
+    if (path && !path.startsWith('/')) wrong(name, shown(path), 'allowed: an absolute path')
+  }
+  if (inputs.clientMirror && !/^https?:\/\/[^\s@]+$/.test(inputs.clientMirror)) {
+    wrong(
+      'client-mirror',
+      'it is no plain http(s) URL',
+      'allowed: a base URL without user or password',
+    )
+  }
+  if (/[":<>|*?\\/\r\n]/.test(inputs.artifactName) || inputs.artifactName.length > 200) {
+    wrong(
+      'artifact-name',
+      shown(inputs.artifactName),
+      'allowed: up to 200 characters without " : < > | * ? \\ /',
+    )
+  }
+  if (inputs.runId && !inputs.githubToken) {
+    wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it')
+  }
+  if (inputs.uploadDump === false && !inputs.dumpDirectory && inputs.command === 'dump') {
+    wrong(
+      'upload-dump',
+      'false',
+      'allowed: false only together with dump-directory and keep-dump: the dump would be lost',
+    )
+  }
+  if (mistakes.length > 0) {
+    throw new Failure(
+      mistakes.length === 1 ? 'An input is wrong' : `${mistakes.length} inputs are wrong`,
+      mistakes.join(' | '),
+      'Correct the step in the workflow; the README lists every input',
+    )
+  }
+  return inputs
+
+  function attempt<T>(name: string, parse: () => T): T {
+    try {
+      return parse()
+    } catch (error) {
+      return wrong(name, messageOf(error), 'see the README')
+    }
+  }
+  function options(name: string): string[] {
+    const given = lines(name)
+    for (const option of given) {
+      if (!option.startsWith('-')) {
+        wrong(
+          name,
+          shown(option),
+          'allowed: options that begin with "-", one a line, values after "="',
+        )
+      } else if (ownOptions.test(option)) {
+        wrong(name, shown(option), 'allowed: options that the action does not set itself')
+      }
+    }
+    return given
+  }
+}
+
+/** A server that the command cannot do without: parseInputs has made sure of it. */
+export function required(inputs: Inputs, side: 'source' | 'target'): ConnectionParameters {
+  const connection = inputs[side]
+  if (!connection) throw new TypeError(`the input ${side} is not set`)
+  return connection
+}
+
+/**
+ * `databases`: names one a line or comma separated, `all`, `name=target-name` renames. A name with a comma, an equals
+ * sign or blanks at its ends goes in double quotes, a quote in it doubled, as in SQL.
+ */
+export function parseDatabases(text: string): 'all' | DatabaseName[] {
+  const names: DatabaseName[] = []
+  const token = /\s*(?:"((?:[^"]|"")+)"|([^\s",=](?:[^",=\n]*[^\s",=])?))[^\S\n]*([=,\n]|$)/y
+  let position = 0
+  let pending: string | undefined
+  const end = text.trimEnd()
+  while (position < end.length) {
+    token.lastIndex = position
+    const match = token.exec(end)
+    if (!match)
+      throw new SyntaxError('it is no list of database names, one a line or comma separated')
+    const name = match[1]?.replaceAll('""', '"') ?? match[2] ?? ''
+    if (match[3] === '=') {
+      if (pending !== undefined) throw new SyntaxError('a rename has two "="')
+      pending = name
+    } else {
+      names.push({ source: pending ?? name, target: name })
+      pending = undefined
+    }
+    position = token.lastIndex
+  }
+  if (pending !== undefined)
+    throw new SyntaxError(`the rename of "${pending}" names no target database`)
+  if (names.length === 1 && names[0]?.source === 'all' && !end.includes('"')) return 'all'
+  for (const side of ['source', 'target'] as const) {
+    const twice = names.find(
+      (name, index) => names.findIndex((other) => other[side] === name[side]) < index,
+    )
+    if (twice) throw new SyntaxError(`the ${side} database "${twice[side]}" is named twice`)
+  }
+  return names
+}
+
+/** `auto`, `none`, `gzip[:1-9]`, `lz4`, `zstd[:1-22]`. */
+export function parseCompression(text: string): Compression {
+  const match = /^(auto|none|gzip|lz4|zstd)(?::(\d{1,2}))?$/.exec(text)
+  const most = { gzip: 9, lz4: 12, zstd: 22 }
+  const method = match?.[1] as Compression['method'] | undefined
+  const level = match?.[2] === undefined ? undefined : Number(match[2])
+  if (!method)
+    throw new SyntaxError(
+      `"${text.slice(0, 40)}" is none of auto, none, gzip[:level], lz4, zstd[:level]`,
+    )
+  if (method === 'auto' || method === 'none') {
+    if (level !== undefined) throw new SyntaxError(`${method} takes no level`)
+    return { method }
+  }
+  if (level === undefined) return { method }
+  if (level < 1 || level > most[method])
+    throw new SyntaxError(`${method} takes a level from 1 to ${most[method]}`)
+  return { method, level }
+}
+
+function parseSuperuserOption(text: string): string {
+  if (text === 'auto') return text
+  const words = text.toUpperCase().split(/\s+/)
+  const known = /^(POLAR_SUPERUSER|CREATEROLE|CREATEDB|SUPERUSER|NOSUPERUSER)$/
+  if (words.every((word) => known.test(word))) return words.join(' ')
+  throw new SyntaxError(
+    `"${text.slice(0, 40)}" is none of auto, POLAR_SUPERUSER, CREATEROLE CREATEDB`,
+  )
+}

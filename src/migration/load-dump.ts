@@ -1,0 +1,77 @@
+import { Failure } from '../failure.ts'
+import type { ServerVersion } from '../postgres/connection.ts'
+import { downloadDump, openDumpDirectory } from './dump-download.ts'
+import type { Manifest } from './manifest.ts'
+import { runPhase, skipPhase } from './phases.ts'
+import type { RoleCatalog } from './roles/catalog.ts'
+import type { Session } from './session.ts'
+
+export interface LoadedDump {
+  manifest: Manifest
+  /** Where its files are, decrypted. */
+  directory: string
+  roles: { catalog: RoleCatalog } | null
+}
+
+/**
+ * Gets the dump that `restore` and `verify` work from: the directory that dump-directory names, or else the artifact, of this
+ * run or the one that run-id names. Every file is held against the manifest before anything of it is used.
+ *
+ * @throws Failure when there is none, or it is not as it was made
+ */
+export async function loadDump(session: Session): Promise<LoadedDump> {
+  const { inputs } = session
+  if (inputs.dumpDirectory && !inputs.runId) {
+    skipPhase(session, 'download')
+    const { manifest, directory } = await openDumpDirectory(
+      inputs.dumpDirectory,
+      inputs.passphrase,
+      session.temporaryDirectory,
+      session,
+    )
+    return loaded(manifest, directory)
+  }
+  return await runPhase(session, 'download', async () => {
+    if (inputs.runId && !session.repository) {
+      throw new Failure(
+        'The artifact of another run cannot be found',
+        'GITHUB_REPOSITORY is not set',
+        'Run on GitHub Actions, or copy the dump and name it in dump-directory',
+      )
+    }
+    const run =
+      inputs.runId && inputs.githubToken && session.repository
+        ? { id: inputs.runId, token: inputs.githubToken, repository: session.repository }
+        : undefined
+    const into = session.dumpDirectory
+    const manifest = await downloadDump(
+      session.artifacts,
+      { name: inputs.artifactName, run, into, passphrase: inputs.passphrase },
+      session,
+    )
+    return loaded(manifest, into)
+  })
+}
+
+function loaded(manifest: Manifest, directory: string): LoadedDump {
+  return {
+    manifest,
+    directory,
+    roles: manifest.roles ? { catalog: manifest.roles.catalog as RoleCatalog } : null,
+  }
+}
+
+/** A version as `15.20` or `9.6.24` in the form that the choice of client programs needs. */
+export function versionOf(version: string): ServerVersion {
+  const [major = 0, minor = 0, patch = 0] = version
+    .split('.')
+    .map((part) => Number.parseInt(part, 10) || 0)
+  return major >= 10
+    ? { version, major, number: major * 10_000 + minor, majorName: String(major) }
+    : {
+        version,
+        major,
+        number: major * 10_000 + minor * 100 + patch,
+        majorName: `${major}.${minor}`,
+      }
+}

@@ -1,0 +1,242 @@
+import type pg from 'pg'
+import { Failure } from '../failure.ts'
+import { detectTarget, isPrivileged, superuserOption, type Target } from '../polardb/detect.ts'
+import { type ServerVersion, serverVersion, withConnection } from '../postgres/connection.ts'
+import type { ConnectionParameters } from '../postgres/connection-string.ts'
+import type { CheckResult, Severity } from '../report/model.ts'
+import { formatBytes } from '../report/text.ts'
+import type { Context } from './context.ts'
+import { freeSpace } from './dump.ts'
+import type { DatabaseName, Inputs } from './inputs.ts'
+
+export interface SourceDatabase extends DatabaseName {
+  /** Size on the source's disk. */
+  bytes: number
+}
+
+/** What the checks learned of the source. */
+export interface Source {
+  connection: ConnectionParameters
+  version: ServerVersion
+  databases: SourceDatabase[]
+  superuser: boolean
+  standby: boolean
+  /** Connections that this account can still open. */
+  freeConnections: number
+}
+
+/** The oldest server that a client with parallel dumps can read. */
+const oldestSource = 80_000
+/** Leave this much of the runner's disk alone. */
+const reserve = 16 * 1024 * 1024
+
+/**
+ * Connects to the source and learns what is to be migrated. Changes nothing.
+ *
+ * @throws Failure of the connection, or one that names the databases that do not exist
+ */
+export async function inspectSource(
+  connection: ConnectionParameters,
+  wanted: Inputs['databases'],
+  context: Context,
+): Promise<Source> {
+  const options = { role: 'source', readOnly: true, signal: context.signal } as const
+  return await withConnection(connection, options, async (client) => {
+    const version = await serverVersion(client)
+    context.report.source = { version: version.version, major: version.major }
+    if (version.number < oldestSource) {
+      throw new Failure(
+        `PostgreSQL ${version.version} is too old to be migrated`,
+        'No client program that can dump in parallel reads a server that old',
+        'Upgrade the source to 9.1 or newer first',
+      )
+    }
+    const { rows } = await client.query<{
+      name: string
+      bytes: string | null
+      connectable: boolean
+    }>(`
+      SELECT datname AS name, datallowconn AS connectable,
+             CASE WHEN pg_catalog.has_database_privilege(datname, 'CONNECT')
+                  THEN pg_catalog.pg_database_size(datname) END AS bytes
+        FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY 1`)
+    const names = selectDatabases(wanted, connection.dbname, rows)
+    const databases = names.map((name) => ({
+      ...name,
+      bytes: Number(rows.find((row) => row.name === name.source)?.bytes ?? 0),
+    }))
+    check(context, 'source-databases', 'blocker', true, `${databases.length} to migrate`)
+    const { rows: state } = await client.query<{
+      superuser: boolean
+      standby: boolean
+      free: number
+    }>(`
+      SELECT rolsuper AS superuser, pg_catalog.pg_is_in_recovery() AS standby,
+             current_setting('max_connections')::int
+               - (SELECT count(*)::int FROM pg_catalog.pg_stat_activity)
+               - CASE WHEN rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int END AS free
+        FROM pg_catalog.pg_roles WHERE rolname = session_user`)
+    return {
+      connection,
+      version,
+      databases,
+      superuser: state[0]?.superuser ?? false,
+      standby: state[0]?.standby ?? false,
+      freeConnections: state[0]?.free ?? 0,
+    }
+  })
+}
+
+/**
+ * Connects to the target and learns what it is and what the account may do there. Changes nothing.
+ *
+ * @throws Failure where the migration cannot succeed: a standby, a read-only endpoint, an account without rights
+ */
+export async function inspectTarget(
+  connection: ConnectionParameters,
+  inputs: Pick<Inputs, 'superuserOption' | 'roles'>,
+  context: Context,
+): Promise<Target> {
+  const target = await reach(connection, context)
+  context.report.target = {
+    version: target.version,
+    major: target.major,
+    polardb: target.polardb,
+    superuserOption:
+      inputs.superuserOption === 'auto' ? superuserOption(target) : inputs.superuserOption,
+  }
+  const { account } = target
+  const privileged = isPrivileged(account)
+  check(
+    context,
+    'target-account',
+    'warning',
+    privileged,
+    privileged
+      ? `"${account.name}" may create roles and databases`
+      : `"${account.name}" may not create ${account.createRole ? 'databases' : account.createDatabase ? 'roles' : 'roles or databases'}`,
+    'Use a privileged account of the cluster (one that the console made "privileged", or CREATEROLE CREATEDB)',
+  )
+  if (target.number < 110_000) {
+    throw new Failure(
+      `The target is PostgreSQL ${target.version}`,
+      'PolarDB for PostgreSQL begins with version 11',
+      'Check the host of the target: is it the cluster?',
+    )
+  }
+  return target
+}
+
+async function reach(connection: ConnectionParameters, context: Context): Promise<Target> {
+  const inspect = async (client: pg.Client) => {
+    const { rows } = await client.query<{ standby: boolean; read_only: string }>(
+      `SELECT pg_catalog.pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS read_only`,
+    )
+    const standby = rows[0]?.standby ?? false
+    if (standby || rows[0]?.read_only === 'on') {
+      throw new Failure(
+        'The target is read-only',
+        standby
+          ? `${connection.host} is a standby in recovery: a read-only node or endpoint`
+          : 'transaction_read_only is on for this account and database',
+        'Connect to the primary endpoint of the cluster, which accepts writes',
+        { sqlstate: '25006' },
+      )
+    }
+    check(context, 'target-writable', 'blocker', true, 'the target accepts writes')
+    return await detectTarget(client)
+  }
+  return await withConnection(connection, { role: 'target', signal: context.signal }, inspect)
+}
+
+/** What the two sides and the runner's disk mean for each other. */
+export async function checkTogether(
+  source: Source,
+  target: Pick<Target, 'number' | 'version'> | undefined,
+  dumpDirectory: string,
+  context: Context,
+): Promise<void> {
+  if (target && Math.floor(target.number / 10_000) < source.version.major) {
+    const message = `The target (${target.version}) is older than the source (${source.version.version}): what it does not know is left out or stops the restore`
+    check(
+      context,
+      'version-downgrade',
+      'warning',
+      false,
+      message,
+      'Prefer a cluster of the same major or newer',
+    )
+    context.warn(message)
+  } else if (target) {
+    check(context, 'version-downgrade', 'warning', true, 'the target is not older than the source')
+  }
+  const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
+  const free = await freeSpace(dumpDirectory)
+  // a compressed dump has been seen at a tenth to a half of the database; the whole of it is enough in any case
+  const enough = free - reserve > bytes
+  check(
+    context,
+    'runner-disk',
+    'warning',
+    enough,
+    `${formatBytes(free)} free for the dump of ${formatBytes(bytes)} of databases`,
+    'Set dump-directory to a larger disk',
+  )
+  if (free < reserve + bytes / 20) {
+    throw new Failure(
+      "The runner's disk is too small for the dump",
+      `${formatBytes(free)} are free in ${dumpDirectory}, and the databases hold ${formatBytes(bytes)}`,
+      'Free space, or set dump-directory to a larger disk',
+      { sqlstate: '53100' },
+    )
+  }
+}
+
+/** The databases to migrate, or a failure that names all that do not exist or refuse connections. */
+export function selectDatabases(
+  wanted: Inputs['databases'],
+  connected: string,
+  existing: { name: string; connectable: boolean }[],
+): DatabaseName[] {
+  if (wanted === 'all') {
+    return existing
+      .filter(({ connectable, name }) => connectable && name !== 'polardb_admin')
+      .map(({ name }) => ({ source: name, target: name }))
+  }
+  const names = wanted.length > 0 ? wanted : [{ source: connected, target: connected }]
+  const missing = names.filter(
+    ({ source }) => !existing.some((row) => row.name === source && row.connectable),
+  )
+  if (missing.length > 0) {
+    throw new Failure(
+      missing.length === 1
+        ? 'A database does not exist on the source'
+        : `${missing.length} databases do not exist on the source`,
+      missing.map(({ source }) => `"${source}"`).join(', '),
+      'Check the names: they are case-sensitive, and templates are not migrated',
+      { sqlstate: '3D000' },
+    )
+  }
+  return names
+}
+
+/** Keeps one check's answer in the report. */
+export function check(
+  context: Context,
+  id: string,
+  severity: Severity,
+  passed: boolean,
+  message: string,
+  remedy = '',
+  objects: string[] = [],
+): void {
+  const status: CheckResult['status'] = passed ? 'passed' : 'failed'
+  context.report.checks.push({
+    id,
+    severity,
+    status,
+    message,
+    objects,
+    remedy: passed ? '' : remedy,
+  })
+}

@@ -1,0 +1,147 @@
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { shortStatement } from '../../postgres/archive-statement.ts'
+import { meaningOf, sqlstateOf } from '../../postgres/errors.ts'
+import type { FailedEntry } from '../../report/model.ts'
+import { printable, shorten } from '../../report/text.ts'
+import type { Context } from '../context.ts'
+import { makeTasks, mostTogether, Schedule } from './graph.ts'
+import type { RestoreOptions } from './options.ts'
+import type { PlannedEntry, RestorePlan } from './plan.ts'
+import { RestoreProgress } from './progress.ts'
+import { remedyFor } from './remedies.ts'
+import { sessionPrefix } from './session.ts'
+import { EntryFailed, Worker } from './worker.ts'
+
+/**
+ * One restore being carried out: the bookkeeping that its workers share. A failure that no retry can mend stops all of
+ * them; every failure that was already there is kept.
+ */
+export class Execution {
+  readonly options: RestoreOptions
+  plan: RestorePlan
+  readonly context: Context
+  readonly failed: FailedEntry[] = []
+  progress: RestoreProgress
+  /** Entries may have been restored by an earlier run. */
+  readonly resuming: boolean
+  /** 1, and one more for every interruption that was mended. */
+  attempts = 1
+  restored = 0
+  /** Tells the sessions of this run from those of others, in application_name. */
+  private readonly id = Math.random().toString(36).slice(2, 10)
+  private readonly stopper = new AbortController()
+  /** Fires when the job is cancelled or the restore has failed. */
+  readonly signal: AbortSignal
+  private workers = 0
+
+  constructor(options: RestoreOptions, plan: RestorePlan, context: Context, resuming: boolean) {
+    this.options = options
+    this.plan = plan
+    this.context = context
+    this.resuming = resuming
+    this.signal = AbortSignal.any([context.signal, this.stopper.signal])
+    this.progress = new RestoreProgress(plan, options, context)
+  }
+
+  /** Goes on by another plan, before any entry but extensions is restored. */
+  replan(plan: RestorePlan): void {
+    this.plan = plan
+    this.progress = new RestoreProgress(plan, this.options, this.context)
+  }
+
+  /** A session's work, alone or among others. */
+  worker(): Worker {
+    return new Worker(this, `${sessionPrefix}${this.id} ${++this.workers}`)
+  }
+
+  /** Restores entries one after the other in one session. */
+  async inOrder(items: readonly PlannedEntry[]): Promise<void> {
+    const worker = this.worker()
+    try {
+      for (let from = 0; from < items.length; from += mostTogether) {
+        await worker.statements(items.slice(from, from + mostTogether))
+      }
+    } finally {
+      await worker.close()
+    }
+  }
+
+  /** Restores data and post-data entries with as many sessions as there are jobs. */
+  async inParallel(items: readonly PlannedEntry[]): Promise<void> {
+    const schedule = new Schedule(makeTasks(items), this.options.jobs)
+    const work = async () => {
+      const worker = this.worker()
+      try {
+        for (
+          let tasks = await schedule.next(this.signal);
+          tasks.length > 0;
+          tasks = await schedule.next(this.signal)
+        ) {
+          if (await worker.perform(tasks, schedule)) for (const task of tasks) schedule.done(task)
+        }
+      } catch (error) {
+        // the first to fail stops the others; what they throw then is the stop
+        this.stopper.abort()
+        throw error
+      } finally {
+        await worker.close()
+      }
+    }
+    const jobs = Math.max(1, this.options.jobs)
+    const watch = this.progress.watch(this.signal)
+    const ends = await Promise.allSettled(Array.from({ length: jobs }, work))
+    await watch.end()
+    if (this.context.signal.aborted) throw new Cancelled()
+    const thrown = ends
+      .filter((end) => end.status === 'rejected')
+      .map((end) => end.reason as unknown)
+    const defect = thrown.find(
+      (error) => !(error instanceof EntryFailed || error instanceof Cancelled || isAbort(error)),
+    )
+    if (defect) throw defect
+    if (thrown.length > 0) throw this.failure()
+  }
+
+  /** Notes that an entry cannot be restored. */
+  fail(name: string, error: unknown, statement: string): EntryFailed {
+    const sqlstate =
+      error instanceof Failure ? (error.sqlstate ?? null) : (sqlstateOf(error) ?? null)
+    const said = messageOf(error)
+    this.note(name, said, sqlstate, statement)
+    return new EntryFailed(said)
+  }
+
+  note(name: string, message: string, sqlstate: string | null, statement: string): void {
+    const meaning = sqlstate ? meaningOf(sqlstate) : ''
+    const reason = shorten(printable(message), 1000) + (meaning ? ` (${meaning})` : '')
+    const failed: FailedEntry = {
+      entry: name,
+      reason,
+      sqlstate,
+      statement: shortStatement(statement),
+      remedy: remedyFor(name, sqlstate, message),
+    }
+    this.failed.push(failed)
+    this.context.log.warning(
+      `${failed.entry} cannot be restored: ${failed.reason}${sqlstate ? ` [${sqlstate}]` : ''}: ${failed.statement}`,
+    )
+  }
+
+  /** The failures as the one that ends the run. */
+  failure(): Failure {
+    const [first, ...rest] = this.failed
+    if (!first) return new Failure('The restore stopped', 'It was interrupted', 'Run it again')
+    const code = first.sqlstate ? ` [${first.sqlstate}]` : ''
+    const more = rest.length > 0 ? `; also ${rest.map(({ entry }) => entry).join(', ')}` : ''
+    return new Failure(
+      `${first.entry} cannot be restored into the database "${this.options.targetName}"`,
+      shorten(`${first.reason}${code} in: ${first.statement}${more}`, 3000),
+      `${first.remedy}. What is restored stays: run again with if-target-not-empty: resume`,
+      { sqlstate: first.sqlstate ?? undefined },
+    )
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError'
+}

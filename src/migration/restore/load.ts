@@ -1,0 +1,309 @@
+import { createWriteStream } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Cancelled, Failure } from '../../failure.ts'
+import { entryName } from '../../postgres/archive-entry.ts'
+import { conninfo } from '../../postgres/connection-string.ts'
+import { qualifiedName } from '../../postgres/identifiers.ts'
+import { runProgram } from '../../postgres/process.ts'
+import { clientMajor, programEnvironment, programPath } from '../../postgres/programs.ts'
+import type { RestoreOptions } from './options.ts'
+import type { PlannedEntry } from './plan.ts'
+import type { Session } from './session.ts'
+
+/** Rows that one run of pg_restore loads: entries of one archive, loaded one after the other. */
+export interface Load {
+  items: PlannedEntry[]
+  /** Bytes on disk. */
+  bytes: number
+  /** Partitions whose rows go through their root belong together: the root is what is emptied before a second try. */
+  root: string | null
+}
+
+/** Below this (bytes), tables share a run of pg_restore, up to so many. */
+const shared = 8 * 1024 * 1024
+const mostShared = 200
+
+/** Puts the data entries of a plan together into loads, the largest first. */
+export function makeLoads(items: readonly PlannedEntry[]): Load[] {
+  const loads: Load[] = []
+  const byRoot = new Map<string, Load>()
+  const open = new Map<object, Load>()
+  const data = new Set(items.map(({ archive, entry }) => `${archive.directory}\0${entry.dumpId}`))
+  for (const item of [...items].sort((a, b) => b.entry.dataBytes - a.entry.dataBytes)) {
+    const bytes = item.entry.dataBytes
+    const root = rootOf(item)
+    const known = root === null ? undefined : byRoot.get(root)
+    if (known) {
+      known.items.push(item)
+      known.bytes += bytes
+      continue
+    }
+    // rows that must come after others go alone: two loads could otherwise wait for each other
+    const small =
+      root === null &&
+      bytes < shared &&
+      !item.entry.dependencies.some((id) => data.has(`${item.archive.directory}\0${id}`))
+    const gathering = open.get(item.archive)
+    if (small && gathering) {
+      gathering.items.push(item)
+      gathering.bytes += bytes
+      if (gathering.bytes >= shared || gathering.items.length >= mostShared)
+        open.delete(item.archive)
+      continue
+    }
+    const load: Load = { items: [item], bytes, root }
+    loads.push(load)
+    if (root !== null) byRoot.set(root, load)
+    else if (small) open.set(item.archive, load)
+  }
+  return loads
+}
+
+/** The quoted table that rows are copied into when that is not the entry's own (pg_dump --load-via-partition-root). */
+function rootOf({ entry }: PlannedEntry): string | null {
+  return /^-- load via partition root (.*\S)/s.exec(entry.definition)?.[1] ?? null
+}
+
+/** The quoted name of the table that an entry's rows belong to. */
+export function tableOf({ entry }: PlannedEntry): string {
+  return qualifiedName(entry.namespace, entry.tag)
+}
+
+/** What pg_restore said of one error. */
+export interface LoadError {
+  /** The entry it was working on, where it said so. */
+  dumpId: number | null
+  /** The first line, without the program's name. */
+  message: string
+  sqlstate: string | null
+}
+
+/** pg_restore did not load what it was given. */
+export class LoadFailure extends Error {
+  override readonly name = 'LoadFailure'
+  readonly errors: LoadError[]
+  /** Trying again may help: a lost connection, a killed program. */
+  readonly transient: boolean
+
+  constructor(message: string, errors: LoadError[], transient: boolean) {
+    super(message)
+    this.errors = errors
+    this.transient = transient
+  }
+}
+
+/**
+ * Loads the rows of some entries with pg_restore. Each table is one COPY, and so all or nothing.
+ *
+ * @param name the application_name of its session
+ * @param onItem called when pg_restore begins the next table, with how many it has begun
+ * @throws LoadFailure with every error that pg_restore reported; Failure when it cannot be started; Cancelled
+ */
+export async function load(
+  options: RestoreOptions,
+  items: readonly PlannedEntry[],
+  name: string,
+  directory: string,
+  signal: AbortSignal,
+  onItem: (begun: number) => void,
+): Promise<void> {
+  const [first] = items
+  if (!first) return
+  const list = join(directory, `${name.replace(/[^\w-]/g, '-')}.list`)
+  await writeFile(list, items.map(({ entry }) => `${entry.dumpId};\n`).join(''), { mode: 0o600 })
+  const reader = new ErrorReader()
+  const log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 })
+  const logFailed = new Promise<never>((_, reject) => log.on('error', reject))
+  logFailed.catch(() => {})
+  log.write(`# pg_restore of ${items.map(({ entry }) => entryName(entry)).join(', ')}\n`)
+  let begun = 0
+  try {
+    const run = runProgram(
+      programPath(options.client, 'pg_restore'),
+      loadArguments(options, list, first.archive.directory),
+      {
+        env: {
+          ...programEnvironment(options.passwordFile, options.client.libraryPath),
+          PGAPPNAME: name,
+        },
+        signal,
+        onErrorLine: (line) => {
+          log.write(`${line}\n`)
+          reader.read(line)
+          if (
+            /^pg_restore: (\[[^\]]*\] )?(processing data for table|restoring large object OID)/.test(
+              line,
+            )
+          ) {
+            onItem(++begun)
+          }
+        },
+      },
+    )
+    const result = await Promise.race([run, logFailed])
+    const errors = reader.errors.filter((error) => !isExpected(error, options))
+    if (result.code === 0 && errors.length === 0) return
+    if (result.code === 1 && errors.length === 0 && reader.ignored === reader.errors.length) return
+    if (result.killedBy || (result.code ?? 0) > 128) {
+      throw new LoadFailure(
+        `pg_restore was killed by ${result.killedBy ?? 'a signal'}`,
+        errors,
+        true,
+      )
+    }
+    const message = errors[0]?.message ?? `pg_restore ended with ${result.code} and no message`
+    throw new LoadFailure(message, errors, errors.length > 0 && errors.every(mayPass))
+  } catch (error) {
+    if (signal.aborted) throw new Cancelled()
+    if (error instanceof LoadFailure || error instanceof Cancelled) throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new Failure(
+      code === 'ENOSPC' ? 'The disk of the runner is full' : 'pg_restore could not be run',
+      message,
+      code === 'ENOSPC'
+        ? 'Free space on the runner, then run again with if-target-not-empty: resume'
+        : 'Check the client programs: client-path, or let the action install them',
+      { cause: error },
+    )
+  } finally {
+    await new Promise<void>((resolve) => log.end(resolve))
+    await rm(list, { force: true })
+  }
+}
+
+/** The arguments of pg_restore for some data entries of one archive (PostgreSQL, "pg_restore"). */
+export function loadArguments(options: RestoreOptions, list: string, archive: string): string[] {
+  return [
+    '--format=directory',
+    '--verbose',
+    '--no-password',
+    `--dbname=${conninfo(options.target, options.targetName)}`,
+    `--use-list=${list}`,
+    '--no-owner',
+    '--no-privileges',
+    '--no-tablespaces',
+    ...(clientMajor(options.client) >= 15 ? ['--no-table-access-method'] : []),
+    ...options.extraOptions,
+    archive,
+  ]
+}
+
+/** Lines of pg_restore's stderr, put together to errors. Before version 12 it writes `[archiver (db)] ` before messages. */
+export class ErrorReader {
+  readonly errors: LoadError[] = []
+  /** What pg_restore itself counted at its end. */
+  ignored = 0
+  private dumpId: number | null = null
+
+  read(line: string): void {
+    const text = /^pg_restore: (?:\[[^\]]*\] )?(.*)$/.exec(line)?.[1]
+    if (text === undefined) return
+    const entry = /^(?:Error )?from TOC entry (\d+); /.exec(text)?.[1]
+    const ignored = /^(?:warning|WARNING): errors ignored on restore: (\d+)/i.exec(text)?.[1]
+    if (entry !== undefined) this.dumpId = Number(entry)
+    else if (ignored !== undefined) this.ignored = Number(ignored)
+    else if (/^processing data for table/.test(text)) this.dumpId = null
+    else if (/^(error|fatal): |^(COPY failed|could not |connection to )/.test(text)) {
+      const message = text.replace(/^(error|fatal): /, '')
+      this.errors.push({ dumpId: this.dumpId, message, sqlstate: sqlstateOfMessage(message) })
+    }
+  }
+}
+
+/**
+ * A client of 17 or later sets a parameter that older servers do not know; it does so for every session and goes on
+ * (failure-modes: the one error that is allowed).
+ */
+function isExpected({ message }: LoadError, options: RestoreOptions): boolean {
+  return (
+    clientMajor(options.client) >= 17 &&
+    message.includes('unrecognized configuration parameter "transaction_timeout"')
+  )
+}
+
+/** SQLSTATEs of the messages that loading rows can bring: pg_restore prints no code. In English, as `LC_ALL=C` asks for. */
+const messages: readonly [RegExp, string][] = [
+  [/terminating connection due to administrator command/, '57P01'],
+  [/terminating connection because of crash of another server process/, '57P02'],
+  [
+    /the database system is (starting up|shutting down|in recovery mode|not (yet )?accepting)/,
+    '57P03',
+  ],
+  [/too many connections|too many clients already|connection slots are reserved/, '53300'],
+  [
+    /server closed the connection|connection to server .*failed|no connection to the server|could not (receive|send) data|SSL SYSCALL|SSL connection has been closed|could not connect to server|connection not open|could not translate host name/,
+    '08006',
+  ],
+  [/deadlock detected/, '40P01'],
+  [/canceling statement due to (user request|conflict)/, '57014'],
+  [/violates check constraint/, '23514'],
+  [/violates not-null constraint/, '23502'],
+  [/violates foreign key constraint/, '23503'],
+  [/duplicate key value violates unique constraint/, '23505'],
+  [/permission denied/, '42501'],
+  [/affected by row-level security/, '42501'],
+  [/invalid byte sequence for encoding/, '22021'],
+  [/has no equivalent in encoding/, '22P05'],
+  [/invalid input syntax/, '22P02'],
+  [/No space left on device|could not extend file/, '53100'],
+  [/relation .* does not exist/, '42P01'],
+  [/column .* of relation .* does not exist/, '42703'],
+  [/function .* does not exist/, '42883'],
+  [/unrecognized configuration parameter/, '42704'],
+  [/out of (shared )?memory/, '53200'],
+  [/in a read-only transaction/, '25006'],
+]
+
+function sqlstateOfMessage(message: string): string | null {
+  return messages.find(([pattern]) => pattern.test(message))?.[1] ?? null
+}
+
+function mayPass({ sqlstate }: LoadError): boolean {
+  return sqlstate !== null && /^(08...|40...|53300|57P0[123]|57014)$/.test(sqlstate)
+}
+
+/**
+ * Whether a table that may have been loaded before holds exactly the rows of the dump. A COPY is all or nothing, so
+ * without a count from the dump any row at all says that it was loaded.
+ */
+export async function isLoaded(
+  session: Session,
+  item: PlannedEntry,
+  expected: number | undefined,
+): Promise<boolean> {
+  if (item.entry.desc !== 'TABLE DATA') return false
+  const table = tableOf(item)
+  const { rows: security } = await session.client.query<{ on: boolean }>(
+    'SELECT relrowsecurity AS on FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.regclass',
+    [table],
+  )
+  // row security is switched on after the rows are in, and then might hide them from us
+  if (security[0]?.on) return true
+  if (expected === undefined && item.entry.copyStatement !== null && rootOf(item) === null) {
+    const { rows } = await session.client.query<{ some: boolean }>(
+      `SELECT EXISTS (SELECT FROM ONLY ${table}) AS some`,
+    )
+    return rows[0]?.some ?? false
+  }
+  if (expected === undefined) return false
+  const { rows } = await session.client.query<{ count: string }>(
+    `SELECT pg_catalog.count(*) AS count FROM ONLY ${table}`,
+  )
+  return Number(rows[0]?.count) === expected
+}
+
+/** Empties what is loaded again. It waits for whoever still writes to it, and so comes after whatever they committed. */
+export async function empty(
+  session: Session,
+  load: Load,
+  items: readonly PlannedEntry[],
+): Promise<void> {
+  const tables =
+    load.root === null
+      ? items
+          .filter(({ entry }) => entry.desc === 'TABLE DATA')
+          .map((item) => `ONLY ${tableOf(item)}`)
+      : [load.root]
+  if (tables.length > 0) await session.client.query(`TRUNCATE ${tables.join(', ')}`)
+}

@@ -1,0 +1,35 @@
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import type { ClientPrograms } from '../../postgres/programs.ts'
+import type { DatabaseProperties } from './database.ts'
+
+/** The restore of one database: what, where to, and how. */
+export interface RestoreOptions {
+  /** Directories that `pg_dump -Fd` wrote, in the order of their restore. */
+  archives: string[]
+  /** The source database, as readDatabaseProperties read it at the time of the dump. */
+  database: DatabaseProperties
+  target: ConnectionParameters
+  /** Name of the database on the target. */
+  targetName: string
+  /** Holds the target's password for pg_restore (see writePasswordFile). */
+  passwordFile: string
+  client: ClientPrograms
+  /** Sessions that work on the target at the same time, at least 1. */
+  jobs: number
+  /** Create the database when the target does not have it. */
+  createDatabase: boolean
+  ifNotEmpty: 'fail' | 'resume' | 'replace'
+  /** Patterns of entries that may be left out although rows or behaviour are lost with them. */
+  allowMissing: string[]
+  /** Further pg_restore options of the user's. */
+  extraOptions: string[]
+  /** Exact rows of each table in the dump by its quoted `"schema"."table"`: what a resumed load is measured by. */
+  expectedRows?: ReadonlyMap<string, number>
+  /** Takes what pg_restore wrote to stderr, as it came. */
+  logFile: string
+  /** Seconds to wait before the first, second, … retry of what a lost connection or the like interrupted. */
+  pauses?: readonly number[]
+}
+
+/** Three and a half minutes in all: a cluster that restarts or fails over is back by then. */
+export const defaultPauses: readonly number[] = [1, 2, 4, 8, 15, 30, 30, 60, 60]

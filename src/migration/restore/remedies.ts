@@ -1,0 +1,75 @@
+/** Next steps for errors that only the restore itself can find, by SQLSTATE and message. */
+const remedies: readonly [string, RegExp, string][] = [
+  [
+    '23503',
+    /./,
+    'Rows on the source break the foreign key already: correct them there and dump again, or drop the key there and add it NOT VALID on the target',
+  ],
+  [
+    '23514',
+    /./,
+    'The check reads more than its row, or rows break it already: drop it on the source and add it NOT VALID on the target',
+  ],
+  [
+    '23505',
+    /./,
+    'Rows on the source break the key already (a damaged index hid it): remove the duplicates there, REINDEX, and dump again',
+  ],
+  [
+    '42883',
+    /./,
+    'If the function exists on the source, what uses it counts on a search_path: fix it there with ALTER FUNCTION … SET search_path; otherwise the target is older and lacks it',
+  ],
+  [
+    '42P01',
+    /./,
+    'If the table exists on the source, a function counts on a search_path: fix it there with ALTER FUNCTION … SET search_path',
+  ],
+  [
+    '42704',
+    /./,
+    'The target lacks something that the source has: create it there, or drop what uses it on the source',
+  ],
+  [
+    '42601',
+    /./,
+    'The target is older than the source and does not know this: change it on the source, or choose a newer target',
+  ],
+  [
+    '42501',
+    /row-level security/,
+    'Migrate as an account with BYPASSRLS, or as the owner of the table',
+  ],
+  ['42501', /./, 'Give the account what it lacks, or accept the loss in allow-missing'],
+  ['53100', /./, 'Enlarge the storage of the target'],
+  ['53200', /max_locks/, 'Raise max_locks_per_transaction on the target'],
+  ['53200', /./, 'Use fewer restore-jobs, or a larger target'],
+  ['53300', /./, 'Use fewer restore-jobs, or close idle sessions on the target'],
+  [
+    '22021',
+    /./,
+    'The source is SQL_ASCII or holds damaged text: create the target database with encoding SQL_ASCII, or correct the text on the source',
+  ],
+  [
+    '22P05',
+    /./,
+    'The target database has an encoding that lacks the character: create it with UTF8',
+  ],
+  ['25006', /./, "Connect to the cluster's primary endpoint: this one is read-only"],
+  [
+    '42710',
+    /./,
+    'The target has it already: empty the database, or set if-target-not-empty to replace',
+  ],
+  [
+    '42P07',
+    /./,
+    'The target has it already: empty the database, or set if-target-not-empty to replace',
+  ],
+]
+
+/** The next step for an entry that failed. */
+export function remedyFor(name: string, sqlstate: string | null, message: string): string {
+  const found = remedies.find(([code, pattern]) => code === sqlstate && pattern.test(message))
+  return found?.[2] ?? `Change it on the source, or leave it out with allow-missing: ${name}`
+}

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import { Cancelled, Failure } from '../../failure.ts'
+import type { Archive } from '../../postgres/archive.ts'
+import { cancelQuery, connect } from '../../postgres/connection.ts'
+import { isTransient, sqlstateOf } from '../../postgres/errors.ts'
+import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import type { RestoreOptions } from './options.ts'
+
+/**
+ * What our sessions call themselves, so that one that was lost on the way can be found on the server and ended before its
+ * work is done again. PGAPPNAME of pg_restore has the same form.
+ */
+export const sessionPrefix = 'migrate-to-polardb restore '
+
+/** A session on the target that works through entries of archives, with the settings that pg_restore would make. */
+export class Session {
+  readonly client: pg.Client
+  private readonly options: RestoreOptions
+  private archive: Archive | undefined
+
+  private constructor(client: pg.Client, options: RestoreOptions) {
+    this.client = client
+    this.options = options
+  }
+
+  static async open(options: RestoreOptions, name: string, signal: AbortSignal): Promise<Session> {
+    const client = await connect(options.target, {
+      database: options.targetName,
+      role: 'target',
+      signal,
+    })
+    const session = new Session(client, options)
+    try {
+      await client.query('SELECT set_config($1, $2, false)', ['application_name', name])
+      // as _doSetFixedOutputState of pg_restore; timeouts and the like are set by connect
+      await client.query(
+        'SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; SET row_security = off',
+      )
+      return session
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+  }
+
+  /** Makes the session as the archive's statements expect it: string syntax and search_path. */
+  async use(archive: Archive, namespace: string): Promise<void> {
+    if (this.archive !== archive) {
+      await this.client.query(
+        `SET standard_conforming_strings = ${archive.standardStrings ? 'on' : 'off'}; SET escape_string_warning = off`,
+      )
+      if (archive.searchPath !== null) await this.client.query(archive.searchPath)
+      this.archive = archive
+    }
+    // archives from before 10.3 have no path of their own: their statements count on their schema being first
+    if (archive.searchPath === null && namespace !== '') {
+      const path = `${quoteIdentifier(namespace)}, pg_catalog`
+      await this.client.query(`SET search_path = ${path}`)
+    }
+  }
+
+  /** Ends what the session runs, and the session. */
+  async cancel(): Promise<void> {
+    await cancelQuery(this.client, this.options.target)
+  }
+
+  async close(): Promise<void> {
+    await this.client.end().catch(() => {})
+  }
+}
+
+/**
+ * Ends sessions of ours that the server still works for although their connection is lost, and waits until they are gone:
+ * only then is it certain what they have done.
+ *
+ * @param client a session in the same database as the same account
+ * @param name the session's application_name, or the beginning of several followed by `%`
+ * @throws Failure when one does not end within a minute
+ */
+export async function endSessions(
+  client: pg.Client,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let round = 0; round < 120; round++) {
+    const { rowCount } = await client.query(
+      `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+        WHERE datname = pg_catalog.current_database() AND usename = session_user
+          AND pid <> pg_catalog.pg_backend_pid() AND application_name LIKE $1`,
+      [name.replace(/[\\_]/g, '\\$&')],
+    )
+    if (!rowCount) return
+    await pause(0.5, signal)
+  }
+  throw new Failure(
+    'A session of an interrupted restore does not end',
+    'The target still works for it after a minute of asking',
+    'End it on the target (pg_terminate_backend), then run again with if-target-not-empty: resume',
+  )
+}
+
+/** Waits so many seconds. @throws Cancelled as soon as the signal fires */
+export async function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(seconds * 1000, undefined, { signal })
+  } catch {
+    throw new Cancelled()
+  }
+}
+
+/** Whether what failed may well succeed a little later: the connection, the server's state or another session is to blame. */
+export function mayPass(error: unknown): boolean {
+  const sqlstate = error instanceof Failure ? error.sqlstate : sqlstateOf(error)
+  const { message = '' } = error as { message?: string }
+  // 57014: somebody cancelled the statement, since our sessions have no timeouts; 55006: an object is being used
+  if (sqlstate !== undefined) {
+    return (
+      isTransient(sqlstate) ||
+      sqlstate === '57014' ||
+      sqlstate === '55006' ||
+      // two sessions changed one catalog row at once: an internal error without a code of its own
+      (sqlstate === 'XX000' && message.includes('concurrently'))
+    )
+  }
+  const cause = error instanceof Failure ? error.cause : error
+  const inner = cause instanceof AggregateError ? cause.errors[0] : cause
+  const { code, message: text = '' } = (inner ?? {}) as { code?: unknown; message?: string }
+  return (
+    /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/.test(
+      String(code),
+    ) ||
+    /connection (was )?terminated|not queryable|closed the connection|timeout expired|socket/i.test(
+      text,
+    )
+  )
+}

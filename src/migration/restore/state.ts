@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
+
+/**
+ * A schema that exists in the target database only while a restore is under way or interrupted. Its comment says of which
+ * dump, and which rights the account has lent itself and must give back: it survives the runner.
+ */
+export const stateSchema = 'migrate-to-polardb'
+
+export interface RestoreState {
+  /** Identifies the dump (see dumpIdentity). */
+  dump: string
+  /** Roles that the account was made a member of for the restore. */
+  memberships: string[]
+  /** Roles that were given CREATE on schemas, and on the database. */
+  schemaGrants: { role: string; schema: string }[]
+  databaseGrants: string[]
+}
+
+/** What tells one dump of a database from another: a digest of its archives' tables of contents. */
+export async function dumpIdentity(archives: readonly string[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const archive of archives) hash.update(await readFile(join(archive, 'toc.dat')))
+  return hash.digest('hex')
+}
+
+/** The state of an interrupted restore, null where there is none. */
+export async function readState(client: pg.Client): Promise<RestoreState | null> {
+  const { rows } = await client.query<{ comment: string | null }>(
+    `SELECT pg_catalog.obj_description(oid, 'pg_namespace') AS comment
+       FROM pg_catalog.pg_namespace WHERE nspname = $1 AND pg_catalog.pg_has_role(session_user, nspowner, 'MEMBER')`,
+    [stateSchema],
+  )
+  const [row] = rows
+  if (!row) return null
+  const empty: RestoreState = { dump: '', memberships: [], schemaGrants: [], databaseGrants: [] }
+  try {
+    const value = JSON.parse(row.comment ?? '') as Partial<RestoreState>
+    return typeof value === 'object' && value !== null ? { ...empty, ...value } : empty
+  } catch {
+    return empty
+  }
+}
+
+/** Writes the state: in one transaction, so that it is never there by halves. */
+export async function writeState(client: pg.Client, state: RestoreState): Promise<void> {
+  const schema = quoteIdentifier(stateSchema)
+  const { rowCount } = await client.query(
+    'SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1',
+    [stateSchema],
+  )
+  // IF NOT EXISTS would still ask for CREATE on the database, which may belong to somebody else by now
+  const create = rowCount ? '' : `CREATE SCHEMA ${schema}; `
+  await client.query(
+    `${create}COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(JSON.stringify(state))}`,
+  )
+}
+
+export async function removeState(client: pg.Client): Promise<void> {
+  await client.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(stateSchema)}`)
+}

@@ -1,0 +1,274 @@
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { sqlstateOf } from '../../postgres/errors.ts'
+import type { Execution } from './execute.ts'
+import type { Schedule, Task } from './graph.ts'
+import { empty, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
+import { defaultPauses } from './options.ts'
+import type { PlannedEntry } from './plan.ts'
+import type { Running } from './progress.ts'
+import { endSessions, mayPass, pause, Session } from './session.ts'
+import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
+
+/** An entry could not be restored; the execution has noted it. */
+export class EntryFailed extends Error {
+  override readonly name = 'EntryFailed'
+}
+
+/** A load was put off, to be tried again when others are done. */
+class PutOff extends Error {
+  override readonly name = 'PutOff'
+}
+
+/** What became of statements that went together: `failed` has no effect, `unknown` may have. */
+type Outcome = 'done' | 'failed' | 'unknown'
+
+/** One session on the target and what it does, opened anew when it is lost. */
+export class Worker {
+  private readonly run: Execution
+  private readonly name: string
+  private current: Session | null = null
+  private readonly abort = () => void this.current?.cancel()
+
+  constructor(run: Execution, name: string) {
+    this.run = run
+    this.name = name
+    run.signal.addEventListener('abort', this.abort, { once: true })
+  }
+
+  async close(): Promise<void> {
+    this.run.signal.removeEventListener('abort', this.abort)
+    await this.drop()
+  }
+
+  private async session(): Promise<Session> {
+    this.run.signal.throwIfAborted()
+    this.current ??= await Session.open(this.run.options, this.name, this.run.signal)
+    return this.current
+  }
+
+  /** Closes the session until the next work. */
+  async drop(): Promise<void> {
+    const session = this.current
+    this.current = null
+    await session?.close()
+  }
+
+  /** Says in the progress what is being done, which is so many of the plan's entries. */
+  begin(name: string, entries: number): Running {
+    return this.run.progress.begin(name, this.name, entries)
+  }
+
+  /** Does one load, or some statements together; false when it was put off. */
+  async perform(tasks: readonly Task[], schedule: Schedule): Promise<boolean> {
+    const [first] = tasks
+    if (first?.load) return this.load(first, first.load, schedule)
+    await this.statements(tasks.flatMap((task) => task.items))
+    return true
+  }
+
+  /**
+   * Restores entries by their statements, in one message and one transaction where that works: a server far away answers a
+   * thousand statements no sooner than one. When one of them fails, each is tried on its own.
+   */
+  async statements(items: readonly PlannedEntry[]): Promise<void> {
+    let outcome: Outcome = 'failed'
+    if (items.length > 1 && !this.run.resuming) outcome = await this.together(items)
+    if (outcome === 'done') return
+    for (const item of items) await this.statement(item, outcome === 'unknown')
+  }
+
+  private async together(items: readonly PlannedEntry[]): Promise<Outcome> {
+    const { run } = this
+    const [first] = items
+    const texts = items.map((item) =>
+      item.archive === first?.archive ? sqlOf(item, run.plan) : null,
+    )
+    if (!first || texts.includes(null)) return 'failed'
+    const running = run.progress.begin(first.name, this.name, items.length)
+    const state: { outcome: Outcome } = { outcome: 'unknown' }
+    try {
+      await this.persist(
+        async (uncertain) => {
+          // what became of a message whose answer was lost shows for each statement on its own
+          if (uncertain) return
+          const session = await this.session()
+          await session.use(first.archive, '')
+          await session.client.query(texts.join('\n;\n'))
+          state.outcome = 'done'
+          run.restored += items.length
+        },
+        (error) => sqlstateOf(error) === undefined || mayPass(error),
+        (error) => error,
+      )
+    } catch (error) {
+      if (sqlstateOf(error) === undefined) throw error
+      state.outcome = 'failed'
+    } finally {
+      running.end(state.outcome === 'done')
+    }
+    return state.outcome
+  }
+
+  /**
+   * Restores one entry by its statements.
+   *
+   * @param unknown an earlier message may have done it
+   */
+  async statement(item: PlannedEntry, unknown = false): Promise<void> {
+    const { run } = this
+    const running = run.progress.begin(item.name, this.name)
+    try {
+      await this.retrying(item.name, item.entry.definition, async (session, again) => {
+        const uncertain = again || unknown
+        if (uncertain && (await isThere(session, item))) return
+        try {
+          await runEntry(session, item, run.plan)
+        } catch (error) {
+          if (!(uncertain && saysItExists(error))) throw error
+        }
+      })
+      run.restored++
+    } finally {
+      running.end()
+    }
+  }
+
+  /**
+   * Works in this worker's session until it is done, again and again while what fails may pass.
+   *
+   * @param name of what is worked on, and its statement, for people
+   * @param work told whether an earlier try may have done it
+   * @throws EntryFailed when it cannot be mended; Cancelled
+   */
+  async retrying(
+    name: string,
+    statement: string,
+    work: (session: Session, uncertain: boolean) => Promise<void>,
+  ): Promise<void> {
+    await this.persist(
+      async (uncertain) => work(await this.session(), uncertain),
+      (error) => {
+        if (mayPass(error)) return true
+        throw this.run.fail(name, error, statement)
+      },
+      (error) => this.run.fail(name, error, statement),
+    )
+  }
+
+  /** Runs `work` until it succeeds, with growing pauses, as long as `again` says so and no longer than the pauses last. */
+  private async persist(
+    work: (uncertain: boolean) => Promise<void>,
+    again: (error: unknown) => boolean,
+    exhausted: (error: unknown) => unknown,
+  ): Promise<void> {
+    const { options, signal, context, resuming } = this.run
+    const pauses = options.pauses ?? defaultPauses
+    for (let attempt = 0; ; attempt++) {
+      try {
+        if (attempt > 0) await this.endLost()
+        await work(resuming || attempt > 0)
+        return
+      } catch (error) {
+        if (signal.aborted || error instanceof Cancelled) throw new Cancelled()
+        if (error instanceof EntryFailed || !again(error)) throw error
+        const wait = pauses[attempt]
+        if (wait === undefined) throw exhausted(error)
+        this.run.attempts++
+        context.log.info(`${messageOf(error)}; trying again in ${wait} s`)
+        await this.drop()
+        await pause(wait, signal)
+      }
+    }
+  }
+
+  /** Ends what the server may still be doing for a session of this worker that was lost. */
+  private async endLost(): Promise<void> {
+    const session = await Session.open(this.run.options, `${this.name} check`, this.run.signal)
+    try {
+      await endSessions(session.client, this.name, this.run.signal)
+    } finally {
+      await session.close()
+    }
+  }
+
+  /** Loads rows; false when the load was put off because a check may need rows of other tables. */
+  private async load(task: Task, what: Load, schedule: Schedule): Promise<boolean> {
+    const { run } = this
+    const running = run.progress.beginLoad(what, this.name)
+    let left = what.items
+    let loaded = false
+    try {
+      await this.persist(
+        async (uncertain) => {
+          if (uncertain || task.putOffAt !== null) left = await this.unloaded(what, left)
+          if (left.length === 0) return
+          // pg_restore has a connection of its own: a job takes one, not two
+          await this.drop()
+          const { options, context, signal } = run
+          await load(options, left, this.name, context.temporaryDirectory, signal, (begun) =>
+            running.at(left[begun - 1] ?? null),
+          )
+        },
+        (error) => {
+          if (error instanceof LoadFailure) {
+            if (error.transient) return true
+            if (mayLackRows(error) && schedule.postpone(task)) throw new PutOff()
+            throw this.failLoad(error, left)
+          }
+          if (mayPass(error)) return true
+          if (error instanceof Failure) return false
+          throw run.fail(nameOf(left), error, '')
+        },
+        (error) =>
+          error instanceof LoadFailure
+            ? this.failLoad(error, left)
+            : run.fail(nameOf(left), error, ''),
+      )
+      loaded = true
+      run.restored += what.items.length
+    } catch (error) {
+      if (!(error instanceof PutOff)) throw error
+    } finally {
+      running.end(loaded)
+    }
+    return loaded
+  }
+
+  private failLoad(failure: LoadFailure, items: readonly PlannedEntry[]): EntryFailed {
+    const { message } = failure
+    const errors =
+      failure.errors.length > 0 ? failure.errors : [{ dumpId: null, message, sqlstate: null }]
+    const seen = new Set<number | null>()
+    for (const error of errors) {
+      if (seen.has(error.dumpId)) continue
+      seen.add(error.dumpId)
+      const item = items.find(({ entry }) => entry.dumpId === error.dumpId) ?? items[0]
+      const statement = item?.entry.copyStatement ?? ''
+      this.run.note(item?.name ?? '', error.message, error.sqlstate, statement)
+    }
+    return new EntryFailed(message)
+  }
+
+  /** Which of the entries are not loaded yet; their tables are empty afterwards. */
+  private async unloaded(what: Load, items: readonly PlannedEntry[]): Promise<PlannedEntry[]> {
+    const session = await this.session()
+    const { expectedRows } = this.run.options
+    const missing: PlannedEntry[] = []
+    for (const item of items) {
+      if (!(await isLoaded(session, item, expectedRows?.get(tableOf(item))))) missing.push(item)
+    }
+    // rows that went through a partition root may lie in any partition
+    const again = what.root !== null && missing.length > 0 ? what.items : missing
+    if (again.length > 0) await empty(session, what, again)
+    return again
+  }
+}
+
+/** A check that reads another table fails until that one has its rows; it says so by its own code, or in its own words. */
+function mayLackRows({ errors }: LoadFailure): boolean {
+  return (
+    errors.length > 0 && errors.every(({ sqlstate }) => sqlstate === '23514' || sqlstate === null)
+  )
+}
+
+const nameOf = (items: readonly PlannedEntry[]) => items[0]?.name ?? ''

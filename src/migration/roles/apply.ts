@@ -1,0 +1,144 @@
+import type pg from 'pg'
+import { Cancelled, Failure } from '../../failure.ts'
+import { type Purpose, type RoleStep, subject } from '../../polardb/role-steps.ts'
+import { isTransient, meaningOf, sqlstateOf } from '../../postgres/errors.ts'
+import type { Context } from '../context.ts'
+
+/** What became of one statement. */
+export interface Outcome {
+  step: RoleStep
+  /** Why the server refused it; undefined when it did not. */
+  refusal: Refusal | undefined
+  /** What became of its fallback, tried after a refusal. */
+  fallback: Outcome[]
+}
+
+export interface Refusal {
+  sqlstate: string
+  /** The server's words, with nothing in them that looks like a password verifier. */
+  message: string
+  /** A refusal that polardb-behaviour lists for statements of this kind: a limit of the target, no accident. */
+  known: boolean
+}
+
+/** What servers answer to statements that they cannot take over (polardb-behaviour, section 2). */
+const knownRefusals: Record<Purpose, readonly string[]> = {
+  create: [],
+  update: ['42501'],
+  attribute: ['42501'],
+  // no privilege; unknown to this version; a value it does not take; cannot be set so; not supported; no valid name
+  setting: ['42501', '42704', '22023', '55P02', '0A000', '42602'],
+  comment: ['42501'],
+  // no such provider
+  label: ['22023', '42501', '0A000'],
+  // no privilege, or the member has it the other way round on the target
+  membership: ['42501', '0LP01'],
+  // before 15 there is no such privilege
+  parameter: ['42501', '42601', '42704', '22023'],
+}
+
+/** Tries before a conflict with somebody else's statement counts as the answer. */
+const mostTries = 4
+
+/**
+ * Sends statements one by one and keeps the server's answer to each. With several sessions they are shared out: only for
+ * statements that do not depend on one another.
+ *
+ * @param outcomes filled in, in the order of the statements; holds what was done also when it throws
+ * @throws Failure when the connection is lost or the server can take no statement at all; Cancelled
+ */
+export async function applySteps(
+  sessions: readonly pg.Client[],
+  steps: readonly RoleStep[],
+  outcomes: Outcome[],
+  context: Context,
+  onDone: () => void = () => {},
+): Promise<void> {
+  let next = 0
+  const work = async (client: pg.Client): Promise<void> => {
+    for (let at = next++; at < steps.length; at = next++) {
+      const one = steps[at]
+      if (!one) return
+      outcomes[at] = await apply(client, one, context)
+      onDone()
+    }
+  }
+  const ends = await Promise.allSettled(
+    sessions.map(async (client) => {
+      try {
+        await work(client)
+      } catch (error) {
+        next = steps.length // the other sessions stop after the statement that they are at
+        throw error
+      }
+    }),
+  )
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
+}
+
+async function apply(client: pg.Client, step: RoleStep, context: Context): Promise<Outcome> {
+  const refusal = await send(client, step, context)
+  const fallback: Outcome[] = []
+  if (refusal) {
+    for (const other of step.fallback) fallback.push(await apply(client, other, context))
+  }
+  return { step, refusal, fallback }
+}
+
+async function send(
+  client: pg.Client,
+  step: RoleStep,
+  context: Context,
+): Promise<Refusal | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    if (context.signal.aborted) throw new Cancelled()
+    try {
+      await client.query(step.text)
+      return undefined
+    } catch (error) {
+      if (context.signal.aborted) throw new Cancelled()
+      const sqlstate = sqlstateOf(error)
+      const message = withoutVerifiers(words(error, sqlstate))
+      const conflict =
+        /^(40001|40P01|55P03)$/.test(sqlstate ?? '') || /^tuple concurrently/.test(message)
+      if (conflict && attempt < mostTries) continue
+      if (sqlstate === undefined || isFatal(sqlstate)) throw interrupted(step, sqlstate, message)
+      return { sqlstate, message, known: knownRefusals[step.purpose].includes(sqlstate) }
+    }
+  }
+}
+
+/** The server could not take any other statement either: lost, full, read-only, shutting down, statement cancelled. */
+function isFatal(sqlstate: string): boolean {
+  return isTransient(sqlstate) || /^(08|25|53|57|58)/.test(sqlstate)
+}
+
+function interrupted(step: RoleStep, sqlstate: string | undefined, message: string): Failure {
+  const [first] = step.carries
+  const what = first
+    ? `${first.what === subject.role ? 'the role' : `${first.what} of`} "${first.role}"`
+    : 'a role'
+  const meaning = sqlstate === undefined ? '' : meaningOf(sqlstate)
+  return new Failure(
+    `The roles could not be restored: it ended at ${what}`,
+    `${message}${sqlstate === undefined ? '' : ` (SQLSTATE ${sqlstate}${meaning ? `: ${meaning}` : ''})`}`,
+    'Roles that were made stay and are found again: put the target right and run again, with existing-roles: update for what they still lack',
+    { sqlstate },
+  )
+}
+
+/** What the server says; from 16 on it tells only in DETAIL which privilege is missing. */
+function words(error: unknown, sqlstate: string | undefined): string {
+  const { message, detail } = error as { message?: unknown; detail?: unknown }
+  return sqlstate === '42501' && typeof detail === 'string' ? `${message}: ${detail}` : `${message}`
+}
+
+/** Servers quote values in some messages; a verifier must never get into one of ours. */
+export function withoutVerifiers(text: string): string {
+  return text.replace(/SCRAM-SHA-256\$[^\s"';]+|\bmd5[0-9a-fA-F]{32}\b/g, '…')
+}
+
+/** The reason that a refusal gives, as the report has it. */
+export function refusalReason({ sqlstate, message }: Refusal): string {
+  return `the target refuses it: ${message} (${sqlstate})`
+}

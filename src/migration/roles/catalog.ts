@@ -1,0 +1,1 @@
+export { type RoleCatalog, readRoleCatalog } from '../../postgres/role-catalog.ts'

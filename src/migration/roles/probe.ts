@@ -1,0 +1,133 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type pg from 'pg'
+import { Cancelled, messageOf } from '../../failure.ts'
+import { detectTarget } from '../../polardb/detect.ts'
+import type { RoleTarget } from '../../polardb/role-target.ts'
+import { withConnection } from '../../postgres/connection.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { sqlstateOf } from '../../postgres/errors.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
+import { type RoleCatalog, readRoleCatalog } from '../../postgres/role-catalog.ts'
+import type { RoleScript } from '../../postgres/role-script.ts'
+import { isPreload, parameterKey, preloadKey, settingValues } from '../../postgres/role-settings.ts'
+import type { Context } from '../context.ts'
+
+/**
+ * Asks the target everything that the plan of its roles depends on. Changes nothing there: syntax is asked about with
+ * statements for a role that does not exist.
+ *
+ * @param libraries that roles of the source load on login (`preloads`)
+ */
+export async function readRoleTarget(
+  client: pg.Client,
+  connection: ConnectionParameters,
+  libraries: readonly Preload[],
+  context: Pick<Context, 'signal'>,
+): Promise<RoleTarget> {
+  return {
+    ...(await detectTarget(client)),
+    catalog: await readRoleCatalog(client),
+    knowsPolarSuperuser: await knowsRoleOption(client, 'NOPOLAR_SUPERUSER'),
+    knowsMembershipOptions: await knows(
+      client,
+      (name) => `GRANT ${name} TO ${name} WITH INHERIT TRUE`,
+    ),
+    unloadable: await unloadable(connection, libraries, context),
+  }
+}
+
+/** Whether the server's grammar has an option of ALTER ROLE. */
+export async function knowsRoleOption(client: pg.Client, words: string): Promise<boolean> {
+  return knows(client, (name) => `ALTER ROLE ${name} ${words}`)
+}
+
+/**
+ * Whether the server can parse a statement. The role in it does not exist, so an answer that is no syntax error means that
+ * it can.
+ */
+async function knows(client: pg.Client, statement: (role: string) => string): Promise<boolean> {
+  const name = quoteIdentifier(`no_such_role_${randomBytes(8).toString('hex')}`)
+  try {
+    await client.query(statement(name))
+  } catch (error) {
+    const sqlstate = sqlstateOf(error)
+    if (sqlstate === '42601') return false
+    if (sqlstate !== '42704' && sqlstate !== '42501') throw error
+  }
+  return true
+}
+
+/** A library that a setting of roles loads on login. */
+export interface Preload {
+  parameter: string
+  library: string
+}
+
+/** The libraries that settings of roles load on login, those of all roles and of single databases included. */
+export function preloads(script: RoleScript, source: RoleCatalog): Preload[] {
+  const settings = source.settings.map(({ parameter, value }) => {
+    return { parameter, values: settingValues(parameter, value) }
+  })
+  for (const statement of script.statements)
+    if (statement.kind === 'setting') settings.push(statement)
+  const found = settings
+    .filter(({ parameter }) => isPreload(parameter))
+    .flatMap(({ parameter, values }) => values.map((library) => ({ parameter, library })))
+  const unique = new Map(found.map((one) => [preloadKey(one.parameter, one.library), one]))
+  return [...unique.values()].filter(({ library }) => library !== '')
+}
+
+/** Which of the libraries a session cannot load there, with the server's answer. */
+async function unloadable(
+  connection: ConnectionParameters,
+  libraries: readonly Preload[],
+  context: Pick<Context, 'signal'>,
+): Promise<Map<string, string>> {
+  const refused = new Map<string, string>()
+  if (libraries.length === 0) return refused
+  // a session of its own: a loaded library stays in its session
+  await withConnection(connection, { role: 'target', signal: context.signal }, async (client) => {
+    for (const { parameter, library } of libraries) {
+      // local_preload_libraries looks below $libdir/plugins, from where everybody may load
+      const local = parameterKey(parameter) === 'local_preload_libraries' && !library.includes('/')
+      const path = local ? `$libdir/plugins/${library}` : library
+      try {
+        await client.query(`LOAD ${quoteLiteral(path)}`)
+      } catch (error) {
+        const sqlstate = sqlstateOf(error)
+        if (sqlstate === undefined) throw error
+        refused.set(preloadKey(parameter, library), `${messageOf(error)}, ${sqlstate}`)
+      }
+    }
+  })
+  return refused
+}
+
+/**
+ * Whether a login with an md5 verifier works: tried with a role of our own, which is removed again, because what the
+ * server takes is decided by pg_hba.conf, which only a superuser may read.
+ *
+ * @returns the server's answer when it does not work; undefined when it does
+ */
+export async function refusesMd5(
+  client: pg.Client,
+  connection: ConnectionParameters,
+  context: Pick<Context, 'signal'>,
+): Promise<string | undefined> {
+  const user = `migration_login_test_${randomBytes(6).toString('hex')}`
+  const password = randomBytes(18).toString('base64url')
+  const verifier = `md5${createHash('md5').update(`${password}${user}`).digest('hex')}`
+  await client.query(
+    `CREATE ROLE ${quoteIdentifier(user)} WITH LOGIN CONNECTION LIMIT 1 PASSWORD ${quoteLiteral(verifier)}`,
+  )
+  try {
+    const { options: _, sslcert: __, sslkey: ___, ...plain } = connection
+    await withConnection({ ...plain, user, password }, { signal: context.signal }, async () => {})
+    return undefined
+  } catch (error) {
+    if (error instanceof Cancelled) throw error
+    return messageOf(error)
+  } finally {
+    await client.query(`DROP ROLE ${quoteIdentifier(user)}`)
+  }
+}

@@ -1,0 +1,258 @@
+import { existsSync } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Cancelled } from '../failure.ts'
+import { clientEnvironment, provideClient } from '../postgres/clients/provide.ts'
+import type { ServerVersion } from '../postgres/connection.ts'
+import { withConnection } from '../postgres/connection.ts'
+import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
+import type { DatabaseResult } from '../report/model.ts'
+import { counted, formatBytes, formatDuration } from '../report/text.ts'
+import { type DumpSource, dumpDatabase, dumpRoles, readTableSizes } from './dump.ts'
+import { sealDump } from './dump-directory.ts'
+import {
+  archivePath,
+  type DumpedDatabase,
+  type Manifest,
+  polardbRolesFile,
+  rolesFile,
+} from './manifest.ts'
+import { runPhase, skipPhase } from './phases.ts'
+import type { Source, SourceDatabase } from './preflight.ts'
+import { readDatabaseProperties } from './restore/database.ts'
+import { type RoleCatalog, readRoleCatalog } from './roles/catalog.ts'
+import type { Session } from './session.ts'
+import { fingerprintDatabase, rereadSequences } from './verify/fingerprint.ts'
+import { exportSnapshot } from './verify/session.ts'
+
+/** What the source half has made, before it is sealed. */
+export interface DumpedEverything {
+  client: ClientPrograms
+  databases: DumpedDatabase[]
+  roles: { catalog: RoleCatalog } | null
+}
+
+/** Finds or installs the client programs for a source and notes them in the report. */
+export async function getClient(source: ServerVersion, session: Session): Promise<ClientPrograms> {
+  const { inputs } = session
+  const client = await runPhase(session, 'client', () =>
+    provideClient(
+      {
+        source,
+        ...(inputs.clientVersion ? { version: inputs.clientVersion } : {}),
+        ...(inputs.clientPath ? { path: inputs.clientPath } : {}),
+        ...(inputs.clientMirror ? { mirror: inputs.clientMirror } : {}),
+      },
+      session,
+      session.toolCache,
+      clientEnvironment(session.environment),
+    ),
+  )
+  for (const warning of client.warnings) session.warn(warning)
+  const { version, directory, origin, bytes, seconds } = client
+  session.report.client = {
+    version,
+    directory,
+    origin,
+    ...(bytes === undefined ? {} : { bytes }),
+    ...(seconds === undefined ? {} : { seconds }),
+  }
+  session.setOutput('client-version', version)
+  session.log.info(`Client programs of PostgreSQL ${version} in ${directory} (${origin})`)
+  return client
+}
+
+/**
+ * The source half: the client programs, the roles, every database with its fingerprint, all of one moment each.
+ *
+ * @param target what is known of the target, where the same job restores
+ * @throws Failure; Cancelled
+ */
+export async function dumpEverything(
+  source: Source,
+  session: Session,
+  target?: { number: number },
+): Promise<DumpedEverything> {
+  const { inputs } = session
+  const client = await getClient(source.version, session)
+  const passwordFile = await writePasswordFile(
+    session.temporaryDirectory,
+    'source',
+    source.connection,
+  )
+  const dumpSource = {
+    connection: source.connection,
+    client,
+    passwordFile,
+    number: source.version.number,
+  }
+  session.dumpBegan = Date.now()
+
+  let roles: DumpedEverything['roles'] = null
+  if (inputs.roles === 'skip') skipPhase(session, 'dump-roles')
+  else {
+    roles = await runPhase(session, 'dump-roles', async () => {
+      const options = { readOnly: true, role: 'source', signal: session.signal } as const
+      const catalog = await withConnection(source.connection, options, (connection) =>
+        readRoleCatalog(
+          connection,
+          source.databases.map((database) => database.source),
+        ),
+      )
+      const file = join(session.dumpDirectory, rolesFile)
+      const logFile = join(session.reportDirectory, 'pg_dumpall.log')
+      await dumpRoles(dumpSource, file, { rolePasswords: inputs.rolePasswords, logFile }, session)
+      return { catalog }
+    })
+  }
+  const databases: DumpedDatabase[] = []
+  for (const database of source.databases) {
+    databases.push(
+      await runPhase(
+        session,
+        'dump',
+        () => dumpOne(database, dumpSource, source, session, target),
+        database.source,
+      ),
+    )
+  }
+  return { client, databases, roles }
+}
+
+/** Hashes every file of the dump and writes its manifest: from then on it is a dump. */
+export async function sealEverything(
+  dump: DumpedEverything,
+  source: Source,
+  session: Session,
+): Promise<Manifest> {
+  // what was made of the roles for this target, where they have been restored already
+  const roles = join(session.reportDirectory, polardbRolesFile)
+  if (dump.roles && existsSync(roles))
+    await copyFile(roles, join(session.dumpDirectory, polardbRolesFile))
+  const { version, major } = source.version
+  const contents = { ...dump, source: { version, major }, client: { version: dump.client.version } }
+  const manifest = await sealDump(session.dumpDirectory, contents, session)
+  const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
+  session.log.info(`The dump: ${formatBytes(bytes)} in ${counted(manifest.files.length, 'file')}`)
+  return manifest
+}
+
+async function dumpOne(
+  database: SourceDatabase,
+  dumpSource: DumpSource,
+  source: Source,
+  session: Session,
+  target: { number: number } | undefined,
+): Promise<DumpedDatabase> {
+  const { inputs } = session
+  const path = archivePath(database.source, 1)
+  const name = database.source
+  const { connection } = source
+  const snapshot = await exportSnapshot(connection, name, session.signal)
+  // one that fails ends the other: a dump without its fingerprint proves nothing
+  const stop = new AbortController()
+  const context = { ...session, signal: AbortSignal.any([session.signal, stop.signal]) }
+  try {
+    if (snapshot.unavailable)
+      session.warn(`${name}: dump and counts may not be of one moment: ${snapshot.unavailable}`)
+    const { sizes, properties } = await withConnection(
+      connection,
+      { database: name, readOnly: true, role: 'source', signal: session.signal },
+      async (client) => ({
+        sizes: await readTableSizes(client),
+        properties: await readDatabaseProperties(client),
+      }),
+    )
+    const jobs =
+      inputs.dumpJobs === 'auto'
+        ? autoDumpJobs(session, source, sizes.tables.size)
+        : inputs.dumpJobs
+    const [dumped, fingerprint] = await bothOrNeither(stop, [
+      dumpDatabase(
+        dumpSource,
+        {
+          database: name,
+          directory: join(session.dumpDirectory, path),
+          jobs,
+          compression: inputs.compression,
+          snapshot: snapshot.id ?? undefined,
+          targetNumber: target?.number,
+          extra: inputs.dumpOptions,
+          logFile: join(session.reportDirectory, `pg_dump-${path.split('/')[1]}.log`),
+        },
+        sizes,
+        context,
+      ),
+      fingerprintDatabase(
+        {
+          connection,
+          database: name,
+          snapshot,
+          level: inputs.verify,
+          jobs: fingerprintJobs(session),
+        },
+        context,
+      ),
+    ])
+    const { bytes, seconds } = dumped
+    await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, session)
+    resultOf(session, database).dumpBytes = bytes
+    resultOf(session, database).dumpSeconds = Math.round(seconds * 1000) / 1000
+    session.log.info(
+      `Dumped ${name}: ${formatBytes(database.bytes)} on the server, ${formatBytes(bytes)} dumped in ${formatDuration(seconds)} with ${counted(jobs, 'job')}`,
+    )
+    return { name, bytes: database.bytes, archives: [{ path }], properties, fingerprint }
+  } finally {
+    await snapshot.close()
+  }
+}
+
+/** Waits for two pieces of work; when one fails, the other is stopped, and the first failure is what is thrown. */
+async function bothOrNeither<A, B>(
+  stop: AbortController,
+  work: [Promise<A>, Promise<B>],
+): Promise<[A, B]> {
+  const first = Promise.all(work)
+  try {
+    return await first
+  } catch (error) {
+    stop.abort(new Cancelled())
+    await Promise.allSettled(work)
+    throw error
+  }
+}
+
+/** The report's entry for a database, made when it is first asked for. */
+export function resultOf(
+  session: Session,
+  database: { source: string; target: string; bytes: number },
+): DatabaseResult {
+  const { databases } = session.report
+  const known = databases.find((result) => result.name === database.source)
+  if (known) return known
+  const result: DatabaseResult = {
+    name: database.source,
+    target: database.target,
+    bytes: database.bytes,
+    dumpBytes: 0,
+    dumpSeconds: 0,
+    restoreSeconds: 0,
+    tables: [],
+    objects: [],
+    verified: false,
+  }
+  databases.push(result)
+  return result
+}
+
+/** Enough to keep the link and the source busy, within the connections that are free; never more jobs than tables. */
+function autoDumpJobs(session: Session, source: Source, tables: number): number {
+  const wanted = Math.min(8, Math.max(2, session.processors), Math.max(1, tables))
+  // pg_dump needs one more than its jobs, and the fingerprint and the snapshot have theirs
+  return Math.max(1, Math.min(wanted, source.freeConnections - fingerprintJobs(session) - 4))
+}
+
+/** Sessions that read the source for its fingerprint: few, since the dump reads the same tables at the same time. */
+function fingerprintJobs(session: Session): number {
+  return Math.max(1, Math.min(4, Math.floor(session.processors / 2)))
+}

@@ -1,0 +1,311 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { readArchive } from '../postgres/archive.ts'
+import type { ConnectionParameters } from '../postgres/connection-string.ts'
+import { qualifiedName } from '../postgres/identifiers.ts'
+import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
+import type { DatabaseResult, EntryResult, ReportError } from '../report/model.ts'
+import { formatDuration } from '../report/text.ts'
+import type { DatabaseName, Inputs } from './inputs.ts'
+import { type DumpedDatabase, polardbRolesFile, rolesFile } from './manifest.ts'
+import { runPhase, skipPhase } from './phases.ts'
+import { analyzeDatabase } from './restore/analyze.ts'
+import type { DatabaseProperties } from './restore/database.ts'
+import type { RestoreOptions } from './restore/options.ts'
+import type { RestorePlan } from './restore/plan.ts'
+import { planRestore, restoreDatabase } from './restore/restore.ts'
+import { type NeededRole, neededRoles } from './restore/roles.ts'
+import type { RoleCatalog } from './roles/catalog.ts'
+import { restoreRoles } from './roles/restore.ts'
+import type { Session } from './session.ts'
+import { resultOf } from './source-side.ts'
+import { readFingerprint, verifyDatabase } from './verify-phase.ts'
+
+/** A dump on this runner's disk, just made or checked, and the client programs to restore it with. */
+export interface RestorableDump {
+  directory: string
+  client: ClientPrograms
+  databases: DumpedDatabase[]
+  roles: { catalog: RoleCatalog } | null
+}
+
+/** A database of the dump and where it goes. */
+interface Destination extends DatabaseName {
+  dumped: DumpedDatabase
+  properties: DatabaseProperties
+  archives: string[]
+  result: DatabaseResult
+}
+
+/**
+ * The target half: roles, then every database with its own verdict. A database that fails does not lose the results of the
+ * others; when all have been tried, the run fails with what failed.
+ *
+ * @param afterRoles called when the roles are restored and before any data is
+ * @returns nothing; everything is in the session's report
+ * @throws Failure; Cancelled
+ */
+export async function restoreEverything(
+  dump: RestorableDump,
+  connection: ConnectionParameters,
+  session: Session,
+  afterRoles: () => Promise<void> = async () => {},
+): Promise<void> {
+  const destinations = chooseDatabases(session.inputs.databases, dump, session)
+  const afterDatabases = await restoreRolesPhase(dump, destinations, connection, session)
+  await afterRoles()
+  const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection)
+  const restores = destinations.map((destination) => ({
+    destination,
+    options: restoreOptions(destination, dump, connection, passwordFile, session),
+  }))
+
+  const plans = new Map<Destination, RestorePlan>()
+  const refusals: { database: string; error: unknown }[] = []
+  for (const { destination, options } of restores) {
+    try {
+      plans.set(destination, await planRestore(options, session))
+    } catch (error) {
+      if (error instanceof Cancelled || session.signal.aborted) throw error
+      destination.result.error = describe(error)
+      refusals.push({ database: destination.source, error })
+    }
+  }
+  // nothing of any database is restored while one of them would lose something
+  throwAll(refusals, 'cannot be restored')
+
+  const failures: { database: string; error: unknown }[] = []
+  for (const { destination, options } of restores) {
+    const plan = plans.get(destination)
+    if (!plan) continue
+    try {
+      await restoreOne(destination, options, plan, session)
+    } catch (error) {
+      if (error instanceof Cancelled || session.signal.aborted) throw error
+      destination.result.error = describe(error)
+      failures.push({ database: destination.source, error })
+      session.log.warning(`${destination.source}: ${messageOf(error)}`)
+    }
+  }
+  await afterDatabases()
+  const { report } = session
+  if (session.dumpBegan !== null) {
+    report.cutoverSeconds = Math.round((Date.now() - session.dumpBegan) / 100) / 10
+  }
+  report.verified =
+    report.databases.length > 0 &&
+    report.databases.every(({ verified }) => verified) &&
+    (report.roles?.verified ?? true)
+  throwAll(failures, 'failed')
+  if (report.roles && !report.roles.verified) {
+    const unexplained = report.roles.differences.filter(({ explained }) => !explained)
+    throw new Failure(
+      'The roles of the target differ from those of the source',
+      unexplained
+        .map(({ role, what }) => `"${role}": ${what}`)
+        .slice(0, 10)
+        .join('; '),
+      'The report lists every difference; correct the roles on the target, then run verify',
+    )
+  }
+}
+
+async function restoreRolesPhase(
+  dump: RestorableDump,
+  destinations: Destination[],
+  connection: ConnectionParameters,
+  session: Session,
+): Promise<() => Promise<void>> {
+  const { inputs, report } = session
+  const { roles } = dump
+  if (inputs.roles === 'skip' || !roles) {
+    skipPhase(session, 'restore-roles')
+    return async () => {}
+  }
+  return await runPhase(session, 'restore-roles', async () => {
+    const needed: NeededRole[] = []
+    for (const { archives, properties } of destinations) {
+      for (const archive of archives)
+        needed.push(...neededRoles(await readArchive(archive), properties))
+    }
+    const restored = await restoreRoles(
+      {
+        script: await readFile(join(dump.directory, rolesFile), 'utf8'),
+        catalog: roles.catalog,
+        target: connection,
+        databaseNames: new Map(destinations.map(({ source, target }) => [source, target])),
+        superuserOption: inputs.superuserOption,
+        existingRoles: inputs.existingRoles,
+        rolePasswords: inputs.rolePasswords,
+        neededRoles: needed,
+        // also when the roles then fail: what was sent is what explains it
+        onScript: (script) =>
+          writeFile(join(session.reportDirectory, polardbRolesFile), script, { mode: 0o600 }),
+      },
+      session,
+    )
+    report.roles = restored.result
+    return async () => {
+      const { result } = restored
+      await restored.applyDeferred(session)
+      report.roles = result
+    }
+  })
+}
+
+async function restoreOne(
+  destination: Destination,
+  options: RestoreOptions,
+  plan: RestorePlan,
+  session: Session,
+): Promise<void> {
+  const { result, source, target: name } = destination
+  const began = Date.now()
+  const restored = await runPhase(
+    session,
+    'restore',
+    () =>
+      restoreDatabase(options, plan, session, (outcome) => {
+        result.restore = outcome
+      }),
+    source,
+  ).finally(() => {
+    result.restoreSeconds = Math.round(Date.now() - began) / 1000
+  })
+  try {
+    session.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`)
+    await analyzeOne(destination, options, session)
+    await verifyOne(destination, options, restored.result.skipped, session)
+  } finally {
+    // what the account needed to read what it gave away
+    await restored.release()
+  }
+}
+
+async function analyzeOne(
+  destination: Destination,
+  options: RestoreOptions,
+  session: Session,
+): Promise<void> {
+  if (!session.inputs.analyze) return skipPhase(session, 'analyze')
+  const { source, target: targetName } = destination
+  const { target, jobs } = options
+  await runPhase(
+    session,
+    'analyze',
+    async () => {
+      const analyzed = await analyzeDatabase({ target, targetName, jobs }, session)
+      for (const { table, reason } of analyzed.refused) {
+        session.warn(`${source}: no planner statistics for ${table}: ${reason}`)
+      }
+    },
+    source,
+  )
+}
+
+async function verifyOne(
+  destination: Destination,
+  options: RestoreOptions,
+  announced: EntryResult[],
+  session: Session,
+): Promise<void> {
+  if (session.inputs.verify === 'none') return skipPhase(session, 'verify')
+  const { source, target: name, dumped, result } = destination
+  const { target: connection, jobs } = options
+  const { fingerprint } = dumped
+  await runPhase(
+    session,
+    'verify',
+    () => verifyDatabase({ connection, name, fingerprint, announced, jobs }, result, session),
+    source,
+  )
+}
+
+/** Which databases of a dump are restored, and under which names. */
+function chooseDatabases(
+  wanted: Inputs['databases'],
+  dump: RestorableDump,
+  session: Session,
+): Destination[] {
+  const all = dump.databases.map(({ name }) => ({ source: name, target: name }))
+  const names = wanted === 'all' || wanted.length === 0 ? all : wanted
+  return names.map((name) => {
+    const dumped = dump.databases.find((database) => database.name === name.source)
+    if (!dumped) {
+      throw new Failure(
+        `The dump holds no database "${name.source}"`,
+        `It holds ${dump.databases.map((database) => `"${database.name}"`).join(', ')}`,
+        'Correct the input databases',
+      )
+    }
+    return {
+      ...name,
+      dumped,
+      properties: dumped.properties as DatabaseProperties,
+      archives: dumped.archives.map(({ path }) => join(dump.directory, path)),
+      result: resultOf(session, { ...name, bytes: dumped.bytes }),
+    }
+  })
+}
+
+function restoreOptions(
+  destination: Destination,
+  dump: RestorableDump,
+  connection: ConnectionParameters,
+  passwordFile: string,
+  session: Session,
+): RestoreOptions {
+  const { inputs } = session
+  const { tables, level } = readFingerprint(destination.dumped.fingerprint)
+  return {
+    archives: destination.archives,
+    database: destination.properties,
+    target: connection,
+    targetName: destination.target,
+    passwordFile,
+    client: dump.client,
+    // the server's processors are not known; a cluster has more than a runner, and index builds wait for its disks
+    jobs:
+      inputs.restoreJobs === 'auto'
+        ? Math.min(8, Math.max(2, session.processors))
+        : inputs.restoreJobs,
+    createDatabase: inputs.createDatabase,
+    ifNotEmpty: inputs.ifTargetNotEmpty,
+    allowMissing: inputs.allowMissing,
+    extraOptions: inputs.restoreOptions,
+    ...(level === 'none'
+      ? {}
+      : {
+          expectedRows: new Map(
+            tables.map(({ schema, name, rows }) => [qualifiedName(schema, name), rows]),
+          ),
+        }),
+    logFile: join(
+      session.reportDirectory,
+      `pg_restore-${destination.archives[0]?.split('/').at(-2)}.log`,
+    ),
+  }
+}
+
+function describe(error: unknown): ReportError {
+  if (error instanceof Failure)
+    return { message: error.message, cause: error.why, remedy: error.remedy }
+  return {
+    message: 'The restore failed',
+    cause: messageOf(error),
+    remedy: 'Look into the logs beside the report',
+  }
+}
+
+/** One failure is thrown as it is; several as one that names each. */
+function throwAll(failures: { database: string; error: unknown }[], what: string): void {
+  const [first, ...rest] = failures
+  if (!first) return
+  if (rest.length === 0) throw first.error
+  throw new Failure(
+    `${failures.length} databases ${what}`,
+    failures.map(({ database, error }) => `"${database}": ${messageOf(error)}`).join(' | '),
+    'The report has each of them; the others were restored as it says',
+  )
+}

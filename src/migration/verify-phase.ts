@@ -1,0 +1,92 @@
+import { Failure } from '../failure.ts'
+import type { ConnectionParameters } from '../postgres/connection-string.ts'
+import type { DatabaseResult, EntryResult } from '../report/model.ts'
+import { counted, formatCount } from '../report/text.ts'
+import type { Session } from './session.ts'
+import { compareFingerprints } from './verify/compare.ts'
+import { type DatabaseFingerprint, fingerprintDatabase } from './verify/fingerprint.ts'
+
+export interface VerifyOptions {
+  connection: ConnectionParameters
+  /** The database on the target. */
+  name: string
+  /** Of the source, as its manifest holds it or as it was just taken. */
+  fingerprint: unknown
+  /** What the restore left out or changed, with its reasons: such differences are explained. */
+  announced: EntryResult[]
+  jobs: number
+}
+
+/**
+ * Takes the target's fingerprint and compares it with the source's. The report's entry of the database is filled in before
+ * anything is thrown.
+ *
+ * @throws Failure that names what differs without an explanation; Cancelled
+ */
+export async function verifyDatabase(
+  options: VerifyOptions,
+  result: DatabaseResult,
+  session: Session,
+): Promise<void> {
+  const source = readFingerprint(options.fingerprint)
+  if (source.level === 'none') {
+    throw new Failure(
+      `The database "${result.name}" cannot be verified`,
+      'The dump was made with verify: none and holds nothing to compare with',
+      'Set verify: none here, too, or dump again with verify: data',
+    )
+  }
+  const target = await fingerprintDatabase(
+    {
+      connection: options.connection,
+      database: options.name,
+      level: session.inputs.verify,
+      jobs: options.jobs,
+      recipe: source,
+    },
+    session,
+  )
+  const comparison = compareFingerprints(source, target, options.announced)
+  result.tables = comparison.tables
+  result.objects = comparison.objects
+  result.verified = comparison.verified
+  result.verifyRowsPerSecond = { source: source.rowsPerSecond, target: target.rowsPerSecond }
+  const tables = comparison.tables.filter(
+    ({ match, explained }) => !match && explained === undefined,
+  )
+  const objects = comparison.objects.flatMap(({ kind, missing, different, extra = [] }) =>
+    [...missing, ...different, ...extra].map((name) => `${kind} ${name}`),
+  )
+  if (comparison.equal) {
+    const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + sourceRows, 0)
+    session.log.info(
+      `Verified ${result.name} (${session.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`,
+    )
+    return
+  }
+  const named = [
+    ...tables.map(
+      ({ schema, name, sourceRows, targetRows }) =>
+        `table ${schema}.${name} (${formatCount(sourceRows)} rows on the source, ${targetRows === null ? 'none' : formatCount(targetRows)} on the target)`,
+    ),
+    ...objects,
+  ]
+  const more = named.length > 10 ? `, and ${named.length - 10} more` : ''
+  throw new Failure(
+    `The target differs from the source in the database "${result.name}"`,
+    `${named.slice(0, 10).join(', ')}${more}`,
+    'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace',
+  )
+}
+
+/** A fingerprint from a manifest. @throws Failure when it is none of ours */
+export function readFingerprint(value: unknown): DatabaseFingerprint {
+  const fingerprint = value as Partial<DatabaseFingerprint> | null
+  if (fingerprint?.format === 1 && Array.isArray(fingerprint.tables))
+    return fingerprint as DatabaseFingerprint
+  throw new Failure(
+    'The dump holds no fingerprint that can be compared with',
+    'Its manifest was made by another version of the action, or was altered',
+    'Make the dump again with this version',
+  )
+}

@@ -1,0 +1,257 @@
+import type { EntryResult, ObjectResult } from '../../report/model.ts'
+import { printable } from '../../report/text.ts'
+import { describeAcl, granteeOf } from './acl.ts'
+import type { Announced } from './announced.ts'
+import { entriesOf, entriesOn, parentEntries } from './archive-names.ts'
+import type { CatalogFingerprint, CatalogObject } from './catalog.ts'
+import { sameInOtherWords, sameText } from './definition.ts'
+
+/** Why a role of the source is not, or not everywhere, on the target: its objects are somebody else's there. */
+export interface RoleSubstitute {
+  role: string
+  /** Who owns its objects instead; null when nobody in particular. */
+  instead: string | null
+  reason: string
+}
+
+/** Facets that older servers do not have: compared only where both do. */
+const facetSince: Record<string, number> = { multirange: 140000 }
+
+/** What initdb grants everybody on the schema public (PostgreSQL 15 release notes). */
+const initialGrants = (server: number) => (server >= 150000 ? ['+:USAGE'] : ['+:CREATE', '+:USAGE'])
+
+export interface CatalogSide {
+  server: number
+  catalog: CatalogFingerprint
+}
+
+/**
+ * Compares two catalogs, kind by kind.
+ *
+ * @param substitutes roles whose ownership or grants could not be carried over
+ * @returns a result for each kind that either side has; an explained difference is in `explained` only
+ */
+export function compareCatalogs(
+  source: CatalogSide,
+  target: CatalogSide,
+  announced: Announced,
+  substitutes: readonly RoleSubstitute[],
+): ObjectResult[] {
+  const kinds = new Set([
+    ...Object.keys(source.catalog.kinds),
+    ...Object.keys(target.catalog.kinds),
+  ])
+  const comparison = new CatalogComparison(source, target, announced, substitutes)
+  return [...kinds].sort().map((kind) => comparison.kind(kind))
+}
+
+class CatalogComparison {
+  private readonly source: CatalogSide
+  private readonly target: CatalogSide
+  private readonly announced: Announced
+  private readonly substitutes: ReadonlyMap<string, RoleSubstitute>
+
+  constructor(
+    source: CatalogSide,
+    target: CatalogSide,
+    announced: Announced,
+    substitutes: readonly RoleSubstitute[],
+  ) {
+    this.source = source
+    this.target = target
+    this.announced = announced
+    this.substitutes = new Map(substitutes.map((substitute) => [substitute.role, substitute]))
+  }
+
+  kind(kind: string): ObjectResult {
+    const here = this.source.catalog.kinds[kind] ?? []
+    const there = new Map((this.target.catalog.kinds[kind] ?? []).map((o) => [o.name, o]))
+    const missing: string[] = []
+    const different: string[] = []
+    const explained: EntryResult[] = []
+    for (const object of here) {
+      const other = there.get(object.name)
+      there.delete(object.name)
+      const name = shown(object.name)
+      if (!other) {
+        const reason = this.reasonForMissing(kind, object)
+        if (reason === undefined) missing.push(name)
+        else explained.push({ entry: name, reason })
+        continue
+      }
+      const open: string[] = []
+      for (const { what, reason } of this.differences(kind, object, other)) {
+        if (reason === undefined) open.push(what)
+        else explained.push({ entry: label(name, what), reason })
+      }
+      if (open.length > 0) different.push(label(name, open.join(', ')))
+    }
+    const extra = [...there.keys()].filter((name) => !isExpectedExtra(kind, name)).map(shown)
+    return {
+      kind,
+      source: here.length,
+      target: this.target.catalog.kinds[kind]?.length ?? 0,
+      missing,
+      different,
+      ...(extra.length > 0 ? { extra } : {}),
+      ...(explained.length > 0 ? { explained } : {}),
+    }
+  }
+
+  private reasonForMissing(kind: string, object: CatalogObject): string | undefined {
+    if (kind === 'index' && object.facets?.invalid) {
+      return 'the index is invalid on the source, and pg_dump leaves such indexes out'
+    }
+    return (
+      this.reasonForObject(kind, object) ??
+      this.announced.reasonFor(parentEntries(kind, object.name))
+    )
+  }
+
+  private reasonForObject(kind: string, object: CatalogObject): string | undefined {
+    const constraint = object.facets?.['of constraint']?.slice(1)
+    return this.announced.reasonFor([
+      ...entriesOf(kind, object.name),
+      ...(constraint === undefined ? [] : entriesOf('constraint', constraint)),
+    ])
+  }
+
+  private *differences(
+    kind: string,
+    object: CatalogObject,
+    other: CatalogObject,
+  ): Generator<{ what: string; reason: string | undefined }> {
+    yield* this.ownerDifference(kind, object, other)
+    yield* this.aclDifferences(kind, object, other)
+    const facets = new Set([
+      ...Object.keys(object.facets ?? {}),
+      ...Object.keys(other.facets ?? {}),
+    ])
+    for (const facet of facets) {
+      const [a, b] = [object.facets?.[facet], other.facets?.[facet]]
+      const since = facetSince[facet] ?? 0
+      if (sameText(a, b) || this.source.server < since || this.target.server < since) continue
+      // what is kept as it is can be said
+      const readable = [a, b].filter((text) => text?.startsWith('='))
+      const what =
+        readable.length > 0
+          ? `${facet} (${a?.slice(1) ?? 'none'} on the source, ${b?.slice(1) ?? 'none'} on the target)`
+          : facet
+      yield { what, reason: this.reasonForFacet(kind, object, other, facet) }
+    }
+  }
+
+  private reasonForFacet(
+    kind: string,
+    object: CatalogObject,
+    other: CatalogObject,
+    facet: string,
+  ): string | undefined {
+    const own: string[] = []
+    if (facet.startsWith('comment')) own.push(...entriesOn('COMMENT', kind, object.name))
+    if (facet.startsWith('comment of ')) {
+      own.push(`COMMENT COLUMN ${object.name}.${facet.slice('comment of '.length)}`)
+    }
+    if (facet.startsWith('default of ')) {
+      own.push(`DEFAULT ${object.name} ${facet.slice('default of '.length)}`)
+    }
+    if (facet === 'row security') own.push(`ROW SECURITY ${object.name}`)
+    if (facet === 'owned by') own.push(`SEQUENCE OWNED BY ${object.name}`)
+    if (facet === 'parents' || facet === 'partition bound') own.push(`TABLE ATTACH ${object.name}`)
+    if (facet === 'partition') own.push(`INDEX ATTACH ${object.name}`)
+    const reason = this.announced.reasonFor(own) ?? this.reasonForObject(kind, object)
+    if (reason !== undefined) return reason
+    if (kind === 'extension' && object.facets?.version !== other.facets?.version) {
+      return 'the target has another version of the extension, and a dump names none'
+    }
+    if (this.isPrintedDifferently(object, other, facet)) {
+      return 'the two servers print it differently, with the same names, values and operators'
+    }
+    if (kind === 'publication' && facet === 'tables') {
+      return this.announced.find(
+        (entry) => /^PUBLICATION TABLE/.test(entry) && entry.includes(shown(object.name)),
+      )
+    }
+    return undefined
+  }
+
+  /** Between majors only: on servers of one major, a difference in words is one in meaning. */
+  private isPrintedDifferently(
+    object: CatalogObject,
+    other: CatalogObject,
+    facet: string,
+  ): boolean {
+    const majors = [this.source.server, this.target.server].map((server) =>
+      Math.floor(server / 10_000),
+    )
+    if (majors[0] === majors[1]) return false
+    const same = (name: string) =>
+      sameInOtherWords(object.facets?.[name] ?? '', other.facets?.[name] ?? '')
+    // a view's columns have the types of its expressions: EXTRACT gives numeric from 14 on, before that a float
+    return (
+      same(facet) ||
+      (facet === 'columns' && object.facets?.query !== other.facets?.query && same('query'))
+    )
+  }
+
+  private *ownerDifference(kind: string, object: CatalogObject, other: CatalogObject) {
+    const owner = nameOf(this.source.catalog.owners, object.owner)
+    const now = nameOf(this.target.catalog.owners, other.owner)
+    if (owner === now || owner === null) return
+    const substitute = this.substitutes.get(owner)
+    const fits = substitute && (substitute.instead === null || substitute.instead === now)
+    yield {
+      what: `owner (${shown(owner)} on the source, ${shown(now ?? 'the server')} on the target)`,
+      reason: fits
+        ? substitute.reason
+        : this.announced.reasonFor(entriesOf(kind, object.name).map((entry) => `OWNER ${entry}`)),
+    }
+  }
+
+  private *aclDifferences(kind: string, object: CatalogObject, other: CatalogObject) {
+    const here = this.source.catalog.acls[object.acl ?? -1] ?? []
+    const there = this.target.catalog.acls[other.acl ?? -1] ?? []
+    const lost = here.filter((line) => !there.includes(line))
+    const gained = there.filter((line) => !here.includes(line))
+    if (lost.length + gained.length === 0) return
+    if (kind === 'schema' && object.name === 'public' && this.sameSinceInitdb(here, there)) return
+    const reason = this.announced.reasonFor(entriesOn('ACL', kind, object.name))
+    for (const line of [...lost, ...gained]) {
+      // what the default grants and the source took away is a line as well
+      const isLoss = lost.includes(line) === line.startsWith('+')
+      yield {
+        what: `grants (${isLoss ? 'lost' : 'gained'}: ${shown(describeAcl(line))})`,
+        reason: reason ?? this.substitutes.get(granteeOf(line))?.reason,
+      }
+    }
+  }
+
+  /** Before 15 everybody may create in public, later nobody: a dump carries only what was changed since. */
+  private sameSinceInitdb(here: string[], there: string[]): boolean {
+    const changes = (lines: string[], server: number) => {
+      const initial = initialGrants(server)
+      return [
+        ...lines.filter((line) => !initial.includes(line)),
+        ...initial.filter((line) => !lines.includes(line)).map((line) => `not ${line}`),
+      ].join('\n')
+    }
+    return changes(here, this.source.server) === changes(there, this.target.server)
+  }
+}
+
+/** Every database has it, unless somebody dropped it, and a dump does not carry that. */
+function isExpectedExtra(kind: string, name: string): boolean {
+  return (kind === 'extension' && name === 'plpgsql') || (kind === 'schema' && name === 'public')
+}
+
+function nameOf(names: string[], index: number | undefined): string | null {
+  return index === undefined ? null : (names[index] ?? null)
+}
+
+function label(name: string, what: string): string {
+  return name === '' ? what : `${name}: ${what}`
+}
+
+function shown(name: string): string {
+  return printable(name)
+}

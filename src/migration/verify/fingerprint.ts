@@ -1,0 +1,196 @@
+import type pg from 'pg'
+import { serverVersion } from '../../postgres/connection.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import type { Context } from '../context.ts'
+import { type CatalogFingerprint, readCatalog } from './catalog.ts'
+import type { DigestMethod, Recipe } from './digest.ts'
+import { type LargeObjectsFingerprint, largeObjectWork } from './large-objects.ts'
+import { tableWork } from './rows.ts'
+import { readSequences, type SequenceState } from './sequences.ts'
+import { begin, type ExportedSnapshot, exportFrom, type Place, withSession } from './session.ts'
+import { keyOf, listTables, type NotRead } from './tables.ts'
+import { type ReadPlan, runTasks } from './workers.ts'
+
+/** The values of the input `verify`. */
+export const levels = ['none', 'counts', 'data'] as const
+export type Level = (typeof levels)[number]
+
+export interface TableFingerprint {
+  schema: string
+  name: string
+  /** Absent for ordinary tables and leaf partitions. */
+  kind?: 'materialized view'
+  /** Only where false: a materialized view that holds nothing yet. */
+  populated?: false
+  rows: number
+  /** The sum over all rows of 64 bits a row, as a decimal number. */
+  digest?: string
+  /** Which of the fingerprint's recipes gave the digest. */
+  recipe?: number
+  /** On the target: columns that the recipe names and that are missing here, or are of another type. */
+  unlike?: string[]
+}
+
+/** A sequence at the dump's start and, where it moved meanwhile, at its end. */
+export interface SequenceFingerprint extends SequenceState {
+  later?: { last: string; called: boolean }
+}
+
+/**
+ * What a database holds, as plain data for the dump's manifest. It holds names and hashes, never a value of a row.
+ */
+export interface DatabaseFingerprint {
+  /** The version of this structure. */
+  format: 1
+  /** `server_version_num` of the server that it was taken from. */
+  server: number
+  encoding: string
+  level: Level
+  method: DigestMethod
+  /** `extra_float_digits` where floats are inside of something that only its output function reads. */
+  floatDigits: 0 | 3
+  /** Null when everything is of one moment; else why it may not be. */
+  moments: string | null
+  recipes: Recipe[]
+  tables: TableFingerprint[]
+  notRead: NotRead[]
+  sequences: SequenceFingerprint[]
+  /** Null at level `none`. */
+  largeObjects: LargeObjectsFingerprint | null
+  /** Null but at level `data`. */
+  catalog: CatalogFingerprint | null
+  /** Rows read, and the seconds that took, of all jobs together. */
+  rows: number
+  seconds: number
+  rowsPerSecond: number
+}
+
+export interface FingerprintOptions {
+  connection: ConnectionParameters
+  database: string
+  /** How messages call the server; default `source` without and `target` with a recipe. */
+  role?: 'source' | 'target'
+  /** The moment to look at; without it the fingerprint exports a snapshot of its own where the server can. */
+  snapshot?: ExportedSnapshot
+  level: Level
+  /** Sessions that read tables at the same time; one more reads catalogs. Each keeps one core of the server busy. */
+  jobs: number
+  /**
+   * The target's major, where it is known. Servers before 12 print floats differently, so unless both are known to be
+   * newer, floats inside of composite and extension types are compared to 15 digits.
+   */
+  targetMajor?: number | undefined
+  /** On the target: the source's fingerprint, whose digests are to be computed again. */
+  recipe?: DatabaseFingerprint
+}
+
+/**
+ * Takes the fingerprint of a database: exact row counts, at level `data` a digest of every table; never a sample and never
+ * an estimate. Reads in read-only transactions of one moment, largest table first, `jobs` at a time.
+ *
+ * @returns plain data; at level `none` an empty fingerprint
+ * @throws Failure when anything could not be read: the check that could not run has failed. Cancelled.
+ */
+export async function fingerprintDatabase(
+  options: FingerprintOptions,
+  context: Context,
+): Promise<DatabaseFingerprint> {
+  const { recipe, snapshot } = options
+  const level =
+    recipe && recipe.level !== 'data' && options.level === 'data' ? recipe.level : options.level
+  const place: Place = {
+    connection: options.connection,
+    database: options.database,
+    role: options.role ?? (recipe ? 'target' : 'source'),
+  }
+  return withSession(place, context.signal, async (leader) => {
+    const { number: server } = await serverVersion(leader)
+    const encoding = await encodingOf(leader)
+    const empty: DatabaseFingerprint = {
+      format: 1,
+      server,
+      encoding,
+      level,
+      method: recipe?.method ?? (server >= 110000 ? 'hash' : 'md5'),
+      floatDigits:
+        recipe?.floatDigits ?? (server >= 120000 && (options.targetMajor ?? 11) >= 12 ? 3 : 0),
+      moments: null,
+      recipes: recipe?.recipes ?? [],
+      tables: [],
+      notRead: [],
+      sequences: [],
+      largeObjects: null,
+      catalog: null,
+      rows: 0,
+      seconds: 0,
+      rowsPerSecond: 0,
+    }
+    if (level === 'none') return empty
+
+    const sequences =
+      snapshot?.sequences ?? (await withSession(place, context.signal, readSequences))
+    const moment = snapshot ?? (await exportFrom(leader, server))
+    if (snapshot) await begin(leader, snapshot.id)
+    const plan: ReadPlan = {
+      place,
+      server,
+      encoding: recipe?.encoding ?? encoding,
+      snapshot: moment.id,
+      jobs: options.jobs,
+      floatDigits: empty.floatDigits,
+      method: level === 'data' ? empty.method : null,
+    }
+    const { tables, notRead } = await listTables(leader, server, level === 'data')
+    const work = await tableWork(plan, tables, recipe, leader)
+    const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader)
+    const tasks = [...work.tasks, ...large.tasks].sort((a, b) => b.bytes - a.bytes)
+    const started = performance.now()
+    const [catalog] = await Promise.all([
+      level === 'data' ? readCatalog(leader, server) : null,
+      runTasks(plan, tasks, tables.length, context),
+    ])
+    const seconds = (performance.now() - started) / 1000
+    const rows = work.tables.reduce((sum, table) => sum + table.rows, 0)
+    return {
+      ...empty,
+      moments: moment.unavailable,
+      recipes: work.recipes,
+      tables: work.tables,
+      notRead,
+      sequences,
+      largeObjects: large.result,
+      catalog,
+      rows,
+      seconds: Number(seconds.toFixed(3)),
+      rowsPerSecond: Math.round(rows / Math.max(seconds, 0.001)),
+    }
+  })
+}
+
+/**
+ * Adds to a source's fingerprint where its sequences stand now: to be called once the dump has ended. No snapshot holds
+ * a sequence still, so a target's is right anywhere between the two.
+ */
+export async function rereadSequences(
+  fingerprint: DatabaseFingerprint,
+  options: Pick<FingerprintOptions, 'connection' | 'database' | 'role'>,
+  context: Context,
+): Promise<void> {
+  if (fingerprint.level === 'none') return
+  const place: Place = { role: 'source', ...options }
+  const now = await withSession(place, context.signal, readSequences)
+  const byName = new Map(now.map((state) => [keyOf(state), state]))
+  for (const sequence of fingerprint.sequences) {
+    const state = byName.get(keyOf(sequence))
+    if (state && (state.last !== sequence.last || state.called !== sequence.called)) {
+      sequence.later = { last: state.last, called: state.called }
+    }
+  }
+}
+
+async function encodingOf(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ encoding: string }>(
+    `SELECT pg_catalog.current_setting('server_encoding') AS encoding`,
+  )
+  return rows[0]?.encoding ?? 'UTF8'
+}

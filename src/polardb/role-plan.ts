@@ -1,0 +1,392 @@
+import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts'
+import type { CatalogSetting, RoleCatalog } from '../postgres/role-catalog.ts'
+import type { RoleOption, RoleScript, RoleStatement } from '../postgres/role-script.ts'
+import {
+  alterRole,
+  isPreload,
+  parameterKey,
+  preloadKey,
+  sameSetting,
+  settingStatement,
+  settingValues,
+} from '../postgres/role-settings.ts'
+import type { Range } from '../postgres/role-tokens.ts'
+import { type AttributePlan, planCreate, planUpdate, type ScriptRole } from './role-attributes.ts'
+import { planGrants } from './role-grants.ts'
+import {
+  allRoles,
+  everybody,
+  isStep,
+  type RoleOmission,
+  type RolePlanItem,
+  type RoleStep,
+  step,
+  subject,
+} from './role-steps.ts'
+import {
+  planSuperuser,
+  RoleFates,
+  type RolePlanOptions,
+  type RoleTarget,
+  type SuperuserPlan,
+} from './role-target.ts'
+
+/** A setting for one database: it can be sent only once that database is on the target. */
+export interface DeferredSetting {
+  role: string
+  /** As the source calls it. */
+  database: string
+  parameter: string
+  values: readonly string[]
+  /** `ALTER ROLE … IN DATABASE … SET …` for a database of the target. */
+  text: (database: string) => string
+}
+
+export interface RolePlan {
+  /**
+   * In the order of their sending, stage by stage: within a stage the order does not matter, so statements of one stage
+   * may be sent by several sessions.
+   */
+  stages: RolePlanItem[][]
+  deferred: DeferredSetting[]
+  deferredOmissions: RoleOmission[]
+  warnings: string[]
+  /** Roles that are made, and roles of the script that exist, as far as nothing is refused. */
+  created: string[]
+  existing: string[]
+  /** Roles that are left alone, with the reason: they may differ in anything. */
+  kept: ReadonlyMap<string, string>
+  /** Differences that are known beforehand. */
+  explained: RoleOmission[]
+  superuser: SuperuserPlan
+  memberships: number
+  /** Roles that may log in and get no password, although they had one or may have had one. */
+  passwordsToSet: string[]
+  /** Roles whose password the plan sends. */
+  passwordsSent: ReadonlySet<string>
+  fates: RoleFates
+}
+
+/**
+ * Plans how the roles of a source get to a target (polardb-behaviour, "Recommended rewriting"). Pure: the target's facts
+ * are given. Whatever is not sent as it stands in the script is in the plan with its reason.
+ *
+ * @param script must hold nothing unknown
+ * @param source carries what the script lacks: ALTER ROLE ALL SET, ALTER ROLE … IN DATABASE … SET
+ * @param databases of the source that are migrated: settings for others are not carried over
+ */
+export function planRoles(
+  script: RoleScript,
+  source: RoleCatalog,
+  target: RoleTarget,
+  options: RolePlanOptions & {
+    databases: readonly string[]
+    /** Roles that exist on the target with the very password of the script; undefined where it cannot be seen. */
+    samePasswords?: ReadonlyMap<string, boolean>
+  },
+): RolePlan {
+  const superuser = planSuperuser(target, options.superuserOption)
+  const fates = new RoleFates(script, source, target, options)
+  const plan: RolePlan = {
+    stages: [],
+    deferred: [],
+    deferredOmissions: [],
+    warnings: [],
+    created: [],
+    existing: [],
+    kept: new Map(),
+    explained: [],
+    superuser,
+    memberships: 0,
+    passwordsToSet: [],
+    passwordsSent: new Set(),
+    fates,
+  }
+  const { main, last, recommented } = planAttributes(script, source, plan, options)
+  const comments = planComments(script, plan, recommented)
+  const grants = planGrants(
+    script.statements.filter((statement) => statement.kind === 'membership'),
+    source,
+    fates,
+    superuser,
+  )
+  plan.memberships = grants.count
+  plan.warnings.push(...grants.warnings)
+  const settings = planSettings(script, source, plan, options)
+  plan.stages = [main, settings, last, comments, grants.items, planParameters(script, fates)]
+  for (const item of plan.stages.flat()) if (!isStep(item)) plan.explained.push(item)
+  return plan
+}
+
+/** The roles of the script with their options, CREATE and ALTER taken together. */
+function scriptRoles(script: RoleScript, source: RoleCatalog, fates: RoleFates): ScriptRole[] {
+  const catalog = new Map(source.roles.map((role) => [role.name, role]))
+  const options = new Map<string, Map<string, RoleOption>>()
+  for (const statement of script.statements) {
+    if (statement.kind !== 'create' && statement.kind !== 'alter') continue
+    const own = options.get(statement.role) ?? new Map<string, RoleOption>()
+    for (const option of statement.options) {
+      own.delete(option.word.startsWith('NO') ? option.word.slice(2) : `NO${option.word}`)
+      own.set(option.word, option)
+    }
+    options.set(statement.role, own)
+  }
+  return [...options].map(([name, own]) => ({
+    name,
+    options: own,
+    text: (option) => {
+      if (option.word === 'CONNECTION LIMIT') return `CONNECTION LIMIT ${option.value}`
+      return `${option.word} ${literal(script, option.literal, option.value ?? null)}`
+    },
+    superuser: fates.wasSuperuser(name),
+    source: catalog.get(name),
+  }))
+}
+
+function planAttributes(
+  script: RoleScript,
+  source: RoleCatalog,
+  plan: RolePlan,
+  options: Parameters<typeof planRoles>[3],
+) {
+  const { fates, superuser } = plan
+  const main: RolePlanItem[] = []
+  const last: RolePlanItem[] = []
+  const kept = new Map<string, string>()
+  const sent = new Set<string>()
+  /** Roles whose comment the server changes by itself. */
+  const recommented = new Set<string>()
+  /** Memberships in pg_polar_superuser, where only these make a polar_superuser. */
+  const extra: RoleStep[] = []
+  for (const role of scriptRoles(script, source, fates)) {
+    const { name } = role
+    const fate = fates.of(name)
+    if (!fate) continue
+    if (fate.kind === 'impossible') {
+      main.push({ role: name, what: subject.role, reason: fate.reason })
+      continue
+    }
+    if (fate.kind !== 'create') plan.existing.push(name)
+    if (fate.kind === 'keep') {
+      kept.set(name, fate.reason)
+      main.push({ role: name, what: subject.role, reason: fate.reason })
+      continue
+    }
+    let planned: AttributePlan
+    if (fate.kind === 'create') {
+      plan.created.push(name)
+      planned = planCreate(role, fates.target, { superuser, rolePasswords: options.rolePasswords })
+    } else {
+      planned = planUpdate(role, fate.existing, fates.target, {
+        superuser,
+        rolePasswords: options.rolePasswords,
+        samePassword: fate.completing || options.samePasswords?.get(name),
+      })
+    }
+    if (planned.main) main.push(planned.main)
+    last.push(...planned.last)
+    if ([planned.main, ...planned.last].some((one) => /POLAR_SUPERUSER/.test(one?.text ?? '')))
+      recommented.add(name)
+    for (const { what, reason } of planned.explained)
+      plan.explained.push({ role: name, what, reason })
+    if (planned.passwordSent) sent.add(name)
+    else if (fate.kind === 'create' && role.options.has('LOGIN') && lacksPassword(role, options))
+      plan.passwordsToSet.push(name)
+    if (role.superuser && superuser.membership)
+      extra.push(
+        step('membership', `GRANT pg_polar_superuser TO ${quoteIdentifier(name)};`, [
+          { role: name, what: 'SUPERUSER' },
+        ]),
+      )
+  }
+  plan.kept = kept
+  plan.passwordsSent = sent
+  return { main, last: [...last, ...extra], recommented }
+}
+
+/** The role logs in, had a password on the source as far as anybody knows, and gets none. */
+function lacksPassword(role: ScriptRole, options: Pick<RolePlanOptions, 'rolePasswords'>): boolean {
+  return !options.rolePasswords && role.source?.password !== 'none'
+}
+
+function planComments(
+  script: RoleScript,
+  plan: RolePlan,
+  recommented: ReadonlySet<string>,
+): RolePlanItem[] {
+  const { fates } = plan
+  const items: RolePlanItem[] = []
+  const commented = new Set<string>()
+  for (const statement of script.statements) {
+    if (statement.kind === 'comment') {
+      const { role, comment } = statement
+      commented.add(role)
+      const fate = fates.of(role)
+      const unchanged =
+        fate?.kind === 'update' &&
+        (fate.existing.comment === comment ||
+          (fate.completing && fate.existing.comment !== null)) &&
+        !recommented.has(role)
+      if ((fate?.kind !== 'create' && fate?.kind !== 'update') || unchanged) continue
+      const text = `COMMENT ON ROLE ${quoteIdentifier(role)} IS ${literal(script, statement.literal, comment)};`
+      items.push(step('comment', text, [{ role, what: subject.comment }]))
+    }
+    if (statement.kind === 'label') {
+      const { role, provider, label } = statement
+      const fate = fates.of(role)
+      const unchanged = fates.target.catalog.labels.some(
+        (one) => one.role === role && one.provider === provider && one.label === label,
+      )
+      if ((fate?.kind !== 'create' && fate?.kind !== 'update') || unchanged) continue
+      const text = `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(role)} IS ${literal(script, statement.literal, label)};`
+      items.push(step('label', text, [{ role, what: subject.label(provider) }]))
+    }
+  }
+  for (const name of fates.names()) {
+    const fate = fates.of(name)
+    if (fate?.kind !== 'update' || fate.completing) continue
+    if (commented.has(name) || fate.existing.comment === null) continue
+    if (fates.wasSuperuser(name) && fate.existing.comment === 'polar_superuser') continue
+    const text = `COMMENT ON ROLE ${quoteIdentifier(name)} IS NULL;`
+    items.push(step('comment', text, [{ role: name, what: subject.comment }]))
+  }
+  return items
+}
+
+interface Setting extends Omit<CatalogSetting, 'value'> {
+  values: string[]
+  /** The statement, for a database as the target calls it. */
+  text: (database: string | null) => string
+}
+
+/** All settings of the source: those of the script, and those that pg_dumpall leaves to the dumps of databases. */
+function allSettings(script: RoleScript, source: RoleCatalog): Setting[] {
+  const settings: Setting[] = []
+  const known = new Set<string>()
+  const key = (role: string | null, database: string | null, parameter: string) =>
+    JSON.stringify([role, database, parameterKey(parameter)])
+  for (const statement of script.statements) {
+    if (statement.kind !== 'setting') continue
+    const { role, database, parameter, values } = statement
+    known.add(key(role, database, parameter))
+    const right = valuesText(script, statement)
+    const text = (where: string | null) =>
+      `${alterRole(role, where)} SET ${quoteIdentifier(parameter)} TO ${right};`
+    settings.push({ role, database, parameter, values, text })
+  }
+  for (const { role, database, parameter, value } of source.settings) {
+    if ((role !== null && database === null) || known.has(key(role, database, parameter))) continue
+    const values = settingValues(parameter, value)
+    const text = (where: string | null) => settingStatement(role, where, parameter, values)
+    settings.push({ role, database, parameter, values, text })
+  }
+  return settings
+}
+
+function planSettings(
+  script: RoleScript,
+  source: RoleCatalog,
+  plan: RolePlan,
+  { databases, existingRoles }: Parameters<typeof planRoles>[3],
+): RolePlanItem[] {
+  const { fates } = plan
+  const items: RolePlanItem[] = []
+  const before = new Map<string, Map<string, CatalogSetting>>()
+  for (const setting of fates.target.catalog.settings) {
+    if (setting.database !== null) continue
+    const own = before.get(setting.role ?? '') ?? new Map<string, CatalogSetting>()
+    before.set(setting.role ?? '', own.set(parameterKey(setting.parameter), setting))
+  }
+  for (const { role, database, parameter, values, text } of allSettings(script, source)) {
+    const who = role ?? allRoles
+    const fate = role === null ? undefined : fates.of(role)
+    if (database !== null && !databases.includes(database)) continue
+    // a setting in a database that is migrated belongs to that database as much as to the role
+    const migrates = database === null ? ['create', 'update'] : ['create', 'update', 'keep']
+    if (role !== null && !migrates.includes(fate?.kind ?? '')) continue
+    if (fate?.kind === 'keep' && fate.always) continue
+    const what = subject.setting(parameter, database)
+    const own = database === null ? before.get(role ?? '') : undefined
+    const existing = own?.get(parameterKey(parameter))
+    own?.delete(parameterKey(parameter))
+    const library = isPreload(parameter)
+      ? values.find((name) => fates.target.unloadable.has(preloadKey(parameter, name)))
+      : undefined
+    if (library !== undefined) {
+      const omission = {
+        role: who,
+        what,
+        reason: `the target cannot load "${library}" (${fates.target.unloadable.get(preloadKey(parameter, library))}): every login would fail`,
+      }
+      if (database === null) items.push(omission)
+      else plan.deferredOmissions.push(omission)
+      continue
+    }
+    if (database !== null) {
+      if (role !== null) plan.deferred.push({ role, database, parameter, values, text })
+      continue
+    }
+    if (existing) {
+      if (sameSetting(parameter, values, settingValues(parameter, existing.value))) continue
+      if (existingRoles === 'keep') {
+        const reason = 'the target has its own value and keeps it (existing-roles is keep)'
+        items.push({ role: who, what, reason })
+        continue
+      }
+    }
+    items.push(step('setting', text(null), [{ role: who, what }]))
+  }
+  for (const [role, settings] of before) {
+    const fate = fates.of(role)
+    if (fate?.kind !== 'update' || fate.completing) continue
+    for (const { parameter } of settings.values()) {
+      const text = `${alterRole(role, null)} RESET ${quoteIdentifier(parameter)};`
+      const notes = ['the source has no such setting']
+      items.push(step('setting', text, [{ role, what: subject.setting(parameter) }], { notes }))
+    }
+  }
+  return items
+}
+
+function planParameters(script: RoleScript, fates: RoleFates): RolePlanItem[] {
+  const items: RolePlanItem[] = []
+  for (const statement of script.statements) {
+    if (statement.kind !== 'parameter') continue
+    const { role, parameter, privileges, revoke, grantOption } = statement
+    const fate = role === null ? undefined : fates.of(role)
+    if (role !== null && fate?.kind !== 'create' && fate?.kind !== 'update') continue
+    const to = role === null ? everybody : quoteIdentifier(role)
+    const list = privileges.join(', ')
+    const text = revoke
+      ? `REVOKE ${grantOption ? 'GRANT OPTION FOR ' : ''}${list} ON PARAMETER ${quoteIdentifier(parameter)} FROM ${to};`
+      : `GRANT ${list} ON PARAMETER ${quoteIdentifier(parameter)} TO ${to}${grantOption ? ' WITH GRANT OPTION' : ''};`
+    const each = privileges.flatMap((one) => (one === 'ALL' ? ['SET', 'ALTER SYSTEM'] : [one]))
+    const carries = each.map((privilege) => ({
+      role: role ?? everybody,
+      what: subject.parameter(privilege, parameter),
+    }))
+    items.push(step('parameter', text, carries))
+  }
+  return items
+}
+
+/**
+ * A string as the script writes it, byte for byte; only where the script's backslashes mean something else to our session
+ * (standard_conforming_strings off) it is written anew.
+ */
+function literal(script: RoleScript, range: Range | undefined, value: string | null): string {
+  if (value === null || range === undefined) return 'NULL'
+  const text = script.text.slice(range.start, range.end)
+  const differs = !script.standardStrings && text.startsWith("'") && text.includes('\\')
+  return differs ? quoteLiteral(value).trim() : text
+}
+
+function valuesText(
+  script: RoleScript,
+  statement: Extract<RoleStatement, { kind: 'setting' }>,
+): string {
+  const { start, end } = statement.literal
+  const text = script.text.slice(start, end)
+  if (script.standardStrings || !text.includes('\\')) return text
+  return statement.values.map((value) => quoteLiteral(value).trim()).join(', ')
+}

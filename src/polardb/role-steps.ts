@@ -1,0 +1,64 @@
+/** What a statement is for: it decides which answers of the server are known and harmless. */
+export type Purpose =
+  | 'create'
+  | 'update'
+  | 'attribute'
+  | 'setting'
+  | 'comment'
+  | 'label'
+  | 'membership'
+  | 'parameter'
+
+/** What the report calls the things that a role can differ in, besides the option words themselves. */
+export const subject = {
+  role: 'the role itself',
+  password: 'PASSWORD',
+  comment: 'comment',
+  membership: (role: string) => `membership in "${role}"`,
+  setting: (parameter: string, database: string | null = null) =>
+    `setting ${parameter}${database === null ? '' : ` in database "${database}"`}`,
+  label: (provider: string) => `security label of ${provider}`,
+  parameter: (privilege: string, parameter: string) => `${privilege} on parameter ${parameter}`,
+}
+
+/** How the report calls ALTER ROLE ALL and PUBLIC, which are no roles. */
+export const allRoles = 'ALL'
+export const everybody = 'PUBLIC'
+
+export interface RoleSubject {
+  role: string
+  what: string
+}
+
+/** One statement for the target. */
+export interface RoleStep {
+  /** The whole statement with its semicolon. May hold a password verifier: never for a message. */
+  text: string
+  purpose: Purpose
+  /** What is missing on the target if it is refused. */
+  carries: RoleSubject[]
+  /** What was changed against the script, and why: comments of roles.polardb.sql. */
+  notes: string[]
+  /** Sent, one by one, when the server refuses the statement. */
+  fallback: RoleStep[]
+}
+
+/** Something of the script that is not sent, and why. */
+export interface RoleOmission extends RoleSubject {
+  reason: string
+}
+
+export type RolePlanItem = RoleStep | RoleOmission
+
+export function isStep(item: RolePlanItem): item is RoleStep {
+  return 'text' in item
+}
+
+export function step(
+  purpose: Purpose,
+  text: string,
+  carries: RoleSubject[],
+  more: Partial<Pick<RoleStep, 'notes' | 'fallback'>> = {},
+): RoleStep {
+  return { text, purpose, carries, notes: more.notes ?? [], fallback: more.fallback ?? [] }
+}

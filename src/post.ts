@@ -1,0 +1,3 @@
+import { cleanUp } from './action/clean-up.ts'
+
+await cleanUp()
