@@ -106,6 +106,57 @@ suite.each([11, 15] as const)('a session with the stand-in on PostgreSQL %i', (m
     ).toEqual(denied('must be member of role "postgres"'))
   })
 
+  test('gives a polar_superuser what ordinary roles own or may, without a membership to be seen', async () => {
+    const { client, server } = bench
+    await client.query('CREATE SCHEMA s AUTHORIZATION p')
+    await client.query('CREATE TABLE s.t AS SELECT 1 AS i')
+    await client.query(
+      'ALTER TABLE s.t OWNER TO p; GRANT SELECT ON s.t TO q; CREATE INDEX ON s.t (i)',
+    )
+    expect(await value('SELECT i FROM s.t')).toBe(1)
+    expect(await value(`SELECT relacl::text FROM pg_class WHERE relname = 't'`)).toContain('q=r/p')
+    await server.backend.sql('CREATE SCHEMA z; CREATE TABLE z.t ()', 'mine')
+    const past = await server.backend.connect('mine', { port: server.backend.port })
+    await past.query('CREATE ROLE behind')
+    await past.end()
+    expect((await attempt(client, 'TABLE z.t')).error).toEqual(
+      denied('permission denied for schema z'),
+    )
+    expect(await value(`SELECT pg_has_role('behind', 'MEMBER')`)).toBe(false)
+    const later = await server.connect('mine')
+    expect(await value(`SELECT pg_has_role('behind', 'MEMBER')`, later)).toBe(true)
+    await later.end()
+    const rows = count(
+      'pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE rolname !~ $$^pg_$$',
+    )
+    expect(await value(rows)).toBe('1')
+    const { rows: seen } = await server.backend.sql(rows)
+    expect(seen).toEqual([{ count: '1' }])
+  })
+
+  test('grants the account, and polar_superusers, as if those memberships were not there', async () => {
+    const { client } = bench
+    const members = `
+      SELECT string_agg(pair, ' ' ORDER BY pair) FROM (
+        SELECT pg_get_userbyid(roleid) || '>' || pg_get_userbyid(member) AS pair FROM pg_auth_members) m
+       WHERE pair !~ '^pg_'`
+    await client.query('GRANT gctest TO p; GRANT q TO gctest; CREATE ROLE n POLAR_SUPERUSER')
+    expect(await attempt(client, 'GRANT n TO r')).toMatchObject({ notices: [] })
+    expect(await value(members)).toBe('gctest>p n>r q>gctest')
+    const polar = (role: string) =>
+      value(`SELECT pg_has_role('${role}', 'pg_polar_superuser', 'MEMBER')`)
+    expect([await polar('p'), await polar('r'), await polar('q')]).toEqual([true, true, false])
+    await client.query(
+      'REVOKE gctest FROM p; REVOKE n FROM r; REVOKE q FROM gctest; ALTER ROLE n NOPOLAR_SUPERUSER',
+    )
+    expect([await polar('p'), await polar('r'), await polar('n')]).toEqual([false, false, false])
+    expect(await value(members)).toBeNull()
+    expect(await attempt(client, 'REVOKE q FROM gctest')).toMatchObject({
+      notices: [['01000', 'role "gctest" is not a member of role "q"']],
+    })
+    expect(await value(`SELECT pg_has_role('q', 'USAGE')`)).toBe(true)
+  })
+
   test('lets a polar_superuser make event triggers, lose them, and publish all tables', async () => {
     await bench.client.query('CREATE SCHEMA s')
     await bench.client.query(
@@ -129,7 +180,7 @@ suite.each([11, 15] as const)('a session with the stand-in on PostgreSQL %i', (m
     expect(await value(`SELECT rolsuper FROM pg_roles WHERE rolname = 'gctest'`)).toBe(false)
   })
 
-  test('lets a polar_superuser disable system triggers of its own tables only', async () => {
+  test('lets a polar_superuser disable system triggers, but not on what superusers own', async () => {
     await bench.client.query(
       'CREATE SCHEMA s; CREATE TABLE s.a (i int PRIMARY KEY); CREATE TABLE s.b (i int REFERENCES s.a)',
     )
@@ -138,6 +189,8 @@ suite.each([11, 15] as const)('a session with the stand-in on PostgreSQL %i', (m
     )
     await bench.client.query(`SET session_replication_role = 'replica'`)
     await bench.client.query('GRANT CREATE ON SCHEMA s TO p; ALTER TABLE s.b OWNER TO p')
+    await bench.client.query('ALTER TABLE s.b DISABLE TRIGGER ALL')
+    await bench.server.backend.sql('ALTER TABLE s.b OWNER TO postgres', 'mine')
     expect((await attempt(bench.client, 'ALTER TABLE s.b DISABLE TRIGGER ALL')).error).toEqual(
       denied('must be owner of table b'),
     )

@@ -130,7 +130,9 @@ class Session {
   async #begin(): Promise<void> {
     this.#begun = true
     await this.#quiet()
-    await this.#ask('CALL pg_catalog.polar_standin_begin()')
+    const answer = await this.#ask('CALL pg_catalog.polar_standin_begin()')
+    const error = answer.find((message) => message[0] === 0x45)
+    if (error) throw new Error(error.toString())
   }
 
   /** @returns false where no session follows: a cancel request, or nothing at all */
@@ -149,6 +151,7 @@ class Session {
         this.#server.end()
         return false
       }
+      this.#begun = packet.includes('\0replication\0') // such a session knows no CALL
       this.#expected.push(null) // the end of authentication
       await send(this.#server, packet)
       return true

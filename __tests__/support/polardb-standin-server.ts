@@ -16,15 +16,8 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
   const modern = major >= 16
   const polar11 = String(manners === 11)
   // plans are kept from when the server had few roles
-  const indexed = 'SET enable_seqscan = off'
+  const indexed = 'SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off'
   return [
-    // a member of a polar_superuser is one, whoever it is, even NOINHERIT
-    `CREATE FUNCTION pg_catalog.polar_standin_is_polar(account name) RETURNS boolean LANGUAGE plpgsql ${indexed} AS $$
-    BEGIN
-      RETURN NOT r.rolsuper AND pg_has_role(r.oid, p.oid, 'MEMBER')
-        FROM pg_roles r, pg_roles p WHERE r.rolname = account AND p.rolname = 'pg_polar_superuser';
-    END $$`,
-
     `CREATE FUNCTION pg_catalog.polar_standin_is_superuser(account name) RETURNS boolean LANGUAGE plpgsql ${indexed} AS $$
     BEGIN
       RETURN EXISTS (SELECT FROM pg_roles WHERE rolname = account AND rolsuper);
@@ -42,28 +35,55 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
       SELECT * FROM pg_catalog.pg_auth_members WHERE grantor <> roleid`,
     'GRANT SELECT ON pg_catalog.polar_standin_auth_members TO PUBLIC',
 
-    `CREATE FUNCTION pg_catalog.polar_standin_polars() RETURNS SETOF oid LANGUAGE sql SECURITY DEFINER AS $$
-      WITH RECURSIVE polar AS (
-        SELECT m.member FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid g ON g.oid = m.roleid
-         WHERE g.rolname = 'pg_polar_superuser'
-        UNION SELECT m.member FROM polar JOIN pg_catalog.pg_auth_members m ON m.roleid = polar.member
-         WHERE m.grantor <> m.roleid)
-      SELECT p.member FROM polar p JOIN pg_catalog.pg_authid r ON r.oid = p.member WHERE NOT r.rolsuper
-    $$`,
-
-    // gives the polar_superusers their rows for these roles, or for all
-    `CREATE PROCEDURE pg_catalog.polar_standin_mark(roles name[] DEFAULT NULL)
-      LANGUAGE plpgsql SECURITY DEFINER AS $$
+    // A member of a polar_superuser is one, whoever it is, even NOINHERIT. Not by pg_has_role(): after each change of a
+    // role that counts all the rows below anew.
+    `CREATE FUNCTION pg_catalog.polar_standin_polars() RETURNS SETOF oid
+      LANGUAGE plpgsql SECURITY DEFINER ROWS 3 ${indexed} AS $$
+    DECLARE
+      found oid[];
+      more oid[] := ARRAY(SELECT oid FROM pg_authid WHERE rolname = 'pg_polar_superuser');
     BEGIN
-      IF ${polar11} THEN
-        INSERT INTO pg_auth_members (roleid, member, grantor, admin_option${modern ? ', oid, inherit_option, set_option' : ''})
-          SELECT r.oid, p, r.oid, false
-                 ${modern ? ", pg_nextoid('pg_auth_members', 'oid', 'pg_auth_members_oid_index'), true, true" : ''}
-            FROM pg_authid r CROSS JOIN polar_standin_polars() p
-           WHERE (roles IS NULL OR r.rolname = ANY (roles)) AND NOT r.rolsuper AND r.oid <> p
-             AND (r.rolname !~ '^pg_' OR r.rolname IN ('pg_read_all_stats', 'pg_stat_scan_tables', 'pg_signal_backend'))
-             AND NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = r.oid AND m.member = p);
+      WHILE more <> '{}' LOOP
+        found := found || more;
+        more := ARRAY(SELECT member FROM pg_auth_members
+          WHERE roleid = ANY (more) AND grantor <> roleid AND member <> ALL (found));
+      END LOOP;
+      RETURN QUERY SELECT oid FROM pg_authid
+        WHERE oid = ANY (found) AND NOT rolsuper AND rolname <> 'pg_polar_superuser';
+    END $$`,
+
+    `CREATE FUNCTION pg_catalog.polar_standin_is_polar(account name) RETURNS boolean LANGUAGE plpgsql ${indexed} AS $$
+    BEGIN
+      RETURN EXISTS (SELECT FROM polar_standin_polars() p JOIN pg_roles r ON r.oid = p WHERE r.rolname = account);
+    END $$`,
+
+    // gives the polar_superusers their rows for these roles
+    `CREATE PROCEDURE pg_catalog.polar_standin_mark(roles name[])
+      LANGUAGE plpgsql SECURITY DEFINER ${indexed} AS $$
+    DECLARE
+      polars oid[] := ARRAY(SELECT polar_standin_polars());
+      role oid;
+      polar oid;
+    BEGIN
+      IF NOT ${polar11} THEN
+        RETURN;
       END IF;
+      FOR role IN SELECT oid FROM pg_authid WHERE rolname = ANY (roles) AND NOT rolsuper AND (rolname !~ '^pg_'
+          OR rolname IN ('pg_read_all_stats', 'pg_stat_scan_tables', 'pg_signal_backend')) LOOP
+        FOREACH polar IN ARRAY polars LOOP
+          IF role <> polar AND NOT EXISTS (SELECT FROM pg_auth_members WHERE roleid = role AND member = polar) THEN
+            INSERT INTO pg_auth_members (roleid, member, grantor, admin_option${modern ? ', oid, inherit_option, set_option' : ''})
+              VALUES (role, polar, role, false${modern ? ", pg_nextoid('pg_auth_members', 'oid', 'pg_auth_members_oid_index'), true, true" : ''});
+          END IF;
+        END LOOP;
+      END LOOP;
+    END $$`,
+
+    `CREATE PROCEDURE pg_catalog.polar_standin_mark_all() LANGUAGE plpgsql SECURITY DEFINER AS $$
+    DECLARE
+      roles name[] := ARRAY(SELECT rolname FROM pg_authid);
+    BEGIN
+      CALL polar_standin_mark(roles);
     END $$`,
 
     // after changes of who is a polar_superuser or a superuser
@@ -71,14 +91,14 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
     BEGIN
       DELETE FROM pg_auth_members WHERE grantor = roleid AND (member NOT IN (SELECT polar_standin_polars())
         OR roleid IN (SELECT oid FROM pg_authid WHERE rolsuper));
-      CALL polar_standin_mark();
+      CALL polar_standin_mark_all();
     END $$`,
 
     // At the beginning of a session, for roles that were made past the front. Another session may be at it: then it is done.
     `CREATE PROCEDURE pg_catalog.polar_standin_begin() LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '1s' AS $$
     BEGIN
       IF polar_standin_is_polar(session_user) THEN
-        CALL polar_standin_mark();
+        CALL polar_standin_mark_all();
       END IF;
     EXCEPTION WHEN unique_violation OR lock_not_available OR read_only_sql_transaction THEN
       NULL;
@@ -89,15 +109,15 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
     `CREATE FUNCTION pg_catalog.polar_standin_unmark(roles name[], members name[]) RETURNS boolean
       LANGUAGE plpgsql SECURITY DEFINER ${indexed} AS $$
     DECLARE
-      polar boolean := EXISTS (SELECT FROM unnest(roles) role JOIN pg_authid r ON r.rolname = role
-        JOIN pg_authid p ON p.rolname = 'pg_polar_superuser' WHERE pg_has_role(r.oid, p.oid, 'MEMBER'));
+      polar boolean := 'pg_polar_superuser' = ANY (roles)
+        OR EXISTS (SELECT FROM polar_standin_polars() p JOIN pg_authid r ON r.oid = p WHERE r.rolname = ANY (roles));
     BEGIN
       IF polar THEN
         DELETE FROM pg_auth_members WHERE grantor = roleid;
       ELSE
-        DELETE FROM pg_auth_members m USING pg_authid r, pg_authid a
-         WHERE r.rolname = ANY (roles) AND a.rolname = ANY (members)
-           AND m.roleid = r.oid AND m.member = a.oid AND m.grantor = m.roleid;
+        DELETE FROM pg_auth_members WHERE grantor = roleid
+           AND roleid = ANY (ARRAY(SELECT oid FROM pg_authid WHERE rolname = ANY (roles)))
+           AND member = ANY (ARRAY(SELECT oid FROM pg_authid WHERE rolname = ANY (members)));
       END IF;
       RETURN polar;
     END $$`,

@@ -122,9 +122,9 @@ const parts: readonly Part[] = [
       REVOKE ALL ON audit.log FROM audit_admin;
       GRANT SELECT ON audit.log TO audit_admin;
       SET ROLE "Odd ""Role""";
-      CREATE TABLE "Odd ""schema"."emoji 🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘" ("co
+      CREATE TABLE "Odd ""schema"."emojis 🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘" ("co
 lumn" text, "q""uote" integer[], ";" point);
-      INSERT INTO "Odd ""schema"."emoji 🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘" VALUES ('x', '{1,NULL,3}', '(1,2)');
+      INSERT INTO "Odd ""schema"."emojis 🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘🐘" VALUES ('x', '{1,NULL,3}', '(1,2)');
       CREATE TABLE "Odd ""schema"."two
 lines; TABLE DATA app customer app_owner" (a int);
       INSERT INTO "Odd ""schema"."two

@@ -33,7 +33,14 @@ export const hostileNames = [
 export const fixturePassword = (role: string) => `secret of ${role}`
 
 /** Roles of the fixture that may log in with their password. */
-export const fixtureLogins = ['app_login', 'app_owner', 'md5_user', 'SUPERUSER', 'line\nbreak', 'emoji 🐘 é 役割']
+export const fixtureLogins = [
+  'app_login',
+  'app_owner',
+  'md5_user',
+  'SUPERUSER',
+  'line\nbreak',
+  'emoji 🐘 é 役割',
+]
 
 /** Names that a PolarDB has superusers of. */
 export const systemNames = ['aurora', 'polardb_admin', 'replicator']
@@ -85,7 +92,10 @@ export function fixtureStatements(major: number, database = 'postgres'): string[
       create(name, name === 'my SUPERUSER role' ? 'SUPERUSER LOGIN PW' : 'LOGIN PW'),
     ),
 
-    comment('app_rw', 'reads and writes; is no SUPERUSER, GRANTED BY x;\nALTER ROLE a WITH NOLOGIN;'),
+    comment(
+      'app_rw',
+      'reads and writes; is no SUPERUSER, GRANTED BY x;\nALTER ROLE a WITH NOLOGIN;',
+    ),
     comment('super1', "the SUPERUSER's own \\ comment"),
     comment('repl', 'replicates'),
     comment('emoji 🐘 é 役割', '🐘'),

@@ -144,7 +144,7 @@ export async function copyDatabase(server: TestServer, from: string, to: string)
 }
 
 /** What belongs to the database itself: a template does not hand it on. */
-async function decorateDatabase(server: TestServer, name: string): Promise<void> {
+export async function decorateDatabase(server: TestServer, name: string): Promise<void> {
   await server.sql(`
     ALTER DATABASE ${name} SET work_mem = '7MB';
     ALTER ROLE rich_reader IN DATABASE ${name} SET statement_timeout = '7s';

@@ -60,7 +60,7 @@ export type Environment = Record<string, string | undefined>
 
 /** What the client and Node's TLS and proxies read; the job's other variables, secrets among them, stay here. */
 const inherited =
-  /^(ACTIONS_(RUNTIME_TOKEN|RESULTS_URL|ARTIFACT_\w+|ORCHESTRATION_ID)|GITHUB_(SERVER_URL|API_URL|RETENTION_DAYS)|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|NODE_(EXTRA_CA_CERTS|USE_ENV_PROXY|USE_SYSTEM_CA|TLS_REJECT_UNAUTHORIZED)|LANG|LC_ALL|TZ)$/i
+  /^(ACTIONS_(RUNTIME_TOKEN|RESULTS_URL|ARTIFACT_\w+|ORCHESTRATION_ID)|GITHUB_(SERVER_URL|API_URL|RETENTION_DAYS)|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|NODE_(OPTIONS|EXTRA_CA_CERTS|USE_ENV_PROXY|USE_SYSTEM_CA|TLS_REJECT_UNAUTHORIZED)|LANG|LC_ALL|TZ)$/i
 
 /** With many small files, Node's and malloc's defaults keep twice the memory that is in use. */
 const thrift = ['--max-semi-space-size=4']

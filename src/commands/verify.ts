@@ -6,7 +6,7 @@ import { inspectSource, inspectTarget } from '../migration/preflight.ts'
 import type { Session } from '../migration/session.ts'
 import { resultOf } from '../migration/source-side.ts'
 import { fingerprintDatabase } from '../migration/verify/fingerprint.ts'
-import { verifyDatabase } from '../migration/verify-phase.ts'
+import { readSubstitutes, verifyDatabase } from '../migration/verify-phase.ts'
 
 /** Compares two live servers, or a target with what a dump holds. Changes nothing anywhere. */
 export async function verify(session: Session): Promise<void> {
@@ -27,6 +27,7 @@ export async function verify(session: Session): Promise<void> {
     inputs.restoreJobs === 'auto'
       ? Math.min(8, Math.max(2, session.processors))
       : inputs.restoreJobs
+  const substitutes = await readSubstitutes(connection, session)
   const failures: unknown[] = []
   for (const { source, target: name, bytes, fingerprint } of await sources(session)) {
     const result = resultOf(session, { source, target: name, bytes })
@@ -36,7 +37,14 @@ export async function verify(session: Session): Promise<void> {
         'verify',
         async () =>
           verifyDatabase(
-            { connection, name, fingerprint: await fingerprint(), announced: [], jobs },
+            {
+              connection,
+              name,
+              fingerprint: await fingerprint(),
+              announced: [],
+              substitutes,
+              jobs,
+            },
             result,
             session,
           ),

@@ -135,11 +135,17 @@ export interface TableSizes {
   total: number
 }
 
-/** Reads the sizes of all tables that hold rows. Sizes are the server's estimate of what is on disk, not of the dump. */
+/**
+ * Reads the sizes of all tables that hold rows, as the last vacuum or analyze saw them: asking for exact ones would wait for
+ * whoever has a table locked. They only weigh progress.
+ */
 export async function readTableSizes(client: pg.Client): Promise<TableSizes> {
   const { rows } = await client.query<{ name: string; bytes: string }>(`
-    SELECT n.nspname || '.' || c.relname AS name, pg_catalog.pg_table_size(c.oid) AS bytes
-      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    SELECT n.nspname || '.' || c.relname AS name,
+           (c.relpages + COALESCE(t.relpages, 0) + 1)::bigint * current_setting('block_size')::int AS bytes
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
      WHERE c.relkind = 'r' AND c.relpersistence <> 't'
        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
   const tables = new Map(rows.map(({ name, bytes }) => [name, Number(bytes)]))

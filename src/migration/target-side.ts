@@ -5,7 +5,7 @@ import { readArchive } from '../postgres/archive.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { qualifiedName } from '../postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
-import type { DatabaseResult, EntryResult, ReportError } from '../report/model.ts'
+import type { DatabaseResult, ReportError } from '../report/model.ts'
 import { formatDuration } from '../report/text.ts'
 import type { DatabaseName, Inputs } from './inputs.ts'
 import { type DumpedDatabase, polardbRolesFile, rolesFile } from './manifest.ts'
@@ -14,7 +14,7 @@ import { analyzeDatabase } from './restore/analyze.ts'
 import type { DatabaseProperties } from './restore/database.ts'
 import type { RestoreOptions } from './restore/options.ts'
 import type { RestorePlan } from './restore/plan.ts'
-import { planRestore, restoreDatabase } from './restore/restore.ts'
+import { planRestore, type Restored, restoreDatabase } from './restore/restore.ts'
 import { type NeededRole, neededRoles } from './restore/roles.ts'
 import type { RoleCatalog } from './roles/catalog.ts'
 import { restoreRoles } from './roles/restore.ts'
@@ -176,7 +176,7 @@ async function restoreOne(
   try {
     session.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`)
     await analyzeOne(destination, options, session)
-    await verifyOne(destination, options, restored.result.skipped, session)
+    await verifyOne(destination, options, restored, session)
   } finally {
     // what the account needed to read what it gave away
     await restored.release()
@@ -207,7 +207,7 @@ async function analyzeOne(
 async function verifyOne(
   destination: Destination,
   options: RestoreOptions,
-  announced: EntryResult[],
+  restored: Restored,
   session: Session,
 ): Promise<void> {
   if (session.inputs.verify === 'none') return skipPhase(session, 'verify')
@@ -217,7 +217,20 @@ async function verifyOne(
   await runPhase(
     session,
     'verify',
-    () => verifyDatabase({ connection, name, fingerprint, announced, jobs }, result, session),
+    () =>
+      verifyDatabase(
+        {
+          ...{ connection, name, fingerprint, jobs },
+          announced: restored.result.skipped,
+          substitutes: restored.owners.map(({ role, owner, reason }) => ({
+            role,
+            instead: owner,
+            reason,
+          })),
+        },
+        result,
+        session,
+      ),
     source,
   )
 }

@@ -1,9 +1,11 @@
 import { Failure } from '../failure.ts'
+import { withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import type { DatabaseResult, EntryResult } from '../report/model.ts'
 import { counted, formatCount } from '../report/text.ts'
 import type { Session } from './session.ts'
 import { compareFingerprints } from './verify/compare.ts'
+import type { RoleSubstitute } from './verify/compare-catalog.ts'
 import { type DatabaseFingerprint, fingerprintDatabase } from './verify/fingerprint.ts'
 
 export interface VerifyOptions {
@@ -14,6 +16,8 @@ export interface VerifyOptions {
   fingerprint: unknown
   /** What the restore left out or changed, with its reasons: such differences are explained. */
   announced: EntryResult[]
+  /** Roles of the source whose objects or grants the target cannot have, and who has them instead. */
+  substitutes: RoleSubstitute[]
   jobs: number
 }
 
@@ -46,7 +50,7 @@ export async function verifyDatabase(
     },
     session,
   )
-  const comparison = compareFingerprints(source, target, options.announced)
+  const comparison = compareFingerprints(source, target, options.announced, options.substitutes)
   result.tables = comparison.tables
   result.objects = comparison.objects
   result.verified = comparison.verified
@@ -77,6 +81,28 @@ export async function verifyDatabase(
     `${named.slice(0, 10).join(', ')}${more}`,
     'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace',
   )
+}
+
+/**
+ * The roles whose objects a restore by this account cannot give back, asked of the target itself: its superusers, where the
+ * account is none. For a verification apart from the restore, which announces them otherwise.
+ */
+export async function readSubstitutes(
+  connection: ConnectionParameters,
+  session: Session,
+): Promise<RoleSubstitute[]> {
+  const options = { role: 'target', readOnly: true, signal: session.signal } as const
+  return await withConnection(connection, options, async (client) => {
+    const { rows } = await client.query<{ role: string; account: string }>(`
+      SELECT r.rolname AS role, a.rolname AS account
+        FROM pg_catalog.pg_roles r, pg_catalog.pg_roles a
+       WHERE r.rolsuper AND a.rolname = session_user AND NOT a.rolsuper`)
+    return rows.map(({ role, account }) => ({
+      role,
+      instead: account,
+      reason: `"${role}" is a superuser on the target, and only a superuser could give it objects`,
+    }))
+  })
 }
 
 /** A fingerprint from a manifest. @throws Failure when it is none of ours */

@@ -34,6 +34,16 @@ const routine = ['FUNCTION', 'PROCEDURE', 'AGGREGATE'] as const
 const table = ['TABLE', 'FOREIGN TABLE'] as const
 
 export const limits: readonly Limit[] = [
+  storageParameters('vacuum_index_cleanup|vacuum_truncate', 12),
+  storageParameters('autovacuum_vacuum_insert_threshold|autovacuum_vacuum_insert_scale_factor', 13),
+  storageParameters('autovacuum_vacuum_max_threshold|vacuum_max_eager_freeze_failure_rate', 18),
+  systemFunctions('gen_random_uuid', 13),
+  systemFunctions('date_bin|string_to_table|bit_xor', 14),
+  systemFunctions('regexp_like|regexp_count|regexp_instr|regexp_substr', 15),
+  systemFunctions('any_value|array_shuffle|array_sample', 16),
+  systemFunctions('JSON_TABLE|JSON_VALUE|JSON_QUERY|JSON_EXISTS|to_bin|to_oct', 17),
+  systemFunctions('uuidv4|uuidv7|casefold', 18),
+
   // what takes a superuser
   {
     kinds: routine,
@@ -192,6 +202,73 @@ export const limits: readonly Limit[] = [
     since: 18,
     reason: 'constraints that are NOT ENFORCED came with PostgreSQL 18',
     remedy: 'Drop the constraint on the source, or choose a newer target',
+    source: 'release notes of PostgreSQL 18',
+  },
+  {
+    kinds: ['FK CONSTRAINT'],
+    syntax: /\bON (DELETE|UPDATE) SET (NULL|DEFAULT) \(/,
+    since: 15,
+    reason: 'column lists of ON DELETE SET came with PostgreSQL 15',
+    remedy: 'Name no columns there on the source, or choose a newer target',
+    source: 'release notes of PostgreSQL 15',
+  },
+  {
+    kinds: table,
+    syntax: /^ {4}(CONSTRAINT \S+ )?NOT NULL \S|\bNOT NULL NO INHERIT\b/m,
+    since: 18,
+    reason: 'NOT NULL as a constraint of the table came with PostgreSQL 18',
+    remedy: 'Declare NOT NULL at the column itself on the source, or choose a newer target',
+    source: 'release notes of PostgreSQL 18',
+  },
+  {
+    kinds: ['CONSTRAINT', 'CHECK CONSTRAINT'],
+    syntax: /\bADD CONSTRAINT \S+ NOT NULL\b/,
+    since: 18,
+    reason: 'NOT NULL as a constraint of its own came with PostgreSQL 18',
+    remedy: 'Validate it on the source, or choose a newer target',
+    source: 'release notes of PostgreSQL 18',
+  },
+  {
+    kinds: ['SEQUENCE'],
+    syntax: /^\s*CREATE UNLOGGED SEQUENCE\b/,
+    since: 15,
+    without: /(?<=^\s*CREATE )UNLOGGED /g,
+    reason: 'restored as a logged sequence: unlogged ones came with PostgreSQL 15',
+    remedy: 'None needed',
+    source: 'release notes of PostgreSQL 15',
+  },
+  {
+    kinds: ['INDEX', 'CONSTRAINT'],
+    syntax: /\b\w+_ops \(/,
+    since: 13,
+    reason: 'parameters of operator classes came with PostgreSQL 13',
+    remedy: 'Create the index without them on the source, or choose a newer target',
+    source: 'release notes of PostgreSQL 13',
+  },
+  {
+    kinds: ['VIEW', 'MATERIALIZED VIEW', 'INDEX', 'CONSTRAINT', 'CHECK CONSTRAINT', ...table],
+    syntax: /\bIS (NOT )?JSON\b|\bJSON_(OBJECT|ARRAY|OBJECTAGG|ARRAYAGG)\(/,
+    since: 16,
+    reason: 'it uses SQL/JSON, which came with PostgreSQL 16',
+    remedy: 'Use json_build_object and the like on the source, or choose a newer target',
+    source: 'release notes of PostgreSQL 16',
+  },
+  {
+    kinds: ['DEFAULT ACL'],
+    syntax: /\bON LARGE OBJECTS\b/,
+    since: 18,
+    trifle: true,
+    reason: 'default privileges on large objects came with PostgreSQL 18',
+    remedy: 'Grant on each large object',
+    source: 'release notes of PostgreSQL 18',
+  },
+  {
+    kinds: ['PUBLICATION'],
+    syntax: /\bpublish_generated_columns\b/,
+    since: 18,
+    without: /,\s*publish_generated_columns\s*=\s*\w+/g,
+    reason: 'restored without publish_generated_columns, which came with PostgreSQL 18',
+    remedy: 'Choose a newer target if subscribers need it',
     source: 'release notes of PostgreSQL 18',
   },
   {
@@ -362,6 +439,33 @@ export const limits: readonly Limit[] = [
     source: 'release notes of PostgreSQL 13',
   },
 ]
+
+/** Storage parameters that an older server refuses with the whole table. */
+function storageParameters(names: string, since: number): Limit {
+  const one = `(?:toast\\.)?(?:${names})='[^']*'`
+  return {
+    kinds: ['TABLE', 'MATERIALIZED VIEW'],
+    syntax: new RegExp(one),
+    since,
+    without: new RegExp(`,\\s*${one}|${one},\\s*|\\s*WITH \\(${one}\\)`, 'g'),
+    reason: `restored without storage parameters that came with PostgreSQL ${since}`,
+    remedy: 'None needed: vacuum works by the defaults of the target',
+    source: `release notes of PostgreSQL ${since}`,
+  }
+}
+
+/** Functions of the system that an older server does not have, where they most often are. */
+function systemFunctions(names: string, since: number): Limit {
+  return {
+    kinds: [...table, 'DEFAULT', 'VIEW', 'MATERIALIZED VIEW', 'INDEX', 'DOMAIN'],
+    // with an empty search_path only functions of pg_catalog are printed without their schema
+    syntax: new RegExp(`(?<![\\w."])(?:${names})\\(`),
+    since,
+    reason: `it uses a function that came with PostgreSQL ${since} (${names.replaceAll('|', ', ')})`,
+    remedy: 'Use a function on the source that both versions have, of an extension for instance',
+    source: `release notes of PostgreSQL ${since}`,
+  }
+}
 
 /** Settings whose superuser-only context makes a function's SET clause fail (polardb-behaviour 6b). */
 export const superuserContexts: ReadonlySet<string> = new Set(['superuser', 'superuser-backend'])

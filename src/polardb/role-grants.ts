@@ -86,7 +86,11 @@ export function planGrants(
     group.rows.push(row)
     groups.set(key, group)
   }
-  for (const { role, options, rows } of groups.values()) {
+  const rank = membersFirst(wanted)
+  const ordered = [...groups.values()].sort(
+    (one, other) => (rank.get(one.role) ?? 0) - (rank.get(other.role) ?? 0),
+  )
+  for (const { role, options, rows } of ordered) {
     for (let at = 0; at < rows.length; at += mostMembers)
       items.push(...grantSteps(role, options, rows.slice(at, at + mostMembers), fates))
   }
@@ -169,8 +173,7 @@ function grant(role: string, rows: Wanted[], options: string, fallback: RoleStep
 function escalations(wanted: Wanted[], fates: RoleFates, superuser: SuperuserPlan): string[] {
   const { target } = fates
   if (!target.hasPolarSuperuser && !target.knowsPolarSuperuser) return []
-  const members = new Map<string, string[]>()
-  for (const { role, member } of wanted) members.set(role, [...(members.get(role) ?? []), member])
+  const members = membersOf(wanted)
   const warnings: string[] = []
   for (const [role, direct] of members) {
     const before = fates.before(role)
@@ -191,6 +194,39 @@ function escalations(wanted: Wanted[], fates: RoleFates, superuser: SuperuserPla
     }
   }
   return warnings
+}
+
+/**
+ * Ranks roles so that a role comes after all its members: it is then granted before it is itself a member of anything, and
+ * the server, which looks through all that a role is a member of at every GRANT, finds nothing to look through.
+ */
+function membersFirst(wanted: readonly Wanted[]): Map<string, number> {
+  const members = membersOf(wanted)
+  const rank = new Map<string, number>()
+  const entered = new Set<string>()
+  for (const start of members.keys()) {
+    const stack = [start]
+    for (let name = stack.at(-1); name !== undefined; name = stack.at(-1)) {
+      if (entered.has(name)) {
+        stack.pop()
+        if (!rank.has(name)) rank.set(name, rank.size)
+        continue
+      }
+      entered.add(name)
+      for (const member of members.get(name) ?? []) if (!entered.has(member)) stack.push(member)
+    }
+  }
+  return rank
+}
+
+function membersOf(wanted: readonly Wanted[]): Map<string, string[]> {
+  const members = new Map<string, string[]>()
+  for (const { role, member } of wanted) {
+    const list = members.get(role)
+    if (list) list.push(member)
+    else members.set(role, [member])
+  }
+  return members
 }
 
 function reachable(from: string, members: ReadonlyMap<string, string[]>): Set<string> {

@@ -30,7 +30,7 @@ export interface ServerVersion {
 }
 
 /**
- * Opens a session whose results do not depend on the account's or the database's settings: no timeouts, an empty
+ * Opens a session whose results do not depend on the account's or the database's settings: no timeouts but for locks, an empty
  * search_path (names from a database are hostile), UTF-8, ISO dates.
  *
  * @throws Failure that says what could not be reached, why, and what to do; Cancelled when the signal fires
@@ -140,6 +140,9 @@ export async function serverVersion(client: pg.Client): Promise<ServerVersion> {
   }
 }
 
+/** Milliseconds to wait for a lock that somebody else holds: as long as pg_dump does (see arguments.ts). */
+const lockWait = 300_000
+
 async function prepare(client: pg.Client, readOnly: boolean): Promise<void> {
   // by itself: a timeout of a millisecond would end the longer statement
   await client.query('SET statement_timeout = 0')
@@ -154,6 +157,7 @@ async function prepare(client: pg.Client, readOnly: boolean): Promise<void> {
       WHEN 'row_security' THEN 'off'
       WHEN 'default_transaction_read_only' THEN '${readOnly ? 'on' : 'off'}'
       WHEN 'role' THEN 'none'
+      WHEN 'lock_timeout' THEN '${lockWait}'
       ELSE '0' END, false)
     FROM pg_catalog.pg_settings
     WHERE pg_catalog.lower(name) IN ('search_path', 'client_encoding', 'datestyle', 'intervalstyle',

@@ -13,7 +13,6 @@ export interface RoleOption extends Range {
 export type RoleStatement = Range &
   (
     | { kind: 'create' | 'alter'; role: string; options: RoleOption[] }
-    | { kind: 'drop'; role: string }
     | { kind: 'comment'; role: string; comment: string | null; literal: Range }
     | { kind: 'label'; role: string; provider: string; label: string | null; literal: Range }
     | {
@@ -126,7 +125,7 @@ function readStatement(reader: TokenReader): Unplaced<RoleStatement> | undefined
   // \restrict and \unrestrict (CVE-2025-8714) fence psql's own commands off; nothing else of psql belongs here
   if (reader.meta(/^\\(un)?restrict\s+\w+\s*$/)) return { kind: 'session' }
   switch (
-    reader.word('create', 'alter', 'drop', 'comment', 'security', 'grant', 'revoke', 'set', 'reset')
+    reader.word('create', 'alter', 'comment', 'security', 'grant', 'revoke', 'set', 'reset')
   ) {
     case 'create': {
       const role = reader.word('role') && reader.name()
@@ -137,12 +136,6 @@ function readStatement(reader: TokenReader): Unplaced<RoleStatement> | undefined
     }
     case 'alter':
       return readAlter(reader)
-    case 'drop': {
-      if (!reader.word('role')) return undefined
-      if (reader.word('if') && !reader.word('exists')) return undefined
-      const role = reader.name()
-      return role === undefined ? undefined : { kind: 'drop', role }
-    }
     case 'comment': {
       if (!(reader.word('on') && reader.word('role'))) return undefined
       const role = reader.name()

@@ -91,6 +91,10 @@ export async function prepareDatabase(
     }
     return create()
   }
+  if (options.ifNotEmpty === 'replace') {
+    // its owner may have let nobody else connect, the account included
+    await elsewhere(options, context.signal, (client) => becomeOwner(client, targetName))
+  }
   const content = await withConnection(
     options.target,
     { database: targetName, role: 'target', signal: context.signal },
@@ -125,6 +129,22 @@ export async function prepareDatabase(
   return { standing: 'begun', created: false }
 }
 
+/** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind. */
+const others: readonly (readonly [string, string, string])[] = [
+  ['pg_publication', 'pubname', 'publication'],
+  ['pg_event_trigger', 'evtname', 'event trigger'],
+  ['pg_foreign_data_wrapper', 'fdwname', 'foreign-data wrapper'],
+  ['pg_foreign_server', 'srvname', 'server'],
+  ['pg_language', 'lanname', 'language'],
+  ['pg_collation', 'collname', 'collation'],
+  ['pg_conversion', 'conname', 'conversion'],
+  ['pg_operator', 'oprname', 'operator'],
+  ['pg_opfamily', 'opfname', 'operator family'],
+  ['pg_ts_config', 'cfgname', 'text search configuration'],
+  ['pg_ts_dict', 'dictname', 'text search dictionary'],
+  ['pg_am', 'amname', 'access method'],
+]
+
 /**
  * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most 1000.
  */
@@ -146,6 +166,11 @@ export async function contentOf(client: pg.Client): Promise<string[]> {
         FROM pg_catalog.pg_namespace n
        WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
+      UNION ALL
+      ${others.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
+      UNION ALL
+      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
+       WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
       UNION ALL
       SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
         FROM pg_catalog.pg_largeobject_metadata m
@@ -284,32 +309,25 @@ async function dropDatabase(options: RestoreOptions, context: Context): Promise<
     },
   )
   await elsewhere(options, context.signal, async (client) => {
-    await becomeOwner(client, targetName)
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
-        return
-      } catch (error) {
-        const sqlstate = sqlstateOf(error)
-        if (sqlstate === '55006' && attempt < 5) {
-          await pause(1, context.signal)
-          continue
-        }
-        const { rows } = await client.query<{ who: string }>(
-          `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
+    try {
+      // the server itself waits five seconds for sessions that are about to end
+      await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
+    } catch (error) {
+      const sqlstate = sqlstateOf(error)
+      const { rows } = await client.query<{ who: string }>(
+        `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
              FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
-          [targetName],
-        )
-        const who = rows.map((row) => printable(row.who)).join(', ')
-        throw new Failure(
-          `The database "${targetName}" cannot be dropped`,
-          `${(error as Error).message}${who ? `; connected: ${who}` : ''}`,
-          sqlstate === '42501'
-            ? 'Drop it as its owner, or make the account a member of the owner'
-            : 'End what uses it, then run again',
-          { cause: error, sqlstate },
-        )
-      }
+        [targetName],
+      )
+      const who = rows.map((row) => printable(row.who)).join(', ')
+      throw new Failure(
+        `The database "${targetName}" cannot be dropped`,
+        `${(error as Error).message}${who ? `; connected: ${who}` : ''}`,
+        sqlstate === '42501'
+          ? 'Drop it as its owner, or make the account a member of the owner'
+          : 'End what uses it, then run again',
+        { cause: error, sqlstate },
+      )
     }
   })
 }

@@ -4,9 +4,11 @@ import { meaningOf, sqlstateOf } from '../../postgres/errors.ts'
 import type { FailedEntry } from '../../report/model.ts'
 import { printable, shorten } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { allowMissing } from './allow-missing.ts'
+import { leaveOut, lossOf, type PlannedEntry } from './fate.ts'
 import { makeTasks, mostTogether, Schedule } from './graph.ts'
 import type { RestoreOptions } from './options.ts'
-import type { PlannedEntry, RestorePlan } from './plan.ts'
+import { type RestorePlan, takeAlong } from './plan.ts'
 import { RestoreProgress } from './progress.ts'
 import { remedyFor } from './remedies.ts'
 import { sessionPrefix } from './session.ts'
@@ -33,6 +35,7 @@ export class Execution {
   /** Fires when the job is cancelled or the restore has failed. */
   readonly signal: AbortSignal
   private workers = 0
+  private readonly mayBeMissing: (entry: string) => boolean
 
   constructor(options: RestoreOptions, plan: RestorePlan, context: Context, resuming: boolean) {
     this.options = options
@@ -41,6 +44,7 @@ export class Execution {
     this.resuming = resuming
     this.signal = AbortSignal.any([context.signal, this.stopper.signal])
     this.progress = new RestoreProgress(plan, options, context)
+    this.mayBeMissing = allowMissing(options.allowMissing.filter((line) => line.trim() !== '*'))
   }
 
   /** Goes on by another plan, before any entry but extensions is restored. */
@@ -59,7 +63,7 @@ export class Execution {
     const worker = this.worker()
     try {
       for (let from = 0; from < items.length; from += mostTogether) {
-        await worker.statements(items.slice(from, from + mostTogether))
+        await worker.statements(items.slice(from, from + mostTogether), 'in order')
       }
     } finally {
       await worker.close()
@@ -80,8 +84,9 @@ export class Execution {
           if (await worker.perform(tasks, schedule)) for (const task of tasks) schedule.done(task)
         }
       } catch (error) {
-        // the first to fail stops the others; what they throw then is the stop
-        this.stopper.abort()
+        // nothing new is begun; what is about to fail as well may say so before all is ended
+        schedule.close()
+        setTimeout(() => this.stopper.abort(), lastWords).unref()
         throw error
       } finally {
         await worker.close()
@@ -100,6 +105,19 @@ export class Execution {
     )
     if (defect) throw defect
     if (thrown.length > 0) throw this.failure()
+  }
+
+  /**
+   * Leaves out an entry that turned out not to be restorable, and what hangs on it, if the user has named it: `*` stands for
+   * what was known before the first byte, not for what comes as a surprise.
+   */
+  leaveOut(item: PlannedEntry, message: string, sqlstate: string | null): boolean {
+    if (!this.mayBeMissing(item.name)) return false
+    const reason = `the target refuses it${sqlstate ? ` [${sqlstate}]` : ''}: ${shorten(printable(message), 1000)}`
+    item.fate = leaveOut(reason, remedyFor(item.name, sqlstate, message), lossOf(item.entry))
+    takeAlong(this.plan.entries)
+    this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`)
+    return true
   }
 
   /** Notes that an entry cannot be restored. */
@@ -142,6 +160,9 @@ export class Execution {
   }
 }
 
+/** Milliseconds that other sessions have when one has failed for good. */
+const lastWords = 1000
+
 function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError'
+  return (error as { name?: string } | null)?.name === 'AbortError'
 }

@@ -1,7 +1,7 @@
 import type { Archive } from '../../postgres/archive.ts'
 import type { ArchiveEntry } from '../../postgres/archive-entry.ts'
+import type { PlannedEntry } from './fate.ts'
 import { type Load, makeLoads } from './load.ts'
-import type { PlannedEntry } from './plan.ts'
 
 /** One piece of the restore that a session can do on its own once what it needs is done. */
 export interface Task {
@@ -152,6 +152,7 @@ export class Schedule {
   private readonly ready: Task[] = []
   private readonly putOff: Task[] = []
   private doneCount = 0
+  private closed = false
   private readonly workers: number
   private wake = Promise.withResolvers<void>()
 
@@ -169,6 +170,7 @@ export class Schedule {
   async next(signal: AbortSignal): Promise<Task[]> {
     for (;;) {
       signal.throwIfAborted()
+      if (this.closed) return []
       const task = this.take()
       if (task) return [task, ...this.company(task)]
       if (this.waiting.size === 0) return []
@@ -183,6 +185,12 @@ export class Schedule {
       await Promise.race([this.wake.promise, aborted.promise])
       signal.removeEventListener('abort', abort)
     }
+  }
+
+  /** Hands out nothing any more. */
+  close(): void {
+    this.closed = true
+    this.notify()
   }
 
   done(task: Task): void {

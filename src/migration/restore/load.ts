@@ -7,8 +7,8 @@ import { conninfo } from '../../postgres/connection-string.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import { runProgram } from '../../postgres/process.ts'
 import { clientMajor, programEnvironment, programPath } from '../../postgres/programs.ts'
+import type { PlannedEntry } from './fate.ts'
 import type { RestoreOptions } from './options.ts'
-import type { PlannedEntry } from './plan.ts'
 import type { Session } from './session.ts'
 
 /** Rows that one run of pg_restore loads: entries of one archive, loaded one after the other. */

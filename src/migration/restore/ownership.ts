@@ -5,8 +5,9 @@ import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult } from '../../report/model.ts'
 import { counted } from '../../report/text.ts'
+import type { PlannedEntry } from './fate.ts'
 import { mostTogether } from './graph.ts'
-import type { PlannedEntry, RestorePlan } from './plan.ts'
+import type { RestorePlan } from './plan.ts'
 import type { TemporaryRights } from './rights.ts'
 import { rolesIn } from './roles.ts'
 import { mayPass, type Session } from './session.ts'
@@ -296,6 +297,12 @@ export class Ownership {
         continue
       }
       const sql = target.major < 17 ? withoutMaintain(statement) : statement
+      if (sql !== statement) {
+        this.refused.push({
+          entry: item.name,
+          reason: 'restored without the privilege MAINTAIN, which came with PostgreSQL 17',
+        })
+      }
       if (sql !== null) found.push({ role, sql })
     }
     return expandLargeObjects(item, found)

@@ -1,39 +1,13 @@
 import { Failure } from '../../failure.ts'
-import { type Limit, limits, superuserContexts } from '../../polardb/limits.ts'
 import type { Archive } from '../../postgres/archive.ts'
 import { type ArchiveEntry, entryName } from '../../postgres/archive-entry.ts'
 import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
 import { counted, shorten } from '../../report/text.ts'
 import { allowMissing } from './allow-missing.ts'
 import type { DatabaseProperties } from './database.ts'
+import { Decisions } from './decide.ts'
 import type { TargetFacts } from './facts.ts'
-import { labelProvider, rolesNamed } from './roles.ts'
-
-/** What is lost with an entry that is left out. */
-export type Loss =
-  /** Nothing that rows or behaviour depend on. */
-  'nothing' | 'behaviour' | 'rows'
-
-export type Fate =
-  | { kind: 'restore' }
-  /** Restored by another statement than the archive's. */
-  | { kind: 'otherwise'; definition: string; reason: string }
-  | {
-      kind: 'leave-out'
-      reason: string
-      remedy: string
-      loss: Loss
-      /** The entry that takes this one along. */
-      along?: PlannedEntry
-    }
-
-export interface PlannedEntry {
-  archive: Archive
-  entry: ArchiveEntry
-  /** As `allow-missing` and the report name it. */
-  name: string
-  fate: Fate
-}
+import { type Fate, leaveOut, lossOf, type PlannedEntry } from './fate.ts'
 
 export interface RestorePlan {
   facts: TargetFacts
@@ -44,6 +18,10 @@ export interface RestorePlan {
   entries: PlannedEntry[]
   /** Some entry names a tablespace, or a table access method other than heap. */
   usesPlaces: boolean
+  /** Access methods that the target has, or will have by the archives' own entries. */
+  accessMethods: Set<string>
+  /** What the user should know of although nothing of the archives is lost with it. */
+  warnings: string[]
   /** What would be lost and is not allowed to be. Empty in a plan that may be carried out. */
   losing: PlannedEntry[]
 }
@@ -72,14 +50,14 @@ export function makePlan(
 ): RestorePlan {
   const entries: PlannedEntry[] = []
   for (const archive of archives) {
-    const world = new World(archive, facts)
+    const decisions = new Decisions(archive, facts, options.database)
     for (const entry of archive.entries) {
       if (ofDatabase(entry)) continue
       const wanted = options.wanted?.get(archive)
       const fate: Fate =
         wanted && !wanted.has(entry.dumpId)
           ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
-          : world.decide(entry)
+          : decisions.decide(entry)
       entries.push({ archive, entry, name: entryName(entry), fate })
     }
   }
@@ -92,6 +70,9 @@ export function makePlan(
   const usesPlaces = entries.some(
     ({ entry }) => entry.tablespace !== '' || !/^(heap)?$/.test(entry.accessMethod),
   )
+  const created = entries.filter(
+    ({ entry, fate }) => entry.desc === 'ACCESS METHOD' && fate.kind !== 'leave-out',
+  )
   return {
     facts,
     options,
@@ -99,6 +80,8 @@ export function makePlan(
     archives: [...archives],
     entries,
     usesPlaces,
+    accessMethods: new Set([...facts.accessMethods, ...created.map(({ entry }) => entry.tag)]),
+    warnings: warningsOf(archives, facts, entries),
     losing,
   }
 
@@ -141,34 +124,8 @@ export function lossesOf(
   return [...groups.values()]
 }
 
-function leaveOut(reason: string, remedy: string, loss: Loss): Fate {
-  return { kind: 'leave-out', reason, remedy, loss }
-}
-
-/** What leaving an entry out loses by its kind. */
-function lossOf(entry: ArchiveEntry): Loss {
-  switch (entry.desc) {
-    case 'ACL':
-    case 'COMMENT':
-    case 'DEFAULT ACL':
-    case 'SEQUENCE SET':
-    case 'SEQUENCE OWNED BY':
-    case 'STATISTICS':
-    case 'STATISTICS DATA':
-      return 'nothing'
-    case 'TABLE':
-    case 'TABLE DATA':
-    case 'BLOB':
-    case 'BLOBS':
-    case 'BLOB METADATA':
-      return 'rows'
-    default:
-      return 'behaviour'
-  }
-}
-
 /** What hangs on something that is left out is left out as well, and says so. */
-function takeAlong(entries: PlannedEntry[]): void {
+export function takeAlong(entries: PlannedEntry[]): void {
   for (const archive of new Set(entries.map((one) => one.archive))) {
     const own = entries.filter((one) => one.archive === archive)
     const dependants = new Map<number, PlannedEntry[]>()
@@ -229,333 +186,30 @@ function takesAlong(entry: ArchiveEntry, fate: Fate): boolean {
   return (
     fate.kind === 'leave-out' &&
     !/^(ACL|COMMENT|SECURITY LABEL|DEFAULT ACL|STATISTICS)$/.test(entry.desc) &&
-    !present.has(fate.reason)
+    !fate.there
   )
 }
 
-const alreadyThere = 'the target has it already'
-const present: ReadonlySet<string> = new Set([alreadyThere])
-
-/** One archive before one target: everything that a decision about an entry may need. */
-class World {
-  private readonly archive: Archive
-  private readonly facts: TargetFacts
-  private readonly byId: ReadonlyMap<number, ArchiveEntry>
-  /** Languages that an extension in the archive brings: it is called like them. */
-  private readonly extensions: ReadonlySet<string>
-  private readonly partitioned: ReadonlySet<number>
-
-  constructor(archive: Archive, facts: TargetFacts) {
-    this.archive = archive
-    this.facts = facts
-    this.byId = new Map(archive.entries.map((entry) => [entry.dumpId, entry]))
-    const named = archive.entries.filter((entry) => entry.desc === 'EXTENSION')
-    this.extensions = new Set(named.map((entry) => entry.tag))
-    const partitioned = archive.entries.filter(
-      (entry) => entry.desc === 'TABLE' && /\)\s*PARTITION BY\b/.test(this.mask(entry)),
-    )
-    this.partitioned = new Set(partitioned.map((entry) => entry.dumpId))
-  }
-
-  decide(entry: ArchiveEntry): Fate {
-    return (
-      this.existing(entry) ??
-      this.extension(entry) ??
-      this.systemObject(entry) ??
-      this.label(entry) ??
-      this.roles(entry) ??
-      this.language(entry) ??
-      this.collation(entry) ??
-      this.cast(entry) ??
-      this.partition(entry) ??
-      this.limits(entry)
+function warningsOf(
+  archives: readonly Archive[],
+  facts: TargetFacts,
+  entries: readonly PlannedEntry[],
+): string[] {
+  const warnings: string[] = []
+  const source = Number.parseInt(archives[0]?.serverVersion ?? '', 10)
+  if (source >= 15 && facts.target.major < 15 && !facts.schemas.get('public')?.administered) {
+    // polardb-behaviour 6b: the schema belongs to the superuser, so nothing that the dump says of it can be applied
+    warnings.push(
+      'On the target everybody may create objects in the schema public, as in every PostgreSQL before 15; on the source nobody may. Have an administrator of the cluster run: REVOKE CREATE ON SCHEMA public FROM PUBLIC',
     )
   }
-
-  private mask(entry: ArchiveEntry): string {
-    return maskStatement(entry.definition, this.archive.standardStrings)
-  }
-
-  /** The account has the power: by itself, or as a polar_superuser where that is enough. */
-  private has(power: Limit['needs']): boolean {
-    const { superuser, polarSuperuser } = this.facts.target.account
-    return superuser || (power === 'polar-superuser' && polarSuperuser)
-  }
-
-  /** Objects that every database has, or that this one got before. */
-  private existing(entry: ArchiveEntry): Fate | undefined {
-    const there = leaveOut(alreadyThere, 'None needed', 'nothing')
-    if (entry.desc === 'SCHEMA') {
-      const schema = this.facts.schemas.get(entry.tag)
-      if (entry.tag === 'public') return there
-      if (schema?.system) {
-        return leaveOut(
-          'the target has a schema of this name for itself',
-          'Rename the schema on the source',
-          'behaviour',
-        )
-      }
-    }
-    if (entry.desc === 'PROCEDURAL LANGUAGE' && this.facts.languages.has(entry.tag)) return there
-    if (entry.desc === 'EXTENSION' && this.facts.installed.has(entry.tag)) return there
-    return undefined
-  }
-
-  private extension(entry: ArchiveEntry): Fate | undefined {
-    if (entry.desc !== 'EXTENSION') return undefined
-    const { target, available, refused } = this.facts
-    const { account, supportedExtensions } = target
-    const name = entry.tag
-    const rid = `Drop what uses ${name} on the source`
-    const refusal = refused.get(name)
-    if (refusal !== undefined) {
-      return leaveOut(
-        `the target refuses to create the extension: ${refusal}`,
-        `Let an administrator of the cluster create it in the database beforehand, or: ${rid}`,
-        'behaviour',
-      )
-    }
-    // the list is asked first: PolarDB refuses what is not on it, installed or not (polardb-behaviour 6b)
-    if (supportedExtensions && !supportedExtensions.has(name) && !account.superuser) {
-      return leaveOut(
-        'this PolarDB does not support the extension (polar_supported_extensions)',
-        `Ask the support of the cluster for it, or: ${rid}`,
-        'behaviour',
-      )
-    }
-    const found = available.get(name)
-    if (!found) {
-      return leaveOut(
-        'the target does not have the extension (pg_available_extensions)',
-        `Choose a target that offers it, or: ${rid}`,
-        'behaviour',
-      )
-    }
-    const may = account.superuser || account.polarSuperuser || found.trusted || !found.superuser
-    if (!may && !supportedExtensions?.has(name)) {
-      return leaveOut(
-        'the account may not create the extension: it takes a superuser',
-        `Let an administrator of the cluster create it in the database beforehand, or: ${rid}`,
-        'behaviour',
-      )
-    }
-    return undefined
-  }
-
-  /** Comments, grants and labels on what is the server's own. */
-  private systemObject(entry: ArchiveEntry): Fate | undefined {
-    if (!/^(ACL|COMMENT)$/.test(entry.desc) || this.facts.target.account.superuser) return undefined
-    const skip = (reason: string) => leaveOut(reason, 'None needed', 'nothing')
-    if (/^EXTENSION /.test(entry.tag)) {
-      return skip('the comment on an extension comes with the extension')
-    }
-    if (/^(LANGUAGE|PROCEDURAL LANGUAGE) /.test(entry.tag)) {
-      return skip('languages belong to the superuser of the target')
-    }
-    if (entry.namespace === 'pg_catalog' || entry.namespace === 'information_schema') {
-      return skip('system catalogs belong to the superuser of the target')
-    }
-    const schema = /^SCHEMA (.*)$/s.exec(entry.tag)?.[1]
-    const found = schema === undefined ? undefined : this.facts.schemas.get(schema)
-    if (found?.system && !found.administered) {
-      return skip(`the schema ${schema} belongs to the superuser of the target`)
-    }
-    return undefined
-  }
-
-  private label(entry: ArchiveEntry): Fate | undefined {
-    if (entry.desc !== 'SECURITY LABEL') return undefined
-    const provider = labelProvider(entry.definition)
-    if (provider !== null && this.facts.labelProviders.get(provider)) return undefined
-    return leaveOut(
-      `the target has not loaded the security label provider "${provider ?? ''}"`,
-      'Have the provider loaded there (shared_preload_libraries), or do without the labels',
-      'behaviour',
+  const subscriptions = entries.filter(
+    ({ entry, fate }) => entry.desc === 'SUBSCRIPTION' && fate.kind !== 'leave-out',
+  )
+  for (const { name } of subscriptions) {
+    warnings.push(
+      `${name} is restored disabled and without its slot: enable it by hand when the target is to take over`,
     )
   }
-
-  /** Policies, user mappings and default privileges that name roles which the target does not have or protects. */
-  private roles(entry: ArchiveEntry): Fate | undefined {
-    const { roles, target } = this.facts
-    if (entry.desc === 'DEFAULT ACL' && !target.account.superuser) {
-      const role = entry.owner
-      if (roles.get(role)?.superuser ?? true) {
-        return leaveOut(
-          `default privileges of "${role}" are a superuser's on the target, or nobody's`,
-          `Set them for the role that will create objects: ALTER DEFAULT PRIVILEGES FOR ROLE …`,
-          'nothing',
-        )
-      }
-    }
-    if (entry.desc !== 'POLICY' && entry.desc !== 'USER MAPPING') return undefined
-    const missing = rolesNamed(entry, this.archive.standardStrings).find((role) => !roles.has(role))
-    if (missing === undefined) return undefined
-    return leaveOut(
-      `the role "${missing}" does not exist on the target`,
-      'Create the role there, or set roles to migrate',
-      'behaviour',
-    )
-  }
-
-  private language(entry: ArchiveEntry): Fate | undefined {
-    if (entry.desc === 'PROCEDURAL LANGUAGE' && !this.facts.target.account.superuser) {
-      return leaveOut(
-        'only a superuser may create a language without an extension',
-        `Create the extension ${entry.tag} on the source instead of the language`,
-        'behaviour',
-      )
-    }
-    if (entry.desc !== 'FUNCTION' && entry.desc !== 'PROCEDURE') return undefined
-    const at = /\bLANGUAGE /.exec(this.mask(entry))
-    const name = at && nameAt(entry.definition, at.index + at[0].length)?.name
-    if (!name || name === 'c' || name === 'internal') return undefined
-    const trusted = this.facts.languages.get(name)
-    const usable =
-      trusted === undefined ? this.extensions.has(name) : trusted || this.has('superuser')
-    if (usable) return undefined
-    return leaveOut(
-      trusted === undefined
-        ? `the target has no language ${name}`
-        : `the language ${name} is not trusted: only a superuser may use it`,
-      'Rewrite the function in PL/pgSQL or SQL on the source',
-      'behaviour',
-    )
-  }
-
-  /** Collations of the operating system or ICU that the target does not have. */
-  private collation(entry: ArchiveEntry): Fate | undefined {
-    if (!entry.definition.includes('COLLATE')) return undefined
-    const masked = this.mask(entry)
-    for (const found of masked.matchAll(/\bCOLLATE pg_catalog\./g)) {
-      const name = nameAt(entry.definition, found.index + found[0].length)?.name
-      if (name === undefined || this.facts.collations.has(name)) continue
-      return leaveOut(
-        `the target has no collation "${name}"`,
-        'Change the collation on the source to one that the target has (pg_collation), "C" or an ICU collation',
-        lossOf(entry),
-      )
-    }
-    return undefined
-  }
-
-  /** A cast takes the owner of one of its types: casts between types that nobody owns take a superuser. */
-  private cast(entry: ArchiveEntry): Fate | undefined {
-    if (entry.desc !== 'CAST' || this.has('superuser')) return undefined
-    const ownType = entry.dependencies.some((id) =>
-      /^(TYPE|DOMAIN|TABLE|VIEW)$/.test(this.byId.get(id)?.desc ?? ''),
-    )
-    if (ownType) return undefined
-    return leaveOut(
-      'only a superuser may create a cast between types of the system or of an extension',
-      'Do without the cast on the source, or let a superuser of the target create it',
-      'behaviour',
-    )
-  }
-
-  /** What partitioned tables could not do before versions 12 and 13. */
-  private partition(entry: ArchiveEntry): Fate | undefined {
-    const { major } = this.facts.target
-    if (major >= 13 || !/^(FK CONSTRAINT|TRIGGER)$/.test(entry.desc)) return undefined
-    const tables = entry.dependencies.filter((id) => this.partitioned.has(id))
-    if (tables.length === 0) return undefined
-    const masked = this.mask(entry)
-    if (entry.desc === 'TRIGGER') {
-      if (!/\b(BEFORE|INSTEAD OF)\b.*\bFOR EACH ROW\b/s.test(masked)) return undefined
-      return leaveOut(
-        'BEFORE … FOR EACH ROW triggers on partitioned tables came with PostgreSQL 13',
-        'Create the trigger on each partition on the source, or choose a newer target',
-        'behaviour',
-      )
-    }
-    if (major >= 12 || !this.references(entry, masked, tables)) return undefined
-    return leaveOut(
-      'foreign keys that reference partitioned tables came with PostgreSQL 12',
-      'Do without the foreign key on the source, or choose a newer target',
-      'behaviour',
-    )
-  }
-
-  /** Whether a foreign key references one of the tables. */
-  private references(entry: ArchiveEntry, masked: string, tables: number[]): boolean {
-    const at = /\bREFERENCES\s+/.exec(masked)
-    if (!at) return false
-    const schema = nameAt(entry.definition, at.index + at[0].length)
-    const table = schema && nameAt(entry.definition, schema.end + 1)
-    return tables.some((id) => {
-      const found = this.byId.get(id)
-      return found?.namespace === schema?.name && found?.tag === table?.name
-    })
-  }
-
-  /** The rules of src/polardb/limits.ts, and settings of functions that take a superuser. */
-  private limits(entry: ArchiveEntry): Fate {
-    const { target } = this.facts
-    let definition = entry.definition
-    const reasons: string[] = []
-    for (const limit of limits) {
-      if (!limit.kinds.includes(entry.desc)) continue
-      if (limit.needs !== undefined || limit.since !== undefined) {
-        const able =
-          (limit.needs === undefined || this.has(limit.needs)) &&
-          (limit.since === undefined || target.major >= limit.since)
-        if (able) continue
-      }
-      const masked = maskStatement(definition, this.archive.standardStrings)
-      if (limit.syntax && !limit.syntax.test(masked)) continue
-      if (!limit.without) {
-        return leaveOut(limit.reason, limit.remedy, limit.trifle ? 'nothing' : lossOf(entry))
-      }
-      definition = cut(definition, masked, limit.without)
-      reasons.push(limit.reason)
-    }
-    const settings = this.functionSettings(entry, definition)
-    definition = settings.definition
-    reasons.push(...settings.reasons)
-    if (reasons.length === 0) return { kind: 'restore' }
-    return { kind: 'otherwise', definition, reason: reasons.join('; ') }
-  }
-
-  /** Takes out SET clauses of functions that the account may not set or the target does not know. */
-  private functionSettings(
-    entry: ArchiveEntry,
-    sql: string,
-  ): { definition: string; reasons: string[] } {
-    const reasons: string[] = []
-    let definition = sql
-    if (!/^(FUNCTION|PROCEDURE)$/.test(entry.desc)) return { definition, reasons }
-    const masked = () => maskStatement(definition, this.archive.standardStrings)
-    const clause = /\n {4}SET ("_+"|[\w.]+)(?:\.("_+"|\w+))? (?:TO|=) (?:'[^']*'|[^\n])+/g
-    for (const found of [...masked().matchAll(clause)].reverse()) {
-      const name = definition
-        .slice(found.index, found.index + found[0].length)
-        .replace(/^\s*SET /, '')
-        .split(/ (?:TO|=) /)[0]
-        ?.replaceAll('"', '')
-        .toLowerCase()
-      if (name === undefined || name.includes('.')) continue
-      const context = this.facts.settings.get(name)
-      const denied =
-        context === undefined || (superuserContexts.has(context) && !this.has('superuser'))
-      if (!denied) continue
-      definition =
-        definition.slice(0, found.index) + definition.slice(found.index + found[0].length)
-      reasons.push(
-        context === undefined
-          ? `restored without SET ${name}: the target does not know the setting`
-          : `restored without SET ${name}: only a superuser may set it`,
-      )
-    }
-    return { definition, reasons }
-  }
-}
-
-/** Takes every match of a pattern, found in the masked statement, out of the statement itself. */
-function cut(sql: string, masked: string, pattern: RegExp): string {
-  let result = ''
-  let from = 0
-  for (const found of masked.matchAll(pattern)) {
-    result += sql.slice(from, found.index)
-    from = found.index + found[0].length
-  }
-  return result + sql.slice(from)
+  return warnings
 }

@@ -3,10 +3,11 @@ import { messageOf } from '../../failure.ts'
 import { connect, serverVersion } from '../../postgres/connection.ts'
 import { formatBytes, formatCount, formatRate, shorten, timeLeft } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import type { PlannedEntry } from './fate.ts'
 import type { Load } from './load.ts'
 import { tableOf } from './load.ts'
 import type { RestoreOptions } from './options.ts'
-import type { PlannedEntry, RestorePlan } from './plan.ts'
+import type { RestorePlan } from './plan.ts'
 import { sessionPrefix } from './session.ts'
 
 /** What a worker is busy with. */

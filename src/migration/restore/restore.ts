@@ -1,31 +1,18 @@
-import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { Cancelled, Failure } from '../../failure.ts'
 import { type Archive, readArchive } from '../../postgres/archive.ts'
 import { withConnection } from '../../postgres/connection.ts'
-import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { runProgram } from '../../postgres/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs.ts'
-import type { EntryResult, RestoreResult } from '../../report/model.ts'
-import { counted, printable } from '../../report/text.ts'
+import type { RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
 import { databaseExists, elsewhere, prepareDatabase } from './create.ts'
-import { Execution } from './execute.ts'
 import { readTargetFacts, type TargetFacts } from './facts.ts'
 import type { RestoreOptions } from './options.ts'
-import { type KeptOwner, Ownership } from './ownership.ts'
-import {
-  assertNothingLost,
-  lossesOf,
-  makePlan,
-  type PlannedEntry,
-  type RestorePlan,
-} from './plan.ts'
-import { applyProperties } from './properties.ts'
-import { TemporaryRights } from './rights.ts'
+import type { KeptOwner } from './ownership.ts'
+import { makePlan, type RestorePlan } from './plan.ts'
 import { labelProvider } from './roles.ts'
-import { endSessions, mayPass, Session, sessionPrefix } from './session.ts'
-import { dumpIdentity, readState, removeState, writeState } from './state.ts'
-import { runEntry } from './statements.ts'
-import { EntryFailed, type Worker } from './worker.ts'
+import { PlanRefused, refuseLosses, Stages } from './stages.ts'
+import { dumpIdentity } from './state.ts'
 
 export interface Restored {
   result: RestoreResult
@@ -54,22 +41,8 @@ export async function planRestore(options: RestoreOptions, context: Context): Pr
     wanted: await wantedEntries(options, archives, context),
   })
   refuseLosses(plan, context)
+  for (const warning of plan.warnings) context.warn(warning)
   return plan
-}
-
-/** What is lost goes into the report's checks, too: the failure itself has room for a few lines only. */
-function refuseLosses(plan: RestorePlan, context: Context): void {
-  for (const { reason, remedy, names } of lossesOf(plan.losing)) {
-    context.report.checks.push({
-      id: 'restore-plan',
-      severity: 'blocker',
-      status: 'failed',
-      message: `${plan.database.name}: ${reason}`,
-      objects: names,
-      remedy,
-    })
-  }
-  assertNothingLost(plan)
 }
 
 async function askTarget(
@@ -153,7 +126,7 @@ export async function restoreDatabase(
 ): Promise<Restored> {
   const dump = await dumpIdentity(options.archives)
   const { standing, created } = await prepareDatabase(options, dump, context)
-  const restore = new Restore(options, plan, context, dump, standing === 'begun')
+  const restore = new Stages(options, plan, context, dump, standing === 'begun')
   try {
     await restore.begin()
     try {
@@ -177,275 +150,4 @@ export async function restoreDatabase(
   } finally {
     onResult(restore.result())
   }
-}
-
-/** The target refused an extension that must not be missing. */
-class PlanRefused extends Error {
-  override readonly name = 'PlanRefused'
-  readonly failure: Failure
-
-  constructor(failure: Failure) {
-    super(failure.message)
-    this.failure = failure
-  }
-}
-
-/** Milliseconds: a cancelled job has seconds, not minutes. */
-const releaseTime = 5000
-
-/** The stages of one restore, and what they share. */
-class Restore {
-  private plan: RestorePlan
-  private run: Execution
-  private readonly options: RestoreOptions
-  private readonly context: Context
-  private readonly resuming: boolean
-  private readonly rights: TemporaryRights
-  private readonly refused: EntryResult[] = []
-  private readonly worker: Worker
-  private extensions = 0
-  private later = 0
-  ownership: Ownership
-
-  constructor(
-    options: RestoreOptions,
-    plan: RestorePlan,
-    context: Context,
-    dump: string,
-    resuming: boolean,
-  ) {
-    this.options = options
-    this.plan = plan
-    this.context = context
-    this.resuming = resuming
-    this.run = new Execution(options, plan, context, resuming)
-    this.worker = this.run.worker()
-    this.rights = new TemporaryRights(plan.facts, options.targetName, {
-      dump,
-      memberships: [],
-      schemaGrants: [],
-      databaseGrants: [],
-    })
-    this.ownership = new Ownership(plan, this.rights, this.worker)
-  }
-
-  /** Marks the database, and takes over what an interrupted restore left: its sessions and its rights. */
-  async begin(): Promise<void> {
-    await this.worker.retrying('the mark of the restore', '', async ({ client }) => {
-      const left = await readState(client)
-      if (left) {
-        await endSessions(client, `${sessionPrefix}%`, this.run.signal)
-        const { state } = this.rights
-        state.memberships = left.memberships
-        state.schemaGrants = left.schemaGrants
-        state.databaseGrants = left.databaseGrants
-      }
-      await writeState(client, this.rights.state)
-    })
-    if (!this.resuming) return
-    // objects that were given away already can only be worked on as their owners
-    for (const role of new Set(this.plan.entries.map(({ entry }) => entry.owner).filter(Boolean))) {
-      await this.worker.retrying(`membership in ${role}`, '', async (session) => {
-        await this.rights.become(session, role)
-      })
-    }
-  }
-
-  /**
-   * Creates the extensions before anything else: whether the target really lets the account have them shows only now, and
-   * still before the first row.
-   */
-  async createExtensions(): Promise<void> {
-    const wanted = this.select(({ entry }) => entry.desc === 'EXTENSION')
-    const refused = new Map(this.plan.facts.refused)
-    for (const item of wanted) {
-      await this.worker.retrying(item.name, item.entry.definition, async (session) => {
-        try {
-          for (const schema of this.schemasOf(item)) await runEntry(session, schema, this.plan)
-          await runEntry(session, item, this.plan)
-          this.extensions++
-        } catch (error) {
-          const { code } = error as { code?: string }
-          // not allowed, not there, or not loaded by the server (extensions that must be preloaded)
-          if (
-            !/^(42501|22023|0A000|58P01|42704|XX000|55000|F0000)$/.test(code ?? '') ||
-            mayPass(error)
-          )
-            throw error
-          refused.set(item.entry.tag, messageOf(error))
-        }
-      })
-    }
-    if (refused.size === this.plan.facts.refused.size) return
-    this.plan = makePlan(this.plan.archives, { ...this.plan.facts, refused }, this.plan.options)
-    this.run.replan(this.plan)
-    this.ownership = new Ownership(this.plan, this.rights, this.worker)
-    try {
-      refuseLosses(this.plan, this.context)
-    } catch (error) {
-      throw error instanceof Failure ? new PlanRefused(error) : error
-    }
-  }
-
-  /** The schemas that an extension is to be created in. */
-  private schemasOf(item: PlannedEntry): PlannedEntry[] {
-    return this.select(
-      ({ archive, entry }) =>
-        archive === item.archive &&
-        entry.desc === 'SCHEMA' &&
-        item.entry.dependencies.includes(entry.dumpId),
-    )
-  }
-
-  private select(which: (item: PlannedEntry) => boolean): PlannedEntry[] {
-    return this.plan.entries.filter((item) => item.fate.kind !== 'leave-out' && which(item))
-  }
-
-  /** Everything that the archives hold, then owners, grants, and what must come after them. */
-  async entries(): Promise<void> {
-    const main = this.select(
-      ({ entry }) =>
-        !/^(ACL|DEFAULT ACL|EXTENSION|EVENT TRIGGER|MATERIALIZED VIEW DATA)$/.test(entry.desc) &&
-        !ofEventTrigger(entry.desc, entry.tag),
-    )
-    await this.worker.drop()
-    await this.run.inOrder(main.filter(({ entry }) => entry.section === 'pre-data'))
-    await this.run.inParallel(main.filter(({ entry }) => entry.section !== 'pre-data'))
-    await this.ownership.giveBack(main)
-    const grants = this.select(({ entry }) => /^(ACL|DEFAULT ACL)$/.test(entry.desc))
-    await this.ownership.grant(grants)
-    this.later += grants.length
-    for (const item of this.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
-      const running = this.worker.begin(item.name, 1)
-      await this.worker.retrying(item.name, item.entry.definition, async (session) => {
-        await session.use(item.archive, item.entry.namespace)
-        await this.rights.as(session, item.entry.owner, item.entry.definition)
-      })
-      this.later++
-      running.end()
-    }
-    // they would act on every statement of the restore
-    const eventTriggers = this.select(
-      ({ entry }) => entry.desc === 'EVENT TRIGGER' || ofEventTrigger(entry.desc, entry.tag),
-    )
-    await this.run.inOrder(eventTriggers)
-    await this.ownership.giveBack(eventTriggers)
-  }
-
-  /** The database's own properties. */
-  async finish(): Promise<void> {
-    this.refused.push(
-      ...(await applyProperties(this.plan, this.options.targetName, this.rights, this.worker)),
-    )
-    await this.worker.close()
-  }
-
-  /** The rights go back, and the mark comes off. */
-  async release(): Promise<void> {
-    // even when the job was cancelled meanwhile: it takes a moment
-    const session = await Session.open(
-      this.options,
-      `${sessionPrefix}rights`,
-      AbortSignal.timeout(releaseTime),
-    )
-    try {
-      await this.rights.takeBackGrants(session)
-      await this.rights.takeBackMemberships(session)
-      await removeState(session.client)
-    } finally {
-      await session.close()
-    }
-  }
-
-  /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */
-  async giveBackRights(): Promise<void> {
-    await this.worker.close()
-    try {
-      // not the run's own signal, which may have fired; but a cancelled job has seconds, not minutes
-      const session = await Session.open(
-        this.options,
-        `${sessionPrefix}rights`,
-        AbortSignal.timeout(releaseTime),
-      )
-      try {
-        await this.rights.takeBackGrants(session)
-        await this.rights.takeBackMemberships(session)
-      } finally {
-        await session.close()
-      }
-    } catch (error) {
-      const { memberships } = this.rights.state
-      if (memberships.length === 0) return
-      this.context.warn(
-        `The account is still a member of ${memberships.join(', ')} on the target (${messageOf(error)}): the next run with if-target-not-empty: resume ends that`,
-      )
-    }
-  }
-
-  /** Removes the database that was created for nothing. */
-  async dropAgain(): Promise<void> {
-    await this.worker.close()
-    await elsewhere(this.options, this.context.signal, (client) =>
-      client.query(`DROP DATABASE ${quoteIdentifier(this.options.targetName)}`),
-    )
-  }
-
-  /** What ends the run: an entry that failed is known here with its statement and remedy. */
-  explain(error: unknown): unknown {
-    if (error instanceof PlanRefused) return error.failure
-    return error instanceof EntryFailed ? this.run.failure() : error
-  }
-
-  result(): RestoreResult {
-    const skipped: EntryResult[] = []
-    for (const { name, fate } of this.plan.entries) {
-      if (fate.kind !== 'restore') skipped.push({ entry: name, reason: fate.reason })
-    }
-    return {
-      entries: this.plan.entries.length,
-      restored: this.extensions + this.run.restored + this.later,
-      skipped: [...skipped, ...placesLost(this.plan), ...this.ownership.report(), ...this.refused],
-      failed: this.run.failed,
-      attempts: this.run.attempts,
-    }
-  }
-}
-
-function ofEventTrigger(desc: string, tag: string): boolean {
-  return desc === 'COMMENT' && tag.startsWith('EVENT TRIGGER ')
-}
-
-/** Tablespaces and table access methods that the target lacks: what was in them is where the target puts it by default. */
-function placesLost(plan: RestorePlan): EntryResult[] {
-  const lost = new Map<string, number>()
-  for (const { entry, fate } of plan.entries) {
-    if (fate.kind === 'leave-out') continue
-    if (entry.tablespace !== '' && !plan.facts.tablespaces.has(entry.tablespace)) {
-      count(`TABLESPACE ${printable(entry.tablespace)}`)
-    }
-    if (
-      isTable.test(entry.desc) &&
-      entry.accessMethod !== '' &&
-      !hasAccessMethod(plan, entry.accessMethod)
-    ) {
-      count(`ACCESS METHOD ${printable(entry.accessMethod)}`)
-    }
-  }
-  return [...lost].map(([entry, objects]) => ({
-    entry,
-    reason: `the target does not have it, or not for the account: ${counted(objects, 'object')} are made without it`,
-  }))
-
-  function count(name: string): void {
-    lost.set(name, (lost.get(name) ?? 0) + 1)
-  }
-}
-
-const isTable = /^(TABLE|MATERIALIZED VIEW)$/
-
-/** `heap` is what every table was before version 12. */
-function hasAccessMethod(plan: RestorePlan, method: string): boolean {
-  return (
-    method === 'heap' || (plan.facts.target.major >= 12 && plan.facts.accessMethods.has(method))
-  )
 }

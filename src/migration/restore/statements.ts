@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
-import type { PlannedEntry, RestorePlan } from './plan.ts'
+import type { PlannedEntry } from './fate.ts'
+import type { RestorePlan } from './plan.ts'
 import type { Session } from './session.ts'
 
 /** Large objects made in one statement: each takes a lock until it ends. */
@@ -64,7 +65,7 @@ function settings({ entry }: PlannedEntry, plan: RestorePlan): string {
   const place = `SET default_tablespace = ${quoteLiteral(tablespace)}; `
   if (target.major < 12) return place
   const method =
-    entry.relationKind !== 'p' && plan.facts.accessMethods.has(entry.accessMethod)
+    entry.relationKind !== 'p' && plan.accessMethods.has(entry.accessMethod)
       ? quoteLiteral(entry.accessMethod)
       : 'DEFAULT'
   return `${place}SET default_table_access_method = ${method}; `
@@ -72,9 +73,9 @@ function settings({ entry }: PlannedEntry, plan: RestorePlan): string {
 
 /** A partitioned table takes its access method, which its partitions inherit, by a statement of its own (17 and later). */
 function accessMethodAfterwards({ entry }: PlannedEntry, plan: RestorePlan): string {
-  const { target, accessMethods } = plan.facts
-  if (entry.desc !== 'TABLE' || entry.relationKind !== 'p' || target.major < 17) return ''
-  if (!accessMethods.has(entry.accessMethod)) return ''
+  const { major } = plan.facts.target
+  if (entry.desc !== 'TABLE' || entry.relationKind !== 'p' || major < 17) return ''
+  if (!plan.accessMethods.has(entry.accessMethod)) return ''
   return `;ALTER TABLE ${qualifiedName(entry.namespace, entry.tag)} SET ACCESS METHOD ${quoteIdentifier(entry.accessMethod)};`
 }
 

@@ -1,10 +1,10 @@
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import type { Execution } from './execute.ts'
+import type { PlannedEntry } from './fate.ts'
 import type { Schedule, Task } from './graph.ts'
 import { empty, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
 import { defaultPauses } from './options.ts'
-import type { PlannedEntry } from './plan.ts'
 import type { Running } from './progress.ts'
 import { endSessions, mayPass, pause, Session } from './session.ts'
 import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
@@ -62,19 +62,34 @@ export class Worker {
   async perform(tasks: readonly Task[], schedule: Schedule): Promise<boolean> {
     const [first] = tasks
     if (first?.load) return this.load(first, first.load, schedule)
-    await this.statements(tasks.flatMap((task) => task.items))
+    await this.statements(
+      tasks.flatMap((task) => task.items),
+      'independent',
+    )
     return true
   }
 
   /**
    * Restores entries by their statements, in one message and one transaction where that works: a server far away answers a
    * thousand statements no sooner than one. When one of them fails, each is tried on its own.
+   *
+   * @param kind whether those after one that failed are worth a try: they may fail for a reason of their own
    */
-  async statements(items: readonly PlannedEntry[]): Promise<void> {
+  async statements(all: readonly PlannedEntry[], kind: 'in order' | 'independent'): Promise<void> {
+    const items = all.filter(isWanted)
     let outcome: Outcome = 'failed'
     if (items.length > 1 && !this.run.resuming) outcome = await this.together(items)
     if (outcome === 'done') return
-    for (const item of items) await this.statement(item, outcome === 'unknown')
+    let failed: EntryFailed | undefined
+    for (const item of items) {
+      try {
+        await this.statement(item, outcome === 'unknown')
+      } catch (error) {
+        if (!(error instanceof EntryFailed) || kind === 'in order') throw error
+        failed ??= error
+      }
+    }
+    if (failed) throw failed
   }
 
   private async together(items: readonly PlannedEntry[]): Promise<Outcome> {
@@ -115,6 +130,8 @@ export class Worker {
    * @param unknown an earlier message may have done it
    */
   async statement(item: PlannedEntry, unknown = false): Promise<void> {
+    // one before it may have taken it along
+    if (!isWanted(item)) return
     const { run } = this
     const running = run.progress.begin(item.name, this.name)
     try {
@@ -124,10 +141,13 @@ export class Worker {
         try {
           await runEntry(session, item, run.plan)
         } catch (error) {
-          if (!(uncertain && saysItExists(error))) throw error
+          if (uncertain && saysItExists(error)) return
+          const sqlstate = sqlstateOf(error)
+          const refused = sqlstate !== undefined && !mayPass(error)
+          if (!(refused && run.leaveOut(item, messageOf(error), sqlstate))) throw error
         }
       })
-      run.restored++
+      if (isWanted(item)) run.restored++
     } finally {
       running.end()
     }
@@ -195,7 +215,7 @@ export class Worker {
   private async load(task: Task, what: Load, schedule: Schedule): Promise<boolean> {
     const { run } = this
     const running = run.progress.beginLoad(what, this.name)
-    let left = what.items
+    let left = what.items.filter(isWanted)
     let loaded = false
     try {
       await this.persist(
@@ -213,6 +233,10 @@ export class Worker {
           if (error instanceof LoadFailure) {
             if (error.transient) return true
             if (mayLackRows(error) && schedule.postpone(task)) throw new PutOff()
+            if (this.leaveOut(error, left)) {
+              left = left.filter(isWanted)
+              return true
+            }
             throw this.failLoad(error, left)
           }
           if (mayPass(error)) return true
@@ -225,13 +249,24 @@ export class Worker {
             : run.fail(nameOf(left), error, ''),
       )
       loaded = true
-      run.restored += what.items.length
+      run.restored += what.items.filter(isWanted).length
     } catch (error) {
       if (!(error instanceof PutOff)) throw error
     } finally {
       running.end(loaded)
     }
     return loaded
+  }
+
+  /** Leaves out the tables whose rows the target refuses, if the user has named each of them. */
+  private leaveOut({ errors }: LoadFailure, items: readonly PlannedEntry[]): boolean {
+    return (
+      errors.length > 0 &&
+      errors.every(({ dumpId, message, sqlstate }) => {
+        const item = items.find(({ entry }) => entry.dumpId === dumpId)
+        return item !== undefined && this.run.leaveOut(item, message, sqlstate)
+      })
+    )
   }
 
   private failLoad(failure: LoadFailure, items: readonly PlannedEntry[]): EntryFailed {
@@ -270,5 +305,7 @@ function mayLackRows({ errors }: LoadFailure): boolean {
     errors.length > 0 && errors.every(({ sqlstate }) => sqlstate === '23514' || sqlstate === null)
   )
 }
+
+const isWanted = ({ fate }: PlannedEntry) => fate.kind !== 'leave-out'
 
 const nameOf = (items: readonly PlannedEntry[]) => items[0]?.name ?? ''

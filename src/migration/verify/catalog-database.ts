@@ -1,3 +1,5 @@
+import { quoteLiteral } from '../../postgres/identifiers.ts'
+import { stateSchema } from '../restore/state.ts'
 import type { CatalogQuery } from './catalog.ts'
 
 const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
@@ -43,7 +45,9 @@ export function databaseQueries(server: number): CatalogQuery[] {
       kind: 'schema',
       catalog: 'pg_namespace',
       system: true,
-      where: `(x.oid >= 16384 OR x.nspname = 'public') AND x.nspname !~ '^pg_' AND x.nspname <> 'information_schema'`,
+      // and without the mark of a restore under way, which comes off when the comparison is done
+      where: `(x.oid >= 16384 OR x.nspname = 'public') AND x.nspname !~ '^pg_'
+        AND x.nspname NOT IN ('information_schema', ${quoteLiteral(stateSchema)})`,
       name: 'x.nspname',
       // the bootstrap superuser, or from 15 on pg_database_owner
       builtin: `x.nspname = 'public' AND x.nspowner IN (10, 6171)`,
@@ -182,7 +186,9 @@ export function databaseQueries(server: number): CatalogQuery[] {
       catalog: 'pg_subscription',
       since: 100000,
       system: true,
-      where: `x.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`,
+      // before 14 an ordinary account may read these columns, but not the OID
+      from: `(SELECT NULL::oid AS oid, s.subname, s.subowner, s.subpublications FROM pg_catalog.pg_subscription s
+               WHERE s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) x`,
       name: 'x.subname',
       owner: 'x.subowner',
       facets: { publications: sorted('x.subpublications') },

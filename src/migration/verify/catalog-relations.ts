@@ -214,7 +214,8 @@ export async function columnFacets(
   const isPartition = since(100000, 'c.relispartition', 'false')
   const generated = since(120000, `a.attgenerated <> ''`, 'false')
   const expressions: Record<string, string> = {
-    'default of': `CASE WHEN NOT ${generated} THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END`,
+    // a default names no column; told which table it is of, the server would look at all columns for each default
+    'default of': `CASE WHEN NOT ${generated} THEN pg_catalog.pg_get_expr(d.adbin, 0) END`,
     'generation of': `CASE WHEN ${generated} THEN ${since(120000, `a.attgenerated::text || ' ' ||`, '')} pg_catalog.pg_get_expr(d.adbin, d.adrelid) END`,
     // from 17 on partitions have their parent's
     'identity of': since(100000, `CASE WHEN NOT ${isPartition} THEN NULLIF(a.attidentity, '') END`),

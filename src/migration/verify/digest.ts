@@ -96,6 +96,11 @@ const knownForms = new Set([
   'text',
 ])
 
+/** Whether this version knows the form: a manifest is not trusted to hold SQL. */
+export function isKnownForm(form: string): boolean {
+  return knownForms.has(form)
+}
+
 /**
  * Decides how each column goes into the digest.
  *
@@ -152,7 +157,7 @@ export function hashOfBytes(values: string[], method: DigestMethod): string {
 }
 
 function bytesOf(column: string, form: string): string {
-  if (!knownForms.has(form)) throw new Error(`the fingerprint names an unknown form: ${form}`)
+  if (!isKnownForm(form)) throw new Error(`the fingerprint names an unknown form: ${form}`)
   // concat calls the type's output function, whatever casts to text a user defined
   const text = `pg_catalog.textsend(pg_catalog.concat(${column}))`
   // null for a null only, unlike IS NULL, which is true for a row of nulls as well

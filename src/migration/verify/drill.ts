@@ -7,9 +7,10 @@ import { printable, shorten } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { type Recipe, rowExpression } from './digest.ts'
 import type { DatabaseFingerprint } from './fingerprint.ts'
-import { type ExportedSnapshot, withSession } from './session.ts'
+import type { ExportedSnapshot } from './session.ts'
 import { fromClause, keyOf, listTables, type TableInfo } from './tables.ts'
-import { inTransaction, prepareReader, type ReadPlan } from './workers.ts'
+import { inTransaction, withSession } from './transaction.ts'
+import { prepareReader, type ReadPlan } from './workers.ts'
 
 export interface DrillOptions {
   source: { connection: ConnectionParameters; database: string }
@@ -30,13 +31,14 @@ const mostKeysOfTable = 10
 /** Rows that are fetched of one table and side: all that is asked of them is a key and a digest. */
 const mostRows = 20_000
 const rowsPerBucket = 500
-const mostBuckets = 65_536
+const mostBuckets = 262_144
 
 /** A row, or several rows that are equal, as far as they matter here. */
 interface RowDigest {
   digest: string
   count: number
-  key: string
+  /** The values of the key columns, cut short. */
+  key: string[]
 }
 
 /**
@@ -65,7 +67,8 @@ export async function explainDifferences(options: DrillOptions, context: Context
         if (!recipe) continue
         context.progress.update(`Looking for the rows that differ: ${result.schema}.${result.name}`)
         const found = await findRows(here, there, result, recipe)
-        if (found) keys -= writeDown(found, result, Math.min(keys, mostKeysOfTable), options.showKeys)
+        if (found)
+          keys -= writeDown(found, result, Math.min(keys, mostKeysOfTable), options.showKeys)
       }
     }),
   )
@@ -91,7 +94,8 @@ class Side {
   ): Promise<Side> {
     const { number: server } = await serverVersion(client)
     const { tables } = await listTables(client, server, true)
-    const plan = { place, server, encoding, snapshot, jobs: 1, floatDigits, method }
+    const reading = { snapshot, jobs: 1, pieceBytes: Number.POSITIVE_INFINITY }
+    const plan = { place, server, encoding, ...reading, floatDigits, method }
     await prepareReader(client, plan)
     return new Side(client, plan, tables)
   }
@@ -135,14 +139,26 @@ class Side {
     count: number,
     buckets: number[],
   ): Promise<Map<string, RowDigest>> {
-    const { rows } = await this.query<RowDigest & { place: string; count: string }>(
+    const { rows } = await this.query<{
+      place: string
+      digest: string
+      count: string
+      key: string[]
+    }>(
       table,
       `SELECT r.place::text AS place, r.digest::text AS digest, pg_catalog.count(*)::text AS count, pg_catalog.min(r.key) AS key
          FROM (SELECT ${sql.place} AS place, ${sql.digest} AS digest, ${sql.key} AS key ${fromClause(table)}) r
-        WHERE (r.place & ${count - 1})::int = ANY ($1::int[]) GROUP BY r.place, r.digest LIMIT ${4 * mostRows}`,
+        WHERE (r.place & ${count - 1})::int = ANY ($1::int[]) GROUP BY r.place, r.digest`,
       [buckets],
     )
-    return new Map(rows.map((row) => [row.place, { ...row, count: Number(row.count) }]))
+    const found = new Map<string, RowDigest>()
+    for (const { place, digest, count: number, key } of rows) {
+      const known = found.get(place)
+      // a key that is not unique after all
+      const digests = known ? [known.digest, digest].sort().join(' ') : digest
+      found.set(place, { key, digest: digests, count: Number(number) + (known?.count ?? 0) })
+    }
+    return found
   }
 }
 
@@ -151,16 +167,17 @@ interface RowSql {
   /** What rows are matched by: 64 bits of the key, or of the row. */
   place: string
   digest: string
-  /** The key for people; empty without one. */
+  /** The values of the key columns as text[]. */
   key: string
-  hasKey: boolean
+  /** Empty without a key. */
+  names: string[]
 }
 
 interface Found {
   missing: RowDigest[]
   extra: RowDigest[]
   changed: RowDigest[]
-  hasKey: boolean
+  names: string[]
   /** All differing rows were looked at. */
   complete: boolean
 }
@@ -190,14 +207,14 @@ async function findRows(
   let fetched = 0
   for (const bucket of differing) {
     fetched += Math.max(sizeOf(source.get(bucket)), sizeOf(target.get(bucket)))
-    if (fetched > mostRows && looked.length > 0) break
+    if (fetched > mostRows) break
     looked.push(bucket)
   }
   const [mine, theirs] = await Promise.all([
     here.rows(table, sql, count, looked),
     there.rows(other, sql, count, looked),
   ])
-  return { ...match(mine, theirs), hasKey: sql.hasKey, complete: looked.length === differing.length }
+  return { ...match(mine, theirs), names: sql.names, complete: looked.length === differing.length }
 }
 
 function rowSql(recipe: Recipe, keyColumns: string[], plan: ReadPlan): RowSql {
@@ -205,15 +222,13 @@ function rowSql(recipe: Recipe, keyColumns: string[], plan: ReadPlan): RowSql {
   const digest = rowExpression(recipe, method, 't')
   const key = recipe.filter(([name]) => keyColumns.includes(name))
   if (key.length === 0 || key.length !== keyColumns.length) {
-    return { place: digest, digest, key: `''::text`, hasKey: false }
+    return { place: digest, digest, key: `'{}'::text[]`, names: [] }
   }
-  const parts = keyColumns.map((name) => `${quoted(`${name}=`)}, t.${quoteIdentifier(name)}`)
-  const shown = `pg_catalog.substr(pg_catalog.concat(${parts.join(`, ', ', `)}), 1, 200)`
-  return { place: rowExpression(key, method, 't'), digest, key: shown, hasKey: true }
-}
-
-function quoted(text: string): string {
-  return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+  const values = keyColumns.map(
+    (name) => `pg_catalog.substr(pg_catalog.concat(t.${quoteIdentifier(name)}), 1, 80)`,
+  )
+  const place = rowExpression(key, method, 't')
+  return { place, digest, key: `ARRAY[${values.join(', ')}]`, names: keyColumns }
 }
 
 function sizeOf(sums: string | undefined): number {
@@ -252,20 +267,19 @@ function writeDown(found: Found, result: TableResult, most: number, showKeys: bo
     ...found.extra.map((row) => ({ ...row, what: 'only on the target' })),
   ]
   result.differingKeys = all.slice(0, Math.max(0, most)).map(({ key, digest, count, what }) => {
-    const plain = found.hasKey ? key : `a row without a key, digest ${hexadecimal(digest)}`
     const times = count > 1 ? ` (${count} times)` : ''
-    return `${shorten(printable(showKeys ? plain : mask(plain, found.hasKey)), 160)}: ${what}${times}`
+    return `${shorten(printable(nameOf(found.names, key, digest, showKeys)), 160)}: ${what}${times}`
   })
   return result.differingKeys.length
 }
 
-/** The key's column names and how long its values are, and nothing else of them. */
-function mask(key: string, hasKey: boolean): string {
-  if (!hasKey) return 'a row without a key'
-  return key
-    .split(', ')
-    .map((part) => part.replace(/=.*$/s, (value) => `=${'*'.repeat(Math.min(8, value.length - 1))}`))
-    .join(', ')
+/** `id=17`, or masked `id=**`; of a row without a key its digest, which tells rows apart and little else. */
+function nameOf(names: string[], key: string[], digest: string, showKeys: boolean): string {
+  if (names.length === 0) {
+    return showKeys ? `a row without a key, digest ${hexadecimal(digest)}` : 'a row without a key'
+  }
+  const values = key.map((value) => (showKeys ? value : '*'.repeat(Math.min(8, value.length))))
+  return names.map((name, index) => `${name}=${values[index] ?? ''}`).join(', ')
 }
 
 function hexadecimal(digest: string): string {

@@ -1,15 +1,18 @@
 import type pg from 'pg'
+import { Failure, messageOf } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { sqlstateOf } from '../../postgres/errors.ts'
 import type { Context } from '../context.ts'
 import { type CatalogFingerprint, readCatalog } from './catalog.ts'
 import type { DigestMethod, Recipe } from './digest.ts'
 import { type LargeObjectsFingerprint, largeObjectWork } from './large-objects.ts'
-import { tableWork } from './rows.ts'
+import { largePiece, tableWork } from './rows.ts'
 import { readSequences, type SequenceState } from './sequences.ts'
-import { begin, type ExportedSnapshot, exportFrom, type Place, withSession } from './session.ts'
+import { type ExportedSnapshot, exportFrom } from './session.ts'
 import { keyOf, listTables, type NotRead } from './tables.ts'
-import { type ReadPlan, runTasks } from './workers.ts'
+import { begin, type Place, withSession } from './transaction.ts'
+import { type ReadPlan, startTasks } from './workers.ts'
 
 /** The values of the input `verify`. */
 export const levels = ['none', 'counts', 'data'] as const
@@ -75,6 +78,8 @@ export interface FingerprintOptions {
   level: Level
   /** Sessions that read tables at the same time; one more reads catalogs. Each keeps one core of the server busy. */
   jobs: number
+  /** Bytes of a large table that one session reads at a time; default 256 MiB. */
+  pieceBytes?: number
   /**
    * The target's major, where it is known. Servers before 12 print floats differently, so unless both are known to be
    * newer, floats inside of composite and extension types are compared to 15 digits.
@@ -95,7 +100,7 @@ export async function fingerprintDatabase(
   options: FingerprintOptions,
   context: Context,
 ): Promise<DatabaseFingerprint> {
-  const { recipe, snapshot } = options
+  const { recipe } = options
   const level =
     recipe && recipe.level !== 'data' && options.level === 'data' ? recipe.level : options.level
   const place: Place = {
@@ -104,67 +109,91 @@ export async function fingerprintDatabase(
     role: options.role ?? (recipe ? 'target' : 'source'),
   }
   return withSession(place, context.signal, async (leader) => {
-    const { number: server } = await serverVersion(leader)
-    const encoding = await encodingOf(leader)
-    const empty: DatabaseFingerprint = {
-      format: 1,
-      server,
-      encoding,
-      level,
-      method: recipe?.method ?? (server >= 110000 ? 'hash' : 'md5'),
-      floatDigits:
-        recipe?.floatDigits ?? (server >= 120000 && (options.targetMajor ?? 11) >= 12 ? 3 : 0),
-      moments: null,
-      recipes: recipe?.recipes ?? [],
-      tables: [],
-      notRead: [],
-      sequences: [],
-      largeObjects: null,
-      catalog: null,
-      rows: 0,
-      seconds: 0,
-      rowsPerSecond: 0,
-    }
-    if (level === 'none') return empty
-
-    const sequences =
-      snapshot?.sequences ?? (await withSession(place, context.signal, readSequences))
-    const moment = snapshot ?? (await exportFrom(leader, server))
-    if (snapshot) await begin(leader, snapshot.id)
-    const plan: ReadPlan = {
-      place,
-      server,
-      encoding: recipe?.encoding ?? encoding,
-      snapshot: moment.id,
-      jobs: options.jobs,
-      floatDigits: empty.floatDigits,
-      method: level === 'data' ? empty.method : null,
-    }
-    const { tables, notRead } = await listTables(leader, server, level === 'data')
-    const work = await tableWork(plan, tables, recipe, leader)
-    const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader)
-    const tasks = [...work.tasks, ...large.tasks].sort((a, b) => b.bytes - a.bytes)
-    const started = performance.now()
-    const [catalog] = await Promise.all([
-      level === 'data' ? readCatalog(leader, server) : null,
-      runTasks(plan, tasks, tables.length, context),
-    ])
-    const seconds = (performance.now() - started) / 1000
-    const rows = work.tables.reduce((sum, table) => sum + table.rows, 0)
-    return {
-      ...empty,
-      moments: moment.unavailable,
-      recipes: work.recipes,
-      tables: work.tables,
-      notRead,
-      sequences,
-      largeObjects: large.result,
-      catalog,
-      rows,
-      seconds: Number(seconds.toFixed(3)),
-      rowsPerSecond: Math.round(rows / Math.max(seconds, 0.001)),
+    try {
+      return await takeFingerprint(leader, place, level, options, context)
+    } catch (error) {
+      if (sqlstateOf(error) === undefined || error instanceof Failure) throw error
+      throw new Failure(
+        `The catalogs of the database "${place.database}" on the ${place.role} cannot be read`,
+        messageOf(error),
+        `Give "${place.connection.user}" what the server asks for, then verify again`,
+        { cause: error, sqlstate: sqlstateOf(error) },
+      )
     }
   })
+}
+
+async function takeFingerprint(
+  leader: pg.Client,
+  place: Place,
+  level: Level,
+  options: FingerprintOptions,
+  context: Context,
+): Promise<DatabaseFingerprint> {
+  const { recipe, snapshot } = options
+  const { number: server } = await serverVersion(leader)
+  const encoding = await encodingOf(leader)
+  const empty: DatabaseFingerprint = {
+    format: 1,
+    server,
+    encoding,
+    level,
+    method: recipe?.method ?? (server >= 110000 ? 'hash' : 'md5'),
+    floatDigits:
+      recipe?.floatDigits ?? (server >= 120000 && (options.targetMajor ?? 11) >= 12 ? 3 : 0),
+    moments: null,
+    recipes: recipe?.recipes ?? [],
+    tables: [],
+    notRead: [],
+    sequences: [],
+    largeObjects: null,
+    catalog: null,
+    rows: 0,
+    seconds: 0,
+    rowsPerSecond: 0,
+  }
+  if (level === 'none') return empty
+
+  const sequences = snapshot?.sequences ?? (await readSequences(place, context.signal))
+  const moment = snapshot ?? (await exportFrom(leader, server))
+  if (snapshot) await begin(leader, snapshot.id)
+  const plan: ReadPlan = {
+    place,
+    server,
+    encoding: recipe?.encoding ?? encoding,
+    snapshot: moment.id,
+    jobs: options.jobs,
+    pieceBytes: options.pieceBytes ?? largePiece,
+    floatDigits: empty.floatDigits,
+    method: level === 'data' ? empty.method : null,
+  }
+  const { tables, notRead } = await listTables(leader, server, level === 'data')
+  const work = await tableWork(plan, tables, recipe, leader)
+  const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader)
+  const tasks = [...work.tasks, ...large.tasks].sort((a, b) => b.bytes - a.bytes)
+  const reading = startTasks(plan, tasks, tables.length, context)
+  let catalog: CatalogFingerprint | null
+  try {
+    catalog = level === 'data' ? await readCatalog(leader, server) : null
+  } catch (error) {
+    await reading.stop()
+    throw error
+  }
+  const seconds = await reading.done
+  const rows = work.tables.reduce((sum, table) => sum + table.rows, 0)
+  return {
+    ...empty,
+    moments: moment.unavailable,
+    recipes: work.recipes,
+    tables: work.tables,
+    notRead,
+    sequences,
+    largeObjects: large.result,
+    catalog,
+    rows,
+    seconds: Number(seconds.toFixed(3)),
+    rowsPerSecond: Math.round(rows / Math.max(seconds, 0.001)),
+  }
 }
 
 /**
@@ -178,7 +207,7 @@ export async function rereadSequences(
 ): Promise<void> {
   if (fingerprint.level === 'none') return
   const place: Place = { role: 'source', ...options }
-  const now = await withSession(place, context.signal, readSequences)
+  const now = await readSequences(place, context.signal)
   const byName = new Map(now.map((state) => [keyOf(state), state]))
   for (const sequence of fingerprint.sequences) {
     const state = byName.get(keyOf(sequence))

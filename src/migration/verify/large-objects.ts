@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { aclDifference, explodeAcl } from './acl.ts'
 import { hashOfBytes } from './digest.ts'
-import { inTransaction, type ReadPlan, type Task } from './workers.ts'
+import { inTransaction } from './transaction.ts'
+import type { ReadPlan, Task } from './workers.ts'
 
 /** Large objects of neighbouring OIDs and the sum of their digests. The first range begins at 0, whatever it says. */
 export interface LargeObjectRange {

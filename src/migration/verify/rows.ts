@@ -9,7 +9,8 @@ import {
 } from './digest.ts'
 import type { DatabaseFingerprint, TableFingerprint } from './fingerprint.ts'
 import { fromClause, keyOf, readTypes, type TableInfo } from './tables.ts'
-import { inTransaction, type ReadPlan, type Task } from './workers.ts'
+import { inTransaction } from './transaction.ts'
+import type { ReadPlan, Task } from './workers.ts'
 
 /** A table, or a range of its blocks, to be read in one scan. */
 interface Piece {
@@ -28,7 +29,7 @@ const megabyte = 1_048_576
 const smallPiece = megabyte
 const piecesPerStatement = 40
 /** Larger tables are read in pieces of about this size by several sessions, where the server can (14 and newer). */
-const largePiece = 256 * megabyte
+export const largePiece = 256 * megabyte
 
 export interface TableWork {
   /** Largest first. */
@@ -104,7 +105,7 @@ function piecesOf(
   recipe: Recipe | null,
 ): Piece[] {
   const { bytes } = table
-  const count = Math.floor(bytes / largePiece)
+  const count = Math.floor(bytes / plan.pieceBytes)
   // without a shared snapshot two pieces would show two moments; before 14 a range of blocks costs a whole scan
   const cuttable =
     plan.snapshot !== null && plan.server >= 140000 && table.heap && table.condition === null

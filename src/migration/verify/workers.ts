@@ -1,21 +1,18 @@
 import type pg from 'pg'
-import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
-import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { Cancelled } from '../../failure.ts'
 import { formatCount, timeLeft } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import type { DigestMethod } from './digest.ts'
-import { begin, type Place, withSession } from './session.ts'
+import { type Place, type Reading, withSession } from './transaction.ts'
 
 /** How one side is read. */
-export interface ReadPlan {
-  place: Place
+export interface ReadPlan extends Reading {
   server: number
   /** The source's `server_encoding`. */
   encoding: string
-  /** Imported by every session; null where the server could export none. */
-  snapshot: string | null
   jobs: number
+  /** Tables of at least twice this size are read in pieces. */
+  pieceBytes: number
   /** `extra_float_digits` for floats inside of what only its output function can read. */
   floatDigits: 0 | 3
   /** Null: count only. */
@@ -34,14 +31,15 @@ export interface Task {
  * Runs the tasks over `jobs` sessions, in their order. The first that fails ends all the others.
  *
  * @param tables how many there are in all, for the progress line
- * @throws what the first failing task threw; Cancelled
+ * @returns `done`: the seconds it took, or what the first failing task threw, or Cancelled; `stop` ends it early and waits
  */
-export async function runTasks(
+export function startTasks(
   plan: ReadPlan,
   tasks: readonly Task[],
   tables: number,
   context: Context,
-): Promise<void> {
+): { done: Promise<number>; stop: () => Promise<void> } {
+  const started = performance.now()
   const stop = new AbortController()
   const signal = AbortSignal.any([context.signal, stop.signal])
   const queue = [...tasks]
@@ -61,9 +59,21 @@ export async function runTasks(
       stop.abort(new Cancelled())
     }
   }
-  await Promise.all(Array.from({ length: Math.min(Math.max(1, plan.jobs), tasks.length) }, worker))
-  if (context.signal.aborted) throw new Cancelled()
-  if (failed !== undefined) throw failed
+  const sessions = Math.min(Math.max(1, plan.jobs), tasks.length)
+  const ended = Promise.all(Array.from({ length: sessions }, worker)).then(() => {
+    if (context.signal.aborted) throw new Cancelled()
+    if (failed !== undefined) throw failed
+    return (performance.now() - started) / 1000
+  })
+  // whoever waits for `done` hears of it; until then it is no unhandled rejection
+  ended.catch(() => {})
+  return {
+    done: ended,
+    stop: async () => {
+      stop.abort(new Cancelled())
+      await ended.catch(() => {})
+    },
+  }
 }
 
 /** Settings for a session that reads whole tables. */
@@ -80,69 +90,6 @@ export async function prepareReader(client: pg.Client, plan: ReadPlan): Promise<
   // bytes of an encoding that nobody declared are compared as they are
   if (plan.encoding === 'SQL_ASCII') settings.push(`client_encoding = 'SQL_ASCII'`)
   await client.query(settings.map((setting) => `SET ${setting}`).join('; '))
-}
-
-/**
- * Runs `work` in a transaction of its own: what it locks it soon gives back. Refused for want of a privilege, it is run
- * once more as the owner, where the account may become that role: a restore gives tables to their owners, and from 16 on a
- * membership need not carry its rights along.
- *
- * @throws Failure that says what could not be read and what would mend it; without the server's error, what `work` threw
- */
-export async function inTransaction<T>(
-  client: pg.Client,
-  plan: ReadPlan,
-  object: { what: string; grant: string; owner: string },
-  work: () => Promise<T>,
-): Promise<T> {
-  const attempt = async (owner?: string) => {
-    try {
-      await begin(client, plan.snapshot)
-      if (owner !== undefined) await client.query(`SET LOCAL ROLE ${quoteIdentifier(owner)}`)
-      const result = await work()
-      await client.query('COMMIT')
-      return result
-    } catch (error) {
-      if (sqlstateOf(error) !== undefined) await client.query('ROLLBACK')
-      throw error
-    }
-  }
-  try {
-    return await attempt()
-  } catch (first) {
-    if (sqlstateOf(first) === undefined) throw first
-    if (sqlstateOf(first) !== '42501') throw unreadable(plan, object, first)
-    try {
-      return await attempt(object.owner)
-    } catch (second) {
-      if (sqlstateOf(second) === undefined) throw second
-      throw unreadable(plan, object, first)
-    }
-  }
-}
-
-function unreadable(
-  plan: ReadPlan,
-  { what, grant, owner }: { what: string; grant: string; owner: string },
-  error: unknown,
-): Failure {
-  const { connection, role } = plan.place
-  const why = messageOf(error)
-  const sqlstate = sqlstateOf(error)
-  const fail = (remedy: string) =>
-    new Failure(`${what} on the ${role} cannot be verified`, why, remedy, {
-      cause: error,
-      sqlstate,
-    })
-  if (/row-level security/.test(why)) {
-    return fail(
-      `Row-level security would hide rows from "${connection.user}": give that account BYPASSRLS, or use a superuser`,
-    )
-  }
-  if (sqlstate === '42501') {
-    return fail(`Give "${connection.user}" ${grant}, or membership in the owner "${owner}"`)
-  }
-  return fail('Mend what the server complains of, then verify again')
 }
 
 /** How far, how fast, how long still: by bytes, since rows are known only once they are read. */

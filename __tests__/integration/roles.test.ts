@@ -1,0 +1,670 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import pg from 'pg'
+import { Cancelled, Failure } from '../../src/failure.ts'
+import type { Context } from '../../src/migration/context.ts'
+import { requireRoles } from '../../src/migration/roles/preconditions.ts'
+import {
+  type RestoredRoles,
+  type RestoreRolesOptions,
+  restoreRoles,
+} from '../../src/migration/roles/restore.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import { type RoleCatalog, readRoleCatalog } from '../../src/postgres/role-catalog.ts'
+import type { Report } from '../../src/report/model.ts'
+import { clientDirectory } from '../support/clients.ts'
+import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
+import {
+  fixtureLogins,
+  fixturePassword,
+  fixtureStatements,
+  systemNames,
+} from '../support/roles-fixture.ts'
+import { TestServer } from '../support/server.ts'
+
+const run = promisify(execFile)
+
+interface Recorded extends Context {
+  /** Everything that was said: log lines, warnings and the result. */
+  said: string[]
+  warnings: string[]
+}
+
+function context(signal = new AbortController().signal): Recorded {
+  const said: string[] = []
+  const warnings: string[] = []
+  const say = (message: string) => void said.push(message)
+  return {
+    said,
+    warnings,
+    log: { debug: say, info: say, warning: say },
+    progress: { update: say },
+    signal,
+    temporaryDirectory: '/nonexistent',
+    report: {} as Report,
+    warn: (message) => {
+      warnings.push(message)
+      said.push(message)
+    },
+  }
+}
+
+/** A script as pg_dumpall writes it, and the catalog of a source that has just these roles. */
+async function dumpRoles(
+  source: TestServer,
+  directory: string,
+): Promise<{ script: string; catalog: RoleCatalog }> {
+  const args = ['--roles-only', `--dbname=${source.uri()}`]
+  const env = { PGCLIENTENCODING: 'UTF8' }
+  const { stdout } = await run(join(directory, 'pg_dumpall'), args, { env })
+  const client = await source.connect()
+  try {
+    return { script: stdout, catalog: await readRoleCatalog(client) }
+  } finally {
+    await client.end()
+  }
+}
+
+interface Facts {
+  roles: Map<string, string>
+  memberships: Set<string>
+  settings: Set<string>
+}
+
+/** What a superuser sees of the roles, asked for in another way than the code under test does. */
+async function readFacts(server: TestServer): Promise<Facts> {
+  const roles = await server.sql(
+    `SELECT rolname, concat_ws(' ', rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
+       rolbypassrls, rolconnlimit, rolpassword, extract(epoch FROM rolvaliduntil)) AS attributes FROM pg_authid`,
+  )
+  const memberships = await server.sql(
+    `SELECT DISTINCT roleid::regrole || ' > ' || member::regrole AS row FROM pg_auth_members
+      WHERE roleid::regrole::text <> 'pg_polar_superuser'`,
+  )
+  const settings = await server.sql(
+    `SELECT coalesce(datname, '-') || ' ' || coalesce(rolname, 'ALL') || ' ' || unnest(setconfig) AS row
+       FROM pg_db_role_setting LEFT JOIN pg_roles r ON r.oid = setrole LEFT JOIN pg_database d ON d.oid = setdatabase`,
+  )
+  return {
+    roles: new Map(roles.rows.map(({ rolname, attributes }) => [rolname, attributes])),
+    memberships: new Set(memberships.rows.map(({ row }) => row)),
+    settings: new Set(settings.rows.map(({ row }) => row)),
+  }
+}
+
+const missing = (of: Set<string>, from: Set<string>) => [...of.difference(from)].sort()
+
+async function canLogIn(
+  target: { backend: TestServer },
+  role: string,
+  password = fixturePassword(role),
+): Promise<boolean> {
+  try {
+    const client = await target.backend.connect('postgres', { user: role, password })
+    await client.end()
+    return true
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === '28P01') return false
+    throw error
+  }
+}
+
+function statements(restored: RestoredRoles): string[] {
+  return restored.script.split('\n').filter((line) => /^(CREATE|ALTER|GRANT|COMMENT)/.test(line))
+}
+
+describe.each([13, 15, 17, 18] as const)('the roles of a grown cluster of version %i', (major) => {
+  let source: TestServer
+  let dump: { script: string; catalog: RoleCatalog }
+  let facts: Facts
+
+  beforeAll(async () => {
+    const directory = await clientDirectory(major)
+    if (directory === undefined) throw new Error(`no client programs of version ${major} here`)
+    source = await TestServer.start(major)
+    const client = await source.connect()
+    for (const statement of fixtureStatements(major)) await client.query(statement)
+    await client.end()
+    dump = await dumpRoles(source, directory)
+    facts = await readFacts(source)
+  })
+  afterAll(() => source?.stop())
+
+  const options = (uri: string): RestoreRolesOptions => ({
+    ...dump,
+    target: parseConnectionString(uri),
+    databaseNames: new Map([['postgres', 'postgres']]),
+    superuserOption: 'auto',
+    existingRoles: 'keep',
+    rolePasswords: true,
+  })
+
+  test('arrive on PolarDB 11 but for what it can have of no customer', async () => {
+    const target = await PolarStandIn.start()
+    try {
+      const now = context()
+      const before = await readFacts(target.backend)
+      const restored = await restoreRoles(options(target.uri()), now)
+      await restored.applyDeferred(now)
+      const { result } = restored
+      expect(result.differences.filter(({ explained }) => !explained)).toEqual([])
+      expect(result).toMatchObject({ source: 49, created: 44, existing: 5, verified: true })
+
+      const after = await readFacts(target.backend)
+      // superusers of the source are polar_superusers; all others are the same in every attribute, passwords included
+      const untouched = ['postgres', 'gctest', ...systemNames]
+      for (const [name, attributes] of facts.roles) {
+        if (name.startsWith('pg_')) continue
+        const expected = untouched.includes(name)
+          ? before.roles.get(name)
+          : attributes.replace(/^t (?=.)/, 'f ')
+        expect([name, after.roles.get(name)]).toEqual([name, expected])
+      }
+      const polar = await target.backend.sql(
+        `SELECT rolname FROM pg_roles WHERE NOT rolsuper AND pg_has_role(oid, 'pg_polar_superuser', 'MEMBER')
+            AND rolname !~ '^pg_' ORDER BY 1`,
+      )
+      expect(polar.rows.map(({ rolname }) => rolname)).toEqual([
+        'app_owner',
+        'dba_full',
+        'gctest',
+        'my SUPERUSER role',
+        'super1',
+      ])
+      expect(now.warnings.join('\n')).toContain(
+        '"app_owner" becomes a superuser of the target: it is a member of "super1"',
+      )
+
+      expect(missing(facts.memberships, after.memberships)).toEqual(
+        [
+          'pg_monitor > monitor',
+          ...(major >= 14 ? ['pg_read_all_data > app_ro'] : []),
+          'pg_read_server_files > monitor',
+          // gives nothing on the source, and would give everything to a version without these options
+          ...(major >= 16 ? ['app_rw > for_ever'] : []),
+        ].sort(),
+      )
+      expect(missing(after.memberships, facts.memberships)).toEqual([
+        'pg_read_all_stats > monitor',
+        'pg_stat_scan_tables > monitor',
+      ])
+      expect(missing(facts.settings, after.settings)).toEqual([
+        '- guc_role local_preload_libraries=no_such_library',
+        '- guc_role log_min_duration_statement=250',
+        '- guc_role log_statement=all',
+        '- guc_role myapp.flag=on \\ off',
+        '- guc_role session_preload_libraries=auto_explain',
+        '- polardb_admin work_mem=7MB',
+      ])
+      for (const login of fixtureLogins)
+        expect([login, await canLogIn(target, login)]).toEqual([login, true])
+      expect(await canLogIn(target, 'gctest', target.password)).toBe(true)
+      expect(await canLogIn(target, 'gctest')).toBe(false)
+
+      const again = await restoreRoles(options(target.uri()), context())
+      await again.applyDeferred(context())
+      expect(statements(again)).toEqual([])
+      expect(again.result).toMatchObject({ created: 0, existing: 49, verified: true })
+      expect(await readFacts(target.backend)).toEqual(after)
+
+      const everything = JSON.stringify([now.said, result, now.report])
+      expect(everything).not.toMatch(/SCRAM-SHA-256\$|md5[0-9a-f]{32}/)
+    } finally {
+      await target.stop()
+    }
+  })
+
+  test('lose only SUPERUSER, REPLICATION and BYPASSRLS on a stock server', async () => {
+    const target = await startPlainTarget(15)
+    try {
+      const now = context()
+      const restored = await restoreRoles(options(target.uri()), now)
+      await restored.applyDeferred(now)
+      const { result } = restored
+      expect(result.differences.filter(({ explained }) => !explained)).toEqual([])
+      expect(result).toMatchObject({ created: 47, existing: 2, verified: true })
+      const attributes = result.differences.filter(
+        ({ role, what }) => /^[A-Z ]+$/.test(what) && !['postgres', 'gctest'].includes(role),
+      )
+      expect(attributes.map(({ role, what }) => `${role}: ${what}`).sort()).toEqual([
+        'aurora: SUPERUSER',
+        'dba_full: BYPASSRLS',
+        'dba_full: REPLICATION',
+        'dba_full: SUPERUSER',
+        'my SUPERUSER role: SUPERUSER',
+        'repl: REPLICATION',
+        'repl_rls: BYPASSRLS',
+        'repl_rls: REPLICATION',
+        'replicator: REPLICATION',
+        'rls_bypass: BYPASSRLS',
+        'super1: SUPERUSER',
+      ])
+      const after = await readFacts(target.backend)
+      const lost = new Set(attributes.map(({ role }) => role))
+      for (const [name, wanted] of facts.roles) {
+        if (name.startsWith('pg_') || lost.has(name) || ['postgres', 'gctest'].includes(name))
+          continue
+        expect([name, after.roles.get(name)]).toEqual([name, wanted])
+      }
+      expect(missing(facts.memberships, after.memberships)).toEqual(
+        major >= 16 ? ['app_rw > for_ever'] : [],
+      )
+      for (const login of fixtureLogins)
+        expect([login, await canLogIn(target, login)]).toEqual([login, true])
+      expect(await canLogIn(target, 'gctest', target.password)).toBe(true)
+    } finally {
+      await target.stop()
+    }
+  })
+})
+
+describe('targets that follow the rules of PostgreSQL 16', () => {
+  let source: TestServer
+  let dump: { script: string; catalog: RoleCatalog }
+
+  beforeAll(async () => {
+    const directory = await clientDirectory(17)
+    if (directory === undefined) throw new Error('no client programs of version 17 here')
+    source = await TestServer.start(17)
+    const client = await source.connect()
+    for (const statement of fixtureStatements(17)) await client.query(statement)
+    await client.end()
+    dump = await dumpRoles(source, directory)
+  })
+  afterAll(() => source?.stop())
+
+  test.each([
+    ['a PolarDB 16', () => PolarStandIn.start({ major: 16 })],
+    ['a stock 18', () => startPlainTarget(18)],
+  ] as const)('%s keeps the options of memberships', async (_, start) => {
+    const target = await start()
+    try {
+      const now = context()
+      const { result } = await restoreRoles(
+        {
+          ...dump,
+          target: parseConnectionString(target.uri()),
+          databaseNames: new Map(),
+          superuserOption: 'auto',
+          existingRoles: 'keep',
+          rolePasswords: true,
+        },
+        now,
+      )
+      expect(result.differences.filter(({ explained }) => !explained)).toEqual([])
+      expect(
+        result.differences.filter(({ what }) => /option of the membership/.test(what)),
+      ).toEqual([])
+      const { rows } = await target.backend.sql(
+        `SELECT roleid::regrole || ' ' || member::regrole AS pair, bool_or(admin_option) AS admin,
+                bool_or(inherit_option) AS inherit, bool_or(set_option) AS set
+           FROM pg_auth_members WHERE member::regrole::text IN ('guc_role', 'future', 'for_ever', 'app_login', 'monitor')
+            AND roleid::regrole::text !~ '^pg_' GROUP BY 1 ORDER BY 1`,
+      )
+      expect(rows).toEqual([
+        { pair: 'app_ro future', admin: false, inherit: true, set: false },
+        { pair: 'app_ro guc_role', admin: false, inherit: false, set: true },
+        { pair: 'app_rw app_login', admin: true, inherit: true, set: true },
+        { pair: 'app_rw for_ever', admin: false, inherit: false, set: false },
+        { pair: 'app_rw monitor', admin: false, inherit: true, set: true },
+      ])
+    } finally {
+      await target.stop()
+    }
+  })
+})
+
+describe('one stock server', () => {
+  let server: TestServer
+  let empty: RoleCatalog
+  let count = 0
+
+  beforeAll(async () => {
+    server = await TestServer.start(15)
+    await server.sql(`CREATE ROLE migrator LOGIN CREATEROLE CREATEDB PASSWORD 'migrator'`)
+    await server.sql(`CREATE ROLE nobody_special LOGIN PASSWORD 'nobody'`)
+    const client = await server.connect()
+    empty = { ...(await readRoleCatalog(client)), roles: [], memberships: [], settings: [] }
+    await client.end()
+  })
+  afterAll(() => server?.stop())
+
+  /** Names that no other test of this server uses. */
+  const fresh = () => `r${++count}`
+  const role = (name: string, more = {}) => ({
+    name,
+    superuser: false,
+    polarSuperuser: false,
+    inherit: true,
+    createRole: false,
+    createDatabase: false,
+    login: true,
+    replication: false,
+    bypassRls: false,
+    connectionLimit: -1,
+    validUntil: null,
+    expired: false,
+    password: 'unknown' as const,
+    comment: null,
+    ...more,
+  })
+  const script = (name: string, options = '') =>
+    `CREATE ROLE ${name};\nALTER ROLE ${name} WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB LOGIN NOREPLICATION NOBYPASSRLS${options};\n`
+  const options = (text: string, catalog: Partial<RoleCatalog>): RestoreRolesOptions => ({
+    script: text,
+    catalog: { ...empty, ...catalog },
+    target: parseConnectionString(server.uri('postgres', 'migrator', 'migrator')),
+    databaseNames: new Map(),
+    superuserOption: 'auto',
+    existingRoles: 'keep',
+    rolePasswords: true,
+  })
+  const exists = async (...names: string[]) => {
+    const list = names.map((name) => `'${name}'`).join()
+    const { rows } = await server.sql(
+      `SELECT rolname FROM pg_roles WHERE rolname IN (${list}) ORDER BY 1`,
+    )
+    return rows.map(({ rolname }) => rolname)
+  }
+  const failureOf = async (work: Promise<unknown>): Promise<Failure> => {
+    const error = await work.then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    )
+    if (!(error instanceof Failure)) throw new Error(`no Failure but ${String(error)}`)
+    return error
+  }
+
+  test('an account without CREATEROLE is told so, and nothing is sent', async () => {
+    const name = fresh()
+    const target = parseConnectionString(server.uri('postgres', 'nobody_special', 'nobody'))
+    const failure = await failureOf(
+      restoreRoles({ ...options(script(name), { roles: [role(name)] }), target }, context()),
+    )
+    expect(failure.line).toContain(
+      'The account "nobody_special" may not create roles on the target',
+    )
+    expect(await exists(name)).toEqual([])
+  })
+
+  test('an account without CREATEROLE may run where every role is there already', async () => {
+    const name = fresh()
+    await server.sql(`CREATE ROLE ${name} LOGIN`)
+    const target = parseConnectionString(server.uri('postgres', 'nobody_special', 'nobody'))
+    const restored = await restoreRoles(
+      { ...options(script(name), { roles: [role(name)] }), target },
+      context(),
+    )
+    expect(restored.result).toMatchObject({
+      created: 0,
+      existing: 1,
+      verified: true,
+      differences: [],
+    })
+  })
+
+  test('a role that the data needs and the target will not have stops everything', async () => {
+    const [name, other] = [fresh(), fresh()]
+    const neededRoles = [
+      { role: name, reason: 'owner of TABLE public.a' },
+      { role: other, reason: 'owner of TABLE public.b' },
+    ]
+    const failure = await failureOf(
+      restoreRoles({ ...options(script(name), { roles: [role(name)] }), neededRoles }, context()),
+    )
+    expect(failure.line).toContain(`"${other}" (owner of TABLE public.b)`)
+    expect(failure.line).not.toContain(`"${name}"`)
+    expect(await exists(name)).toEqual([])
+  })
+
+  test('where roles are not restored, those that the data needs must be on the target', async () => {
+    const client = await server.connect()
+    const needed = (name: string) =>
+      requireRoles(client, [{ role: name, reason: 'owner of TABLE t' }])
+    await needed('migrator')
+    await needed('pg_monitor')
+    expect((await failureOf(needed('absent'))).line).toContain('"absent" (owner of TABLE t)')
+    await client.end()
+  })
+
+  test('a script with something unknown is refused with its line, and no password is quoted', async () => {
+    const text = `${script('a')}CREATE USER b PASSWORD 'hidden';\n`
+    const failure = await failureOf(restoreRoles(options(text, {}), context()))
+    expect(failure.line).toContain('Line 3: CREATE USER b PASSWORD …')
+    expect(failure.line).not.toContain('hidden')
+  })
+
+  test('a script in an unknown encoding is refused', async () => {
+    const text = `SET client_encoding = 'SQL_ASCII';\n${script('"caf\ufffd"')}`
+    expect((await failureOf(restoreRoles(options(text, {}), context()))).line).toContain(
+      'SQL_ASCII',
+    )
+  })
+
+  test('a superuser-option that the target does not know is refused before anything is sent', async () => {
+    const name = fresh()
+    const text = `CREATE ROLE ${name};\nALTER ROLE ${name} WITH SUPERUSER;\n`
+    const failure = await failureOf(
+      restoreRoles({ ...options(text, {}), superuserOption: 'POLAR_SUPERUSER' }, context()),
+    )
+    expect(failure.line).toContain('superuser-option POLAR_SUPERUSER means nothing to the target')
+    expect(await exists(name)).toEqual([])
+  })
+
+  test('existing roles are kept, or updated down to the password', async () => {
+    const name = fresh()
+    await server.sql(`CREATE ROLE ${name} LOGIN PASSWORD 'old'`)
+    await server.sql(`CREATE ROLE source_${name} LOGIN PASSWORD 'new' CONNECTION LIMIT 7`)
+    const { rows } = await server.sql(
+      `SELECT rolpassword FROM pg_authid WHERE rolname = 'source_${name}'`,
+    )
+    const text = script(name, ` CONNECTION LIMIT 7 PASSWORD '${rows[0].rolpassword}'`)
+    const given = options(text, { roles: [role(name, { connectionLimit: 7 })] })
+    const target = { backend: server }
+
+    const kept = await restoreRoles(given, context())
+    expect(kept.result.differences).toEqual([
+      expect.objectContaining({ role: name, what: 'CONNECTION LIMIT', explained: true }),
+    ])
+    expect(await canLogIn(target, name, 'old')).toBe(true)
+
+    const updated = await restoreRoles({ ...given, existingRoles: 'update' }, context())
+    expect(updated.result).toMatchObject({
+      existing: 1,
+      updated: 1,
+      differences: [],
+      verified: true,
+    })
+    expect(await canLogIn(target, name, 'new')).toBe(true)
+  })
+
+  test('without passwords the report lists who needs one', async () => {
+    const [name, group] = [fresh(), fresh()]
+    const text = `${script(name)}CREATE ROLE ${group};\nALTER ROLE ${group} WITH NOSUPERUSER NOLOGIN;\n`
+    const now = context()
+    const given = options(text, { roles: [role(name), role(group, { login: false })] })
+    const { result } = await restoreRoles({ ...given, rolePasswords: false }, now)
+    expect(result.passwordsToSet).toEqual([name])
+    expect(now.warnings).toEqual([`1 role must be given a password: "${name}"`])
+  })
+
+  test('a setting in one database waits for the database and goes to it under its new name', async () => {
+    const name = fresh()
+    const settings = [{ role: name, database: 'shop', parameter: 'search_path', value: 'a, "B c"' }]
+    const given = options(script(name), { roles: [role(name)], settings })
+    const now = context()
+    const restored = await restoreRoles(
+      { ...given, databaseNames: new Map([['shop', 'shop2']]) },
+      now,
+    )
+    await server.sql('CREATE DATABASE shop2')
+    await restored.applyDeferred(now)
+    const { rows } = await server.sql(
+      `SELECT setconfig FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase WHERE datname = 'shop2'`,
+    )
+    expect(rows).toEqual([{ setconfig: ['search_path=a, "B c"'] }])
+    expect(restored.result).toMatchObject({ verified: true, differences: [] })
+    expect(restored.script).toContain(`ALTER ROLE "${name}" IN DATABASE "shop2" SET`)
+  })
+
+  test('a difference that nothing explains is said and not verified', async () => {
+    const name = fresh()
+    const given = options(script(name), { roles: [role(name, { connectionLimit: 3 })] })
+    const { result } = await restoreRoles(given, context())
+    expect(result.verified).toBe(false)
+    expect(result.differences).toEqual([
+      {
+        role: name,
+        what: 'CONNECTION LIMIT',
+        reason: 'it is -1 on the target, for no known reason',
+        explained: false,
+      },
+    ])
+  })
+
+  test('a role of the source that the dump lacks fails the restore', async () => {
+    const [name, late] = [fresh(), fresh()]
+    const given = options(script(name), { roles: [role(name), role(late)] })
+    expect((await failureOf(restoreRoles(given, context()))).line).toContain(
+      `"${late}": the dump of the roles does not have it`,
+    )
+  })
+
+  test('a role that the server refuses fails the restore, and the message holds no verifier', async () => {
+    const name = fresh()
+    const verifier = `md5${'0123456789abcdef'.repeat(2)}`
+    const text = script(name, ` PASSWORD '${verifier}' VALID UNTIL '2030-13-01 00:00:00+00'`)
+    const now = context()
+    const scripts: string[] = []
+    const failure = await failureOf(
+      restoreRoles(
+        {
+          ...options(text, { roles: [role(name)] }),
+          onScript: async (written) => void scripts.push(written),
+        },
+        now,
+      ),
+    )
+    expect(failure.line).toContain(
+      `"${name}": the target refuses it: date/time field value out of range`,
+    )
+    expect(JSON.stringify([failure.line, now.said])).not.toContain(verifier)
+    expect(scripts).toHaveLength(1)
+    expect(scripts[0]).toMatch(/-- the target refuses it: date\/time .*\nCREATE ROLE /)
+  })
+
+  test('a lost connection is a failure, and the next run can complete what is there', async () => {
+    const names = Array.from({ length: 150 }, fresh)
+    const text = `${names.map((name) => script(name)).join('')}GRANT ${names[0]} TO ${names[1]};\nCOMMENT ON ROLE ${names[0]} IS 'c';\n`
+    const given = options(text, {
+      roles: names.map((name) => role(name, { comment: name === names[0] ? 'c' : null })),
+      memberships: [
+        { role: names[0] ?? '', member: names[1] ?? '', admin: false, inherit: true, set: true },
+      ],
+    })
+    const now = context()
+    const killer = await server.connect()
+    now.progress.update = () => {
+      void killer.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'migrator' AND pid <> pg_backend_pid()`,
+      )
+    }
+    const failure = await failureOf(restoreRoles(given, now))
+    expect(failure.message).toContain('The roles could not be restored: it ended at the role')
+    await killer.end()
+
+    const { result } = await restoreRoles({ ...given, completing: true }, context())
+    expect(result).toMatchObject({ source: 150, verified: true, differences: [] })
+    expect(result.created).toBeLessThan(150)
+    expect(result.memberships).toEqual({ source: 1, restored: 1 })
+  })
+
+  test('a cancelled restore stops', async () => {
+    const names = Array.from({ length: 120 }, fresh)
+    const cancel = new AbortController()
+    const now = context(cancel.signal)
+    now.progress.update = () => cancel.abort()
+    const given = options(names.map((name) => script(name)).join(''), {
+      roles: names.map((name) => role(name)),
+    })
+    await expect(restoreRoles(given, now)).rejects.toThrow(Cancelled)
+    expect((await exists(...names)).length).toBeLessThan(120)
+  })
+})
+
+describe('md5 passwords', () => {
+  test.each([
+    ['warn where a test login with one is refused', 'scram-sha-256', 1],
+    ['do not where it works', 'md5', 0],
+  ])('%s', async (_, method, warnings) => {
+    const server = await TestServer.start(15, { hba: `host all all all ${method}` })
+    try {
+      await server.sql(`CREATE ROLE migrator LOGIN CREATEROLE CREATEDB PASSWORD 'migrator'`)
+      const client = await server.connect()
+      const catalog = {
+        ...(await readRoleCatalog(client)),
+        roles: [],
+        memberships: [],
+        settings: [],
+      }
+      await client.end()
+      const now = context()
+      await restoreRoles(
+        {
+          script: `CREATE ROLE a;\nALTER ROLE a WITH LOGIN PASSWORD 'md5${'0'.repeat(32)}';\n`,
+          catalog,
+          target: parseConnectionString(server.uri('postgres', 'migrator', 'migrator')),
+          databaseNames: new Map(),
+          superuserOption: 'auto',
+          existingRoles: 'keep',
+          rolePasswords: true,
+        },
+        now,
+      )
+      expect(
+        now.warnings.filter((text) => /cannot log in with md5 passwords.*"a"/.test(text)),
+      ).toHaveLength(warnings)
+      const { rows } = await server.sql(`SELECT rolname FROM pg_roles WHERE rolname ~ 'login_test'`)
+      expect(rows).toEqual([])
+    } finally {
+      await server.stop()
+    }
+  })
+})
+
+test.each([10, 11, 13, 15, 16, 18] as const)(
+  'the catalog of a %i says the same to an ordinary account, but for passwords',
+  async (major) => {
+    const server = await TestServer.start(major)
+    try {
+      const admin = await server.connect()
+      for (const statement of fixtureStatements(Math.max(major, 13)))
+        if (!/pg_read_all_data|PARAMETER|INHERIT|SET FALSE/.test(statement) || major >= 16)
+          await admin.query(statement).catch((error: unknown) => {
+            if (major >= 13) throw error
+          })
+      const all = await readRoleCatalog(admin, ['postgres'])
+      const user = await server.connect('postgres', {
+        user: 'app_login',
+        password: fixturePassword('app_login'),
+      })
+      const some = await readRoleCatalog(user, ['postgres'])
+      await Promise.all([admin.end(), user.end()])
+      expect(all.roles.find(({ name }) => name === 'md5_user')?.password).toBe('md5')
+      expect(all.roles.find(({ name }) => name === 'no_password')?.password).toBe('none')
+      const unknown = all.roles.map((role) => ({ ...role, password: 'unknown' }))
+      const readable = some.roles.some(({ password }) => password !== 'unknown')
+      // pg_read_all_data, which app_login comes to through two roles, may read passwords
+      expect(readable).toBe(major >= 16)
+      expect({ ...some, roles: readable ? all.roles : some.roles }).toEqual({
+        ...all,
+        roles: readable ? all.roles : unknown,
+      })
+      expect(JSON.stringify(all)).not.toMatch(/SCRAM-SHA-256\$|md5[0-9a-f]{32}/)
+    } finally {
+      await server.stop()
+    }
+  },
+)

@@ -1,0 +1,302 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Cancelled, Failure } from '../../src/failure.ts'
+import { compareFingerprints } from '../../src/migration/verify/compare.ts'
+import { rereadSequences } from '../../src/migration/verify/fingerprint.ts'
+import { exportSnapshot } from '../../src/migration/verify/session.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import { TestServer } from '../support/server.ts'
+import { compareWith, differencesIn, fingerprintOf, testContext } from '../support/verify-run.ts'
+
+let server: TestServer
+
+beforeAll(async () => {
+  server = await TestServer.start(15)
+})
+
+afterAll(() => server?.stop())
+
+async function database(name: string, sql: string, options = ''): Promise<string> {
+  await server.sql(`CREATE DATABASE ${name} TEMPLATE template0 ${options}`)
+  await server.sql(sql, name)
+  return name
+}
+
+async function copy(from: string, to: string): Promise<string> {
+  await server.sql(`CREATE DATABASE ${to} TEMPLATE ${from}`)
+  return to
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<Failure> {
+  const error = await promise.catch((error: unknown) => error)
+  if (error instanceof Failure) return error
+  throw new Error(`not a failure: ${error}`)
+}
+
+describe('one moment', () => {
+  test('a source that is written to while it is read still compares equal with its dump', async () => {
+    const name = await database(
+      'live',
+      'CREATE TABLE t (id serial, v text); INSERT INTO t (v) SELECT g::text FROM generate_series(1, 1000) g',
+    )
+    const dump = await copy(name, 'live_dump')
+    const connection = parseConnectionString(server.uri())
+    const snapshot = await exportSnapshot(connection, name)
+    await server.sql(
+      `INSERT INTO t (v) VALUES ('late'); UPDATE t SET v = 'changed' WHERE id < 10; DELETE FROM t WHERE id = 11`,
+      name,
+    )
+    const source = await fingerprintOf(server, name, { snapshot })
+    await snapshot.close()
+
+    expect(source.moments).toBeNull()
+    expect(source.tables).toEqual([expect.objectContaining({ name: 't', rows: 1000 })])
+    expect(differencesIn(await compareWith(source, server, dump))).toEqual([])
+    // without the snapshot the writes are seen
+    const later = await fingerprintOf(server, name)
+    expect(differencesIn(await compareWith(later, server, dump))).toEqual([
+      'sequence value public.t_id_seq: 1001 on the source, 1000 on the target',
+      'table public.t: rows',
+    ])
+  })
+
+  test('a sequence that moved during the dump is right anywhere on its way, and nowhere else', async () => {
+    const name = await database('moving', "CREATE SEQUENCE s; SELECT setval('s', 10)")
+    const target = await copy(name, 'moving_dump')
+    const source = await fingerprintOf(server, name)
+    await server.sql(`SELECT setval('s', 20)`, name)
+    await rereadSequences(
+      source,
+      { connection: parseConnectionString(server.uri()), database: name },
+      testContext(),
+    )
+    for (const [value, found] of [
+      [10, 0],
+      [15, 0],
+      [20, 0],
+      [9, 1],
+      [21, 1],
+    ] as const) {
+      await server.sql(`SELECT setval('s', ${value})`, target)
+      expect(differencesIn(await compareWith(source, server, target))).toHaveLength(found)
+    }
+  })
+
+  test('a snapshot whose session ended is a failure, not another moment', async () => {
+    const name = await database('ended', 'CREATE TABLE t ()')
+    const snapshot = await exportSnapshot(parseConnectionString(server.uri()), name)
+    await snapshot.close()
+    const failure = await failureOf(fingerprintOf(server, name, { snapshot }))
+    expect(failure.message).toBe('The moment that was to be verified is gone')
+  })
+})
+
+describe('what cannot be read', () => {
+  beforeAll(async () => {
+    await server.sql(
+      `CREATE ROLE reader LOGIN PASSWORD 'r'; CREATE ROLE owner; CREATE ROLE heir LOGIN NOINHERIT PASSWORD 'h' IN ROLE owner`,
+    )
+    await database(
+      'guarded',
+      `CREATE TABLE open (a int); GRANT SELECT ON open TO reader;
+       CREATE TABLE hidden (a int); INSERT INTO hidden VALUES (1); ALTER TABLE hidden OWNER TO owner`,
+    )
+    await database(
+      'policed',
+      `CREATE TABLE p (a int); INSERT INTO p VALUES (1); GRANT SELECT ON p TO reader;
+       ALTER TABLE p ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON p USING (false)`,
+    )
+  })
+
+  test('row-level security is a failure that names the table and the remedy', async () => {
+    const connection = parseConnectionString(server.uri('policed', 'reader', 'r'))
+    const failure = await failureOf(
+      fingerprintOf(server, 'policed', { connection, level: 'counts' }),
+    )
+    expect(failure.line).toBe(
+      'The table public.p on the source cannot be verified. query would be affected by row-level security policy for table "p". ' +
+        'Row-level security would hide rows from "reader": give that account BYPASSRLS, or use a superuser.',
+    )
+  })
+
+  test('a table that the account may not read is a failure, among many small ones as well', async () => {
+    const connection = parseConnectionString(server.uri('guarded', 'reader', 'r'))
+    const failure = await failureOf(fingerprintOf(server, 'guarded', { connection }))
+    expect(failure.line).toBe(
+      'The table public.hidden on the source cannot be verified. permission denied for table hidden. ' +
+        'Give "reader" USAGE on the schema "public" and SELECT on the table, or membership in the owner "owner".',
+    )
+  })
+
+  test('an account that may become the owner reads the table as its owner', async () => {
+    await server.sql('GRANT SELECT ON open TO heir', 'guarded')
+    const connection = parseConnectionString(server.uri('guarded', 'heir', 'h'))
+    const { tables } = await fingerprintOf(server, 'guarded', { connection })
+    expect(tables).toEqual([
+      expect.objectContaining({ name: 'hidden', rows: 1 }),
+      expect.objectContaining({ name: 'open', rows: 0 }),
+    ])
+  })
+
+  test('a row that the server cannot read is a failure that names the table', async () => {
+    await database(
+      'broken',
+      `CREATE TYPE e AS ENUM ('a'); CREATE TABLE fine (a int); CREATE TABLE bad (v e); INSERT INTO bad VALUES ('a');
+       DELETE FROM pg_enum WHERE enumtypid = 'e'::regtype`,
+    )
+    const failure = await failureOf(fingerprintOf(server, 'broken'))
+    expect(failure.message).toBe('The table public.bad on the source cannot be verified')
+    expect(failure.why).toMatch(/invalid internal value for enum/)
+  })
+
+  test('a cancelled job ends every session on the server', async () => {
+    await database(
+      'slow',
+      `CREATE TABLE t (a text); INSERT INTO t SELECT repeat('x', 500) FROM generate_series(1, 100000);
+       CREATE TABLE u AS SELECT * FROM t; CREATE TABLE locked (a int)`,
+    )
+    const blocker = await server.connect('slow')
+    await blocker.query('BEGIN; LOCK TABLE locked')
+    const stop = new AbortController()
+    const context = testContext(stop.signal)
+    const running = fingerprintOf(server, 'slow', { jobs: 3 }, context)
+    const watching = (async () => {
+      const query = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = 'slow' AND wait_event_type = 'Lock'`
+      while ((await server.sql(query)).rows[0].n === 0)
+        await new Promise((done) => setTimeout(done, 20))
+      stop.abort()
+    })()
+    await expect(running).rejects.toBeInstanceOf(Cancelled)
+    await watching
+    await blocker.end()
+    const query = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = 'slow'`
+    while ((await server.sql(query)).rows[0].n > 0)
+      await new Promise((done) => setTimeout(done, 20))
+  })
+})
+
+describe('how it is read', () => {
+  test('a table in pieces has the digest of the whole', async () => {
+    const name = await database(
+      'large',
+      `CREATE TABLE t AS SELECT g, repeat(md5(g::text), 5) FROM generate_series(1, 30000) g; DELETE FROM t WHERE g % 7 = 0`,
+    )
+    const whole = await fingerprintOf(server, name, { jobs: 1 })
+    const context = testContext()
+    const pieces = await fingerprintOf(server, name, { jobs: 3, pieceBytes: 1_100_000 }, context)
+    expect(pieces.tables).toEqual(whole.tables)
+    expect(context.lines.length).toBeGreaterThan(3)
+    expect(context.lines.at(-1)).toMatch(
+      /^Reading the source large: 1 of 1 tables, 25,715 rows, [\d,]+ rows\/s$/,
+    )
+    expect(pieces).toMatchObject({ rows: 25_715, rowsPerSecond: expect.any(Number) })
+  })
+
+  test('the widest table there can be is read, on servers with and without 64-bit hashes', async () => {
+    const old = await TestServer.start(10)
+    try {
+      const numbers = Array.from({ length: 1600 }, (_, index) => index)
+      const columns = numbers.map((number) => `c${number} int`)
+      const sql = `CREATE TABLE wide (${columns.join(', ')}); INSERT INTO wide VALUES (${numbers.join(', ')})`
+      await old.sql(`CREATE DATABASE wide; `)
+      await old.sql(sql, 'wide')
+      const target = await database('wide', sql)
+      expect(
+        differencesIn(await compareWith(await fingerprintOf(old, 'wide'), server, target)),
+      ).toEqual([])
+      const source = await fingerprintOf(server, target)
+      expect(differencesIn(await compareWith(source, server, target))).toEqual([])
+      await server.sql('UPDATE wide SET c1599 = 0', target)
+      expect(differencesIn(await compareWith(source, server, target))).toEqual([
+        'table public.wide: rows',
+      ])
+    } finally {
+      await old.stop()
+    }
+  })
+
+  test('a database of another encoding compares by its characters', async () => {
+    const sql = `CREATE TABLE t (a text, b char(4), c varchar, d name, e json, f xml, g tsvector);
+      INSERT INTO t VALUES ('ä', 'ö', 'ü', 'ß', '{"é": "è"}', '<a>ñ</a>', 'ünïcode:1')`
+    const source = await database('latin', sql, `ENCODING 'LATIN1' LOCALE 'C'`)
+    const target = await database('utf', sql, `ENCODING 'UTF8'`)
+    const found = differencesIn(
+      await compareWith(await fingerprintOf(server, source), server, target),
+    )
+    expect(found).toEqual([
+      'database encoding (LATIN1 on the source, UTF8 on the target), collation, character classification',
+    ])
+  })
+
+  test('bytes without an encoding compare as they are', async () => {
+    const sql = `CREATE TABLE t (a text); INSERT INTO t VALUES (convert_from('\\xff00'::bytea || '\\x41', 'SQL_ASCII'))`
+    const source = await database(
+      'ascii',
+      sql.replace('ff00', 'ff'),
+      `ENCODING 'SQL_ASCII' LOCALE 'C'`,
+    )
+    const target = await copy(source, 'ascii_copy')
+    const fingerprint = await fingerprintOf(server, source)
+    expect(differencesIn(await compareWith(fingerprint, server, target))).toEqual([])
+    await server.sql(`UPDATE t SET a = a || 'x'`, target)
+    expect(differencesIn(await compareWith(fingerprint, server, target))).toEqual([
+      'table public.t: rows',
+    ])
+  })
+
+  test("of an extension's configuration table the user's rows count", async () => {
+    const name = await database(
+      'configured',
+      `CREATE EXTENSION citext; CREATE TABLE settings (id int); CREATE TABLE internal (id int);
+       ALTER EXTENSION citext ADD TABLE settings; ALTER EXTENSION citext ADD TABLE internal;
+       UPDATE pg_extension SET extconfig = ARRAY['settings'::regclass::oid], extcondition = ARRAY['WHERE id > 10'] WHERE extname = 'citext';
+       INSERT INTO settings VALUES (1), (11), (12)`,
+    )
+    const { tables } = await fingerprintOf(server, name)
+    expect(tables).toEqual([expect.objectContaining({ name: 'settings', rows: 2 })])
+  })
+
+  test('a foreign table is named as not read', async () => {
+    const name = await database(
+      'far',
+      'CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE f (a int) SERVER s',
+    )
+    const { tables, notRead } = await fingerprintOf(server, name)
+    expect(tables).toEqual([])
+    expect(notRead).toEqual([
+      { schema: 'public', name: 'f', reason: 'a foreign table: its rows are on another server' },
+    ])
+  })
+})
+
+describe('levels', () => {
+  beforeAll(async () => {
+    await database('level', `CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2)`)
+    await copy('level', 'level_copy')
+  })
+
+  test('counts alone find a lost row and verify nothing', async () => {
+    const source = await fingerprintOf(server, 'level', { level: 'counts' })
+    expect(source.catalog).toBeNull()
+    expect(await compareWith(source, server, 'level_copy')).toMatchObject({
+      equal: true,
+      verified: false,
+    })
+    const lost = await copy('level', 'level_lost')
+    await server.sql('DELETE FROM t WHERE a = 1', lost)
+    expect(await compareWith(source, server, lost)).toMatchObject({
+      equal: false,
+      tables: [{ sourceRows: 2, targetRows: 1, match: false }],
+    })
+  })
+
+  test('a dump with digests can be compared by counts alone', async () => {
+    const source = await fingerprintOf(server, 'level')
+    const target = await fingerprintOf(server, 'level_copy', { level: 'counts', recipe: source })
+    expect(compareFingerprints(source, target, [])).toMatchObject({ equal: true, verified: false })
+  })
+
+  test('level none reads nothing', async () => {
+    const source = await fingerprintOf(server, 'level', { level: 'none' })
+    expect(source).toMatchObject({ level: 'none', tables: [], sequences: [], catalog: null })
+  })
+})
