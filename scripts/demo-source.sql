@@ -90,7 +90,7 @@ INSERT INTO basket (content) SELECT '{}' FROM generate_series(1, 100);
 CREATE VIEW turnover AS
   SELECT date_trunc('month', placed) AS month, state, sum(total) AS total FROM orders GROUP BY 1, 2;
 CREATE MATERIALIZED VIEW best_customers AS
-  SELECT customer_id, count(*) AS orders FROM orders GROUP BY 1 ORDER BY 2 DESC LIMIT 100;
+  SELECT customer_id, count(*) AS orders FROM orders GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100;
 CREATE UNIQUE INDEX ON best_customers (customer_id);
 
 CREATE TABLE audit.log (at timestamptz DEFAULT now(), who name DEFAULT session_user, what text);

@@ -1,5 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { ClientError, callClient } from '../../src/action/artifact-client.ts'
 import { GitHubArtifacts } from '../../src/action/artifacts.ts'
@@ -251,7 +253,9 @@ describe('a download is refused', () => {
   test('with a token that may not read the other run', async () => {
     await upload()
     const run = { id: 1, token: 'ghs_wrong', repository: 'o/r' }
-    expect(await get({ run })).toMatch(
+    // a wrong token does not become right: a second attempt would come an hour later
+    const patient = store('1', 'b', {}, [3_600_000])
+    expect(await get({ run }, patient)).toMatch(
       /run 1 could not be listed\..*github-token has the permission actions: read/,
     )
   })
@@ -343,6 +347,23 @@ describe('an upload', () => {
     expect(server.requests).toHaveLength(1)
   })
 
+  test('to a service that never answers fails', async () => {
+    const silent = createServer(() => {})
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    try {
+      const { port } = silent.address() as AddressInfo
+      const environment = {
+        ...server.environment(),
+        ACTIONS_RESULTS_URL: `http://127.0.0.1:${port}`,
+      }
+      const impatient = new GitHubArtifacts(context.log, environment, [], 5000)
+      expect(await why(upload({}, impatient))).toMatch(/nothing happened for 5 s/)
+    } finally {
+      silent.closeAllConnections()
+      silent.close()
+    }
+  })
+
   test('on GitHub Enterprise Server names the alternative', async () => {
     const enterprise = store('1', 'a', { GITHUB_SERVER_URL: 'https://github.example.com' })
     expect(await why(upload({}, enterprise))).toMatch(
@@ -373,8 +394,9 @@ describe('an upload', () => {
     const error = await callClient(
       { call: 'upload', name: 'x', files, directory, options: {} },
       environment,
+      { onLine: () => {} },
       context.signal,
-      () => {},
+      60_000,
     ).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(ClientError)
     expect((error as ClientError).kind).toBe('PackingError')

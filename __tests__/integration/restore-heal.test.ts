@@ -164,6 +164,26 @@ describe('a restore that is disturbed', () => {
     },
   )
 
+  test.each([['--rows-per-insert=200'], ['--load-via-partition-root']])(
+    'doubles no row of a dump with %s, whose tables are not loaded at one stroke',
+    async (option) => {
+      const name = `busy_${option.replace(/\W+/g, '_')}`
+      const other = await harness.dump(source, 'busy', [option])
+      const seen = harness.context.progressLines.length
+      const restoring = harness.restore(other, target, { targetName: name })
+      const loading = () =>
+        harness.context.progressLines
+          .slice(seen)
+          .some((line) => /TABLE DATA app.(big|parted)/.test(line))
+      while (!loading()) await sleep(5)
+      await sleep(100)
+      expect(killPgRestore()).toBe(true)
+      const { result } = await restoring
+      expect(result.attempts).toBeGreaterThan(1)
+      await expectWhole(name)
+    },
+  )
+
   test('is resumed by another job after its own died in the middle', async () => {
     const name = 'busy_cancelled'
     const died = await Harness.open(15)
@@ -176,6 +196,13 @@ describe('a restore that is disturbed', () => {
       await sleep(10)
     died.context.controller.abort()
     await expect(running).rejects.toThrow('cancelled')
+    // nothing of it works on, neither here nor on the server
+    expect(killPgRestore()).toBe(false)
+    const { rows } = await target.backend.sql(
+      `SELECT application_name FROM pg_stat_activity WHERE datname = '${name}' AND state <> 'idle'`,
+    )
+    expect(rows).toEqual([])
+    expect(await membershipsOf(target)).toEqual([])
     await expect(harness.restore(dump, target, { targetName: name })).rejects.toThrow(
       'is not empty',
     )

@@ -3,8 +3,10 @@ import { Cancelled, Failure } from '../../src/failure.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare.ts'
 import { rereadSequences } from '../../src/migration/verify/fingerprint.ts'
 import { exportSnapshot } from '../../src/migration/verify/session.ts'
+import { startTasks } from '../../src/migration/verify/workers.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { TestServer } from '../support/server.ts'
+import { createRichDatabase } from '../support/verify-database.ts'
 import { compareWith, differencesIn, fingerprintOf, testContext } from '../support/verify-run.ts'
 
 let server: TestServer
@@ -24,6 +26,11 @@ async function database(name: string, sql: string, options = ''): Promise<string
 async function copy(from: string, to: string): Promise<string> {
   await server.sql(`CREATE DATABASE ${to} TEMPLATE ${from}`)
   return to
+}
+
+/** Between two looks at what the server is doing. */
+function pause(): Promise<void> {
+  return new Promise((done) => setTimeout(done, 20))
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<Failure> {
@@ -98,7 +105,9 @@ describe('what cannot be read', () => {
     await database(
       'guarded',
       `CREATE TABLE open (a int); GRANT SELECT ON open TO reader;
-       CREATE TABLE hidden (a int); INSERT INTO hidden VALUES (1); ALTER TABLE hidden OWNER TO owner`,
+       CREATE TABLE hidden (a int); INSERT INTO hidden VALUES (1); ALTER TABLE hidden OWNER TO owner;
+       CREATE SEQUENCE counter; ALTER SEQUENCE counter OWNER TO owner; GRANT SELECT ON counter TO reader;
+       SELECT lo_create(700001); ALTER LARGE OBJECT 700001 OWNER TO owner`,
     )
     await database(
       'policed',
@@ -127,15 +136,42 @@ describe('what cannot be read', () => {
     )
   })
 
-  test('an account that may become the owner reads the table as its owner', async () => {
+  test('an account that may become the owner reads as the owner: tables, sequences, large objects', async () => {
     await server.sql('GRANT SELECT ON open TO heir', 'guarded')
     const connection = parseConnectionString(server.uri('guarded', 'heir', 'h'))
-    const { tables } = await fingerprintOf(server, 'guarded', { connection })
-    expect(tables).toEqual([
+    const fingerprint = await fingerprintOf(server, 'guarded', { connection })
+    expect(fingerprint.tables).toEqual([
       expect.objectContaining({ name: 'hidden', rows: 1 }),
       expect.objectContaining({ name: 'open', rows: 0 }),
     ])
+    expect(fingerprint).toEqual({
+      ...(await fingerprintOf(server, 'guarded')),
+      seconds: expect.any(Number),
+      rowsPerSecond: expect.any(Number),
+    })
   })
+
+  test.each([11, 18] as const)(
+    'on PostgreSQL %i an ordinary account that may read the rows sees all that a superuser sees',
+    async (major) => {
+      const other = await TestServer.start(major, { settings: { wal_level: 'logical' } })
+      try {
+        await createRichDatabase(other, 'rich', major)
+        await other.sql(
+          `CREATE ROLE plain LOGIN BYPASSRLS PASSWORD 'p'; GRANT USAGE ON SCHEMA rich, "odd ""schema""" TO plain;
+           GRANT SELECT ON ALL TABLES IN SCHEMA rich, "odd ""schema""" TO plain;
+           GRANT SELECT ON ALL SEQUENCES IN SCHEMA rich TO plain; GRANT SELECT ON LARGE OBJECT 500001, 500002, 500003 TO plain`,
+          'rich',
+        )
+        const recipe = await fingerprintOf(other, 'rich')
+        const connection = parseConnectionString(other.uri('rich', 'plain', 'p'))
+        const seen = await fingerprintOf(other, 'rich', { connection, recipe })
+        expect(differencesIn(compareFingerprints(recipe, seen, []))).toEqual([])
+      } finally {
+        await other.stop()
+      }
+    },
+  )
 
   test('a row that the server cannot read is a failure that names the table', async () => {
     await database(
@@ -161,17 +197,56 @@ describe('what cannot be read', () => {
     const running = fingerprintOf(server, 'slow', { jobs: 3 }, context)
     const watching = (async () => {
       const query = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = 'slow' AND wait_event_type = 'Lock'`
-      while ((await server.sql(query)).rows[0].n === 0)
-        await new Promise((done) => setTimeout(done, 20))
+      while ((await server.sql(query)).rows[0].n === 0) await pause()
       stop.abort()
     })()
     await expect(running).rejects.toBeInstanceOf(Cancelled)
     await watching
     await blocker.end()
     const query = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = 'slow'`
-    while ((await server.sql(query)).rows[0].n > 0)
-      await new Promise((done) => setTimeout(done, 20))
+    while ((await server.sql(query)).rows[0].n > 0) await pause()
   })
+})
+
+test('the first session that fails ends what the others are running, on the server as well', async () => {
+  const place = {
+    connection: parseConnectionString(server.uri()),
+    database: 'postgres',
+    role: 'source' as const,
+  }
+  const asleep = `SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(1000)' AND state = 'active'`
+  const { done } = startTasks(
+    {
+      place,
+      server: 150000,
+      encoding: 'UTF8',
+      snapshot: null,
+      jobs: 2,
+      pieceBytes: 1,
+      floatDigits: 3,
+      method: 'hash',
+    },
+    [
+      {
+        bytes: 2,
+        run: async (client) => {
+          await client.query('SELECT pg_sleep(1000)')
+          return { rows: 0, tables: 1 }
+        },
+      },
+      {
+        bytes: 1,
+        run: async () => {
+          while ((await server.sql(asleep)).rowCount === 0) await pause()
+          throw new Error('the first')
+        },
+      },
+    ],
+    2,
+    testContext(),
+  )
+  await expect(done).rejects.toThrow('the first')
+  while ((await server.sql(asleep)).rowCount !== 0) await pause()
 })
 
 describe('how it is read', () => {
@@ -270,7 +345,10 @@ describe('how it is read', () => {
 
 describe('levels', () => {
   beforeAll(async () => {
-    await database('level', `CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2)`)
+    await database(
+      'level',
+      `CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2); SELECT lo_create(800001)`,
+    )
     await copy('level', 'level_copy')
   })
 

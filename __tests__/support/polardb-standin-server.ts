@@ -29,10 +29,10 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
     END $$`,
 
     // A polar_superuser counts as a member of every role that is neither a superuser nor predefined, without a row in
-    // pg_auth_members. A stock server needs the row: those of the stand-in have the role itself as the grantor, which no
-    // GRANT writes, and the front shows this view in the place of the table.
+    // pg_auth_members. A stock server needs the row: those of the stand-in have nobody as the grantor, and the front
+    // shows this view in the place of the table.
     `CREATE VIEW pg_catalog.polar_standin_auth_members AS
-      SELECT * FROM pg_catalog.pg_auth_members WHERE grantor <> roleid`,
+      SELECT * FROM pg_catalog.pg_auth_members WHERE grantor <> 0`,
     'GRANT SELECT ON pg_catalog.polar_standin_auth_members TO PUBLIC',
 
     // A member of a polar_superuser is one, whoever it is, even NOINHERIT. Not by pg_has_role(): after each change of a
@@ -46,7 +46,7 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
       WHILE more <> '{}' LOOP
         found := found || more;
         more := ARRAY(SELECT member FROM pg_auth_members
-          WHERE roleid = ANY (more) AND grantor <> roleid AND member <> ALL (found));
+          WHERE roleid = ANY (more) AND grantor <> 0 AND member <> ALL (found));
       END LOOP;
       RETURN QUERY SELECT oid FROM pg_authid
         WHERE oid = ANY (found) AND NOT rolsuper AND rolname <> 'pg_polar_superuser';
@@ -61,7 +61,7 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
     `CREATE PROCEDURE pg_catalog.polar_standin_mark(roles name[])
       LANGUAGE plpgsql SECURITY DEFINER ${indexed} AS $$
     DECLARE
-      polars oid[] := ARRAY(SELECT polar_standin_polars());
+      polars oid[] := ARRAY(SELECT polar_standin_polars() ORDER BY 1);
       role oid;
       polar oid;
     BEGIN
@@ -69,11 +69,15 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
         RETURN;
       END IF;
       FOR role IN SELECT oid FROM pg_authid WHERE rolname = ANY (roles) AND NOT rolsuper AND (rolname !~ '^pg_'
-          OR rolname IN ('pg_read_all_stats', 'pg_stat_scan_tables', 'pg_signal_backend')) LOOP
+          OR rolname IN ('pg_read_all_stats', 'pg_stat_scan_tables', 'pg_signal_backend')) ORDER BY 1 LOOP
         FOREACH polar IN ARRAY polars LOOP
           IF role <> polar AND NOT EXISTS (SELECT FROM pg_auth_members WHERE roleid = role AND member = polar) THEN
-            INSERT INTO pg_auth_members (roleid, member, grantor, admin_option${modern ? ', oid, inherit_option, set_option' : ''})
-              VALUES (role, polar, role, false${modern ? ", pg_nextoid('pg_auth_members', 'oid', 'pg_auth_members_oid_index'), true, true" : ''});
+            BEGIN
+              INSERT INTO pg_auth_members (roleid, member, grantor, admin_option${modern ? ', oid, inherit_option, set_option' : ''})
+                VALUES (role, polar, 0, false${modern ? ", pg_nextoid('pg_auth_members', 'oid', 'pg_auth_members_oid_index'), true, true" : ''});
+            EXCEPTION WHEN unique_violation THEN
+              NULL; -- another session has just done it
+            END;
           END IF;
         END LOOP;
       END LOOP;
@@ -89,7 +93,7 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
     // after changes of who is a polar_superuser or a superuser
     `CREATE PROCEDURE pg_catalog.polar_standin_remark() LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
-      DELETE FROM pg_auth_members WHERE grantor = roleid AND (member NOT IN (SELECT polar_standin_polars())
+      DELETE FROM pg_auth_members WHERE grantor = 0 AND (member NOT IN (SELECT polar_standin_polars())
         OR roleid IN (SELECT oid FROM pg_authid WHERE rolsuper));
       CALL polar_standin_mark_all();
     END $$`,
@@ -100,7 +104,7 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
       IF polar_standin_is_polar(session_user) THEN
         CALL polar_standin_mark_all();
       END IF;
-    EXCEPTION WHEN unique_violation OR lock_not_available OR read_only_sql_transaction THEN
+    EXCEPTION WHEN lock_not_available OR read_only_sql_transaction THEN
       NULL;
     END $$`,
 
@@ -113,9 +117,9 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
         OR EXISTS (SELECT FROM polar_standin_polars() p JOIN pg_authid r ON r.oid = p WHERE r.rolname = ANY (roles));
     BEGIN
       IF polar THEN
-        DELETE FROM pg_auth_members WHERE grantor = roleid;
+        DELETE FROM pg_auth_members WHERE grantor = 0;
       ELSE
-        DELETE FROM pg_auth_members WHERE grantor = roleid
+        DELETE FROM pg_auth_members WHERE grantor = 0
            AND roleid = ANY (ARRAY(SELECT oid FROM pg_authid WHERE rolname = ANY (roles)))
            AND member = ANY (ARRAY(SELECT oid FROM pg_authid WHERE rolname = ANY (members)));
       END IF;

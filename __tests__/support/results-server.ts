@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { guard } from './server.ts'
 
 /** What may go wrong; a test sets and clears these while the server runs. */
 export interface Faults {
@@ -66,7 +67,7 @@ export class ResultsServer {
   readonly requests: string[] = []
   readonly faults: Faults = noFaults()
   readonly directory: string
-  readonly #ownsDirectory: boolean
+  readonly #dismissGuard: (() => Promise<void>) | undefined
   readonly #signature = randomUUID()
   readonly #tokens = new Set<string>()
   readonly #artifacts: Entry[] = []
@@ -76,8 +77,8 @@ export class ResultsServer {
   #url = ''
 
   private constructor(directory: string | undefined) {
-    this.#ownsDirectory = directory === undefined
     this.directory = directory ?? mkdtempSync(join(tmpdir(), 'results-'))
+    this.#dismissGuard = directory === undefined ? guard(this.directory) : undefined
     mkdirSync(this.directory, { recursive: true })
   }
 
@@ -134,7 +135,9 @@ export class ResultsServer {
     this.#server.close(() => resolve())
     this.#server.closeAllConnections()
     await promise
-    if (this.#ownsDirectory) rmSync(this.directory, { recursive: true, force: true })
+    if (!this.#dismissGuard) return
+    rmSync(this.directory, { recursive: true, force: true })
+    await this.#dismissGuard()
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -135,7 +135,7 @@ export function fixtureStatements(major: number, database = 'postgres'): string[
     grant('pg_monitor', 'monitor'),
     grant('pg_read_all_stats', 'app_owner'),
     grant('pg_signal_backend', 'monitor'),
-    grant('pg_read_server_files', 'monitor'),
+    ...(major >= 11 ? [grant('pg_read_server_files', 'monitor')] : []),
     ...(major >= 14 ? [grant('pg_read_all_data', 'app_ro')] : []),
     ...(major >= 15 ? ['GRANT SET ON PARAMETER log_min_duration_statement TO app_rw'] : []),
     ...(major >= 16

@@ -18,9 +18,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { parse } from 'yaml'
-import { isRoot, reachable } from './server.ts'
+import { guard, isRoot, reachable } from './server.ts'
 
 export { type RunnerCommand, runnerCommands, visibleLog } from './runner-commands.ts'
 
@@ -35,7 +35,7 @@ export interface ActionOptions {
   env?: Record<string, string | undefined>
   /** The directory of an earlier run, to go on in its job: same workspace, temporary directory and tool cache. */
   directory?: string
-  /** Run a copy of the bundle's folder from an empty directory, so that no node_modules is around it. */
+  /** Run a copy of the folder of bundles from an empty directory, so that no node_modules is around it. */
   isolated?: boolean
   /** Run as somebody else; needs root. */
   user?: { uid: number; gid: number }
@@ -97,6 +97,7 @@ export async function runAction(
 /** Starts a bundle, for tests that send it signals while it runs. */
 export function startAction(bundle: string, options: ActionOptions = {}): RunningAction {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'runner-'))
+  const dismissGuard = options.directory ? undefined : guard(directory)
   const folder = (name: string) => {
     mkdirSync(join(directory, name), { recursive: true })
     return join(directory, name)
@@ -141,6 +142,7 @@ export function startAction(bundle: string, options: ActionOptions = {}): Runnin
     cleanUp: () => {
       for (const { pid } of left()) endProcess(pid)
       rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
+      void dismissGuard?.()
     },
   }))
   return {
@@ -198,8 +200,11 @@ function collect(child: ChildProcess, onLog: ((text: string) => void) | undefine
 }
 
 function isolate(bundle: string, to: string): string {
-  cpSync(dirname(bundle), to, { recursive: true })
-  return join(to, basename(bundle))
+  // an action's bundles start one another, so all of dist/ comes along
+  const folder = dirname(bundle)
+  const root = basename(dirname(folder)) === 'dist' ? dirname(folder) : folder
+  cpSync(root, to, { recursive: true })
+  return join(to, relative(root, bundle))
 }
 
 /** Node 24, which the runner brings; a copy of it where another user could not reach it. */
@@ -304,6 +309,9 @@ function orphans(directory: string): { pid: number; command: string }[] {
   for (const pid of readdirSync('/proc').map(Number)) {
     if (!pid || pid === process.pid) continue
     try {
+      const [, parent] =
+        / \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8').split(')').pop() ?? '') ?? []
+      if (Number(parent) === process.pid) continue // the directory's guard
       const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
       const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
       const place = readlinkSync(`/proc/${pid}/cwd`)

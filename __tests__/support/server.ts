@@ -361,8 +361,10 @@ done`
 /**
  * A process that outlives this one, however it ends, then stops the server of a directory and removes the directory.
  * It learns of the end by its standard input, which closes with us.
+ *
+ * @returns what to call once the directories are gone
  */
-function guard(...directories: string[]): () => Promise<void> {
+export function guard(...directories: string[]): () => Promise<void> {
   const child = spawn('/bin/sh', ['-c', guardScript, 'guard', ...directories], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -35,9 +35,10 @@ interface Answers {
   download: DownloadArtifactResponse
 }
 
-/** What the process says: lines of the client's log, and at last a result or an error. */
+/** What the process says: lines of the client's log, how far it is, and at last a result or an error. */
 export interface ClientMessage {
   line?: string
+  bytes?: number
   result?: unknown
   error?: { name: string; message: string; status?: number }
 }
@@ -71,39 +72,58 @@ const program = import.meta.filename.endsWith('.ts')
   ? join(import.meta.dirname, 'artifact-process.ts')
   : join(import.meta.dirname, '..', 'artifact', 'index.js')
 
+export interface Listener {
+  /** Told every line of the client's log, without the signatures of URLs. */
+  onLine: (line: string) => void
+  /** Told the bytes sent or received so far. */
+  onBytes?: ((bytes: number) => void) | undefined
+}
+
 /**
  * Makes one call of the client.
  *
- * @param onLine told every line of the client's log, without the signatures of URLs
- * @param onBytes told the bytes uploaded so far
+ * @param patience milliseconds of silence after which the call has failed: the client itself would wait for ever for an
+ *   answer of the service
  * @throws ClientError; Cancelled, when the process is gone
  */
 export async function callClient<C extends ClientRequest['call']>(
   request: Extract<ClientRequest, { call: C }>,
   environment: Environment,
+  listener: Listener,
   signal: AbortSignal,
-  onLine: (line: string) => void,
-  onBytes?: (bytes: number) => void,
+  patience: number,
 ): Promise<Answers[C]> {
   let last: ClientMessage = {}
-  const { code, killedBy, stderr } = await runProgram(process.execPath, [...thrift, program], {
-    env: { ...only(inherited, environment), ...thriftyMalloc },
-    signal,
-    input: JSON.stringify(request),
-    keep: 4096,
-    onErrorLine(text) {
-      const message = parseMessage(text)
-      if (message.line === undefined) last = message
-      else hear(message.line, onLine, onBytes)
-    },
-  })
-  if (last.error) throw new ClientError(last.error.name, last.error.message, last.error.status)
-  if (code !== 0 || !('result' in last))
+  const silence = new AbortController()
+  const timer = setTimeout(() => silence.abort(), patience)
+  try {
+    const { code, killedBy, stderr } = await runProgram(process.execPath, [...thrift, program], {
+      env: { ...only(inherited, environment), ...thriftyMalloc },
+      signal: AbortSignal.any([signal, silence.signal]),
+      input: JSON.stringify(request),
+      keep: 4096,
+      onErrorLine(text) {
+        timer.refresh()
+        const message = parseMessage(text)
+        if (message.bytes !== undefined) listener.onBytes?.(message.bytes)
+        else if (message.line !== undefined) hear(message.line, listener.onLine)
+        else last = message
+      },
+    })
+    if (last.error) throw new ClientError(last.error.name, last.error.message, last.error.status)
+    // it kills itself when it has answered
+    if ('result' in last) return last.result as Answers[C]
+    const words = withoutSignatures(stderr.trim().split('\n').at(-1) ?? '')
     throw new ClientError(
       'ProcessError',
-      `the artifact client ended with ${killedBy ?? `code ${code}`}: ${withoutSignatures(stderr.trim().split('\n').at(-1) ?? '')}`,
+      `the artifact client ended with ${killedBy ?? `code ${code}`}: ${words}`,
     )
-  return last.result as Answers[C]
+  } catch (error) {
+    if (signal.aborted || !silence.signal.aborted) throw error
+    throw new ClientError('Silence', `nothing happened for ${patience / 1000} s`)
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 function only(names: RegExp, environment: Environment): Record<string, string> {
@@ -124,16 +144,11 @@ function parseMessage(text: string): ClientMessage {
   return { line: text }
 }
 
-function hear(
-  line: string,
-  onLine: (line: string) => void,
-  onBytes: ((bytes: number) => void) | undefined,
-): void {
-  const bytes = /^Uploaded bytes (\d+)$/.exec(line)?.[1]
+function hear(line: string, onLine: (line: string) => void): void {
   const mask = /^::add-mask::(.+)$/.exec(line)?.[1]
-  if (bytes !== undefined) onBytes?.(Number(bytes))
-  else if (mask !== undefined) core.setSecret(mask)
-  else onLine(withoutSignatures(line.replace(/^::\w+::/, '').replaceAll('%0A', ' ')))
+  if (mask === undefined)
+    onLine(withoutSignatures(line.replace(/^::\w+::/, '').replaceAll('%0A', ' ')))
+  else core.setSecret(mask.replaceAll('%0D', '\r').replaceAll('%0A', '\n').replaceAll('%25', '%'))
 }
 
 /** A text without the queries of its URLs: the signature in one is as good as a password. */

@@ -1,4 +1,5 @@
-import { writeSync } from 'node:fs'
+import { readdirSync, statSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import client from '@actions/artifact'
 import type { ClientMessage, ClientRequest } from './artifact-client.ts'
@@ -11,9 +12,19 @@ import type { ClientMessage, ClientRequest } from './artifact-client.ts'
 // synchronous: nothing may be lost when the process ends
 const send = (message: ClientMessage) => writeSync(2, `${JSON.stringify(message)}\n`)
 
+/** Ends the process at once: an orderly exit of Node can wait for ever for a thread that waits for a garbage collection. */
+const end = (): never => {
+  process.kill(process.pid, 'SIGKILL')
+  process.exit()
+}
+
 process.stdout.write = ((chunk: string | Uint8Array) => {
   const lines = String(chunk).split(/\r?\n/)
-  for (const line of lines) if (line) send({ line })
+  for (const line of lines) {
+    const bytes = /^Uploaded bytes (\d+)$/.exec(line)?.[1]
+    if (bytes !== undefined) send({ bytes: Number(bytes) })
+    else if (line) send({ line })
+  }
   // the client would only warn about a file that has vanished, and go on without it
   if (lines.some((line) => /^::warning::.*during artifact zip creation/.test(line)))
     fail(new Error('a file vanished or could not be read'), 'PackingError')
@@ -25,7 +36,7 @@ process.on('uncaughtException', (error) => {
   fail(error, /zip creation|file read/.test(error.message) ? 'PackingError' : error.name)
 })
 
-function fail(error: unknown, name?: string): never {
+function fail(error: unknown, name?: string): void {
   const { message, status } = error as Error & { status?: unknown }
   send({
     error: {
@@ -34,7 +45,7 @@ function fail(error: unknown, name?: string): never {
       ...(typeof status === 'number' ? { status } : {}),
     },
   })
-  process.exit(1)
+  end()
 }
 
 async function answer(request: ClientRequest): Promise<unknown> {
@@ -46,15 +57,27 @@ async function answer(request: ClientRequest): Promise<unknown> {
     case 'get':
       return (await client.getArtifact(request.name, request.options)).artifact
     case 'download':
+      watchDownload(request.options.path ?? '.')
       return client.downloadArtifact(request.id, request.options)
   }
+}
+
+/** The client says nothing while it downloads. */
+function watchDownload(directory: string): void {
+  let before = 0
+  setInterval(() => {
+    const [file] = readdirSync(directory)
+    const { size } = file === undefined ? { size: 0 } : statSync(join(directory, file))
+    if (size !== before) send({ bytes: size })
+    before = size
+  }, 1000)
 }
 
 try {
   const request = JSON.parse(await text(process.stdin)) as ClientRequest
   const result = await answer(request)
   send({ result: result ?? null })
-  process.exit(0)
+  end()
 } catch (error) {
   fail(error)
 }

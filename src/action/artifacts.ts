@@ -4,24 +4,34 @@ import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Artifact } from '@actions/artifact'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
-import {
-  ArtifactNameTaken,
-  type ArtifactStore,
-  type OtherRun,
-  type StoredArtifact,
-  type UploadRequest,
+import type {
+  ArtifactStore,
+  OtherRun,
+  StoredArtifact,
+  UploadRequest,
 } from '../migration/artifact-store.ts'
 import type { Logger } from '../migration/context.ts'
 import { extractZip } from '../migration/unzip.ts'
 import {
-  ClientError,
   type ClientRequest,
   callClient,
   type Environment,
-  withoutSignatures,
+  type Listener,
 } from './artifact-client.ts'
+import {
+  isFinal,
+  isNameTaken,
+  isNotFound,
+  isPackingError,
+  nameTaken,
+  remedyOf,
+  uploadFailure,
+  whyOf,
+} from './artifact-errors.ts'
 
 const reportName = 'polardb-report'
+/** The client itself gives up an upload after 5 to 10 minutes, and a download after 30 s, without a byte. */
+const defaultPatience = 15 * 60_000
 /** A matrix has 256 jobs at most. */
 const mostNames = 300
 
@@ -33,16 +43,24 @@ export class GitHubArtifacts implements ArtifactStore {
   private readonly log: Logger
   private readonly environment: Environment
   private readonly pauses: number[]
+  private readonly patience: number
 
   /**
    * @param log gets the client's own log as debug lines
    * @param environment the runner's
    * @param pauses milliseconds before the second, third, … attempt; their number is that of further attempts
+   * @param patience milliseconds without a sign of life after which an attempt has failed
    */
-  constructor(log: Logger, environment: Environment = process.env, pauses = defaultPauses) {
+  constructor(
+    log: Logger,
+    environment: Environment = process.env,
+    pauses = defaultPauses,
+    patience = defaultPatience,
+  ) {
     this.log = log
     this.environment = environment
     this.pauses = pauses
+    this.patience = patience
   }
 
   upload(
@@ -105,6 +123,8 @@ export class GitHubArtifacts implements ArtifactStore {
           number++
           continue
         }
+        // the client does not say which file it could not pack
+        if (isPackingError(error)) await checkReadable(request.directory, request.files)
         const pause = this.pauses[failures++]
         const failure = uploadFailure(name, error)
         if (pause === undefined || isFinal(error)) throw failure
@@ -132,17 +152,18 @@ export class GitHubArtifacts implements ArtifactStore {
       compressionLevel: request.compressed ? 0 : 6,
       ...(retentionDays === undefined ? {} : { retentionDays }),
     }
+    const onLine = (line: string) => {
+      this.log.debug(line)
+      if (line.startsWith('Uploading artifact: ')) attempt.created = true
+      const digest = /^SHA256 digest of uploaded artifact is ([0-9a-f]{64})$/.exec(line)?.[1]
+      if (digest) attempt.digest = `sha256:${digest}`
+    }
     const { id, size } = await callClient(
       { call: 'upload', name, files, directory: request.directory, options },
       this.environment,
+      { onLine, onBytes },
       signal,
-      (line) => {
-        this.log.debug(line)
-        if (line.startsWith('Uploading artifact: ')) attempt.created = true
-        const digest = /^SHA256 digest of uploaded artifact is ([0-9a-f]{64})$/.exec(line)?.[1]
-        if (digest) attempt.digest = `sha256:${digest}`
-      },
-      onBytes,
+      this.patience,
     )
     if (id === undefined) throw new Error('the service gave the artifact no id')
     return { id, name, digest: attempt.digest, bytes: size ?? 0 }
@@ -183,7 +204,7 @@ export class GitHubArtifacts implements ArtifactStore {
   ) {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await callClient(request, this.environment, signal, (line) => this.log.debug(line))
+        return await callClient(request, this.environment, this.listener(), signal, this.patience)
       } catch (error) {
         if (signal.aborted) throw new Cancelled()
         if (isNotFound(error)) throw error
@@ -226,8 +247,6 @@ export class GitHubArtifacts implements ArtifactStore {
   ): Promise<string> {
     for (let attempt = 0; ; attempt++) {
       const path = await mkdtemp(join(directory, 'attempt-'))
-      // the client says nothing while it downloads
-      const poll = setInterval(() => void downloaded(path).then(onBytes), 1000)
       try {
         const options = {
           path,
@@ -239,13 +258,14 @@ export class GitHubArtifacts implements ArtifactStore {
         const { digestMismatch } = await callClient(
           { call: 'download', id: artifact.id, options },
           this.environment,
+          this.listener(onBytes),
           signal,
-          (line) => this.log.debug(line),
+          this.patience,
         )
         const [file] = await readdir(path)
         if (digestMismatch) throw new Error(`what arrived has not the SHA-256 ${artifact.digest}`)
         if (file === undefined) throw new Error('nothing arrived')
-        onBytes?.(await downloaded(path))
+        onBytes?.((await stat(join(path, file))).size)
         return join(path, file)
       } catch (error) {
         if (signal.aborted) throw new Cancelled()
@@ -261,10 +281,12 @@ export class GitHubArtifacts implements ArtifactStore {
         this.log.warning(`${failure.message}: ${failure.why}. The next attempt follows shortly`)
         await rm(path, { recursive: true, force: true })
         await this.pause(pause, signal)
-      } finally {
-        clearInterval(poll)
       }
     }
+  }
+
+  private listener(onBytes?: (bytes: number) => void): Listener {
+    return { onLine: (line) => this.log.debug(line), onBytes }
   }
 
   private async pause(milliseconds: number, signal: AbortSignal): Promise<void> {
@@ -320,70 +342,4 @@ async function checkReadable(directory: string, files: string[]): Promise<void> 
       )
     }
   }
-}
-
-async function downloaded(path: string): Promise<number> {
-  try {
-    const [file] = await readdir(path)
-    return file === undefined ? 0 : (await stat(join(path, file))).size
-  } catch {
-    return 0 // the attempt was given up in between
-  }
-}
-
-function isNameTaken(error: unknown): boolean {
-  return error instanceof ClientError && /Failed to CreateArtifact: .*\(409\)/s.test(error.message)
-}
-
-function isNotFound(error: unknown): boolean {
-  return error instanceof ClientError && error.kind === 'ArtifactNotFoundError'
-}
-
-function nameTaken(name: string): ArtifactNameTaken {
-  return new ArtifactNameTaken(
-    `The artifact ${name} exists in this run already`,
-    'Artifacts cannot be changed, and their names are unique in a run',
-    'Give each job and step an artifact-name of its own',
-  )
-}
-
-/** Would the same attempt fail again? */
-function isFinal(error: unknown): boolean {
-  if (error instanceof Failure) return true
-  if (!(error instanceof ClientError)) return false
-  const { kind, status, message } = error
-  return (
-    ['GHESNotSupportedError', 'UsageError', 'FilesNotFoundError', 'PackingError'].includes(kind) ||
-    // 403 is not among them: the service has answered it to what it took a moment later
-    [401, 404, 410].includes(status ?? 0) ||
-    /\((400|401|404|410|422)\)|Unable to get the ACTIONS_|JWT|Invalid token/.test(message)
-  )
-}
-
-function uploadFailure(name: string, error: unknown): Failure {
-  if (error instanceof Failure) return error
-  return new Failure(
-    `The artifact ${name} could not be uploaded`,
-    whyOf(error),
-    remedyOf(error, undefined),
-  )
-}
-
-/** The reason in one line. */
-function whyOf(error: unknown): string {
-  if (error instanceof ClientError && error.kind === 'GHESNotSupportedError')
-    return 'GitHub Enterprise Server does not offer this kind of artifact'
-  return withoutSignatures(messageOf(error))
-}
-
-function remedyOf(error: unknown, run: OtherRun | undefined): string {
-  const text = error instanceof ClientError ? `${error.kind} ${error.message}` : ''
-  if (/GHESNotSupportedError|Unable to get the ACTIONS_/.test(text))
-    return 'Set upload-dump to false and pass the dump on in dump-directory (with keep-dump: true), on a disk that both jobs see or by a copy'
-  if (/UsageError/.test(text))
-    return 'Delete artifacts, raise the storage limit of the account, or use dump-directory instead'
-  if (run) return 'Check run-id, and that github-token has the permission actions: read'
-  if (/\(401\)|expired/i.test(text))
-    return 'The job has outlived its token: keep the dump in dump-directory with keep-dump: true, and upload it in a job of its own'
-  return 'Run the job again; with keep-dump: true the dump also stays in dump-directory'
 }

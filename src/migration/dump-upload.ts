@@ -24,13 +24,19 @@ export interface Limits {
   files: number
   /** Seconds that a part may take at the speed of the one before: after an hour an upload loses its authentication. */
   seconds: number
+  /** Bytes below which no slow connection makes a part. */
+  least: number
 }
 
-export const defaultLimits: Limits = { bytes: 1024 ** 3, files: 4000, seconds: 20 * 60 }
+export const defaultLimits: Limits = {
+  bytes: 1024 ** 3,
+  files: 4000,
+  seconds: 20 * 60,
+  least: 32 * 1024 ** 2,
+}
 
 /** A job may have 500 artifacts. */
 const mostParts = 450
-const leastPartBytes = 32 * 1024 * 1024
 
 export interface UploadOptions {
   /** Of the main artifact. */
@@ -92,7 +98,7 @@ export async function uploadDump(
     const [before, began] = [upload.sent, Date.now()]
     parts.push(await upload.send(name, part))
     const perSecond = ((upload.sent - before) * 1000) / Math.max(1, Date.now() - began)
-    const least = Math.max(leastPartBytes, cutter.left / Math.max(1, mostParts - parts.length))
+    const least = Math.max(limits.least, cutter.left / Math.max(1, mostParts - parts.length))
     limit = Math.min(most, Math.max(least, Math.floor(perSecond * limits.seconds)))
   }
   const rest = pieces.filter((piece) => !piece.path.includes('/'))

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { copyFile } from 'node:fs/promises'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled } from '../failure.ts'
+import { presumedTarget } from '../polardb/presumed-target.ts'
 import { clientEnvironment, provideClient } from '../postgres/clients/provide.ts'
 import type { ServerVersion } from '../postgres/connection.ts'
 import { withConnection } from '../postgres/connection.ts'
@@ -21,6 +22,7 @@ import { runPhase, skipPhase } from './phases.ts'
 import type { Source, SourceDatabase } from './preflight.ts'
 import { readDatabaseProperties } from './restore/database.ts'
 import { type RoleCatalog, readRoleCatalog } from './roles/catalog.ts'
+import { planRoleScript } from './roles/script.ts'
 import type { Session } from './session.ts'
 import { fingerprintDatabase, rereadSequences } from './verify/fingerprint.ts'
 import { exportSnapshot } from './verify/session.ts'
@@ -102,6 +104,19 @@ export async function dumpEverything(
       const file = join(session.dumpDirectory, rolesFile)
       const logFile = join(session.reportDirectory, 'pg_dumpall.log')
       await dumpRoles(dumpSource, file, { rolePasswords: inputs.rolePasswords, logFile }, session)
+      // what a restore elsewhere would make of it; a restore in this job puts what it sent in its place
+      const { script } = planRoleScript(
+        await readFile(file, 'utf8'),
+        catalog,
+        presumedTarget(catalog, source.version),
+        {
+          superuserOption: inputs.superuserOption,
+          existingRoles: inputs.existingRoles,
+          rolePasswords: inputs.rolePasswords,
+          databases: source.databases.map((database) => database.source),
+        },
+      )
+      await writeFile(join(session.dumpDirectory, polardbRolesFile), script, { mode: 0o600 })
       return { catalog }
     })
   }

@@ -84,8 +84,8 @@ export async function verifyDatabase(
 }
 
 /**
- * The roles whose objects a restore by this account cannot give back, asked of the target itself: its superusers, where the
- * account is none. For a verification apart from the restore, which announces them otherwise.
+ * The roles whose objects an ordinary account cannot give back, asked of the target itself: its superusers. For a
+ * verification apart from the restore, which announces them otherwise.
  */
 export async function readSubstitutes(
   connection: ConnectionParameters,
@@ -93,13 +93,12 @@ export async function readSubstitutes(
 ): Promise<RoleSubstitute[]> {
   const options = { role: 'target', readOnly: true, signal: session.signal } as const
   return await withConnection(connection, options, async (client) => {
-    const { rows } = await client.query<{ role: string; account: string }>(`
-      SELECT r.rolname AS role, a.rolname AS account
-        FROM pg_catalog.pg_roles r, pg_catalog.pg_roles a
-       WHERE r.rolsuper AND a.rolname = session_user AND NOT a.rolsuper`)
-    return rows.map(({ role, account }) => ({
+    const { rows } = await client.query<{ role: string }>(
+      'SELECT rolname AS role FROM pg_catalog.pg_roles WHERE rolsuper',
+    )
+    return rows.map(({ role }) => ({
       role,
-      instead: account,
+      instead: null,
       reason: `"${role}" is a superuser on the target, and only a superuser could give it objects`,
     }))
   })

@@ -49,6 +49,8 @@ export function planGrants(
   const wanted = merge(grants, source)
   const items: RolePlanItem[] = []
   const warnings: string[] = []
+  const gains: string[] = []
+  const inherits = inheritance(source)
   const groups = new Map<string, { role: string; options: string; rows: Wanted[] }>()
   for (const row of wanted) {
     const leftOut = (reason: string) => {
@@ -80,6 +82,8 @@ export function planGrants(
       )
       continue
     }
+    if (!target.knowsMembershipOptions && (!row.set || (!row.inherit && inherits(row.member))))
+      gains.push(`"${row.member}" in "${row.role}"`)
     const options = optionsFor(row, fates)
     const key = JSON.stringify([row.role, options])
     const group = groups.get(key) ?? { role: row.role, options, rows: [] }
@@ -94,18 +98,24 @@ export function planGrants(
     for (let at = 0; at < rows.length; at += mostMembers)
       items.push(...grantSteps(role, options, rows.slice(at, at + mostMembers), fates))
   }
+  if (gains.length > 0) {
+    const beyond = gains.length > 10 ? ' …' : ''
+    warnings.push(
+      `${gains.length} memberships give more than on the source: ${gains.slice(0, 10).join(', ')}${beyond}. They have INHERIT FALSE or SET FALSE there, which the target does not know`,
+    )
+  }
   warnings.push(...escalations(wanted, fates, superuser))
   return { items, warnings, count: wanted.length }
 }
 
 /** Grants of one pair by several grantors (16 and newer) together give what any of them gives. */
 function merge(grants: readonly Grant[], source: RoleCatalog): Wanted[] {
-  const inherits = new Map(source.roles.map((role) => [role.name, role.inherit]))
+  const inherits = inheritance(source)
   const merged = new Map<string, Wanted>()
   for (const { role, member, admin, inherit, set } of grants) {
     const key = pair(role, member)
     const before = merged.get(key)
-    const now = inherit ?? inherits.get(member) ?? true
+    const now = inherit ?? inherits(member)
     merged.set(key, {
       role,
       member,
@@ -116,6 +126,12 @@ function merge(grants: readonly Grant[], source: RoleCatalog): Wanted[] {
     })
   }
   return [...merged.values()]
+}
+
+/** Whether members of roles inherit by their own attribute. */
+function inheritance({ roles }: RoleCatalog): (member: string) => boolean {
+  const attributes = new Map(roles.map(({ name, inherit }) => [name, inherit]))
+  return (member) => attributes.get(member) ?? true
 }
 
 /** Whether an existing membership gives all that is wanted. */

@@ -1,20 +1,10 @@
-import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts'
-import type { CatalogSetting, RoleCatalog } from '../postgres/role-catalog.ts'
-import type { RoleOption, RoleScript, RoleStatement } from '../postgres/role-script.ts'
-import {
-  alterRole,
-  isPreload,
-  parameterKey,
-  preloadKey,
-  sameSetting,
-  settingStatement,
-  settingValues,
-} from '../postgres/role-settings.ts'
-import type { Range } from '../postgres/role-tokens.ts'
+import { quoteIdentifier } from '../postgres/identifiers.ts'
+import type { RoleCatalog } from '../postgres/role-catalog.ts'
+import { type RoleOption, type RoleScript, sourceLiteral } from '../postgres/role-script.ts'
 import { type AttributePlan, planCreate, planUpdate, type ScriptRole } from './role-attributes.ts'
 import { planGrants } from './role-grants.ts'
+import { planSettings } from './role-plan-settings.ts'
 import {
-  allRoles,
   everybody,
   isStep,
   type RoleOmission,
@@ -30,6 +20,13 @@ import {
   type RoleTarget,
   type SuperuserPlan,
 } from './role-target.ts'
+
+export interface PlanRolesOptions extends RolePlanOptions {
+  /** Databases of the source that are migrated: settings for others are not carried over. */
+  databases: readonly string[]
+  /** Roles that exist on the target with the very password of the script; undefined where it cannot be seen. */
+  samePasswords?: ReadonlyMap<string, boolean>
+}
 
 /** A setting for one database: it can be sent only once that database is on the target. */
 export interface DeferredSetting {
@@ -54,8 +51,6 @@ export interface RolePlan {
   /** Roles that are made, and roles of the script that exist, as far as nothing is refused. */
   created: string[]
   existing: string[]
-  /** Roles that are left alone, with the reason: they may differ in anything. */
-  kept: ReadonlyMap<string, string>
   /** Differences that are known beforehand. */
   explained: RoleOmission[]
   superuser: SuperuserPlan
@@ -73,17 +68,12 @@ export interface RolePlan {
  *
  * @param script must hold nothing unknown
  * @param source carries what the script lacks: ALTER ROLE ALL SET, ALTER ROLE … IN DATABASE … SET
- * @param databases of the source that are migrated: settings for others are not carried over
  */
 export function planRoles(
   script: RoleScript,
   source: RoleCatalog,
   target: RoleTarget,
-  options: RolePlanOptions & {
-    databases: readonly string[]
-    /** Roles that exist on the target with the very password of the script; undefined where it cannot be seen. */
-    samePasswords?: ReadonlyMap<string, boolean>
-  },
+  options: PlanRolesOptions,
 ): RolePlan {
   const superuser = planSuperuser(target, options.superuserOption)
   const fates = new RoleFates(script, source, target, options)
@@ -94,7 +84,6 @@ export function planRoles(
     warnings: [],
     created: [],
     existing: [],
-    kept: new Map(),
     explained: [],
     superuser,
     memberships: 0,
@@ -136,7 +125,7 @@ function scriptRoles(script: RoleScript, source: RoleCatalog, fates: RoleFates):
     options: own,
     text: (option) => {
       if (option.word === 'CONNECTION LIMIT') return `CONNECTION LIMIT ${option.value}`
-      return `${option.word} ${literal(script, option.literal, option.value ?? null)}`
+      return `${option.word} ${sourceLiteral(script, option.literal, option.value ?? null)}`
     },
     superuser: fates.wasSuperuser(name),
     source: catalog.get(name),
@@ -147,12 +136,11 @@ function planAttributes(
   script: RoleScript,
   source: RoleCatalog,
   plan: RolePlan,
-  options: Parameters<typeof planRoles>[3],
+  options: PlanRolesOptions,
 ) {
   const { fates, superuser } = plan
   const main: RolePlanItem[] = []
   const last: RolePlanItem[] = []
-  const kept = new Map<string, string>()
   const sent = new Set<string>()
   /** Roles whose comment the server changes by itself. */
   const recommented = new Set<string>()
@@ -162,13 +150,8 @@ function planAttributes(
     const { name } = role
     const fate = fates.of(name)
     if (!fate) continue
-    if (fate.kind === 'impossible') {
-      main.push({ role: name, what: subject.role, reason: fate.reason })
-      continue
-    }
-    if (fate.kind !== 'create') plan.existing.push(name)
-    if (fate.kind === 'keep') {
-      kept.set(name, fate.reason)
+    if (fate.kind === 'keep' || fate.kind === 'update') plan.existing.push(name)
+    if (fate.kind === 'keep' || fate.kind === 'impossible') {
       main.push({ role: name, what: subject.role, reason: fate.reason })
       continue
     }
@@ -199,7 +182,6 @@ function planAttributes(
         ]),
       )
   }
-  plan.kept = kept
   plan.passwordsSent = sent
   return { main, last: [...last, ...extra], recommented }
 }
@@ -228,7 +210,7 @@ function planComments(
           (fate.completing && fate.existing.comment !== null)) &&
         !recommented.has(role)
       if ((fate?.kind !== 'create' && fate?.kind !== 'update') || unchanged) continue
-      const text = `COMMENT ON ROLE ${quoteIdentifier(role)} IS ${literal(script, statement.literal, comment)};`
+      const text = `COMMENT ON ROLE ${quoteIdentifier(role)} IS ${sourceLiteral(script, statement.literal, comment)};`
       items.push(step('comment', text, [{ role, what: subject.comment }]))
     }
     if (statement.kind === 'label') {
@@ -238,7 +220,7 @@ function planComments(
         (one) => one.role === role && one.provider === provider && one.label === label,
       )
       if ((fate?.kind !== 'create' && fate?.kind !== 'update') || unchanged) continue
-      const text = `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(role)} IS ${literal(script, statement.literal, label)};`
+      const text = `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(role)} IS ${sourceLiteral(script, statement.literal, label)};`
       items.push(step('label', text, [{ role, what: subject.label(provider) }]))
     }
   }
@@ -249,101 +231,6 @@ function planComments(
     if (fates.wasSuperuser(name) && fate.existing.comment === 'polar_superuser') continue
     const text = `COMMENT ON ROLE ${quoteIdentifier(name)} IS NULL;`
     items.push(step('comment', text, [{ role: name, what: subject.comment }]))
-  }
-  return items
-}
-
-interface Setting extends Omit<CatalogSetting, 'value'> {
-  values: string[]
-  /** The statement, for a database as the target calls it. */
-  text: (database: string | null) => string
-}
-
-/** All settings of the source: those of the script, and those that pg_dumpall leaves to the dumps of databases. */
-function allSettings(script: RoleScript, source: RoleCatalog): Setting[] {
-  const settings: Setting[] = []
-  const known = new Set<string>()
-  const key = (role: string | null, database: string | null, parameter: string) =>
-    JSON.stringify([role, database, parameterKey(parameter)])
-  for (const statement of script.statements) {
-    if (statement.kind !== 'setting') continue
-    const { role, database, parameter, values } = statement
-    known.add(key(role, database, parameter))
-    const right = valuesText(script, statement)
-    const text = (where: string | null) =>
-      `${alterRole(role, where)} SET ${quoteIdentifier(parameter)} TO ${right};`
-    settings.push({ role, database, parameter, values, text })
-  }
-  for (const { role, database, parameter, value } of source.settings) {
-    if ((role !== null && database === null) || known.has(key(role, database, parameter))) continue
-    const values = settingValues(parameter, value)
-    const text = (where: string | null) => settingStatement(role, where, parameter, values)
-    settings.push({ role, database, parameter, values, text })
-  }
-  return settings
-}
-
-function planSettings(
-  script: RoleScript,
-  source: RoleCatalog,
-  plan: RolePlan,
-  { databases, existingRoles }: Parameters<typeof planRoles>[3],
-): RolePlanItem[] {
-  const { fates } = plan
-  const items: RolePlanItem[] = []
-  const before = new Map<string, Map<string, CatalogSetting>>()
-  for (const setting of fates.target.catalog.settings) {
-    if (setting.database !== null) continue
-    const own = before.get(setting.role ?? '') ?? new Map<string, CatalogSetting>()
-    before.set(setting.role ?? '', own.set(parameterKey(setting.parameter), setting))
-  }
-  for (const { role, database, parameter, values, text } of allSettings(script, source)) {
-    const who = role ?? allRoles
-    const fate = role === null ? undefined : fates.of(role)
-    if (database !== null && !databases.includes(database)) continue
-    // a setting in a database that is migrated belongs to that database as much as to the role
-    const migrates = database === null ? ['create', 'update'] : ['create', 'update', 'keep']
-    if (role !== null && !migrates.includes(fate?.kind ?? '')) continue
-    if (fate?.kind === 'keep' && fate.always) continue
-    const what = subject.setting(parameter, database)
-    const own = database === null ? before.get(role ?? '') : undefined
-    const existing = own?.get(parameterKey(parameter))
-    own?.delete(parameterKey(parameter))
-    const library = isPreload(parameter)
-      ? values.find((name) => fates.target.unloadable.has(preloadKey(parameter, name)))
-      : undefined
-    if (library !== undefined) {
-      const omission = {
-        role: who,
-        what,
-        reason: `the target cannot load "${library}" (${fates.target.unloadable.get(preloadKey(parameter, library))}): every login would fail`,
-      }
-      if (database === null) items.push(omission)
-      else plan.deferredOmissions.push(omission)
-      continue
-    }
-    if (database !== null) {
-      if (role !== null) plan.deferred.push({ role, database, parameter, values, text })
-      continue
-    }
-    if (existing) {
-      if (sameSetting(parameter, values, settingValues(parameter, existing.value))) continue
-      if (existingRoles === 'keep') {
-        const reason = 'the target has its own value and keeps it (existing-roles is keep)'
-        items.push({ role: who, what, reason })
-        continue
-      }
-    }
-    items.push(step('setting', text(null), [{ role: who, what }]))
-  }
-  for (const [role, settings] of before) {
-    const fate = fates.of(role)
-    if (fate?.kind !== 'update' || fate.completing) continue
-    for (const { parameter } of settings.values()) {
-      const text = `${alterRole(role, null)} RESET ${quoteIdentifier(parameter)};`
-      const notes = ['the source has no such setting']
-      items.push(step('setting', text, [{ role, what: subject.setting(parameter) }], { notes }))
-    }
   }
   return items
 }
@@ -368,25 +255,4 @@ function planParameters(script: RoleScript, fates: RoleFates): RolePlanItem[] {
     items.push(step('parameter', text, carries))
   }
   return items
-}
-
-/**
- * A string as the script writes it, byte for byte; only where the script's backslashes mean something else to our session
- * (standard_conforming_strings off) it is written anew.
- */
-function literal(script: RoleScript, range: Range | undefined, value: string | null): string {
-  if (value === null || range === undefined) return 'NULL'
-  const text = script.text.slice(range.start, range.end)
-  const differs = !script.standardStrings && text.startsWith("'") && text.includes('\\')
-  return differs ? quoteLiteral(value).trim() : text
-}
-
-function valuesText(
-  script: RoleScript,
-  statement: Extract<RoleStatement, { kind: 'setting' }>,
-): string {
-  const { start, end } = statement.literal
-  const text = script.text.slice(start, end)
-  if (script.standardStrings || !text.includes('\\')) return text
-  return statement.values.map((value) => quoteLiteral(value).trim()).join(', ')
 }

@@ -37,7 +37,7 @@ const systemAccounts = new Set([
 ])
 
 /** Why no role can have this name (polardb-behaviour, section 2), or undefined. */
-export function whyReserved(name: string): string | undefined {
+function whyReserved(name: string): string | undefined {
   if (name.startsWith('pg_')) return 'names that begin with pg_ are reserved by PostgreSQL'
   if (name === 'public' || name === 'none') return `the name ${name} is reserved by PostgreSQL`
   return undefined

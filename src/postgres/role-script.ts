@@ -1,3 +1,5 @@
+import { quoteLiteral } from './identifiers.ts'
+import { TokenReader } from './role-token-reader.ts'
 import { lineOf, nextToken, type Range, type ScannerState, type Token } from './role-tokens.ts'
 
 /** An option of CREATE ROLE or ALTER ROLE. */
@@ -107,9 +109,19 @@ export function parseRoleScript(text: string): RoleScript {
   }
 }
 
-/** A statement's text as the script has it, its semicolon included. */
-export function sourceText(script: RoleScript, { start, end }: Range): string {
-  return script.text.slice(start, end)
+/**
+ * A string as the script writes it, byte for byte; only where the script's backslashes mean something else to our session
+ * (standard_conforming_strings off) it is written anew.
+ */
+export function sourceLiteral(
+  script: RoleScript,
+  range: Range | undefined,
+  value: string | null,
+): string {
+  if (value === null || range === undefined) return 'NULL'
+  const text = script.text.slice(range.start, range.end)
+  const differs = !script.standardStrings && text.startsWith("'") && text.includes('\\')
+  return differs ? quoteLiteral(value).trim() : text
 }
 
 /** `Omit` for each member of a union. */
@@ -309,97 +321,4 @@ function excerpt(tokens: Token[], text: string): string {
       return text.slice(token.start, Math.min(token.end, token.start + 63))
     })
     .join(' ')
-}
-
-/** Takes a statement's tokens one by one; what does not fit gives undefined and stays. */
-class TokenReader {
-  private readonly tokens: Token[]
-  private at = 0
-
-  constructor(tokens: Token[]) {
-    this.tokens = tokens
-  }
-
-  get atEnd(): boolean {
-    return this.at === this.tokens.length
-  }
-
-  /** The offset after the token taken last. */
-  get last(): number {
-    return this.tokens[this.at - 1]?.end ?? 0
-  }
-
-  take(): Token | undefined {
-    return this.tokens[this.at++]
-  }
-
-  /** Whether a key word is still to come. */
-  has(word: string): boolean {
-    return this.tokens.some(({ kind, value }, at) => {
-      return at >= this.at && kind === 'word' && value === word
-    })
-  }
-
-  word(...words: string[]): string | undefined {
-    return this.next('word', (value) => words.includes(value))?.value
-  }
-
-  symbol(value: string): boolean {
-    return this.next('symbol', (found) => found === value) !== undefined
-  }
-
-  meta(pattern: RegExp): boolean {
-    return this.next('meta', (value) => pattern.test(value)) !== undefined
-  }
-
-  name(): string | undefined {
-    return (this.next('name') ?? this.next('word'))?.value
-  }
-
-  /** A parameter's name: `work_mem`, `myapp.flag`, or the whole of it quoted. */
-  dottedName(): string | undefined {
-    let name = this.name()
-    while (name !== undefined && this.symbol('.')) {
-      const rest = this.name()
-      name = rest === undefined ? undefined : `${name}.${rest}`
-    }
-    return name
-  }
-
-  number(): string | undefined {
-    const sign = this.symbol('-') ? '-' : ''
-    const digits = this.next('number', (value) => /^\d+$/.test(value))?.value
-    return digits === undefined ? undefined : sign + digits
-  }
-
-  string(): Token | undefined {
-    return this.next('string')
-  }
-
-  stringOrNull(): (Range & { value: string | null }) | undefined {
-    const found = this.string() ?? this.next('word', (value) => value === 'null')
-    if (!found) return undefined
-    const { kind, value, start, end } = found
-    return { value: kind === 'string' ? value : null, start, end }
-  }
-
-  /** The right side of SET: constants and names, separated by commas (old releases print lists unquoted). */
-  values(): { values: string[]; literal: Range } | undefined {
-    const values: string[] = []
-    const { start } = this.tokens[this.at] ?? { start: 0 }
-    do {
-      if (this.word('default', 'from')) return undefined
-      const found = this.string()?.value ?? this.number() ?? this.name()
-      if (found === undefined) return undefined
-      values.push(found)
-    } while (this.symbol(','))
-    return { values, literal: { start, end: this.last } }
-  }
-
-  private next(kind: Token['kind'], fits: (value: string) => boolean = () => true) {
-    const token = this.tokens[this.at]
-    if (token?.kind !== kind || !fits(token.value)) return undefined
-    this.at++
-    return token
-  }
 }

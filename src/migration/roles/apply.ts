@@ -134,7 +134,7 @@ function words(error: unknown, sqlstate: string | undefined): string {
 }
 
 /** Servers quote values in some messages; a verifier must never get into one of ours. */
-export function withoutVerifiers(text: string): string {
+function withoutVerifiers(text: string): string {
   return text.replace(/SCRAM-SHA-256\$[^\s"';]+|\bmd5[0-9a-fA-F]{32}\b/g, '…')
 }
 

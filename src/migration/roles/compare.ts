@@ -209,10 +209,8 @@ function compareMemberships(found: Findings, { source, target, plan }: RoleProof
 class Findings {
   readonly list: RoleDifference[] = []
   private readonly reasons = new Map<string, { reason: string; known: boolean }>()
-  private readonly kept: ReadonlyMap<string, string>
 
   constructor({ plan, outcomes }: Pick<RoleProof, 'plan' | 'outcomes'>) {
-    this.kept = plan.kept
     for (const { role, what, reason } of [...plan.explained, ...plan.deferredOmissions])
       this.explain(role, what, reason)
     for (const outcome of outcomes) this.learn(outcome)
@@ -226,11 +224,9 @@ class Findings {
   add(role: string, what: string, is: string): void {
     const known =
       this.reasons.get(JSON.stringify([role, what])) ??
-      // a role that could not be made explains everything about it
+      // a role that is left alone, or could not be made, explains everything about it
       this.reasons.get(JSON.stringify([role, subject.role]))
-    const kept = this.kept.get(role)
     if (known) this.list.push({ role, what, reason: known.reason, explained: known.known })
-    else if (kept !== undefined) this.list.push({ role, what, reason: kept, explained: true })
     else this.list.push({ role, what, reason: `${is}, for no known reason`, explained: false })
   }
 

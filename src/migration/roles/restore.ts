@@ -53,7 +53,7 @@ const rolesPerSession = 100
 
 /**
  * Restores the roles of a dump: plans against what the target is, sends statement by statement, and proves the result by
- * comparing both catalogs. A second run sends nothing.
+ * comparing both catalogs. A second run changes nothing: what the target refused is asked for again, the rest is there.
  *
  * @returns what was done; `result.verified` is false when something differs for no known reason
  * @throws Failure before anything is sent when the script cannot be read, the account may not create roles or a needed

@@ -1,16 +1,32 @@
-import { isStep, type RoleOmission, type RolePlanItem } from '../../polardb/role-steps.ts'
+import { type PlanRolesOptions, planRoles, type RolePlan } from '../../polardb/role-plan.ts'
+import { isStep, type RoleOmission } from '../../polardb/role-steps.ts'
 import type { RoleTarget } from '../../polardb/role-target.ts'
+import type { RoleCatalog } from '../../postgres/role-catalog.ts'
 import { printable } from '../../report/text.ts'
 import { type Outcome, refusalReason } from './apply.ts'
+import { readRoleScript } from './preconditions.ts'
 
 /** A line of roles.polardb.sql, before it is written: what was sent and its answer, or what was not sent and why. */
 export type ScriptEntry = Outcome | RoleOmission
 
-/** The entries of a plan that has not been sent. */
-export function plannedEntries(items: readonly RolePlanItem[]): ScriptEntry[] {
-  return items.map((item) =>
-    isStep(item) ? { step: item, refusal: undefined, fallback: [] } : item,
+/**
+ * Plans the roles of a script for a target and writes roles.polardb.sql as it would be sent, without sending anything.
+ *
+ * @throws Failure when the script holds something unknown
+ */
+export function planRoleScript(
+  text: string,
+  source: RoleCatalog,
+  target: RoleTarget,
+  options: PlanRolesOptions,
+): { plan: RolePlan; script: string } {
+  const plan = planRoles(readRoleScript(text), source, target, options)
+  const stages = plan.stages.map((items) =>
+    items.map((item): ScriptEntry => {
+      return isStep(item) ? { step: item, refusal: undefined, fallback: [] } : item
+    }),
   )
+  return { plan, script: renderRoleScript(source.version, target, stages) }
 }
 
 /**

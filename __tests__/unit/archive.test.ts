@@ -1,0 +1,241 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { Failure } from '../../src/failure.ts'
+import { parseArchive, readArchive } from '../../src/postgres/archive.ts'
+import { entryName } from '../../src/postgres/archive-entry.ts'
+
+interface Written {
+  dumpId?: number
+  tag?: string
+  desc?: string
+  section?: number
+  definition?: string
+  namespace?: string
+  owner?: string
+  dependencies?: number[]
+  file?: string
+  copy?: string | null
+}
+
+/** Writes a toc.dat as pg_dump of the given archive version does (pg_backup_archiver.c, WriteHead and WriteToc). */
+function toc(entries: Written[], minor = 14, encoding: BufferEncoding = 'utf8'): Buffer {
+  const parts: Buffer[] = []
+  const byte = (value: number) => parts.push(Buffer.from([value]))
+  const integer = (value: number) => {
+    byte(value < 0 ? 1 : 0)
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32LE(Math.abs(value))
+    parts.push(bytes)
+  }
+  const text = (value: string | null) => {
+    if (value === null) return integer(-1)
+    const bytes = Buffer.from(value, encoding)
+    integer(bytes.length)
+    parts.push(bytes)
+  }
+  parts.push(Buffer.from('PGDMP'))
+  for (const value of [1, minor, 0, 4, 8, 3]) byte(value)
+  if (minor >= 15) byte(0)
+  else integer(-1)
+  for (let part = 0; part < 7; part++) integer(1)
+  for (const value of ['shop', '15.20', '15.20']) text(value)
+  integer(entries.length)
+  for (const [index, entry] of entries.entries()) {
+    integer(entry.dumpId ?? index + 1)
+    integer(entry.file ? 1 : 0)
+    text('1259')
+    text('16384')
+    text(entry.tag ?? 't')
+    text(entry.desc ?? 'TABLE')
+    if (minor >= 11) integer(entry.section ?? 2)
+    text(entry.definition ?? 'CREATE TABLE public.t ();\n')
+    text('DROP TABLE public.t;\n')
+    text(entry.copy ?? null)
+    text(entry.namespace ?? 'public')
+    text('')
+    if (minor >= 14) text('heap')
+    if (minor >= 16) integer(114)
+    text(entry.owner ?? 'app_owner')
+    text('false')
+    for (const id of entry.dependencies ?? []) text(String(id))
+    text(null)
+    text(entry.file ?? '')
+  }
+  return Buffer.concat(parts)
+}
+
+const encodingEntry = (name: string): Written => ({
+  desc: 'ENCODING',
+  tag: 'ENCODING',
+  definition: `SET client_encoding = '${name}';\n`,
+})
+
+describe('a table of contents', () => {
+  test.each([10, 11, 12, 13, 14, 15, 16])('of format 1.%i is read', (minor) => {
+    const archive = parseArchive(
+      toc([{ tag: 'orders', dependencies: [7, 9], owner: 'boss' }], minor),
+      '/dump',
+    )
+    expect(archive).toMatchObject({
+      version: `1.${minor}`,
+      database: 'shop',
+      serverVersion: '15.20',
+    })
+    expect(archive.entries).toMatchObject([
+      {
+        dumpId: 1,
+        tag: 'orders',
+        namespace: 'public',
+        owner: 'boss',
+        dependencies: [7, 9],
+        oid: 16384,
+      },
+    ])
+  })
+
+  test('keeps names apart that hold newlines and text like another entry', () => {
+    const tag = 'two\nlines; 2; 1259 16385 TABLE public victim boss'
+    const { entries } = parseArchive(toc([{ tag }, { tag: 'victim' }]), '/dump')
+    expect(entries.map((entry) => entry.tag)).toEqual([tag, 'victim'])
+    expect(entries.map(entryName)[0]).toBe(`TABLE public.${tag.replace('\n', '\\n')}`)
+  })
+
+  test('gives comments and grants the section of what they are about', () => {
+    const { entries } = parseArchive(
+      toc([
+        { section: 2 },
+        { desc: 'COMMENT', tag: 'TABLE t', section: 1 },
+        { section: 4, desc: 'INDEX' },
+        { desc: 'COMMENT', tag: 'INDEX i', section: 1 },
+      ]),
+      '/dump',
+    )
+    expect(entries.map(({ section }) => section)).toEqual([
+      'pre-data',
+      'pre-data',
+      'post-data',
+      'post-data',
+    ])
+  })
+
+  test('is decoded from the encoding of the source', () => {
+    const bytes = toc([encodingEntry('LATIN1'), { tag: 'café' }], 14, 'latin1')
+    const { entries, encoding } = parseArchive(bytes, '/dump')
+    expect(encoding).toBe('LATIN1')
+    expect(entries[1]).toMatchObject({ tag: 'café', bytes: null })
+  })
+
+  test('keeps the bytes of what is text in no encoding', () => {
+    const bytes = toc([encodingEntry('SQL_ASCII'), { definition: 'COMMENT é' }], 14, 'latin1')
+    expect(parseArchive(bytes, '/dump').entries[1]?.bytes).toEqual(
+      Buffer.from('COMMENT é', 'latin1'),
+    )
+  })
+})
+
+describe('a table of contents that was tampered with', () => {
+  let directory: string
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'archive-'))
+  })
+  afterEach(() => rmSync(directory, { recursive: true }))
+
+  const failureOf = (content: Buffer): Failure => {
+    try {
+      parseArchive(content, '/dump')
+    } catch (error) {
+      if (error instanceof Failure) return error
+      throw error
+    }
+    throw new Error('it was accepted')
+  }
+
+  test('is refused wherever it ends early', () => {
+    const whole = toc([{ dependencies: [2] }, { file: '2.dat', desc: 'TABLE DATA', section: 3 }])
+    for (let length = 0; length < whole.length; length++) {
+      expect(failureOf(whole.subarray(0, length)).message).toMatch(/damaged|format version/)
+    }
+  })
+
+  test('with any byte changed is read or refused, and never more', () => {
+    const whole = toc([{ dependencies: [2] }, { file: '2.dat', desc: 'TABLE DATA', section: 3 }])
+    for (let position = 0; position < whole.length; position++) {
+      for (const value of [0, 1, 127, 255]) {
+        const changed = Buffer.from(whole)
+        changed[position] = value
+        try {
+          expect(parseArchive(changed, '/dump').entries.length).toBeLessThan(3)
+        } catch (error) {
+          if (!(error instanceof Failure)) throw error
+        }
+      }
+    }
+  })
+
+  test.each([['../../etc/passwd'], ['/etc/passwd'], ['..'], ['a\nb'], ['a b']])(
+    'cannot name the file %j',
+    (file) => {
+      expect(failureOf(toc([{ file, desc: 'TABLE DATA' }])).why).toContain('names the file')
+    },
+  )
+
+  test.each([
+    ['an id twice', toc([{ dumpId: 3 }, { dumpId: 3 }]), /the id 3 comes twice/],
+    ['an id below one', toc([{ dumpId: 0 }]), /has the id 0/],
+    ['a kind that is none', toc([{ desc: 'DROP;' }]), /has no kind/],
+    ['a section that is none', toc([{ section: 9 }]), /of section 9/],
+    ['an encoding that is no name', toc([encodingEntry('UTF8; DROP')]), /its encoding/],
+    ['a NUL in a name', toc([{ tag: 'a\0b' }]), /holds a NUL/],
+  ])('is refused for %s', (_, content, why) => {
+    expect(failureOf(content).why).toMatch(why)
+  })
+
+  test('of a format that does not exist yet is refused with a remedy', () => {
+    expect(failureOf(toc([], 17)).line).toContain('Dump with the client of the source server')
+  })
+
+  test('whose data files are missing is refused', async () => {
+    writeFileSync(
+      join(directory, 'toc.dat'),
+      toc([{ file: '1.dat', desc: 'TABLE DATA', section: 3 }]),
+    )
+    await expect(readArchive(directory)).rejects.toThrow('The archive is not complete')
+    writeFileSync(join(directory, '1.dat.gz'), 'abc')
+    expect((await readArchive(directory)).entries[0]?.dataBytes).toBe(3)
+  })
+
+  test('that is missing is told by its path', async () => {
+    await expect(readArchive(directory)).rejects.toMatchObject({
+      why: expect.stringContaining('ENOENT'),
+    })
+  })
+
+  test('whose list of large objects names another file is refused', async () => {
+    writeFileSync(
+      join(directory, 'toc.dat'),
+      toc([{ file: 'blobs.toc', desc: 'BLOBS', tag: 'BLOBS', section: 3, namespace: '' }]),
+    )
+    writeFileSync(join(directory, 'blobs.toc'), '1 blob_1.dat\n2 ../../secret\n')
+    await expect(readArchive(directory)).rejects.toThrow('damaged')
+  })
+})
+
+describe('names of entries', () => {
+  test.each([
+    [{ desc: 'TABLE', namespace: 'public', tag: 'orders' }, 'TABLE public.orders'],
+    [{ desc: 'FUNCTION', namespace: 'audit', tag: 'log(integer)' }, 'FUNCTION audit.log(integer)'],
+    [{ desc: 'EXTENSION', namespace: '', tag: 'plpython3u' }, 'EXTENSION plpython3u'],
+    [{ desc: 'COMMENT', namespace: 'app', tag: 'TABLE t' }, 'COMMENT TABLE app.t'],
+    [{ desc: 'ACL', namespace: 'app', tag: 'COLUMN t.c' }, 'ACL COLUMN app.t.c'],
+    [{ desc: 'BLOBS', namespace: '', tag: 'BLOBS' }, 'BLOBS'],
+    [
+      { desc: 'USER MAPPING', namespace: '', tag: 'USER MAPPING u SERVER s' },
+      'USER MAPPING u SERVER s',
+    ],
+    [{ desc: 'TABLE', namespace: 's', tag: 'a\n::error::\u202e' }, 'TABLE s.a\\n::error::\\u202e'],
+  ])('%j is %s', (entry, name) => {
+    expect(entryName(entry)).toBe(name)
+  })
+})

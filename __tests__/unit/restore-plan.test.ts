@@ -1,0 +1,739 @@
+import { describe, expect, test } from '@jest/globals'
+import { Failure } from '../../src/failure.ts'
+import { allowMissing } from '../../src/migration/restore/allow-missing.ts'
+import type { DatabaseProperties } from '../../src/migration/restore/database.ts'
+import type { TargetFacts } from '../../src/migration/restore/facts.ts'
+import {
+  assertNothingLost,
+  lossesOf,
+  makePlan,
+  type PlanOptions,
+  type RestorePlan,
+} from '../../src/migration/restore/plan.ts'
+import { neededRoles } from '../../src/migration/restore/roles.ts'
+import type { Archive } from '../../src/postgres/archive.ts'
+import type { ArchiveEntry } from '../../src/postgres/archive-entry.ts'
+
+const database: DatabaseProperties = {
+  name: 'shop',
+  encoding: 'UTF8',
+  collate: 'C',
+  ctype: 'C',
+  provider: 'libc',
+  locale: null,
+  icuRules: null,
+  owner: 'boss',
+  acl: null,
+  comment: null,
+  settings: [],
+  connectionLimit: -1,
+  extensions: [],
+}
+
+function archiveOf(entries: Partial<ArchiveEntry>[], serverVersion = '15.20'): Archive {
+  return {
+    directory: '/dump',
+    version: '1.14',
+    database: 'shop',
+    serverVersion,
+    clientVersion: serverVersion,
+    encoding: 'UTF8',
+    standardStrings: true,
+    searchPath: 'SELECT 1',
+    entries: entries.map((entry, index) => ({
+      dumpId: index + 1,
+      hasData: false,
+      tableOid: 0,
+      oid: 0,
+      tag: 't',
+      desc: 'TABLE',
+      section: 'pre-data',
+      definition: '',
+      dropStatement: '',
+      copyStatement: null,
+      namespace: 'public',
+      tablespace: '',
+      accessMethod: '',
+      relationKind: '',
+      owner: 'app_owner',
+      dependencies: [],
+      dataFile: null,
+      dataBytes: 0,
+      bytes: null,
+      ...entry,
+    })),
+  }
+}
+
+function factsOf(changes: {
+  major?: number
+  superuser?: boolean
+  polarSuperuser?: boolean
+  supported?: string[]
+  facts?: Partial<TargetFacts>
+}): TargetFacts {
+  const major = changes.major ?? 15
+  return {
+    target: {
+      version: `${major}.1`,
+      number: major * 10_000 + 1,
+      major,
+      majorName: String(major),
+      polardb: null,
+      hasPolarSuperuser: changes.polarSuperuser ?? false,
+      account: {
+        name: 'gctest',
+        superuser: changes.superuser ?? false,
+        polarSuperuser: changes.polarSuperuser ?? false,
+        createRole: true,
+        createDatabase: true,
+        replication: false,
+        bypassRls: false,
+      },
+      supportedExtensions: changes.supported ? new Set(changes.supported) : null,
+    },
+    databaseExists: false,
+    roles: new Map([
+      ['app_owner', { superuser: false }],
+      ['postgres', { superuser: true }],
+    ]),
+    languages: new Map([
+      ['plpgsql', true],
+      ['sql', true],
+      ['c', false],
+      ['internal', false],
+    ]),
+    available: new Map([
+      ['hstore', extension(true, ['1.8'])],
+      ['dblink', extension(false, ['1.2'])],
+      ['plpython3u', extension(false, ['1.0'])],
+    ]),
+    installed: new Map([['plpgsql', '1.0']]),
+    schemas: new Map([
+      ['public', { system: true, administered: major >= 15 }],
+      ['polar_feature_utils', { system: true, administered: false }],
+    ]),
+    accessMethods: new Set(['heap', 'btree']),
+    tablespaces: new Set(),
+    settings: new Map([
+      ['log_min_duration_statement', 'superuser'],
+      ['search_path', 'user'],
+    ]),
+    collations: new Set(['default', 'C', 'de_DE.utf8']),
+    labelProviders: new Map([['loaded', true]]),
+    refused: new Map(),
+    ...changes.facts,
+  }
+}
+
+function extension(trusted: boolean, versions: string[]) {
+  return {
+    versions: new Set(versions),
+    defaultVersion: versions[0] ?? null,
+    trusted,
+    superuser: true,
+  }
+}
+
+function planOf(
+  entries: Partial<ArchiveEntry>[],
+  facts: TargetFacts = factsOf({}),
+  options: Partial<PlanOptions> = {},
+): RestorePlan {
+  return makePlan([archiveOf(entries)], facts, {
+    database,
+    allowMissing: [],
+    wanted: null,
+    ...options,
+  })
+}
+
+/** Why each entry is not restored as it is, by name. */
+function outcomes(plan: RestorePlan): Record<string, string> {
+  return Object.fromEntries(
+    plan.entries.map(({ name, fate }) => [
+      name,
+      fate.kind === 'restore' ? 'restored' : fate.kind === 'otherwise' ? fate.reason : fate.reason,
+    ]),
+  )
+}
+
+interface Case {
+  name: string
+  entry: Partial<ArchiveEntry>
+  facts?: TargetFacts
+  /** Undefined: restored as it is. */
+  reason?: RegExp
+  loss?: 'rows' | 'behaviour' | 'nothing'
+  /** What is restored instead. */
+  definition?: string
+}
+
+const cases: Case[] = [
+  { name: 'an ordinary table', entry: { definition: 'CREATE TABLE public.t (a int);' } },
+  { name: 'a trusted extension', entry: { desc: 'EXTENSION', tag: 'hstore' } },
+  {
+    name: 'an extension that takes a superuser',
+    entry: { desc: 'EXTENSION', tag: 'dblink' },
+    reason: /the account may not create the extension/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'the same for a polar_superuser, where no list forbids it',
+    entry: { desc: 'EXTENSION', tag: 'dblink' },
+    facts: factsOf({ polarSuperuser: true }),
+  },
+  {
+    name: 'an extension off the list of PolarDB',
+    entry: { desc: 'EXTENSION', tag: 'dblink' },
+    facts: factsOf({ polarSuperuser: true, supported: ['hstore'] }),
+    reason: /polar_supported_extensions/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'an extension that is on the list',
+    entry: { desc: 'EXTENSION', tag: 'hstore' },
+    facts: factsOf({ major: 11, polarSuperuser: true, supported: ['hstore'] }),
+  },
+  {
+    name: 'an extension that the target lacks',
+    entry: { desc: 'EXTENSION', tag: 'postgis' },
+    reason: /does not have the extension/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'an extension that is there',
+    entry: { desc: 'EXTENSION', tag: 'plpgsql' },
+    reason: /has it already/,
+    loss: 'nothing',
+  },
+  {
+    name: 'a comment on an extension',
+    entry: { desc: 'COMMENT', tag: 'EXTENSION hstore', namespace: '' },
+    reason: /comes with the extension/,
+    loss: 'nothing',
+  },
+  {
+    name: 'the schema public',
+    entry: { desc: 'SCHEMA', tag: 'public', namespace: '' },
+    reason: /has it already/,
+    loss: 'nothing',
+  },
+  {
+    name: 'grants on the schema public before 15',
+    entry: { desc: 'ACL', tag: 'SCHEMA public', namespace: '' },
+    facts: factsOf({ major: 11 }),
+    reason: /belongs to the superuser/,
+    loss: 'nothing',
+  },
+  { name: 'grants on the schema public since 15', entry: { desc: 'ACL', tag: 'SCHEMA public' } },
+  {
+    name: 'a schema that PolarDB has for itself',
+    entry: { desc: 'SCHEMA', tag: 'polar_feature_utils', namespace: '' },
+    reason: /has a schema of this name for itself/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a grant on a catalog',
+    entry: { desc: 'ACL', tag: 'TABLE pg_authid', namespace: 'pg_catalog' },
+    reason: /system catalogs/,
+    loss: 'nothing',
+  },
+  {
+    name: 'a function in C',
+    entry: {
+      desc: 'FUNCTION',
+      tag: 'f()',
+      definition: `CREATE FUNCTION public.f() RETURNS int\n    LANGUAGE c\n    AS 'x', 'y';`,
+    },
+    reason: /languages c and internal/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a function in C for a superuser',
+    entry: { desc: 'FUNCTION', definition: `CREATE FUNCTION f() LANGUAGE c AS 'x';` },
+    facts: factsOf({ superuser: true }),
+  },
+  {
+    name: 'a function that only speaks of C',
+    entry: {
+      desc: 'FUNCTION',
+      definition: `CREATE FUNCTION "LANGUAGE c "() RETURNS int LANGUAGE sql AS 'LANGUAGE c LEAKPROOF';`,
+    },
+  },
+  {
+    name: 'a leakproof function',
+    entry: {
+      desc: 'FUNCTION',
+      definition: `CREATE FUNCTION f() RETURNS int\n    LANGUAGE sql IMMUTABLE LEAKPROOF\n    AS 'SELECT 1 LEAKPROOF';`,
+    },
+    reason: /without LEAKPROOF/,
+    definition: `CREATE FUNCTION f() RETURNS int\n    LANGUAGE sql IMMUTABLE\n    AS 'SELECT 1 LEAKPROOF';`,
+  },
+  {
+    name: 'a function that sets what only a superuser may',
+    entry: {
+      desc: 'FUNCTION',
+      definition: `CREATE FUNCTION f() RETURNS int\n    LANGUAGE sql\n    SET search_path TO 'app', 'x y'\n    SET log_min_duration_statement TO '0'\n    AS 'SELECT 1';`,
+    },
+    reason: /without SET log_min_duration_statement: only a superuser/,
+    definition: `CREATE FUNCTION f() RETURNS int\n    LANGUAGE sql\n    SET search_path TO 'app', 'x y'\n    AS 'SELECT 1';`,
+  },
+  {
+    name: 'a function in a language that the target lacks',
+    entry: { desc: 'FUNCTION', definition: 'CREATE FUNCTION f() LANGUAGE plperl AS $$x$$;' },
+    reason: /no language plperl/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a default privilege of a superuser',
+    entry: { desc: 'DEFAULT ACL', owner: 'postgres' },
+    reason: /default privileges of "postgres"/,
+    loss: 'nothing',
+  },
+  { name: 'a default privilege of an ordinary role', entry: { desc: 'DEFAULT ACL' } },
+  {
+    name: 'a policy for a role that the target lacks',
+    entry: {
+      desc: 'POLICY',
+      definition:
+        'CREATE POLICY p ON public.t TO app_owner, ghost USING ((a IN ( SELECT b FROM nobody)));',
+    },
+    reason: /the role "ghost" does not exist/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a security label of a provider that is not loaded',
+    entry: { desc: 'SECURITY LABEL', definition: `SECURITY LABEL FOR dummy ON TABLE t IS 'x';` },
+    reason: /has not loaded the security label provider "dummy"/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a security label of a provider that is',
+    entry: { desc: 'SECURITY LABEL', definition: `SECURITY LABEL FOR loaded ON TABLE t IS 'x';` },
+  },
+  {
+    name: 'an event trigger',
+    entry: { desc: 'EVENT TRIGGER' },
+    reason: /event trigger/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'an event trigger of a polar_superuser',
+    entry: { desc: 'EVENT TRIGGER' },
+    facts: factsOf({ polarSuperuser: true }),
+  },
+  {
+    name: 'a cast between types that are nobody’s',
+    entry: { desc: 'CAST', definition: 'CREATE CAST (text AS int) WITH INOUT;' },
+    reason: /cast between types of the system/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a column in a collation that the target lacks',
+    entry: { definition: 'CREATE TABLE t (a text COLLATE pg_catalog."sv_SE.utf8");' },
+    reason: /no collation "sv_SE.utf8"/,
+    loss: 'rows',
+  },
+  {
+    name: 'a column in a collation that it has',
+    entry: { definition: 'CREATE TABLE t (a text COLLATE pg_catalog."de_DE.utf8");' },
+  },
+  {
+    name: 'a generated column before 12',
+    entry: {
+      definition:
+        'CREATE TABLE t (\n    a int,\n    b int GENERATED ALWAYS AS ((a * 2)) STORED\n);',
+    },
+    facts: factsOf({ major: 11 }),
+    reason: /came with PostgreSQL 12/,
+    loss: 'rows',
+  },
+  {
+    name: 'an identity column before 12',
+    entry: { definition: 'CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY);' },
+    facts: factsOf({ major: 11 }),
+  },
+  {
+    name: 'a virtual column before 18',
+    entry: {
+      definition: 'CREATE TABLE t (\n    a int,\n    b int GENERATED ALWAYS AS ((a + 1))\n);',
+    },
+    facts: factsOf({ major: 17 }),
+    reason: /came with PostgreSQL 18/,
+    loss: 'rows',
+  },
+  {
+    name: 'column compression before 14',
+    entry: {
+      definition:
+        'CREATE TABLE t (\n    a text\n);\nALTER TABLE ONLY t ALTER COLUMN a SET COMPRESSION lz4;\n',
+    },
+    facts: factsOf({ major: 13 }),
+    reason: /without COMPRESSION/,
+    definition: 'CREATE TABLE t (\n    a text\n);\n\n',
+  },
+  {
+    name: 'storage parameters that the target does not know',
+    entry: {
+      definition: `CREATE TABLE t (a int)\nWITH (autovacuum_vacuum_insert_threshold='5', fillfactor='70', autovacuum_vacuum_insert_scale_factor='0.1');`,
+    },
+    facts: factsOf({ major: 12 }),
+    reason: /storage parameters that came with PostgreSQL 13/,
+    definition: `CREATE TABLE t (a int)\nWITH (fillfactor='70');`,
+  },
+  {
+    name: 'nothing but storage parameters that the target does not know',
+    entry: {
+      definition: `CREATE TABLE t (a int)\nWITH (autovacuum_vacuum_insert_threshold='5', autovacuum_vacuum_insert_scale_factor='0.1');`,
+    },
+    facts: factsOf({ major: 12 }),
+    reason: /storage parameters/,
+    definition: 'CREATE TABLE t (a int);',
+  },
+  {
+    name: 'a range type before 14',
+    entry: {
+      desc: 'TYPE',
+      definition:
+        'CREATE TYPE app.r AS RANGE (\n    subtype = integer,\n    multirange_type_name = app.rs\n);',
+    },
+    facts: factsOf({ major: 13 }),
+    reason: /without its multirange type/,
+    definition: 'CREATE TYPE app.r AS RANGE (\n    subtype = integer\n);',
+  },
+  {
+    name: 'a multirange column before 14',
+    entry: { definition: 'CREATE TABLE t (a int4multirange);' },
+    facts: factsOf({ major: 13 }),
+    reason: /multirange types came/,
+    loss: 'rows',
+  },
+  {
+    name: 'gen_random_uuid before 13',
+    entry: { definition: 'CREATE TABLE t (a uuid DEFAULT gen_random_uuid());' },
+    facts: factsOf({ major: 11 }),
+    reason: /uses a function that came with PostgreSQL 13 \(gen_random_uuid\)/,
+    loss: 'rows',
+  },
+  {
+    name: 'gen_random_uuid of an extension',
+    entry: { definition: 'CREATE TABLE t (a uuid DEFAULT ext.gen_random_uuid());' },
+    facts: factsOf({ major: 11 }),
+  },
+  {
+    name: 'a unique constraint with NULLS NOT DISTINCT before 15',
+    entry: { desc: 'CONSTRAINT', definition: 'ALTER TABLE t ADD UNIQUE NULLS NOT DISTINCT (a);' },
+    facts: factsOf({ major: 14 }),
+    reason: /NULLS NOT DISTINCT/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a procedure with INOUT before 14',
+    entry: {
+      desc: 'PROCEDURE',
+      definition: 'CREATE PROCEDURE p(INOUT n int)\n    LANGUAGE sql\n    AS $$$$;',
+    },
+    facts: factsOf({ major: 11 }),
+  },
+  {
+    name: 'a procedure with OUT before 14',
+    entry: {
+      desc: 'PROCEDURE',
+      definition: 'CREATE PROCEDURE p(IN a int, OUT n int)\n    LANGUAGE sql\n    AS $$$$;',
+    },
+    facts: factsOf({ major: 13 }),
+    reason: /OUT arguments/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a body in RETURN before 14',
+    entry: {
+      desc: 'FUNCTION',
+      definition: 'CREATE FUNCTION f() RETURNS int\n    LANGUAGE sql\n    RETURN 1;',
+    },
+    facts: factsOf({ major: 13 }),
+    reason: /bodies in RETURN/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'a body as a string before 14',
+    entry: {
+      desc: 'FUNCTION',
+      definition:
+        'CREATE FUNCTION f() RETURNS int\n    LANGUAGE plpgsql\n    AS $$BEGIN RETURN 1; END$$;',
+    },
+    facts: factsOf({ major: 13 }),
+  },
+  {
+    name: 'a base type',
+    entry: {
+      desc: 'TYPE',
+      definition:
+        'CREATE TYPE app.b (\n    INTERNALLENGTH = 4,\n    INPUT = app.i,\n    OUTPUT = app.o\n);',
+    },
+    reason: /base type/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'an enum',
+    entry: { desc: 'TYPE', definition: `CREATE TYPE app.e AS ENUM (\n    'INPUT =',\n    'b'\n);` },
+  },
+]
+
+describe('one entry', () => {
+  test.each(cases)('$name', ({ entry, facts, reason, loss, definition }) => {
+    const [planned] = planOf([entry], facts).entries
+    const fate = planned?.fate
+    if (!reason) expect(fate).toEqual({ kind: 'restore' })
+    else if (definition !== undefined) {
+      expect(fate).toEqual({ kind: 'otherwise', definition, reason: expect.stringMatching(reason) })
+    } else {
+      expect(fate).toMatchObject({
+        kind: 'leave-out',
+        loss,
+        reason: expect.stringMatching(reason),
+        remedy: expect.stringMatching(/\w/),
+      })
+    }
+  })
+})
+
+describe('partitioned tables before 13', () => {
+  const entries: Partial<ArchiveEntry>[] = [
+    { tag: 'p', definition: 'CREATE TABLE public.p (\n    k int\n)\nPARTITION BY RANGE (k);' },
+    { tag: 'q', definition: 'CREATE TABLE public.q (k int);' },
+    {
+      desc: 'TRIGGER',
+      tag: 'p before',
+      dependencies: [1],
+      definition: 'CREATE TRIGGER b BEFORE INSERT ON public.p FOR EACH ROW EXECUTE FUNCTION f();',
+    },
+    {
+      desc: 'FK CONSTRAINT',
+      tag: 'q to_p',
+      dependencies: [1, 2],
+      definition:
+        'ALTER TABLE ONLY public.q ADD CONSTRAINT to_p FOREIGN KEY (k) REFERENCES public.p(k);',
+    },
+    {
+      desc: 'FK CONSTRAINT',
+      tag: 'p to_q',
+      dependencies: [1, 2],
+      definition:
+        'ALTER TABLE public.p ADD CONSTRAINT to_q FOREIGN KEY (k) REFERENCES public.q(k);',
+    },
+  ]
+
+  test('lose what they could not do then, and keep the rest', () => {
+    expect(outcomes(planOf(entries, factsOf({ major: 11 })))).toEqual({
+      'TABLE public.p': 'restored',
+      'TABLE public.q': 'restored',
+      'TRIGGER public.p before': expect.stringContaining('PostgreSQL 13'),
+      'FK CONSTRAINT public.q to_p': expect.stringContaining('PostgreSQL 12'),
+      'FK CONSTRAINT public.p to_q': 'restored',
+    })
+  })
+
+  test('lose nothing from 13 on', () => {
+    expect(new Set(Object.values(outcomes(planOf(entries, factsOf({ major: 13 })))))).toEqual(
+      new Set(['restored']),
+    )
+  })
+})
+
+describe('what hangs on an entry that is left out', () => {
+  const entries: Partial<ArchiveEntry>[] = [
+    { desc: 'EXTENSION', tag: 'dblink', namespace: '' },
+    { tag: 'uses', dependencies: [1] },
+    { desc: 'TABLE DATA', tag: 'uses', dependencies: [2], hasData: true },
+    { desc: 'VIEW', tag: 'v', dependencies: [2] },
+    { desc: 'ACL', tag: 'TABLE v', dependencies: [4] },
+    { tag: 'other' },
+  ]
+
+  test('goes with it, and says with what', () => {
+    const plan = planOf(entries)
+    const along = 'it needs EXTENSION dblink, which is left out'
+    expect(outcomes(plan)).toEqual({
+      'EXTENSION dblink': expect.stringContaining('may not create'),
+      'TABLE public.uses': along,
+      'TABLE DATA public.uses': along,
+      'VIEW public.v': along,
+      'ACL TABLE public.v': along,
+      'TABLE public.other': 'restored',
+    })
+    expect(plan.losing.map(({ name }) => name)).toEqual([
+      'EXTENSION dblink',
+      'TABLE public.uses',
+      'VIEW public.v',
+    ])
+  })
+
+  test('is given up with it by name, but for rows', () => {
+    const plan = planOf(entries, factsOf({}), { allowMissing: ['EXTENSION dblink'] })
+    expect(plan.losing.map(({ name }) => name)).toEqual(['TABLE public.uses'])
+    const both = ['EXTENSION dblink', 'TABLE public.*']
+    expect(planOf(entries, factsOf({}), { allowMissing: both }).losing).toEqual([])
+    expect(planOf(entries, factsOf({}), { allowMissing: ['*'] }).losing).toEqual([])
+  })
+
+  test('of a user mapping is its server, although the archive does not say so', () => {
+    const plan = planOf([
+      { desc: 'FOREIGN DATA WRAPPER', tag: 'w', namespace: '' },
+      { desc: 'SERVER', tag: 'Odd "s"', dependencies: [1], namespace: '' },
+      {
+        desc: 'USER MAPPING',
+        tag: 'USER MAPPING app_owner SERVER Odd "s"',
+        namespace: '',
+        definition:
+          'CREATE USER MAPPING FOR app_owner SERVER "Odd ""s""" OPTIONS (password \'x\');',
+      },
+    ])
+    expect(outcomes(plan)['USER MAPPING app_owner SERVER Odd "s"']).toContain(
+      'it needs FOREIGN DATA',
+    )
+  })
+
+  test('of a table access method is not its tables: they become heaps', () => {
+    const plan = planOf([
+      { desc: 'ACCESS METHOD', tag: 'columnar', namespace: '' },
+      { tag: 'c', accessMethod: 'columnar', dependencies: [1] },
+    ])
+    expect(plan.losing.map(({ name }) => name)).toEqual(['ACCESS METHOD columnar'])
+    expect(plan.usesPlaces).toBe(true)
+  })
+
+  test('of the schema public stays', () => {
+    const plan = planOf([
+      { desc: 'SCHEMA', tag: 'public', namespace: '' },
+      { tag: 't', dependencies: [1] },
+    ])
+    expect(outcomes(plan)['TABLE public.t']).toBe('restored')
+  })
+})
+
+describe('a plan that loses something', () => {
+  test('stops with the whole list, what was lost together put together', () => {
+    const plan = planOf([
+      { desc: 'EXTENSION', tag: 'dblink', namespace: '' },
+      { desc: 'EVENT TRIGGER', tag: 'a', namespace: '' },
+      { desc: 'EVENT TRIGGER', tag: 'b', namespace: '' },
+    ])
+    expect(lossesOf(plan.losing).map(({ names }) => names)).toEqual([
+      ['EXTENSION dblink'],
+      ['EVENT TRIGGER a', 'EVENT TRIGGER b'],
+    ])
+    expect(() => assertNothingLost(plan)).toThrow(Failure)
+    expect(() => assertNothingLost(plan)).toThrow(
+      'The target cannot take 3 objects of the database "shop"; nothing was restored',
+    )
+  })
+
+  test('does not stop for what the options of the user leave out', () => {
+    const archive = archiveOf([{ desc: 'EVENT TRIGGER', tag: 'a' }])
+    const plan = makePlan([archive], factsOf({}), {
+      database,
+      allowMissing: [],
+      wanted: new Map([[archive, new Set<number>()]]),
+    })
+    expect(plan.losing).toEqual([])
+    expect(plan.entries[0]?.fate).toMatchObject({ reason: 'restore-options leave it out' })
+  })
+
+  test('warns when everybody may create in public on the target', () => {
+    expect(planOf([], factsOf({ major: 11 })).warnings[0]).toContain(
+      'REVOKE CREATE ON SCHEMA public',
+    )
+    expect(planOf([], factsOf({ major: 15 })).warnings).toEqual([])
+  })
+})
+
+describe('an extension version', () => {
+  const at = (version: string) =>
+    planOf([{ desc: 'EXTENSION', tag: 'hstore' }], factsOf({}), {
+      database: { ...database, extensions: [{ name: 'hstore', version, schema: 'public' }] },
+    }).entries[0]?.fate
+
+  test('is the source’s where the target has it, and told where not', () => {
+    expect(at('1.8')).toEqual({ kind: 'restore' })
+    expect(at('1.4')).toMatchObject({
+      kind: 'otherwise',
+      reason: "restored at version 1.8: the target does not have the source's 1.4",
+    })
+  })
+})
+
+describe('allow-missing', () => {
+  test.each([
+    ['EXTENSION plpython3u', 'EXTENSION plpython3u', true],
+    ['  EXTENSION   plpython3u ', 'EXTENSION plpython3u', true],
+    ['EXTENSION plpython3u', 'EXTENSION plpython3', false],
+    ['EXTENSION plpython3u', 'COMMENT EXTENSION plpython3u', false],
+    ['FUNCTION audit.*', 'FUNCTION audit.log(integer)', true],
+    ['FUNCTION audit.*', 'FUNCTION public.audit.x()', false],
+    ['*.log(*', 'FUNCTION audit.log(integer)', true],
+    ['a*a', 'a', false],
+    ['a*b*c', 'a-b-b-c', true],
+    ['a*b*c', 'a-c-b', false],
+    ['*', 'TABLE x', true],
+    ['table x', 'TABLE x', false],
+    ['', 'TABLE x', false],
+    ['FUNCTION f(a.b)', 'FUNCTION f(aXb)', false],
+  ])('%j and %j: %s', (pattern, entry, matches) => {
+    expect(allowMissing([pattern])(entry)).toBe(matches)
+  })
+
+  test('is quick with a pattern made to be slow', () => {
+    expect(allowMissing([`${'a*'.repeat(2000)}b`])('a'.repeat(20_000))).toBe(false)
+  })
+})
+
+test('the roles that a dump needs are those of owners, grants, policies, mappings and the database', () => {
+  const archive = archiveOf([
+    { tag: 't', owner: 'Owner "1"' },
+    {
+      desc: 'ACL',
+      owner: 'Owner "1"',
+      definition: `REVOKE ALL ON TABLE t FROM PUBLIC;\nGRANT SELECT ON TABLE public."to x" TO "Re""ader", plain WITH GRANT OPTION;\nSET SESSION AUTHORIZATION granter;\nGRANT SELECT ON TABLE t TO last;\nRESET SESSION AUTHORIZATION;`,
+    },
+    {
+      desc: 'POLICY',
+      owner: 'x',
+      definition: 'CREATE POLICY p ON t FOR ALL TO polled USING ((a IN ( SELECT b FROM secret)));',
+    },
+    {
+      desc: 'DEFAULT ACL',
+      owner: 'defaulter',
+      definition: 'ALTER DEFAULT PRIVILEGES FOR ROLE defaulter GRANT SELECT ON TABLES TO reader2;',
+    },
+    {
+      desc: 'USER MAPPING',
+      owner: 'y',
+      definition: "CREATE USER MAPPING FOR mapped SERVER s OPTIONS (u 'TO nobody');",
+    },
+  ])
+  const roles = neededRoles(archive, {
+    ...database,
+    acl: [{ grantor: 'boss', grantee: '', privilege: 'CONNECT', grantable: false }],
+    settings: [{ role: 'setter', name: 'a', value: 'b' }],
+  })
+  expect(roles.map(({ role }) => role).sort()).toEqual(
+    [
+      'Owner "1"',
+      'Re"ader',
+      'boss',
+      'defaulter',
+      'granter',
+      'last',
+      'mapped',
+      'plain',
+      'polled',
+      'reader2',
+      'setter',
+      'x',
+      'y',
+    ].sort(),
+  )
+  expect(roles[0]).toEqual({ role: 'boss', reason: 'owner of the database' })
+})

@@ -1,0 +1,224 @@
+import { describe, expect, test } from '@jest/globals'
+import type { PlannedEntry } from '../../src/migration/restore/fate.ts'
+import { makeTasks, Schedule, type Task } from '../../src/migration/restore/graph.ts'
+import { makeLoads } from '../../src/migration/restore/load.ts'
+import type { Archive } from '../../src/postgres/archive.ts'
+import { type ArchiveEntry, entryName } from '../../src/postgres/archive-entry.ts'
+
+const MB = 1024 * 1024
+
+function itemsOf(entries: Partial<ArchiveEntry>[], directory = '/dump'): PlannedEntry[] {
+  const archive = { directory, entries: [] as ArchiveEntry[] } as unknown as Archive
+  return entries.map((given, index) => {
+    const entry: ArchiveEntry = {
+      dumpId: index + 1,
+      hasData: given.desc === 'TABLE DATA',
+      tableOid: 0,
+      oid: 0,
+      tag: 't',
+      desc: 'TABLE',
+      section:
+        given.desc === 'TABLE' ? 'pre-data' : given.desc === 'TABLE DATA' ? 'data' : 'post-data',
+      definition: '',
+      dropStatement: '',
+      copyStatement: given.desc === 'TABLE DATA' ? 'COPY t FROM stdin;' : null,
+      namespace: 'public',
+      tablespace: '',
+      accessMethod: '',
+      relationKind: '',
+      owner: '',
+      dependencies: [],
+      dataFile: null,
+      dataBytes: 0,
+      bytes: null,
+      ...given,
+    }
+    archive.entries.push(entry)
+    return { archive, entry, name: entryName(entry), fate: { kind: 'restore' } }
+  })
+}
+
+const never = new AbortController().signal
+const namesOf = (tasks: Task[]) => tasks.map((task) => task.items.map(({ name }) => name))
+
+/** Takes every task in turn, as one worker would, and tells the order. */
+async function inOrder(items: PlannedEntry[]): Promise<string[]> {
+  const schedule = new Schedule(
+    makeTasks(items.filter(({ entry }) => entry.section !== 'pre-data')),
+    1,
+  )
+  const order: string[] = []
+  for (
+    let tasks = await schedule.next(never);
+    tasks.length > 0;
+    tasks = await schedule.next(never)
+  ) {
+    for (const task of tasks) {
+      order.push(...task.items.map(({ name }) => name))
+      schedule.done(task)
+    }
+  }
+  return order
+}
+
+describe('loads', () => {
+  test('large tables go alone and first, small ones together', () => {
+    const loads = makeLoads(
+      itemsOf([
+        { desc: 'TABLE DATA', tag: 'small', dataBytes: 10 },
+        { desc: 'TABLE DATA', tag: 'huge', dataBytes: 100 * MB },
+        { desc: 'TABLE DATA', tag: 'tiny', dataBytes: 1 },
+        { desc: 'TABLE DATA', tag: 'large', dataBytes: 9 * MB },
+      ]),
+    )
+    expect(loads.map(({ items }) => items.map(({ entry }) => entry.tag))).toEqual([
+      ['huge'],
+      ['large'],
+      ['small', 'tiny'],
+    ])
+  })
+
+  test('partitions that are loaded through their root are one load', () => {
+    const through = { desc: 'TABLE DATA', definition: '-- load via partition root public.p' }
+    const [load, ...rest] = makeLoads(
+      itemsOf([
+        { ...through, tag: 'p1', dataBytes: 50 * MB },
+        { ...through, tag: 'p2', dataBytes: 20 * MB },
+      ]),
+    )
+    expect(load).toMatchObject({ root: 'public.p', bytes: 70 * MB })
+    expect(rest).toEqual([])
+  })
+
+  test('rows that must come after other rows go alone', () => {
+    const loads = makeLoads(
+      itemsOf([
+        { desc: 'TABLE DATA', tag: 'a' },
+        { desc: 'TABLE DATA', tag: 'b', dependencies: [1] },
+        { desc: 'TABLE DATA', tag: 'c' },
+      ]),
+    )
+    expect(loads.map(({ items }) => items.map(({ entry }) => entry.tag))).toEqual([
+      ['a', 'c'],
+      ['b'],
+    ])
+  })
+})
+
+describe('the order', () => {
+  test('is rows before what needs them, keys before references to them', async () => {
+    const order = await inOrder(
+      itemsOf([
+        { desc: 'TABLE', tag: 'a' },
+        { desc: 'TABLE', tag: 'b' },
+        { desc: 'FK CONSTRAINT', tag: 'b fk', dependencies: [1, 2, 4] },
+        { desc: 'CONSTRAINT', tag: 'a pk', dependencies: [1] },
+        { desc: 'TABLE DATA', tag: 'a', dependencies: [1] },
+        { desc: 'TABLE DATA', tag: 'b', dependencies: [2], dataBytes: 20 * MB },
+        { desc: 'TRIGGER', tag: 'b tr', dependencies: [2] },
+      ]),
+    )
+    const at = (name: string) => order.indexOf(name)
+    expect(order[0]).toBe('TABLE DATA public.b')
+    expect(at('CONSTRAINT public.a pk')).toBeGreaterThan(at('TABLE DATA public.a'))
+    expect(at('FK CONSTRAINT public.b fk')).toBeGreaterThan(at('CONSTRAINT public.a pk'))
+    expect(order).toHaveLength(5)
+  })
+
+  test('puts what is on a partitioned table after the rows of every partition', async () => {
+    const items = itemsOf([
+      { desc: 'TABLE', tag: 'p' },
+      { desc: 'TABLE', tag: 'p1' },
+      { desc: 'TABLE', tag: 'p11' },
+      { desc: 'TABLE ATTACH', tag: 'p1', section: 'pre-data', dependencies: [1, 2] },
+      { desc: 'TABLE ATTACH', tag: 'p11', section: 'pre-data', dependencies: [2, 3] },
+      { desc: 'TRIGGER', tag: 'p tr', dependencies: [1] },
+      { desc: 'TABLE DATA', tag: 'p11', dependencies: [3] },
+    ])
+    expect(await inOrder(items)).toEqual(['TABLE DATA public.p11', 'TRIGGER public.p tr'])
+  })
+
+  test('finds the rows of a table in another archive', async () => {
+    const schema = itemsOf([
+      { desc: 'TABLE', tag: 'a' },
+      { desc: 'INDEX', tag: 'i', dependencies: [1] },
+    ])
+    const rows = itemsOf([{ desc: 'TABLE DATA', tag: 'a' }], '/dump/2')
+    expect(await inOrder([...schema, ...rows])).toEqual(['TABLE DATA public.a', 'INDEX public.i'])
+  })
+})
+
+describe('the schedule', () => {
+  const indexed = (bytes: number) =>
+    itemsOf([
+      { desc: 'TABLE', tag: 'a' },
+      { desc: 'INDEX', tag: 'i1', dependencies: [1] },
+      { desc: 'INDEX', tag: 'i2', dependencies: [1] },
+      { desc: 'FK CONSTRAINT', tag: 'a fk', dependencies: [1] },
+      { desc: 'TABLE DATA', tag: 'a', dependencies: [1], dataBytes: bytes },
+    ]).slice(1)
+
+  test('gives a table to several indexes at once, but to a key alone', async () => {
+    const schedule = new Schedule(makeTasks(indexed(50 * MB)), 4)
+    const [load] = await schedule.next(never)
+    if (!load) throw new Error('there is no load')
+    schedule.done(load)
+    const first = await schedule.next(never)
+    const second = await schedule.next(never)
+    expect(namesOf([...first, ...second])).toEqual([['INDEX public.i1'], ['INDEX public.i2']])
+    let handed = false
+    const third = schedule.next(never).then((tasks) => {
+      handed = true
+      return tasks
+    })
+    for (const task of first) schedule.done(task)
+    await Promise.resolve()
+    expect(handed).toBe(false)
+    for (const task of second) schedule.done(task)
+    expect(namesOf(await third)).toEqual([['FK CONSTRAINT public.a fk']])
+  })
+
+  test('hands out small statements together, each worker its share', async () => {
+    const many = itemsOf(
+      Array.from({ length: 10 }, (_, index) => ({ desc: 'INDEX', tag: `i${index}` })),
+    )
+    const schedule = new Schedule(makeTasks(many), 2)
+    expect(await schedule.next(never)).toHaveLength(5)
+  })
+
+  test('puts a load off until the others are done, and gives up when nothing has changed', async () => {
+    const items = itemsOf([
+      { desc: 'TABLE DATA', tag: 'a', dataBytes: 20 * MB },
+      { desc: 'TABLE DATA', tag: 'b', dataBytes: 10 * MB },
+    ])
+    const schedule = new Schedule(makeTasks(items), 1)
+    const [a] = await schedule.next(never)
+    if (!a) throw new Error('there is no load')
+    expect(schedule.postpone(a)).toBe(true)
+    const [b] = await schedule.next(never)
+    if (!b) throw new Error('there is no second load')
+    expect(namesOf([b])).toEqual([['TABLE DATA public.b']])
+    schedule.done(b)
+    expect(await schedule.next(never)).toEqual([a])
+    expect(schedule.postpone(a)).toBe(true)
+    expect(await schedule.next(never)).toEqual([a])
+    expect(schedule.postpone(a)).toBe(false)
+  })
+
+  test('ends when it is closed or the job is cancelled', async () => {
+    const schedule = new Schedule(makeTasks(indexed(1)), 1)
+    const cancelled = new AbortController()
+    cancelled.abort()
+    await expect(schedule.next(cancelled.signal)).rejects.toThrow()
+    schedule.close()
+    expect(await schedule.next(never)).toEqual([])
+  })
+
+  test('says so when entries wait for one another in a circle', async () => {
+    const circle = itemsOf([
+      { desc: 'INDEX', tag: 'a', dependencies: [2] },
+      { desc: 'INDEX', tag: 'b', dependencies: [1] },
+    ])
+    await expect(new Schedule(makeTasks(circle), 1).next(never)).rejects.toThrow('in a circle')
+  })
+})

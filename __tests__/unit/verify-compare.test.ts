@@ -1,0 +1,329 @@
+import { describe, expect, test } from '@jest/globals'
+import type { CatalogFingerprint, CatalogObject } from '../../src/migration/verify/catalog.ts'
+import { type Comparison, compareFingerprints } from '../../src/migration/verify/compare.ts'
+import type { RoleSubstitute } from '../../src/migration/verify/compare-catalog.ts'
+import { hashOf } from '../../src/migration/verify/definition.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
+import type { EntryResult } from '../../src/report/model.ts'
+
+const empty: CatalogFingerprint = { owners: ['alice', 'bob'], acls: [], kinds: {} }
+
+function fingerprint(parts: Partial<DatabaseFingerprint> = {}): DatabaseFingerprint {
+  return {
+    format: 1,
+    server: 150000,
+    encoding: 'UTF8',
+    level: 'data',
+    method: 'hash',
+    floatDigits: 3,
+    moments: null,
+    recipes: [],
+    tables: [],
+    notRead: [],
+    sequences: [],
+    largeObjects: { count: 0, ranges: [], groups: [], comments: { count: 0, digest: '0' } },
+    catalog: empty,
+    rows: 0,
+    seconds: 1,
+    rowsPerSecond: 0,
+    ...parts,
+  }
+}
+
+function compareKind(
+  kind: string,
+  source: CatalogObject[],
+  target: CatalogObject[],
+  options: {
+    announced?: EntryResult[]
+    substitutes?: RoleSubstitute[]
+    servers?: [number, number]
+    acls?: string[][]
+  } = {},
+): Comparison['objects'][number] | undefined {
+  const { announced = [], substitutes = [], servers = [150000, 150000], acls = [] } = options
+  const side = (objects: CatalogObject[], server: number) =>
+    fingerprint({ server, catalog: { ...empty, acls, kinds: { [kind]: objects } } })
+  const { objects } = compareFingerprints(
+    side(source, servers[0]),
+    side(target, servers[1]),
+    announced,
+    substitutes,
+  )
+  return objects.find((one) => one.kind === kind)
+}
+
+describe('tables', () => {
+  const table = (rows: number, digest = '1') => ({
+    schema: 's',
+    name: 't',
+    rows,
+    digest,
+    recipe: 0,
+  })
+  const compare = (target: DatabaseFingerprint['tables'], announced: EntryResult[] = []) =>
+    compareFingerprints(
+      fingerprint({ tables: [table(2)] }),
+      fingerprint({ tables: target }),
+      announced,
+    )
+
+  test('equal counts with another digest do not match', () => {
+    expect(compare([table(2, '2')])).toMatchObject({ equal: false, tables: [{ match: false }] })
+  })
+
+  test('a digest that the target could not compute does not match', () => {
+    const { digest: _, ...counted } = table(2)
+    expect(compare([counted])).toMatchObject({ equal: false })
+    expect(compare([{ ...table(2), unlike: ['a'] }])).toMatchObject({ equal: false })
+  })
+
+  test('a missing table is explained by the entry that was left out', () => {
+    expect(compare([], [{ entry: 'TABLE s.t', reason: 'no such type' }])).toMatchObject({
+      equal: true,
+      verified: true,
+      tables: [{ targetRows: null, match: false, explained: 'no such type' }],
+    })
+  })
+
+  test('missing rows are explained by left-out data, not by a table that was restored otherwise', () => {
+    expect(
+      compare([table(1)], [{ entry: 'TABLE s.t', reason: 'restored without COMPRESSION' }]).equal,
+    ).toBe(false)
+    expect(compare([table(1)], [{ entry: 'TABLE DATA s.t', reason: 'excluded' }]).equal).toBe(true)
+  })
+
+  test('a materialized view with other rows is explained, an empty one is not', () => {
+    const view = { schema: 's', name: 'v', kind: 'materialized view' as const, rows: 5 }
+    const compared = (other: DatabaseFingerprint['tables'][number]) =>
+      compareFingerprints(fingerprint({ tables: [view] }), fingerprint({ tables: [other] }), [])
+    expect(compared({ ...view, rows: 6 })).toMatchObject({
+      equal: true,
+      tables: [{ match: false }],
+    })
+    expect(compared({ ...view, rows: 0, populated: false })).toMatchObject({ equal: false })
+  })
+})
+
+describe('objects', () => {
+  const definition = (text: string) => ({ definition: hashOf('definition', text) })
+
+  test.each([
+    ['index', 's.i', 'INDEX s.i'],
+    ['constraint', 's.t c', 'FK CONSTRAINT s.t c'],
+    ['constraint', 's.my table c', 'TABLE s.my table'],
+    ['trigger', 's.t r', 'TABLE s.t'],
+    ['function', 's.f(integer)', 'FUNCTION s.f(integer)'],
+    ['operator', 's.=== (integer, integer)', 'OPERATOR s.==='],
+    ['operator class', 's.c USING btree', 'OPERATOR CLASS s.c'],
+    ['extension', 'plpython3u', 'EXTENSION plpython3u'],
+    ['extension', 'plpython3u', 'EXTENSION - plpython3u'],
+    [
+      'default privileges',
+      'for role a in schema s on tables',
+      'DEFAULT ACL s.DEFAULT PRIVILEGES FOR TABLES',
+    ],
+    [
+      'default privileges',
+      'for role a on functions',
+      'DEFAULT ACL DEFAULT PRIVILEGES FOR FUNCTIONS',
+    ],
+    ['statistics object', 's.o', 'STATISTICS s.o'],
+    ['foreign server', 'f', 'SERVER f'],
+    ['user mapping', 'USER MAPPING a SERVER f', 'USER MAPPING USER MAPPING a SERVER f'],
+    ['security label', 'table s.t selinux', 'SECURITY LABEL TABLE s.t'],
+    ['cast', 'CAST (integer AS s.pair)', 'CAST CAST (integer AS s.pair)'],
+    ['event trigger', 'e', 'EVENT TRIGGER e'],
+    ['table', 's.odd\nname', 'TABLE s.odd\\nname'],
+  ])('a missing %s %j is explained by the entry %j', (kind, name, entry) => {
+    expect(compareKind(kind, [{ name }], [])).toMatchObject({ missing: [expect.any(String)] })
+    expect(
+      compareKind(kind, [{ name }], [], { announced: [{ entry, reason: 'why' }] }),
+    ).toMatchObject({
+      missing: [],
+      explained: [{ reason: 'why' }],
+    })
+  })
+
+  test('the index of a constraint is explained by the constraint', () => {
+    const index = { name: 's.i', facets: { 'of constraint': '=s.t c' } }
+    const announced = [{ entry: 'CONSTRAINT s.t c', reason: 'NULLS NOT DISTINCT' }]
+    expect(compareKind('index', [index], [], { announced })).toMatchObject({ missing: [] })
+  })
+
+  test('an index that is invalid on the source is not in a dump', () => {
+    const index = { name: 's.i', facets: { invalid: '=invalid' } }
+    expect(compareKind('index', [index], [])).toMatchObject({
+      missing: [],
+      explained: [{ entry: 's.i' }],
+    })
+  })
+
+  test.each([
+    ['comment', 'COMMENT TABLE s.t'],
+    ['comment of c', 'COMMENT COLUMN s.t.c'],
+    ['default of c', 'DEFAULT s.t c'],
+    ['row security', 'ROW SECURITY s.t'],
+    ['partition bound', 'TABLE ATTACH s.t'],
+    ['columns', 'TABLE s.t'],
+  ])('a different %s of a table is explained by the entry %s, and by no other', (facet, entry) => {
+    const source = [{ name: 's.t', facets: { [facet]: 'a' } }]
+    const target = [{ name: 's.t', facets: { [facet]: 'b' } }]
+    expect(compareKind('table', source, target)).toMatchObject({ different: [`s.t: ${facet}`] })
+    expect(
+      compareKind('table', source, target, { announced: [{ entry, reason: '' }] }),
+    ).toMatchObject({ different: [] })
+    const other = [{ entry: entry.replace('s.t', 's.u'), reason: '' }]
+    expect(compareKind('table', source, target, { announced: other })).toMatchObject({
+      different: [`s.t: ${facet}`],
+    })
+  })
+
+  test('another owner is explained only by a substitute for that very role', () => {
+    const [source, target] = [[{ name: 's.t', owner: 0 }], [{ name: 's.t', owner: 1 }]]
+    const substitute = { role: 'alice', instead: 'bob', reason: 'a superuser there' }
+    expect(compareKind('table', source, target)?.different).toEqual([
+      's.t: owner (alice on the source, bob on the target)',
+    ])
+    expect(compareKind('table', source, target, { substitutes: [substitute] })).toMatchObject({
+      different: [],
+      explained: [{ reason: 'a superuser there' }],
+    })
+    const elsewhere = { ...substitute, instead: 'carol' }
+    expect(
+      compareKind('table', source, target, { substitutes: [elsewhere] })?.different,
+    ).toHaveLength(1)
+  })
+
+  test('a lost grant is explained by its entry or by the role that could not be created', () => {
+    const acls = [['+carol:SELECT', '+dave:UPDATE (c)']]
+    const [source, target] = [[{ name: 's.t', acl: 0 }], [{ name: 's.t' }]]
+    expect(compareKind('table', source, target, { acls })?.different).toEqual([
+      's.t: grants (lost: SELECT to carol), grants (lost: UPDATE (c) to dave)',
+    ])
+    const announced = [{ entry: 'ACL TABLE s.t', reason: '' }]
+    expect(compareKind('table', source, target, { acls, announced })?.different).toEqual([])
+    const substitutes = [{ role: 'carol', instead: null, reason: 'a reserved name' }]
+    expect(compareKind('table', source, target, { acls, substitutes })?.different).toEqual([
+      's.t: grants (lost: UPDATE (c) to dave)',
+    ])
+  })
+
+  test.each([
+    ['nobody touched it', ['+:CREATE', '+:USAGE'], ['+:USAGE'], true],
+    ['a role was added', ['+:CREATE', '+:USAGE', '+app:CREATE'], ['+:USAGE', '+app:CREATE'], true],
+    ['CREATE was revoked on the source', ['+:USAGE'], ['+:USAGE'], true],
+    ['a grant was lost', ['+:CREATE', '+:USAGE', '+app:CREATE'], ['+:USAGE'], false],
+    ['the target was opened', ['+:CREATE', '+:USAGE'], ['+:CREATE', '+:USAGE'], true],
+  ])('the schema public from 13 to 15: %s', (_, before, after, equal) => {
+    const result = compareKind(
+      'schema',
+      [{ name: 'public', acl: 0 }],
+      [{ name: 'public', acl: 1 }],
+      {
+        acls: [before, after],
+        servers: [130000, 150000],
+      },
+    )
+    expect(result?.different.length === 0).toBe(equal)
+  })
+
+  test('between majors a definition may be printed otherwise, within one it may not', () => {
+    const source = [
+      { name: 's.t c', facets: definition(`CHECK ((EXTRACT(year FROM born) > 1900))`) },
+    ]
+    const printed = [
+      { name: 's.t c', facets: definition(`CHECK ((date_part('year'::text, born) > (1900)))`) },
+    ]
+    const changed = [
+      { name: 's.t c', facets: definition(`CHECK ((date_part('year'::text, born) > 1901))`) },
+    ]
+    const servers: [number, number] = [150000, 110000]
+    expect(compareKind('constraint', source, printed)?.different).toHaveLength(1)
+    expect(compareKind('constraint', source, printed, { servers })).toMatchObject({
+      different: [],
+      explained: [{ entry: 's.t c: definition' }],
+    })
+    expect(compareKind('constraint', source, changed, { servers })?.different).toHaveLength(1)
+  })
+
+  test("an extension's other version explains its own differences only", () => {
+    const source = [{ name: 'e', facets: { version: '=1.0', comment: 'a' } }]
+    expect(
+      compareKind('extension', source, [{ name: 'e', facets: { version: '=1.1', comment: 'b' } }]),
+    ).toMatchObject({
+      different: [],
+      explained: [
+        { entry: 'e: version (1.0 on the source, 1.1 on the target)' },
+        { entry: 'e: comment' },
+      ],
+    })
+    expect(
+      compareKind('extension', source, [{ name: 'e', facets: { version: '=1.0', comment: 'b' } }])
+        ?.different,
+    ).toEqual(['e: comment'])
+  })
+
+  test('a facet that an older server does not have is not compared', () => {
+    const [source, target] = [[{ name: 's.r' }], [{ name: 's.r', facets: { multirange: 'a' } }]]
+    expect(compareKind('type', source, target, { servers: [130000, 150000] })?.different).toEqual(
+      [],
+    )
+    expect(compareKind('type', source, target, { servers: [140000, 150000] })?.different).toEqual([
+      's.r: multirange',
+    ])
+  })
+
+  test('what only the target has is a difference, but for what every database has', () => {
+    expect(compareKind('view', [], [{ name: 's.v' }])).toMatchObject({ extra: ['s.v'] })
+    expect(compareKind('extension', [], [{ name: 'plpgsql' }])).not.toHaveProperty('extra')
+  })
+})
+
+describe('large objects', () => {
+  const objects = (digest: string, owner = 'alice'): DatabaseFingerprint['largeObjects'] => ({
+    count: 1,
+    ranges: [{ from: 16400, to: 4294967295, count: 1, digest }],
+    groups: [{ owner, acl: [], count: 1, which: '7' }],
+    comments: { count: 0, digest: '0' },
+  })
+  const compare = (
+    target: DatabaseFingerprint['largeObjects'],
+    announced: EntryResult[] = [],
+    substitutes: RoleSubstitute[] = [],
+  ) =>
+    compareFingerprints(
+      fingerprint({ largeObjects: objects('1') }),
+      fingerprint({ largeObjects: target }),
+      announced,
+      substitutes,
+    )
+
+  test('a left-out entry explains a lost object, never a changed one', () => {
+    const announced = [{ entry: 'BLOB 16400', reason: 'permission denied' }]
+    const lost = {
+      count: 0,
+      ranges: [{ from: 16400, to: 4294967295, count: 0, digest: '0' }],
+      groups: [],
+      comments: { count: 0, digest: '0' },
+    }
+    expect(
+      compare(lost, announced).objects.find(({ kind }) => kind === 'large object'),
+    ).toMatchObject({ missing: [] })
+    expect(compare(objects('2'), announced).equal).toBe(false)
+    expect(compare(lost, [{ entry: 'BLOB 16399', reason: 'another' }]).equal).toBe(false)
+  })
+
+  test('an owner that the target cannot have is explained', () => {
+    expect(compare(objects('1', 'bob')).equal).toBe(false)
+    expect(
+      compare(objects('1', 'bob'), [], [{ role: 'alice', instead: 'bob', reason: 'why' }]).equal,
+    ).toBe(true)
+  })
+})
+
+test('fingerprints of different methods are never compared', () => {
+  expect(() => compareFingerprints(fingerprint(), fingerprint({ method: 'md5' }), [])).toThrow(
+    'not taken by the same method',
+  )
+})

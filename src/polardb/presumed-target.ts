@@ -1,0 +1,32 @@
+import type { RoleCatalog } from '../postgres/role-catalog.ts'
+import type { RoleTarget } from './role-target.ts'
+
+/**
+ * A PolarDB cluster as the cloud makes them, of the source's own version: what a role script is rewritten for when a dump is
+ * made with no target in sight. The restore asks the real one and writes its own script.
+ */
+export function presumedTarget(
+  catalog: RoleCatalog,
+  source: { version: string; number: number; major: number },
+): RoleTarget {
+  return {
+    ...source,
+    majorName: String(source.major),
+    polardb: 'as its documentation describes it',
+    hasPolarSuperuser: true,
+    knowsPolarSuperuser: true,
+    knowsMembershipOptions: source.number >= 160_000,
+    supportedExtensions: null,
+    unloadable: new Map(),
+    account: {
+      name: 'the privileged account of the cluster',
+      superuser: false,
+      polarSuperuser: true,
+      createRole: true,
+      createDatabase: true,
+      replication: false,
+      bypassRls: false,
+    },
+    catalog: { ...catalog, roles: [], memberships: [], settings: [] },
+  }
+}
