@@ -259,6 +259,24 @@ describe('dumps that users make otherwise', () => {
     expect(await rowsOf(plain.backend, name)).toEqual(await rowsOf(source, name))
   })
 
+  test('a database in two archives, its largest table on its own', async () => {
+    await given(
+      'parted_dump',
+      `CREATE TABLE large_one (id int PRIMARY KEY, t text); INSERT INTO large_one SELECT g, md5(g::text) FROM generate_series(1, 5000) g;
+       CREATE TABLE small_one (id int REFERENCES large_one); INSERT INTO small_one SELECT generate_series(1, 50)`,
+    )
+    const rest = await harness.dump(source, 'parted_dump', ['--exclude-table-data=large_one'])
+    const rows = await harness.dump(source, 'parted_dump', ['--section=data', '--table=large_one'])
+    const { result } = await harness.restore(rest, plain, {
+      archives: [rest.directory, rows.directory],
+    })
+    expect(result.failed).toEqual([])
+    expect(await rowsOf(plain.backend, 'parted_dump')).toEqual(await rowsOf(source, 'parted_dump'))
+    expect(harness.context.progressLines.at(-1)).toMatch(
+      /^restore parted_dump: (\d+) of \1 entries, [\d.]+ kB of [\d.]+ kB/,
+    )
+  })
+
   test("restore-options of the user's own leave out what they name", async () => {
     await given(
       'filtered',

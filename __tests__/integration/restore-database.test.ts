@@ -125,6 +125,13 @@ describe('the database itself', () => {
 })
 
 describe('a target that is not empty', () => {
+  test('in which the account may create nothing is refused at once', async () => {
+    await plain15.backend.sql('CREATE DATABASE closed')
+    const failure = await failureOf(harness.restore(dump, plain15, { targetName: 'closed' }))
+    expect(failure.message).toBe('The account may not create anything in the database "closed"')
+    expect(failure.remedy).toContain('GRANT CREATE ON DATABASE "closed"')
+  })
+
   test('is refused by default, with what it holds', async () => {
     await plain15.backend.sql(`CREATE DATABASE taken OWNER ${plain15.account}`)
     await plain15.backend.sql('CREATE TABLE public.theirs (i int)', 'taken')

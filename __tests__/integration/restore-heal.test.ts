@@ -49,6 +49,12 @@ beforeAll(async () => {
      INSERT INTO app.parted SELECT g, 'v' FROM generate_series(0, 9999) g;
      ALTER TABLE app.parted ADD PRIMARY KEY (k);
      CREATE TABLE app.plain (a int); INSERT INTO app.plain SELECT generate_series(1, 1000);
+     CREATE FUNCTION app.spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.t := 'spoilt'; RETURN NEW; END $$;
+     CREATE UNLOGGED TABLE app.volatile (id serial PRIMARY KEY, t text);
+     INSERT INTO app.volatile (t) SELECT 'v' || g FROM generate_series(1, 2000) g;
+     CREATE TRIGGER spoil BEFORE INSERT ON app.volatile FOR EACH ROW EXECUTE FUNCTION app.spoil();
+     CREATE TRIGGER spoil_not BEFORE INSERT ON app.volatile FOR EACH ROW EXECUTE FUNCTION app.spoil();
+     ALTER TABLE app.volatile DISABLE TRIGGER spoil_not;
      CREATE MATERIALIZED VIEW app.summary AS SELECT count(*) FROM app.big;
      DO $$ BEGIN FOR i IN 1..40 LOOP
        EXECUTE format('CREATE TABLE app.small_%s (id int PRIMARY KEY, t text UNIQUE)', i);
@@ -88,10 +94,11 @@ async function expectWhole(name: string): Promise<void> {
   expect(await membershipsOf(target)).toEqual([])
   const { rows } = await target.backend.sql(
     `SELECT (SELECT count(*)::int FROM pg_largeobject WHERE loid = 9001) AS pages,
+            (SELECT last_value::int FROM app.volatile_id_seq) AS last,
             (SELECT count(*)::int FROM pg_namespace WHERE nspname = '${stateSchema}') AS marks`,
     name,
   )
-  expect(rows).toEqual([{ pages: 49, marks: 0 }])
+  expect(rows).toEqual([{ pages: 49, last: 2000, marks: 0 }])
   await target.backend.sql(`DROP DATABASE "${name}"`)
 }
 
@@ -163,6 +170,20 @@ describe('a restore that is disturbed', () => {
       await expectWhole(name)
     },
   )
+
+  test('fills unlogged tables again when the server crashes after they were loaded', async () => {
+    const name = 'busy_crashed'
+    const seen = harness.context.progressLines.length
+    const restoring = harness.restore(dump, target, { targetName: name })
+    const lines = () => harness.context.progressLines.slice(seen)
+    // every row is in, keys and triggers are being made
+    while (!lines().some((line) => /, ([\d.]+ \w+) of \1\b.*now (CONSTRAINT|INDEX)/.test(line)))
+      await sleep(2)
+    await crashServer()
+    const { result } = await restoring
+    expect(result.attempts).toBeGreaterThan(1)
+    await expectWhole(name)
+  })
 
   test.each([['--rows-per-insert=200'], ['--load-via-partition-root']])(
     'doubles no row of a dump with %s, whose tables are not loaded at one stroke',

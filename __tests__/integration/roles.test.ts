@@ -555,6 +555,25 @@ describe('one stock server', () => {
     expect(scripts[0]).toMatch(/-- the target refuses it: date\/time .*\nCREATE ROLE /)
   })
 
+  test('a value that looks like a password verifier is not quoted, even if the server quotes it', async () => {
+    const name = fresh()
+    const verifier = 'SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy'
+    const text = `${script(name)}ALTER ROLE ${name} SET work_mem TO '${verifier}';\n`
+    const settings = [{ role: name, database: null, parameter: 'work_mem', value: verifier }]
+    const { result } = await restoreRoles(
+      options(text, { roles: [login(name)], settings }),
+      context(),
+    )
+    expect(result.differences).toEqual([
+      {
+        role: name,
+        what: 'setting work_mem',
+        reason: 'the target refuses it: invalid value for parameter "work_mem": "…" (22023)',
+        explained: true,
+      },
+    ])
+  })
+
   test('a lost connection is a failure, and the next run can complete what is there', async () => {
     const names = Array.from({ length: 150 }, fresh)
     const text = `${names.map((name) => script(name)).join('')}GRANT ${names[0]} TO ${names[1]};\nCOMMENT ON ROLE ${names[0]} IS 'c';\n`

@@ -362,7 +362,10 @@ suite.each([11, 15] as const)('the stand-in on PostgreSQL %i', (major) => {
 
   async function check(row: Row): Promise<void> {
     if (row.before) await bench.server.backend.sql(row.before)
-    const outcome = await attempt(row.as === 'creator' ? bench.creator : bench.client, row.sql)
+    const outcome = await attempt(
+      row.as === 'creator' ? await bench.creator() : bench.client,
+      row.sql,
+    )
     expect(outcome.error).toEqual(row.error)
     expect(outcome.notices).toEqual(row.notices ?? [])
     if (row.error === undefined) expect(outcome.commands).toEqual([row.sql.split(' ')[0]])

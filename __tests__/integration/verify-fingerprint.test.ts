@@ -107,7 +107,7 @@ describe('what cannot be read', () => {
       `CREATE TABLE open (a int); GRANT SELECT ON open TO reader;
        CREATE TABLE hidden (a int); INSERT INTO hidden VALUES (1); ALTER TABLE hidden OWNER TO owner;
        CREATE SEQUENCE counter; ALTER SEQUENCE counter OWNER TO owner; GRANT SELECT ON counter TO reader;
-       SELECT lo_create(700001); ALTER LARGE OBJECT 700001 OWNER TO owner`,
+       SELECT lo_create(700001); ALTER LARGE OBJECT 700001 OWNER TO owner; GRANT SELECT ON LARGE OBJECT 700001 TO reader`,
     )
     await database(
       'policed',

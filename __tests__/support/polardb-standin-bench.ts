@@ -51,13 +51,19 @@ export interface Bench {
   server: PolarStandIn
   /** The polar_superuser, in a database `mine` of its own; roles p, q and r are there. */
   client: pg.Client
-  /** An account with CREATEROLE and CREATEDB alone. */
-  creator: pg.Client
+  /** Connects an account with CREATEROLE and CREATEDB alone. */
+  creator: () => Promise<pg.Client>
 }
 
 /** Starts a stand-in for the tests of a describe block, and gives each of them the same state and new sessions. */
 export function useStandIn(major: Major): Bench {
   const bench = {} as Bench
+  const others: pg.Client[] = []
+  bench.creator = async () => {
+    const client = await bench.server.connect('mine', { user: 'creator', password: 'creator' })
+    others.push(client)
+    return client
+  }
   beforeAll(async () => {
     bench.server = await PolarStandIn.start({ major })
     const { backend } = bench.server
@@ -70,11 +76,10 @@ export function useStandIn(major: Major): Bench {
   beforeEach(async () => {
     await bench.server.backend.sql('CREATE ROLE p; CREATE ROLE q; CREATE ROLE r')
     bench.client = await bench.server.connect('mine')
-    bench.creator = await bench.server.connect('mine', { user: 'creator', password: 'creator' })
   })
   afterEach(async () => {
     await bench.client.end()
-    await bench.creator.end()
+    for (const client of others.splice(0)) await client.end()
     const { rows } = await bench.server.backend.sql(leftovers, 'mine')
     for (const { statement } of rows) await bench.server.backend.sql(statement)
   })

@@ -5,23 +5,24 @@
  * or newer, roles follow PostgreSQL 16's rules instead, as PolarDB 16 is reported to do.
  *
  * It imitates: (NO)POLAR_SUPERUSER and (NO)SUPERUSER in CREATE and ALTER ROLE with their warnings and side effects; the
- * role pg_polar_superuser and the privileges that come with its membership; polar_version, polar_supported_extensions
- * and polar_release_date in current_setting(), SHOW and a comparison with pg_settings.name; the white list of
- * extensions; the predefined roles that may be granted; a polar_superuser's privileges on all that belongs or is granted to
- * roles that are no superusers, as if it were a member of each; the superusers aurora, replicator and polardb_admin and the
- * database polardb_admin; databases and objects given to any owner; tablespaces that are never made; event triggers,
- * FOR ALL TABLES publications and system triggers; md5 as password_encryption.
+ * role pg_polar_superuser; a polar_superuser's privileges on all that belongs or is granted to roles that are no
+ * superusers, as if it were a member of each; polar_version, polar_supported_extensions and polar_release_date in
+ * current_setting(), SHOW and a comparison with pg_settings.name; the white list of extensions; the predefined roles that
+ * may be granted; the superusers aurora, replicator and polardb_admin and the database polardb_admin; databases and
+ * objects given to any owner; tablespaces that are never made; event triggers, FOR ALL TABLES publications and system
+ * triggers; md5 as password_encryption.
  *
  * It does not imitate: the version (it says the stock server's, in version() too, and knows that version's syntax); the
  * other polar_ settings and views; session_user after SET SESSION AUTHORIZATION (it is SET ROLE in truth); roles set by
- * set_config('role', …); statements in the extended query protocol that
- * would have to be changed (refused with 0A000, never done wrongly); queries beyond 4 MiB (passed on as they are); TLS.
- * pg_stat_activity and the server's log show the procedures that stand in for a changed statement; the memberships that
- * stand in for a polar_superuser's privileges are hidden in pg_auth_members, and seen in views that are made from it.
+ * set_config('role', …); statements in the extended query protocol that would have to be changed (refused with 0A000,
+ * never done wrongly); queries beyond 4 MiB (passed on as they are); TLS. pg_stat_activity and the server's log show the
+ * procedures that stand in for a changed statement. The memberships that stand in for a polar_superuser's privileges are
+ * hidden in pg_auth_members, but seen in views that are made from it, and past the front.
  */
 import pg from 'pg'
 import { StandInFront } from './polardb-standin-front.ts'
-import { type Manners, standInProcedures, supportedExtensions } from './polardb-standin-server.ts'
+import type { Manners } from './polardb-standin-roles.ts'
+import { standInProcedures, supportedExtensions } from './polardb-standin-server.ts'
 import { type Major, TestServer } from './server.ts'
 
 export { supportedExtensions } from './polardb-standin-server.ts'

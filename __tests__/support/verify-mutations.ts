@@ -490,12 +490,12 @@ export const catalogMutations: Mutation[] = [
   {
     name: 'a setting of the database',
     sql: "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' RESET work_mem'; END $$",
-    found: ['database settings'],
+    found: ['database setting work_mem'],
   },
   {
     name: 'a setting of a role in the database',
     sql: "DO $$ BEGIN EXECUTE 'ALTER ROLE rich_reader IN DATABASE ' || current_database() || ' RESET ALL'; END $$",
-    found: ['database settings of roles'],
+    found: ['database setting statement_timeout of rich_reader'],
   },
   {
     name: 'a grant on the database',

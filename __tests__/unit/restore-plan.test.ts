@@ -93,6 +93,7 @@ function factsOf(changes: {
       supportedExtensions: changes.supported ? new Set(changes.supported) : null,
     },
     databaseExists: false,
+    existing: null,
     roles: new Map([
       ['app_owner', { superuser: false }],
       ['postgres', { superuser: true }],
@@ -647,6 +648,16 @@ describe('a plan that loses something', () => {
     )
     expect(planOf([], factsOf({ major: 15 })).warnings).toEqual([])
   })
+})
+
+test('a database that exists with another encoding or collation is warned of', () => {
+  const warningsOf = (existing: TargetFacts['existing']) =>
+    planOf([], factsOf({ facts: { existing } })).warnings
+  expect(warningsOf({ encoding: 'UTF8', collate: 'C', ctype: 'C' })).toEqual([])
+  expect(warningsOf({ encoding: 'LATIN1', collate: 'de_DE', ctype: 'C' })).toEqual([
+    expect.stringContaining('encoding LATIN1'),
+    expect.stringContaining('collation de_DE'),
+  ])
 })
 
 describe('an extension version', () => {

@@ -186,6 +186,16 @@ describe('every statement of pg_dumpall --roles-only', () => {
     ])
   })
 
+  test('passes over comments, those inside others included', () => {
+    expect(
+      only("/* a /* b */ CREATE ROLE x; */ -- CREATE ROLE y;\nCREATE /**/ ROLE -- '\n z;"),
+    ).toEqual({
+      kind: 'create',
+      role: 'z',
+      options: [],
+    })
+  })
+
   test('notes the encoding, and reads backslashes as the script says', () => {
     const script = parseRoleScript(
       "SET client_encoding = 'LATIN1';\nSET standard_conforming_strings = off;\nCOMMENT ON ROLE a IS 'x\\'y';",

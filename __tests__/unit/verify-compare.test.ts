@@ -179,6 +179,38 @@ describe('objects', () => {
     })
   })
 
+  test.each([
+    ['setting work_mem', 'SETTING work_mem'],
+    ['setting work_mem of app', 'SETTING work_mem of app'],
+    ['connection limit', 'DATABASE CONNECTION LIMIT'],
+    ['comment', 'COMMENT DATABASE'],
+    ['comment', 'COMMENT DATABASE shop'],
+  ])(
+    'a different %s of the database is explained by the entry %s, and by no other',
+    (facet, entry) => {
+      const source = [{ name: '', facets: { [facet]: 'a' } }]
+      const target = [{ name: '' }]
+      expect(compareKind('database', source, target)).toMatchObject({ different: [facet] })
+      expect(
+        compareKind('database', source, target, { announced: [{ entry, reason: '' }] }),
+      ).toMatchObject({ different: [] })
+      const announced = [
+        { entry: 'SETTING jit', reason: '' },
+        { entry: 'ACL DATABASE', reason: '' },
+      ]
+      expect(compareKind('database', source, target, { announced })).toMatchObject({
+        different: [facet],
+      })
+    },
+  )
+
+  test('another owner of the database is explained by its entry', () => {
+    const announced = [{ entry: 'OWNER DATABASE', reason: 'a superuser' }]
+    const [source, target] = [[{ name: '', owner: 0 }], [{ name: '', owner: 1 }]]
+    expect(compareKind('database', source, target)?.different).toHaveLength(1)
+    expect(compareKind('database', source, target, { announced })?.different).toEqual([])
+  })
+
   test('another owner is explained only by a substitute for that very role', () => {
     const [source, target] = [[{ name: 's.t', owner: 0 }], [{ name: 's.t', owner: 1 }]]
     const substitute = { role: 'alice', instead: 'bob', reason: 'a superuser there' }

@@ -221,6 +221,10 @@ async function verifyOne(
       verifyDatabase(
         {
           ...{ connection, name, fingerprint, jobs },
+          source:
+            session.inputs.command === 'migrate' && session.inputs.source
+              ? { connection: session.inputs.source, database: source }
+              : undefined,
           announced: restored.result.skipped,
           substitutes: restored.owners.map(({ role, owner, reason }) => ({
             role,

@@ -1,4 +1,4 @@
-import { Failure } from '../failure.ts'
+import { Failure, messageOf } from '../failure.ts'
 import { withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import type { DatabaseResult, EntryResult } from '../report/model.ts'
@@ -6,6 +6,7 @@ import { counted, formatCount } from '../report/text.ts'
 import type { Session } from './session.ts'
 import { compareFingerprints } from './verify/compare.ts'
 import type { RoleSubstitute } from './verify/compare-catalog.ts'
+import { explainDifferences } from './verify/drill.ts'
 import { type DatabaseFingerprint, fingerprintDatabase } from './verify/fingerprint.ts'
 
 export interface VerifyOptions {
@@ -19,6 +20,8 @@ export interface VerifyOptions {
   /** Roles of the source whose objects or grants the target cannot have, and who has them instead. */
   substitutes: RoleSubstitute[]
   jobs: number
+  /** The live source, where it can be reached: differing tables are then searched for the rows that differ. */
+  source?: { connection: ConnectionParameters; database: string } | undefined
 }
 
 /**
@@ -67,6 +70,26 @@ export async function verifyDatabase(
       `Verified ${result.name} (${session.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`,
     )
     return
+  }
+  if (options.source) {
+    try {
+      await explainDifferences(
+        {
+          source: options.source,
+          target: { connection: options.connection, database: options.name },
+          fingerprint: source,
+          tables: comparison.tables,
+          showKeys: session.inputs.showKeys,
+        },
+        session,
+      )
+    } catch (error) {
+      if (session.signal.aborted) throw error
+      // that they differ is known; which rows they are is a help, not the verdict
+      session.warn(
+        `${result.name}: the rows that differ could not be looked up: ${messageOf(error)}`,
+      )
+    }
   }
   const named = [
     ...tables.map(

@@ -50,12 +50,28 @@ export async function elsewhere<T>(
   throw refused
 }
 
-/** Whether the target has the database. */
-export async function databaseExists(client: pg.Client, name: string): Promise<boolean> {
-  const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [
-    name,
-  ])
-  return rowCount !== 0
+/**
+ * Whether the target has the database, by a try to connect to it: no other database need be open to the account. One that
+ * may not be connected to exists as well.
+ */
+export async function databaseExists(
+  options: RestoreOptions,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    const client = await connect(options.target, {
+      database: options.targetName,
+      role: 'target',
+      signal,
+    })
+    await client.end()
+    return true
+  } catch (error) {
+    const sqlstate = error instanceof Failure ? error.sqlstate : undefined
+    if (sqlstate === '3D000') return false
+    if (sqlstate === '42501') return true
+    throw error
+  }
 }
 
 /**
@@ -72,9 +88,7 @@ export async function prepareDatabase(
   context: Context,
 ): Promise<{ standing: Standing; created: boolean }> {
   const { targetName, database } = options
-  const exists = await elsewhere(options, context.signal, (client) =>
-    databaseExists(client, targetName),
-  )
+  const exists = await databaseExists(options, context.signal)
   const create = async () => {
     await elsewhere(options, context.signal, (client) =>
       createDatabase(client, targetName, database, context),
@@ -98,8 +112,20 @@ export async function prepareDatabase(
   const content = await withConnection(
     options.target,
     { database: targetName, role: 'target', signal: context.signal },
-    async (client) => ({ objects: await contentOf(client), state: await readState(client) }),
+    async (client) => ({
+      objects: await contentOf(client),
+      state: await readState(client),
+      mayCreate: await mayCreate(client),
+    }),
   )
+  if (!content.mayCreate && options.ifNotEmpty !== 'replace') {
+    throw new Failure(
+      `The account may not create anything in the database "${targetName}"`,
+      'It lacks the privilege CREATE on it',
+      `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`,
+      { sqlstate: '42501' },
+    )
+  }
   if (content.objects.length === 0) return { standing: 'empty', created: false }
   if (options.ifNotEmpty === 'replace') {
     await dropDatabase(options, context)
@@ -127,6 +153,13 @@ export async function prepareDatabase(
     )
   }
   return { standing: 'begun', created: false }
+}
+
+async function mayCreate(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ able: boolean }>(
+    `SELECT pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') AS able`,
+  )
+  return rows[0]?.able ?? false
 }
 
 /** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind. */

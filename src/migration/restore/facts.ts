@@ -21,6 +21,8 @@ export interface ExistingSchema {
 export interface TargetFacts {
   target: Target
   databaseExists: boolean
+  /** Encoding and locale of the database where it exists already. */
+  existing: { encoding: string; collate: string; ctype: string } | null
   /** Every role by name. */
   roles: ReadonlyMap<string, { superuser: boolean }>
   /** Languages by name; false for untrusted ones, which take a superuser. */
@@ -107,6 +109,9 @@ export async function readTargetFacts(
   const collations = await rows<{ name: string }>(
     `SELECT DISTINCT collname AS name FROM pg_catalog.pg_collation WHERE ${born}`,
   )
+  const [existing] = await rows<{ encoding: string; collate: string; ctype: string }>(`
+    SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype
+      FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`)
   const providers = new Map<string, boolean>()
   for (const provider of options.labelProviders) {
     providers.set(provider, await hasLabelProvider(client, provider))
@@ -116,6 +121,7 @@ export async function readTargetFacts(
   return {
     target,
     databaseExists: here,
+    existing: (here && existing) || null,
     roles: new Map(roles.map(({ name, superuser }) => [name, { superuser }])),
     languages: new Map(languages.map(({ name, trusted }) => [name, trusted])),
     available,

@@ -263,30 +263,39 @@ function mayPass({ sqlstate }: LoadError): boolean {
   return sqlstate !== null && /^(08...|40...|53300|57P0[123]|57014)$/.test(sqlstate)
 }
 
-/**
- * Whether a table that may have been loaded before holds exactly the rows of the dump. A COPY is all or nothing, so
- * without a count from the dump any row at all says that it was loaded.
- */
+/** Whether a table that may have been loaded before holds exactly the rows of the dump. */
 export async function isLoaded(
   session: Session,
   item: PlannedEntry,
   expected: number | undefined,
 ): Promise<boolean> {
   if (item.entry.desc !== 'TABLE DATA') return false
-  const table = tableOf(item)
   const { rows: security } = await session.client.query<{ on: boolean }>(
     'SELECT relrowsecurity AS on FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.regclass',
-    [table],
+    [tableOf(item)],
   )
   // row security is switched on after the rows are in, and then might hide them from us
   if (security[0]?.on) return true
-  if (expected === undefined && item.entry.copyStatement !== null && rootOf(item) === null) {
+  // neither INSERT statements nor a partition filled from elsewhere are all or nothing
+  if (expected === undefined && (item.entry.copyStatement === null || rootOf(item) !== null)) {
+    return false
+  }
+  return hasAllRows(session, item, expected)
+}
+
+/** The same of a table that may be counted. Without a count from the dump any row says that its COPY was done. */
+export async function hasAllRows(
+  session: Session,
+  item: PlannedEntry,
+  expected: number | undefined,
+): Promise<boolean> {
+  const table = tableOf(item)
+  if (expected === undefined) {
     const { rows } = await session.client.query<{ some: boolean }>(
       `SELECT EXISTS (SELECT FROM ONLY ${table}) AS some`,
     )
     return rows[0]?.some ?? false
   }
-  if (expected === undefined) return false
   const { rows } = await session.client.query<{ count: string }>(
     `SELECT pg_catalog.count(*) AS count FROM ONLY ${table}`,
   )

@@ -81,7 +81,7 @@ export function makePlan(
     entries,
     usesPlaces,
     accessMethods: new Set([...facts.accessMethods, ...created.map(({ entry }) => entry.tag)]),
-    warnings: warningsOf(archives, facts, entries),
+    warnings: [...localeWarnings(facts, options.database), ...warningsOf(archives, facts, entries)],
     losing,
   }
 
@@ -212,4 +212,25 @@ function warningsOf(
     )
   }
   return warnings
+}
+
+/** What a database that exists already makes of the text that comes into it. */
+function localeWarnings({ existing }: TargetFacts, source: DatabaseProperties): string[] {
+  if (!existing) return []
+  const warnings: string[] = []
+  if (existing.encoding !== source.encoding) {
+    warnings.push(
+      `The database exists on the target with the encoding ${existing.encoding}, on the source it is ${source.encoding}: text is converted, and what cannot be converted stops the restore`,
+    )
+  }
+  if (source.provider === 'libc' && plain(existing.collate) !== plain(source.collate)) {
+    warnings.push(
+      `The database exists on the target with the collation ${existing.collate}, on the source it is ${source.collate}: text may sort in another order`,
+    )
+  }
+  return warnings
+
+  function plain(locale: string): string {
+    return locale.toLowerCase().replace('utf-8', 'utf8')
+  }
 }

@@ -68,8 +68,25 @@ const remedies: readonly [string, RegExp, string][] = [
   ],
 ]
 
+/** … and by the message alone, for errors of the client program. */
+const ofProgram: readonly [RegExp, string][] = [
+  [
+    /does not support compression|could not .*compress/i,
+    'The client program was built without this compression: set client-path to one that has it, or dump with compression: gzip',
+  ],
+  [
+    /was killed by/,
+    'Look into the system log of the runner: it may be short of memory. Fewer restore-jobs need less',
+  ],
+]
+
 /** The next step for an entry that failed. */
 export function remedyFor(name: string, sqlstate: string | null, message: string): string {
   const found = remedies.find(([code, pattern]) => code === sqlstate && pattern.test(message))
-  return found?.[2] ?? `Change it on the source, or leave it out with allow-missing: ${name}`
+  const program = ofProgram.find(([pattern]) => pattern.test(message))
+  return (
+    found?.[2] ??
+    program?.[1] ??
+    `Change it on the source, or leave it out with allow-missing: ${name}`
+  )
 }

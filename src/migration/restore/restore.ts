@@ -57,9 +57,7 @@ async function askTarget(
       if (provider !== null) labelProviders.add(provider)
     }
   }
-  const exists = await elsewhere(options, context.signal, (client) =>
-    databaseExists(client, options.targetName),
-  )
+  const exists = await databaseExists(options, context.signal)
   // what replace drops says nothing about the database that takes its place
   if (!exists || options.ifNotEmpty === 'replace') {
     return elsewhere(options, context.signal, (client) =>

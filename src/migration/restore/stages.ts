@@ -14,6 +14,7 @@ import { TemporaryRights } from './rights.ts'
 import { endSessions, mayPass, Session, sessionPrefix } from './session.ts'
 import { readState, removeState, writeState } from './state.ts'
 import { runEntry } from './statements.ts'
+import { refillUnlogged } from './unlogged.ts'
 import { EntryFailed, type Worker } from './worker.ts'
 
 /** What is lost goes into the report's checks, too: the failure itself has room for a few lines only. */
@@ -56,6 +57,8 @@ export class Stages {
   private readonly refused: EntryResult[] = []
   private readonly worker: Worker
   private extensions = 0
+  /** Attempts when unlogged tables were last looked after; the first one needs nothing, unless it resumes another. */
+  private refilledAt: number
   private later = 0
   ownership: Ownership
 
@@ -70,6 +73,7 @@ export class Stages {
     this.plan = plan
     this.context = context
     this.resuming = resuming
+    this.refilledAt = resuming ? 0 : 1
     this.run = new Execution(options, plan, context, resuming)
     this.worker = this.run.worker()
     this.rights = new TemporaryRights(plan.facts, options.targetName, {
@@ -184,12 +188,22 @@ export class Stages {
       this.later++
       running.end()
     }
+    await this.refill()
     // they would act on every statement of the restore
     const eventTriggers = this.select(
       ({ entry }) => entry.desc === 'EVENT TRIGGER' || ofEventTrigger(entry.desc, entry.tag),
     )
     await this.run.inOrder(eventTriggers)
     await this.ownership.giveBack(eventTriggers)
+    await this.refill()
+  }
+
+  /** Whenever something was interrupted since the last time, the server may have crashed. */
+  private async refill(): Promise<void> {
+    while (this.refilledAt < this.run.attempts) {
+      this.refilledAt = this.run.attempts
+      await refillUnlogged(this.plan, this.rights, this.worker)
+    }
   }
 
   /** The database's own properties. */

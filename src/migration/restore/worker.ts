@@ -3,7 +3,7 @@ import { sqlstateOf } from '../../postgres/errors.ts'
 import type { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
 import type { Schedule, Task } from './graph.ts'
-import { empty, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
+import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
 import { defaultPauses } from './options.ts'
 import type { Running } from './progress.ts'
 import { endSessions, mayPass, pause, Session } from './session.ts'
@@ -267,6 +267,34 @@ export class Worker {
         return item !== undefined && this.run.leaveOut(item, message, sqlstate)
       })
     )
+  }
+
+  /** Loads the rows of one table again unless they are all there; what else the table has is the caller's concern. */
+  async loadAgain(item: PlannedEntry): Promise<void> {
+    const { options, context, signal } = this.run
+    const running = this.run.progress.begin(item.name, this.name, 0)
+    try {
+      await this.persist(
+        async () => {
+          const session = await this.session()
+          const expected = options.expectedRows?.get(tableOf(item))
+          if (await hasAllRows(session, item, expected)) return
+          // INSERT statements may have come half the way, a COPY has not
+          if (item.entry.copyStatement === null) {
+            await session.client.query(`TRUNCATE ONLY ${tableOf(item)}`)
+          }
+          await this.drop()
+          await load(options, [item], this.name, context.temporaryDirectory, signal, () => {})
+        },
+        (error) => (error instanceof LoadFailure ? error.transient : mayPass(error)),
+        (error) => error,
+      )
+    } catch (error) {
+      if (error instanceof LoadFailure) throw this.failLoad(error, [item])
+      throw sqlstateOf(error) === undefined ? error : this.run.fail(item.name, error, '')
+    } finally {
+      running.end()
+    }
   }
 
   private failLoad(failure: LoadFailure, items: readonly PlannedEntry[]): EntryFailed {

@@ -92,6 +92,8 @@ export async function restoreRoles(
 /** Roles under restore: what was sent so far, and the result. */
 export class RestoredRoles {
   readonly result: RolesResult
+  /** Names of the roles that were made: what a rehearsal has to remove. */
+  createdRoles: readonly string[] = []
   private readonly options: RestoreRolesOptions
   private readonly plan: RolePlan
   private readonly stages: ScriptEntry[][] = []
@@ -148,7 +150,8 @@ export class RestoredRoles {
         verifiers && options.rolePasswords ? { target: verifiers, script: own } : undefined,
     })
     const there = new Set(after.roles.map(({ name }) => name))
-    result.created = plan.created.filter((name) => there.has(name)).length
+    this.createdRoles = plan.created.filter((name) => there.has(name))
+    result.created = this.createdRoles.length
     const updates = this.outcomes.filter(
       ({ step, refusal }) => step.purpose === 'update' && !refusal,
     )

@@ -9,8 +9,11 @@ export class Announced {
     for (const { entry, reason } of entries) {
       this.reasons.set(normalise(entry), reason)
       // the fingerprint of a database does not name it: it may be called otherwise on the target
-      const database = /^((?:ACL |COMMENT )?DATABASE(?: PROPERTIES)?) /.exec(entry)?.[1]
-      if (database) this.reasons.set(`${database} `, reason)
+      const database =
+        /^((?:ACL |COMMENT |OWNER )?DATABASE(?: PROPERTIES)?) (?!CONNECTION LIMIT$)/.exec(
+          entry,
+        )?.[1]
+      if (database) this.reasons.set(database, reason)
     }
   }
 
@@ -30,7 +33,7 @@ export class Announced {
   }
 }
 
-/** An object without a schema is written with `-` in its place, or without. */
+/** An object without a schema is written with `-` in its place, or without; a database may go without its name. */
 function normalise(entry: string): string {
-  return entry.replace(/^([A-Z][A-Z ]*) - /, '$1 ')
+  return entry.replace(/^([A-Z][A-Z ]*) - /, '$1 ').trimEnd()
 }

@@ -1,12 +1,13 @@
+import type pg from 'pg'
 import { quoteLiteral } from '../../postgres/identifiers.ts'
 import { stateSchema } from '../restore/state.ts'
-import type { CatalogQuery } from './catalog.ts'
+import type { CatalogQuery, ExtraFacets } from './catalog.ts'
+import { hashOf } from './definition.ts'
 
 const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
 const sorted = (array: string) =>
   `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`
 const procedure = (oid: string) => `NULLIF(${oid}::regprocedure::text, '-')`
-const role = (oid: string) => `pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(${oid}))`
 
 /**
  * The queries for the database itself and what is in no schema: schemas, extensions, languages, foreign servers,
@@ -35,9 +36,6 @@ export function databaseQueries(server: number): CatalogQuery[] {
         'locale provider': since(150000, `NULLIF(x.datlocprovider, 'c')`),
         locale: since(170000, 'x.datlocale', since(150000, 'x.daticulocale')),
         'connection limit': 'NULLIF(x.datconnlimit, -1)',
-        settings: `(SELECT ${sorted('r.setconfig')} FROM pg_catalog.pg_db_role_setting r WHERE r.setdatabase = x.oid AND r.setrole = 0)`,
-        'settings of roles': `(SELECT pg_catalog.string_agg(${role('r.setrole')} || ': ' || ${sorted('r.setconfig')}, E'\\n' ORDER BY ${role('r.setrole')})
-                                 FROM pg_catalog.pg_db_role_setting r WHERE r.setdatabase = x.oid AND r.setrole <> 0)`,
       },
       plain: ['encoding'],
     },
@@ -223,4 +221,24 @@ export function databaseQueries(server: number): CatalogQuery[] {
       facets: { label: 'x.label' },
     },
   ]
+}
+
+/** The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones. */
+export async function settingFacets(client: pg.Client): Promise<Map<string, ExtraFacets>> {
+  const { rows } = await client.query<{ oid: string; role: string | null; settings: string[] }>(`
+    SELECT r.setdatabase::text AS oid, r.setconfig AS settings,
+           CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::text END AS role
+      FROM pg_catalog.pg_db_role_setting r
+      JOIN pg_catalog.pg_database d ON d.oid = r.setdatabase AND d.datname = pg_catalog.current_database()`)
+  const result = new Map<string, ExtraFacets>()
+  for (const { oid, role, settings } of rows) {
+    const found = result.get(oid) ?? { facets: {}, acls: [] }
+    result.set(oid, found)
+    for (const setting of settings) {
+      const end = setting.indexOf('=')
+      const facet = `setting ${setting.slice(0, end)}${role === null ? '' : ` of ${role}`}`
+      found.facets[facet] = hashOf(facet, setting.slice(end + 1))
+    }
+  }
+  return result
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { explodeAcl } from './acl.ts'
-import type { CatalogQuery, ColumnFacets } from './catalog.ts'
+import type { CatalogQuery, ExtraFacets } from './catalog.ts'
 import { hashOf } from './definition.ts'
 
 /** `schema.table` of the relation a column refers to, as SQL. */
@@ -208,7 +208,7 @@ export function relationQueries(server: number): CatalogQuery[] {
 export async function columnFacets(
   client: pg.Client,
   server: number,
-): Promise<Map<string, ColumnFacets>> {
+): Promise<Map<string, ExtraFacets>> {
   const since = (number: number, sql: string, otherwise = 'NULL') =>
     server >= number ? sql : otherwise
   const isPartition = since(100000, 'c.relispartition', 'false')
@@ -233,7 +233,7 @@ export async function columnFacets(
     (sql, index) => `(${index}, NULLIF((${sql})::text, ''))`,
   )
   const facets = Object.keys(expressions)
-  const result = new Map<string, ColumnFacets>()
+  const result = new Map<string, ExtraFacets>()
   const { rows } = await client.query<{
     oid: string
     column: string
@@ -269,14 +269,14 @@ export async function columnFacets(
 }
 
 /** Before 10 a sequence's settings are in the sequence itself. */
-export async function oldSequenceFacets(client: pg.Client): Promise<Map<string, ColumnFacets>> {
+export async function oldSequenceFacets(client: pg.Client): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; sql: string }>(`
     SELECT x.oid::text AS oid, 'SELECT ' || pg_catalog.quote_literal(x.oid) || ' AS oid, pg_catalog.concat_ws('' '', ''bigint'', start_value,
              increment_by, min_value, max_value, cache_value, is_cycled) AS text FROM '
              || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(x.relname) AS sql
       FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace
      WHERE x.relkind = 'S' AND ${dumped('x.oid')}`)
-  const result = new Map<string, ColumnFacets>()
+  const result = new Map<string, ExtraFacets>()
   for (let at = 0; at < rows.length; at += 200) {
     const some = rows.slice(at, at + 200).map(({ sql }) => sql)
     const settings = await client.query<{ oid: string; text: string }>(some.join(' UNION ALL '))

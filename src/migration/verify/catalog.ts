@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { type AclType, aclDifference, explodeAcl } from './acl.ts'
-import { databaseQueries } from './catalog-database.ts'
+import { databaseQueries, settingFacets } from './catalog-database.ts'
 import { columnFacets, oldSequenceFacets, relationQueries } from './catalog-relations.ts'
 import { typeQueries } from './catalog-types.ts'
 import { hashOf } from './definition.ts'
@@ -68,10 +68,13 @@ export async function readCatalog(client: pg.Client, server: number): Promise<Ca
   if (server < 100000) {
     for (const [oid, facets] of await oldSequenceFacets(client)) columns.set(oid, facets)
   }
+  const extras: Record<string, Map<string, ExtraFacets>> = {
+    pg_class: columns,
+    pg_database: await settingFacets(client),
+  }
   for (const query of queries) {
     const { rows } = await client.query<Row>(sqlOf(query, server))
-    const ofColumns = query.catalog === 'pg_class' ? columns : undefined
-    for (const row of rows) catalog.add(row, query, ofColumns?.get(row.oid))
+    for (const row of rows) catalog.add(row, query, extras[query.catalog]?.get(row.oid))
   }
   return catalog.finished()
 }
@@ -88,8 +91,8 @@ interface Row {
   [facet: `f_${string}`]: string | null
 }
 
-/** What the columns of a relation add to it. */
-export interface ColumnFacets {
+/** What the columns of a relation add to it, or its settings to a database. */
+export interface ExtraFacets {
   facets: Record<string, string>
   acls: { column: string; entries: string[] }[]
 }
@@ -129,7 +132,7 @@ class CatalogBuilder {
   private readonly acls = new Map<string, number>()
   private readonly kinds = new Map<string, Map<string, CatalogObject>>()
 
-  add(row: Row, query: CatalogQuery, columns: ColumnFacets | undefined): void {
+  add(row: Row, query: CatalogQuery, extra: ExtraFacets | undefined): void {
     const objects = this.kinds.get(row.kind) ?? new Map<string, CatalogObject>()
     this.kinds.set(row.kind, objects)
     let name = row.name
@@ -138,12 +141,12 @@ class CatalogBuilder {
     if (row.owner !== null && !row.builtin) object.owner = indexIn(this.owners, row.owner)
     const acl = [
       ...aclDifference(row.acl, row.owner, row.acl_type as AclType, row.acl_base),
-      ...(columns?.acls ?? []).flatMap(({ column, entries }) =>
+      ...(extra?.acls ?? []).flatMap(({ column, entries }) =>
         aclDifference(entries, row.owner, 'column').map((line) => ofColumn(line, column)),
       ),
     ]
     if (acl.length > 0) object.acl = indexIn(this.acls, JSON.stringify(acl))
-    const facets = { ...columns?.facets }
+    const facets = { ...extra?.facets }
     for (const facet of ['comment', ...Object.keys(query.facets ?? {})]) {
       const text = row[`f_${facet}`]
       if (text === null || text === undefined || text === '') continue
