@@ -3,6 +3,7 @@ export default {
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/jest.transform.js' },
+  maxWorkers: '100%', // what takes long here waits for servers
   testTimeout: 120_000, // real servers start and stop in tests; nothing asserts how fast
   collectCoverageFrom: ['src/**/*.ts'],
 }

@@ -37,7 +37,9 @@ async function demo(): Promise<number> {
   await source.sql('CREATE DATABASE shop')
   await source.sql(readFileSync(join(root, 'scripts', 'demo-source.sql'), 'utf8'), 'shop')
 
-  say('Starting the target: a real PostgreSQL behind a front that answers as PolarDB 11 does. It is no PolarDB.')
+  say(
+    'Starting the target: a real PostgreSQL behind a front that answers as PolarDB 11 does. It is no PolarDB.',
+  )
   const target = await PolarStandIn.start({ major })
   cleanUps.push(() => target.stop())
   const results = await ResultsServer.start()
@@ -57,10 +59,14 @@ async function demo(): Promise<number> {
     },
     env: results.environment(),
     // a runner acts on command lines and does not show them
-    onLog: (text) => process.stdout.write(text.replace(/^::(add-mask|stop-commands|[\da-f-]{36})::.*\n/gm, '')),
+    onLog: (text) =>
+      process.stdout.write(text.replace(/^::(add-mask|stop-commands|[\da-f-]{36})::.*\n/gm, '')),
   })
   cleanUps.push(() => run.cleanUp())
-  await runAction(join(root, 'dist', 'post', 'index.js'), { state: run.state, directory: run.directory })
+  await runAction(join(root, 'dist', 'post', 'index.js'), {
+    state: run.state,
+    directory: run.directory,
+  })
 
   const report = join(root, 'demo-report')
   rmSync(report, { recursive: true, force: true })
@@ -71,7 +77,9 @@ async function demo(): Promise<number> {
   say()
   for (const { name, bytes } of results.artifacts()) say(`Artifact ${name}: ${bytes} bytes`)
   say(`The report: ${join(report, 'report.html')} and report.json`)
-  say(`Verified: ${run.outputs.verified ?? 'false'}; cutover took ${run.outputs['cutover-seconds'] ?? '?'} s`)
+  say(
+    `Verified: ${run.outputs.verified ?? 'false'}; cutover took ${run.outputs['cutover-seconds'] ?? '?'} s`,
+  )
   if (keep) {
     say()
     say('Both servers are still up. Connect with:')
@@ -90,7 +98,8 @@ function chooseMajor(): Major {
     process.exit(1)
   }
   const installed = (candidate: Major) =>
-    existsSync(`/usr/lib/postgresql/${candidate}/bin/pg_dumpall`) || existsSync(`/usr/pgsql-${candidate}/bin/pg_dumpall`)
+    existsSync(`/usr/lib/postgresql/${candidate}/bin/pg_dumpall`) ||
+    existsSync(`/usr/pgsql-${candidate}/bin/pg_dumpall`)
   return [...majors].reverse().find((candidate) => candidate >= 13 && installed(candidate)) ?? 15
 }
 

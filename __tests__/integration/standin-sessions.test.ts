@@ -19,15 +19,13 @@ suite.each([11, 15] as const)('a session with the stand-in on PostgreSQL %i', (m
   }
 
   test('is detected as PolarDB 11 by an account without privileges', async () => {
-    expect(
-      await value(`SELECT current_setting('polar_version', true)`, await bench.creator()),
-    ).toBe('1.1.20')
-    expect((await (await bench.creator()).query('SHOW polar_version')).rows).toEqual([
-      { polar_version: '1.1.20' },
-    ])
-    const list = await value('SHOW polar_supported_extensions', await bench.creator())
+    const anybody = await bench.creator()
+    expect(await value(`SELECT current_setting('polar_version', true)`, anybody)).toBe('1.1.20')
+    const { rows: shown } = await anybody.query('SHOW polar_version')
+    expect(shown).toEqual([{ polar_version: '1.1.20' }])
+    const list = await value('SHOW polar_supported_extensions', anybody)
     expect(String(list).split('\n')).toEqual(expect.arrayContaining(['hstore', '"uuid-ossp"']))
-    const { rows } = await (await bench.creator()).query(
+    const { rows } = await anybody.query(
       `SELECT r.rolname FROM pg_roles r, pg_roles p WHERE p.rolname = 'pg_polar_superuser' AND r.rolname !~ '^pg_'
          AND NOT r.rolsuper AND pg_has_role(r.oid, p.oid, 'MEMBER')`,
     )
@@ -155,7 +153,7 @@ suite.each([11, 15] as const)('a session with the stand-in on PostgreSQL %i', (m
       notices: [['01000', 'role "gctest" is not a member of role "q"']],
     })
     expect(await value(`SELECT pg_has_role('q', 'USAGE')`)).toBe(true)
-    await bench.server.backend.sql('ALTER ROLE q SUPERUSER')
+    await bench.admin.query('ALTER ROLE q SUPERUSER')
     expect(await value(`SELECT pg_has_role('q', 'USAGE')`)).toBe(false)
   })
 

@@ -361,17 +361,15 @@ suite.each([11, 15] as const)('the stand-in on PostgreSQL %i', (major) => {
   const table = (rows: Row[]): [string, Row][] => rows.map((row) => [label(row), row])
 
   async function check(row: Row): Promise<void> {
-    if (row.before) await bench.server.backend.sql(row.before)
-    const outcome = await attempt(
-      row.as === 'creator' ? await bench.creator() : bench.client,
-      row.sql,
-    )
+    if (row.before) await bench.admin.query(row.before)
+    const client = row.as === 'creator' ? await bench.creator() : bench.client
+    const outcome = await attempt(client, row.sql)
     expect(outcome.error).toEqual(row.error)
     expect(outcome.notices).toEqual(row.notices ?? [])
     if (row.error === undefined) expect(outcome.commands).toEqual([row.sql.split(' ')[0]])
     if (!row.after) return
     const [query, expected] = row.after
-    const { rows } = await bench.server.backend.sql(query, 'mine')
+    const { rows } = await bench.admin.query(query)
     expect(Object.values(rows[0] ?? {})[0]).toEqual(expected)
   }
 

@@ -49,6 +49,8 @@ const leftovers = `
 
 export interface Bench {
   server: PolarStandIn
+  /** The superuser, in the database `postgres`. */
+  admin: pg.Client
   /** The polar_superuser, in a database `mine` of its own; roles p, q and r are there. */
   client: pg.Client
   /** Connects an account with CREATEROLE and CREATEDB alone. */
@@ -57,31 +59,33 @@ export interface Bench {
 
 /** Starts a stand-in for the tests of a describe block, and gives each of them the same state and new sessions. */
 export function useStandIn(major: Major): Bench {
-  const bench = {} as Bench
   const others: pg.Client[] = []
-  bench.creator = async () => {
-    const client = await bench.server.connect('mine', { user: 'creator', password: 'creator' })
-    others.push(client)
-    return client
-  }
+  const bench = {
+    creator: async () => {
+      const client = await bench.server.connect('mine', { user: 'creator', password: 'creator' })
+      others.push(client)
+      return client
+    },
+  } as Bench
   beforeAll(async () => {
     bench.server = await PolarStandIn.start({ major })
-    const { backend } = bench.server
-    await backend.sql(`CREATE ROLE creator LOGIN CREATEROLE CREATEDB PASSWORD 'creator'`)
-    await backend.sql('CREATE DATABASE mine OWNER gctest')
+    bench.admin = await bench.server.backend.connect()
+    await bench.admin.query(`CREATE ROLE creator LOGIN CREATEROLE CREATEDB PASSWORD 'creator'`)
+    await bench.admin.query('CREATE DATABASE mine OWNER gctest')
   })
   afterAll(async () => {
+    await bench.admin.end()
     await bench.server.stop()
   })
   beforeEach(async () => {
-    await bench.server.backend.sql('CREATE ROLE p; CREATE ROLE q; CREATE ROLE r')
+    await bench.admin.query('CREATE ROLE p; CREATE ROLE q; CREATE ROLE r')
     bench.client = await bench.server.connect('mine')
   })
   afterEach(async () => {
-    await bench.client.end()
-    for (const client of others.splice(0)) await client.end()
-    const { rows } = await bench.server.backend.sql(leftovers, 'mine')
-    for (const { statement } of rows) await bench.server.backend.sql(statement)
+    await bench.client.query('ROLLBACK')
+    const { rows } = await bench.client.query<{ statement: string }>(leftovers)
+    for (const client of [bench.client, ...others.splice(0)]) await client.end()
+    for (const { statement } of rows) await bench.admin.query(statement)
   })
   return bench
 }

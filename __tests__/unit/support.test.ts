@@ -283,7 +283,7 @@ describe('the results service', () => {
     expect(count('POST /twirp/github.actions.results.api.v1.ArtifactService/CreateArtifact')).toBe(
       2,
     )
-// two blocks, one of them again, and their list
+    // two blocks, one of them again, and their list
     expect(count('PUT /blob/1.zip')).toBeGreaterThanOrEqual(4)
     expect(service.faults).toMatchObject({ cutUpload: { times: 0 }, rpc: { times: 0 } })
   })

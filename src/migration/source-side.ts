@@ -205,6 +205,7 @@ async function dumpOne(
           snapshot,
           level: inputs.verify,
           jobs: fingerprintJobs(session),
+          ...(target ? { targetMajor: Math.floor(target.number / 10_000) } : {}),
         },
         context,
       ),

@@ -20,7 +20,8 @@ import type { RoleCatalog } from './roles/catalog.ts'
 import { restoreRoles } from './roles/restore.ts'
 import type { Session } from './session.ts'
 import { resultOf } from './source-side.ts'
-import { readFingerprint, verifyDatabase } from './verify-phase.ts'
+import { parseFingerprint } from './verify/parse.ts'
+import { verifyDatabase } from './verify-phase.ts'
 
 /** A dump on this runner's disk, just made or checked, and the client programs to restore it with. */
 export interface RestorableDump {
@@ -274,7 +275,7 @@ function restoreOptions(
   session: Session,
 ): RestoreOptions {
   const { inputs } = session
-  const { tables, level } = readFingerprint(destination.dumped.fingerprint)
+  const { tables, level } = parseFingerprint(destination.dumped.fingerprint)
   return {
     archives: destination.archives,
     database: destination.properties,

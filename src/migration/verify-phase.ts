@@ -7,7 +7,8 @@ import type { Session } from './session.ts'
 import { compareFingerprints } from './verify/compare.ts'
 import type { RoleSubstitute } from './verify/compare-catalog.ts'
 import { explainDifferences } from './verify/drill.ts'
-import { type DatabaseFingerprint, fingerprintDatabase } from './verify/fingerprint.ts'
+import { fingerprintDatabase } from './verify/fingerprint.ts'
+import { parseFingerprint } from './verify/parse.ts'
 
 export interface VerifyOptions {
   connection: ConnectionParameters
@@ -35,7 +36,7 @@ export async function verifyDatabase(
   result: DatabaseResult,
   session: Session,
 ): Promise<void> {
-  const source = readFingerprint(options.fingerprint)
+  const source = parseFingerprint(options.fingerprint)
   if (source.level === 'none') {
     throw new Failure(
       `The database "${result.name}" cannot be verified`,
@@ -53,6 +54,13 @@ export async function verifyDatabase(
     },
     session,
   )
+  if (target.moments)
+    session.warn(`${result.name}: the target may have changed while it was read: ${target.moments}`)
+  if (source.level === 'counts' && session.inputs.verify === 'data') {
+    session.warn(
+      `${result.name}: only row counts are compared, since the dump was made with verify: counts`,
+    )
+  }
   const comparison = compareFingerprints(source, target, options.announced, options.substitutes)
   result.tables = comparison.tables
   result.objects = comparison.objects
@@ -125,16 +133,4 @@ export async function readSubstitutes(
       reason: `"${role}" is a superuser on the target, and only a superuser could give it objects`,
     }))
   })
-}
-
-/** A fingerprint from a manifest. @throws Failure when it is none of ours */
-export function readFingerprint(value: unknown): DatabaseFingerprint {
-  const fingerprint = value as Partial<DatabaseFingerprint> | null
-  if (fingerprint?.format === 1 && Array.isArray(fingerprint.tables))
-    return fingerprint as DatabaseFingerprint
-  throw new Failure(
-    'The dump holds no fingerprint that can be compared with',
-    'Its manifest was made by another version of the action, or was altered',
-    'Make the dump again with this version',
-  )
 }

@@ -337,4 +337,3 @@ function objects(page: Page, report: Report): void {
   const columns = ['Database', 'Kind', 'Source>', 'Target>', 'Result']
   page.folded('Objects by kind', columns, rows)
 }
-

@@ -126,7 +126,7 @@ export async function inTransaction<T>(
 }
 
 /** What the server said, as a failure that names the object. */
-export function unreadable(
+function unreadable(
   { connection, role }: Place,
   { what, grant, owner }: ReadObject,
   error: unknown,
