@@ -1,11 +1,17 @@
 // Sessions with the stand-in for PolarDB 11: what takes more than one statement to see.
 import { createHash } from 'node:crypto'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import type pg from 'pg'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { attempt, denied, useStandIn } from '../support/polardb-standin-bench.ts'
+import { frame } from '../support/polardb-standin-messages.ts'
 import { hasServer } from '../support/server.ts'
+
+interface PipelinedConnection {
+  stream: Socket
+  on: (event: string, listener: (message: { text: string }) => void) => void
+}
 
 const count = (from: string) => `SELECT count(*) FROM ${from}`
 
@@ -256,6 +262,28 @@ suite.each([11, 15] as const)('a session with the stand-in on PostgreSQL %i', (m
       true,
     ])
     expect(rows).toEqual([{ v: '1.1.20' }])
+  })
+
+  test('keeps answers apart when a client sends on without waiting', async () => {
+    const { connection } = bench.client as unknown as { connection: PipelinedConnection }
+    const tags: string[] = []
+    const done = new Promise<void>((resolve) => {
+      let ready = 0
+      connection.on('commandComplete', ({ text }) => tags.push(text))
+      connection.on('readyForQuery', () => ++ready === 2 && resolve())
+    })
+    const zeros = Buffer.alloc(8)
+    connection.stream.write(
+      Buffer.concat([
+        frame('P', Buffer.concat([Buffer.from('\0SELECT 1\0'), zeros.subarray(0, 2)])),
+        frame('B', zeros),
+        frame('E', zeros.subarray(0, 5)),
+        frame('S', Buffer.alloc(0)),
+        frame('Q', 'CREATE ROLE n POLAR_SUPERUSER; SELECT 2'),
+      ]),
+    )
+    await done
+    expect(tags).toEqual(['SELECT 1', 'CREATE ROLE', 'SELECT 1'])
   })
 
   test('passes a cancel request on', async () => {

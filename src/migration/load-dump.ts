@@ -1,9 +1,9 @@
 import { Failure } from '../failure.ts'
 import type { ServerVersion } from '../postgres/connection.ts'
+import type { RoleCatalog } from '../postgres/role-catalog.ts'
 import { downloadDump, openDumpDirectory } from './dump-download.ts'
 import type { Manifest } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
-import type { RoleCatalog } from './roles/catalog.ts'
 import type { Session } from './session.ts'
 
 export interface LoadedDump {

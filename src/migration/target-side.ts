@@ -2,9 +2,11 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { readArchive } from '../postgres/archive.ts'
+import { withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { qualifiedName } from '../postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
+import type { RoleCatalog } from '../postgres/role-catalog.ts'
 import type { DatabaseResult, ReportError } from '../report/model.ts'
 import { formatDuration } from '../report/text.ts'
 import type { DatabaseName, Inputs } from './inputs.ts'
@@ -16,7 +18,7 @@ import type { RestoreOptions } from './restore/options.ts'
 import type { RestorePlan } from './restore/plan.ts'
 import { planRestore, type Restored, restoreDatabase } from './restore/restore.ts'
 import { type NeededRole, neededRoles } from './restore/roles.ts'
-import type { RoleCatalog } from './roles/catalog.ts'
+import { requireRoles } from './roles/preconditions.ts'
 import { restoreRoles } from './roles/restore.ts'
 import type { Session } from './session.ts'
 import { resultOf } from './source-side.ts'
@@ -120,16 +122,18 @@ async function restoreRolesPhase(
 ): Promise<() => Promise<void>> {
   const { inputs, report } = session
   const { roles } = dump
+  const needed: NeededRole[] = []
+  for (const { archives, properties } of destinations) {
+    for (const archive of archives)
+      needed.push(...neededRoles(await readArchive(archive), properties))
+  }
   if (inputs.roles === 'skip' || !roles) {
     skipPhase(session, 'restore-roles')
+    const options = { role: 'target', readOnly: true, signal: session.signal } as const
+    await withConnection(connection, options, (client) => requireRoles(client, needed))
     return async () => {}
   }
   return await runPhase(session, 'restore-roles', async () => {
-    const needed: NeededRole[] = []
-    for (const { archives, properties } of destinations) {
-      for (const archive of archives)
-        needed.push(...neededRoles(await readArchive(archive), properties))
-    }
     const restored = await restoreRoles(
       {
         script: await readFile(join(dump.directory, rolesFile), 'utf8'),
@@ -139,6 +143,7 @@ async function restoreRolesPhase(
         superuserOption: inputs.superuserOption,
         existingRoles: inputs.existingRoles,
         rolePasswords: inputs.rolePasswords,
+        completing: inputs.ifTargetNotEmpty === 'resume',
         neededRoles: needed,
         // also when the roles then fail: what was sent is what explains it
         onScript: (script) =>
@@ -278,7 +283,13 @@ function restoreOptions(
   const { tables, level } = parseFingerprint(destination.dumped.fingerprint)
   return {
     archives: destination.archives,
-    database: destination.properties,
+    database: {
+      ...destination.properties,
+      // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it
+      settings: destination.properties.settings.filter(
+        ({ role, name }) => role === null || !/_preload_libraries$/.test(name),
+      ),
+    },
     target: connection,
     targetName: destination.target,
     passwordFile,

@@ -1,1 +1,0 @@
-export { type RoleCatalog, readRoleCatalog } from '../../postgres/role-catalog.ts'
