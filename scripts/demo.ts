@@ -59,8 +59,7 @@ async function demo(): Promise<number> {
     },
     env: results.environment(),
     // a runner acts on command lines and does not show them
-    onLog: (text) =>
-      process.stdout.write(text.replace(/^::(add-mask|stop-commands|[\da-f-]{36})::.*\n/gm, '')),
+    onLog: (text) => process.stdout.write(text.replace(/^::.*\n/gm, '')),
   })
   cleanUps.push(() => run.cleanUp())
   await runAction(join(root, 'dist', 'post', 'index.js'), {
@@ -75,7 +74,7 @@ async function demo(): Promise<number> {
     cpSync(join(run.outputs.report, '..'), report, { recursive: true })
   }
   say()
-  for (const { name, bytes } of results.artifacts()) say(`Artifact ${name}: ${bytes} bytes`)
+  for (const { name, size } of results.artifacts()) say(`Artifact ${name}: ${size} bytes`)
   say(`The report: ${join(report, 'report.html')} and report.json`)
   say(
     `Verified: ${run.outputs.verified ?? 'false'}; cutover took ${run.outputs['cutover-seconds'] ?? '?'} s`,

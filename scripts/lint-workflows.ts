@@ -40,7 +40,7 @@ for (const file of ['action.yml', ...workflows]) {
     actionsMetadataProvider,
   } as never)
   const lines = found
-    .filter((d) => !/^Unable to resolve action `(?!\.\/)/.test(d.message)) // GitHub is not asked
+    .filter((d) => !/^Unable to resolve action `(?!\.\/)/.test(String(d.message))) // GitHub is not asked
     .map((d) => `${d.range.start.line + 1}:${d.range.start.character + 1} ${d.message}`)
   for (const line of lines) console.error(`${file}:${line}`)
   problems += lines.length
