@@ -49,6 +49,9 @@ beforeAll(async () => {
      INSERT INTO app.parted SELECT g, 'v' FROM generate_series(0, 9999) g;
      ALTER TABLE app.parted ADD PRIMARY KEY (k);
      CREATE TABLE app.plain (a int); INSERT INTO app.plain SELECT generate_series(1, 1000);
+     CREATE TABLE app.hidden (a int); INSERT INTO app.hidden SELECT generate_series(1, 100);
+     ALTER TABLE app.hidden ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+     CREATE POLICY nobody ON app.hidden USING (false);
      CREATE FUNCTION app.spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.t := 'spoilt'; RETURN NEW; END $$;
      CREATE UNLOGGED TABLE app.volatile (id serial PRIMARY KEY, t text);
      INSERT INTO app.volatile (t) SELECT 'v' || g FROM generate_series(1, 2000) g;

@@ -135,7 +135,21 @@ describe('the order', () => {
       { desc: 'TRIGGER', tag: 'p tr', dependencies: [1] },
       { desc: 'TABLE DATA', tag: 'p11', dependencies: [3] },
     ])
-    expect(await inOrder(items)).toEqual(['TABLE DATA public.p11', 'TRIGGER public.p tr'])
+    const wanted = items.filter(({ entry }) => entry.section !== 'pre-data')
+    const schedule = new Schedule(makeTasks(wanted), 2)
+    const [load] = await schedule.next(never)
+    if (!load) throw new Error('there is no load')
+    expect(namesOf([load])).toEqual([['TABLE DATA public.p11']])
+    // a second worker gets nothing as long as the rows are on their way
+    let handed = false
+    const trigger = schedule.next(never).then((tasks) => {
+      handed = true
+      return tasks
+    })
+    await new Promise(setImmediate)
+    expect(handed).toBe(false)
+    schedule.done(load)
+    expect(namesOf(await trigger)).toEqual([['TRIGGER public.p tr']])
   })
 
   test('finds the rows of a table in another archive', async () => {
