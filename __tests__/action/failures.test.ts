@@ -294,6 +294,8 @@ test('no argument of any program holds a secret, and no environment either', asy
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
         const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
         if (!environment.includes(running.temp) || Number(pid) === running.pid) continue
+        // a child that has not yet become its program is still a copy of the action, inputs and all
+        if (command.includes(mainBundle)) continue
         seen.add(command.split('\0')[0] ?? '')
         for (const secret of secrets())
           expect([command, `${command}${environment}`.includes(secret)]).toEqual([command, false])
