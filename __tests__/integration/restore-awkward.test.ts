@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import { planRestore, restoreDatabase } from '../../src/migration/restore/restore.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
@@ -7,6 +7,7 @@ import { TestServer } from '../support/server.ts'
 
 /** RESTORE_LARGE=1 takes the sizes that real databases have; they take minutes and gigabytes. */
 const large = process.env.RESTORE_LARGE === '1'
+if (large) jest.setTimeout(1_200_000)
 
 let source: TestServer
 let plain: RestoreTarget & { stop(): Promise<void> }

@@ -231,8 +231,8 @@ describe('a restore that is disturbed', () => {
       'is not empty',
     )
     await harness.restore(dump, target, { targetName: name, ifNotEmpty: 'resume' })
-    await expectWhole(name)
     await died.close()
+    await expectWhole(name)
   })
 
   test('is resumed when nothing is left to do, and changes nothing', async () => {

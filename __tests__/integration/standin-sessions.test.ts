@@ -121,8 +121,9 @@ suite.each([11, 15] as const)('a session with the stand-in on PostgreSQL %i', (m
     expect(await value(`SELECT relacl::text FROM pg_class WHERE relname = 't'`)).toContain('q=r/p')
     await server.backend.sql('CREATE SCHEMA z; CREATE TABLE z.t ()', 'mine')
     const past = await server.backend.connect('mine', { port: server.backend.port })
-    await past.query('CREATE ROLE behind')
+    await past.query('CREATE ROLE behind; CREATE ROLE aside')
     await past.end()
+    await client.query('SET ROLE aside; RESET ROLE')
     expect((await attempt(client, 'TABLE z.t')).error).toEqual(
       denied('permission denied for schema z'),
     )

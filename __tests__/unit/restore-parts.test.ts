@@ -11,6 +11,7 @@ import { ownerStatements } from '../../src/migration/restore/ownership.ts'
 import { settingValue } from '../../src/migration/restore/properties.ts'
 import { remedyFor } from '../../src/migration/restore/remedies.ts'
 import { mayPass } from '../../src/migration/restore/session.ts'
+import { parseState } from '../../src/migration/restore/state.ts'
 import { saysItExists } from '../../src/migration/restore/statements.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive-entry.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -248,6 +249,30 @@ describe('statements that make an owner', () => {
   ])('%j', (changes, statements) => {
     expect(ownerStatements(entry(changes), 'new "o"')).toEqual(statements)
   })
+})
+
+describe('the mark of a restore', () => {
+  test('is read as it was written', () => {
+    const state = {
+      dump: 'abc',
+      memberships: ['a'],
+      schemaGrants: [{ role: 'a', schema: 'b' }],
+      databaseGrants: ['c'],
+    }
+    expect(parseState(JSON.stringify(state))).toEqual(state)
+  })
+
+  test.each(['', 'null', '[]', '{"memberships": 5, "schemaGrants": [null, {"role": 1}]}', '{'])(
+    'that somebody has changed to %j lends nothing',
+    (comment) => {
+      expect(parseState(comment)).toEqual({
+        dump: '',
+        memberships: [],
+        schemaGrants: [],
+        databaseGrants: [],
+      })
+    },
+  )
 })
 
 describe('errors', () => {

@@ -65,7 +65,11 @@ export async function runAction(): Promise<void> {
     failure ??= error
     log.warning(`The report could not be written: ${messageOf(error)}`)
   }
-  await session?.close()
+  try {
+    await session?.close()
+  } catch (error) {
+    log.warning(`Not everything could be removed; the post step tries again: ${messageOf(error)}`)
+  }
   if (report.error) {
     const { message, cause, remedy } = report.error
     core.setFailed(visible(redact(new Failure(message, cause, remedy).line)))
@@ -116,6 +120,8 @@ async function openSession(log: RunnerLog, signal: AbortSignal, report: Report):
     },
     async close() {
       await removeRubbish(rubbish)
+      // later steps may use the same directory: post must not remove what they made
+      leaveToPost([])
     },
   }
 }
@@ -127,7 +133,10 @@ async function openDumpDirectory(
   rubbish: Rubbish[],
 ): Promise<string> {
   const given = inputs.dumpDirectory
-  const writes = inputs.command === 'migrate' || inputs.command === 'dump'
+  const downloads =
+    inputs.runId !== undefined &&
+    (inputs.command === 'restore' || (inputs.command === 'verify' && !inputs.source))
+  const writes = inputs.command === 'migrate' || inputs.command === 'dump' || downloads
   if (!given) {
     const path = await mkdtemp(join(runnerTemporary, 'polardb-dump-'))
     if (!inputs.keepDump) rubbish.push({ path, contentsOnly: false })

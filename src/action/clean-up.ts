@@ -34,12 +34,19 @@ export async function cleanUp(): Promise<void> {
 }
 
 export async function removeRubbish(rubbish: readonly Rubbish[]): Promise<void> {
+  const errors: unknown[] = []
   for (const { path, contentsOnly } of rubbish) {
     const paths = contentsOnly
       ? (await readdir(path).catch(() => [])).map((name) => join(path, name))
       : [path]
-    for (const each of paths) await rm(each, { recursive: true, force: true, maxRetries: 3 })
+    for (const each of paths) {
+      // what cannot be removed must not keep the rest
+      await rm(each, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) =>
+        errors.push(error),
+      )
+    }
   }
+  if (errors.length > 0) throw new AggregateError(errors)
 }
 
 /** Removes the private directories of runs that were killed: only those whose process is gone. */

@@ -1,3 +1,4 @@
+import { messageOf } from '../failure.ts'
 import { required } from '../migration/inputs.ts'
 import { startUpload, type Upload } from '../migration/keep-dump.ts'
 import { runPhase } from '../migration/phases.ts'
@@ -22,10 +23,15 @@ export async function migrate(session: Session): Promise<void> {
   const reportWrites = await watchWrites(source, session)
   const dump = await dumpEverything(source, session, target)
   let upload: Upload | undefined
+  let sealed: Promise<void> | undefined
   // the role script of the target belongs to the dump, so the dump is sealed when the roles are there, or have failed
-  const keep = async () => {
-    upload ??= startUpload(await sealEverything(dump, source, session), session)
+  const keep = () => {
+    sealed ??= (async () => {
+      upload = startUpload(await sealEverything(dump, source, session), session)
+    })()
+    return sealed
   }
+  let failure: unknown
   try {
     await restoreEverything(
       { ...dump, directory: session.dumpDirectory },
@@ -33,10 +39,20 @@ export async function migrate(session: Session): Promise<void> {
       session,
       keep,
     )
-  } finally {
+  } catch (error) {
+    failure = error
+  }
+  try {
     await keep()
     await upload?.done
+  } catch (error) {
+    // the restore's own failure is the one to report
+    if (failure === undefined) failure = error
+    else if (failure !== error && !session.signal.aborted) {
+      session.warn(`The dump could not be sealed: ${messageOf(error)}`)
+    }
   }
-  await reportWrites()
+  if (!session.signal.aborted) await reportWrites()
+  if (failure !== undefined) throw failure
   upload?.check()
 }

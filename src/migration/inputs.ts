@@ -196,7 +196,11 @@ export function parseInputs(get: (name: string) => string): Inputs {
   if (inputs.runId && !inputs.githubToken) {
     wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it')
   }
-  if (inputs.uploadDump === false && !inputs.dumpDirectory && inputs.command === 'dump') {
+  if (
+    inputs.command === 'dump' &&
+    !inputs.uploadDump &&
+    !(inputs.dumpDirectory && inputs.keepDump)
+  ) {
     wrong(
       'upload-dump',
       'false',

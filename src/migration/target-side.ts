@@ -13,7 +13,7 @@ import type { DatabaseName, Inputs } from './inputs.ts'
 import { type DumpedDatabase, polardbRolesFile, rolesFile } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
 import { analyzeDatabase } from './restore/analyze.ts'
-import type { DatabaseProperties } from './restore/database.ts'
+import { type DatabaseProperties, parseDatabaseProperties } from './restore/database.ts'
 import type { RestoreOptions } from './restore/options.ts'
 import type { RestorePlan } from './restore/plan.ts'
 import { planRestore, type Restored, restoreDatabase } from './restore/restore.ts'
@@ -93,7 +93,7 @@ export async function restoreEverything(
   }
   await afterDatabases()
   const { report } = session
-  if (session.dumpBegan !== null) {
+  if (session.dumpBegan !== null && failures.length === 0) {
     report.cutoverSeconds = Math.round((Date.now() - session.dumpBegan) / 100) / 10
   }
   report.verified =
@@ -265,7 +265,7 @@ function chooseDatabases(
     return {
       ...name,
       dumped,
-      properties: dumped.properties as DatabaseProperties,
+      properties: parseDatabaseProperties(dumped.properties),
       archives: dumped.archives.map(({ path }) => join(dump.directory, path)),
       result: resultOf(session, { ...name, bytes: dumped.bytes }),
     }

@@ -2,6 +2,7 @@ import { open, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../failure.ts'
 import { printable } from '../report/text.ts'
+import { type Decode, decoder } from './archive-encoding.ts'
 import type { ArchiveEntry, Section } from './archive-entry.ts'
 
 /** A directory that `pg_dump -Fd` wrote, with the table of contents of its toc.dat. */
@@ -209,8 +210,6 @@ function oldSection(desc: string): number {
 
 const sections: readonly Section[] = ['none', 'pre-data', 'data', 'post-data']
 
-type Decode = (bytes: Buffer) => { text: string; exact: boolean }
-
 function decodeEntry(raw: RawEntry, decode: Decode, directory: string): ArchiveEntry {
   const section = sections[raw.section - 1]
   if (!section) throw damaged(directory, `the entry ${raw.dumpId} is of section ${raw.section}`)
@@ -247,57 +246,6 @@ function decodeEntry(raw: RawEntry, decode: Decode, directory: string): ArchiveE
 function settingOf(raw: RawEntry[], desc: string): string | undefined {
   const entry = raw.find((one) => one.desc === desc)
   return entry?.definition.toString('latin1').match(/'([^']*)'/)?.[1]
-}
-
-/**
- * How bytes of an encoding become text. What has no exact text (SQL_ASCII with bytes that are no UTF-8, an encoding that
- * this runtime does not know) is decoded as Latin-1 for people, and its statement is later sent as the bytes it was.
- */
-function decoder(encoding: string): Decode {
-  const label = whatwgLabels[encoding.toUpperCase()]
-  const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  const other = label ? new TextDecoder(label, { fatal: true, ignoreBOM: true }) : undefined
-  return (bytes) => {
-    if (encoding.toUpperCase() === 'LATIN1') return { text: bytes.toString('latin1'), exact: true }
-    if (bytes.every((byte) => byte < 128)) return { text: bytes.toString('latin1'), exact: true }
-    try {
-      if (other) return { text: other.decode(bytes), exact: true }
-      if (/^(UTF8|SQL_ASCII)$/i.test(encoding)) return { text: utf8.decode(bytes), exact: true }
-    } catch {
-      // not what the encoding allows
-    }
-    return { text: bytes.toString('latin1'), exact: false }
-  }
-}
-
-/** Encodings whose WHATWG namesakes give the same text (PostgreSQL, "Character Set Support"; WHATWG Encoding). */
-const whatwgLabels: Record<string, string> = {
-  LATIN2: 'iso-8859-2',
-  LATIN3: 'iso-8859-3',
-  LATIN4: 'iso-8859-4',
-  LATIN6: 'iso-8859-10',
-  LATIN7: 'iso-8859-13',
-  LATIN8: 'iso-8859-14',
-  LATIN9: 'iso-8859-15',
-  LATIN10: 'iso-8859-16',
-  ISO_8859_5: 'iso-8859-5',
-  ISO_8859_6: 'iso-8859-6',
-  ISO_8859_7: 'iso-8859-7',
-  ISO_8859_8: 'iso-8859-8',
-  WIN866: 'ibm866',
-  WIN1250: 'windows-1250',
-  WIN1251: 'windows-1251',
-  WIN1252: 'windows-1252',
-  WIN1253: 'windows-1253',
-  WIN1254: 'windows-1254',
-  WIN1255: 'windows-1255',
-  WIN1256: 'windows-1256',
-  WIN1257: 'windows-1257',
-  WIN1258: 'windows-1258',
-  KOI8R: 'koi8-r',
-  KOI8U: 'koi8-u',
-  EUC_JP: 'euc-jp',
-  EUC_KR: 'euc-kr',
 }
 
 /**

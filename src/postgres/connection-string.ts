@@ -165,6 +165,12 @@ function parseUri(text: string): Map<string, string> {
   const at = main.lastIndexOf('@')
   const account = at < 0 ? '' : main.slice(0, at)
   const place = main.slice(at + 1)
+  if (/[?&](user|password|host|port|dbname|sslmode)=/.test(account)) {
+    throw invalid(
+      'an "@" after its "?" is not percent-encoded',
+      'Write it as %40, or pass the password by the input made for it',
+    )
+  }
   const slash = place.indexOf('/')
   const [authority, dbname] =
     slash < 0 ? [place, ''] : [place.slice(0, slash), place.slice(slash + 1)]

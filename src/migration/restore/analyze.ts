@@ -35,7 +35,7 @@ export async function analyzeDatabase(
   const began = Date.now()
   const { target, targetName: database } = options
   const connection = { database, role: 'target' as const, signal: context.signal }
-  const all = await withConnection(target, connection, async (client) => {
+  const { all, major } = await withConnection(target, connection, async (client) => {
     const { major } = await serverVersion(client)
     const maintain =
       major >= 17 ? `OR pg_catalog.has_table_privilege(session_user, c.oid, 'MAINTAIN')` : ''
@@ -45,11 +45,12 @@ export async function analyzeDatabase(
       name: string
       bytes: string
       parent: boolean
+      partitioned: boolean
       owner: string
       allowed: boolean
     }>(`
       SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_table_size(c.oid) AS bytes,
-             c.relhassubclass OR c.relkind = 'p' AS parent, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+             c.relhassubclass OR c.relkind = 'p' AS parent, c.relkind = 'p' AS partitioned, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
              pg_catalog.pg_has_role(session_user, c.relowner, 'USAGE') ${maintain}
              OR (SELECT pg_catalog.pg_has_role(session_user, d.datdba, 'USAGE') FROM pg_catalog.pg_database d
                   WHERE d.datname = pg_catalog.current_database()) AS allowed
@@ -57,7 +58,7 @@ export async function analyzeDatabase(
        WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        ORDER BY parent, bytes DESC`)
-    return rows
+    return { all: rows, major }
   })
   const tables = all.filter(({ allowed }) => allowed)
   const refused = all
@@ -77,7 +78,8 @@ export async function analyzeDatabase(
         signal.throwIfAborted()
         const name = qualifiedName(table.schema, table.name)
         try {
-          await client.query(`ANALYZE ${name}`)
+          // without ONLY, which came with version 18, its partitions would be analyzed a second time
+          await client.query(`ANALYZE ${table.partitioned && major >= 18 ? 'ONLY ' : ''}${name}`)
         } catch (error) {
           // dropped meanwhile: nothing is left to analyze
           if (sqlstateOf(error) !== '42P01') throw error

@@ -1,16 +1,17 @@
 import type pg from 'pg'
 import { Failure } from '../../failure.ts'
-import { systemDatabases } from '../../polardb/limits.ts'
-import { connect, serverVersion, withConnection } from '../../postgres/connection.ts'
+import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { counted, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { contentOf, mayCreate } from './content.ts'
 import type { DatabaseProperties } from './database.ts'
-import { firstNormalOid } from './facts.ts'
+import { becomeOwner, dropDatabase } from './drop.ts'
+import { databaseExists, elsewhere } from './elsewhere.ts'
 import type { RestoreOptions } from './options.ts'
-import { endSessions, mayPass, pause, sessionPrefix } from './session.ts'
-import { readState, stateSchema } from './state.ts'
+import { mayPass, pause } from './session.ts'
+import { readState } from './state.ts'
 
 /** Where the target database stands before its restore. */
 export type Standing =
@@ -18,61 +19,6 @@ export type Standing =
   | 'empty'
   /** It holds what an interrupted restore of the same dump left. */
   | 'begun'
-
-/**
- * Runs `work` in a database of the target that is not the one to be restored: there it is created, looked at and dropped.
- */
-export async function elsewhere<T>(
-  options: RestoreOptions,
-  signal: AbortSignal,
-  work: (client: pg.Client) => Promise<T>,
-): Promise<T> {
-  const candidates = [options.target.dbname, 'postgres', 'template1'].filter(
-    (name, index, all) => name !== options.targetName && all.indexOf(name) === index,
-  )
-  let refused: unknown
-  for (const database of candidates) {
-    let client: pg.Client
-    try {
-      client = await connect(options.target, { database, role: 'target', signal })
-    } catch (error) {
-      const sqlstate = error instanceof Failure ? error.sqlstate : undefined
-      if (sqlstate !== '3D000' && sqlstate !== '42501') throw error
-      refused ??= error
-      continue
-    }
-    try {
-      return await work(client)
-    } finally {
-      await client.end().catch(() => {})
-    }
-  }
-  throw refused
-}
-
-/**
- * Whether the target has the database, by a try to connect to it: no other database need be open to the account. One that
- * may not be connected to exists as well.
- */
-export async function databaseExists(
-  options: RestoreOptions,
-  signal: AbortSignal,
-): Promise<boolean> {
-  try {
-    const client = await connect(options.target, {
-      database: options.targetName,
-      role: 'target',
-      signal,
-    })
-    await client.end()
-    return true
-  } catch (error) {
-    const sqlstate = error instanceof Failure ? error.sqlstate : undefined
-    if (sqlstate === '3D000') return false
-    if (sqlstate === '42501') return true
-    throw error
-  }
-}
 
 /**
  * Sees to it that the target database is there and may be restored into: creates it, drops and recreates it, or makes sure
@@ -153,67 +99,6 @@ export async function prepareDatabase(
     )
   }
   return { standing: 'begun', created: false }
-}
-
-async function mayCreate(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ able: boolean }>(
-    `SELECT pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') AS able`,
-  )
-  return rows[0]?.able ?? false
-}
-
-/** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind. */
-const others: readonly (readonly [string, string, string])[] = [
-  ['pg_publication', 'pubname', 'publication'],
-  ['pg_event_trigger', 'evtname', 'event trigger'],
-  ['pg_foreign_data_wrapper', 'fdwname', 'foreign-data wrapper'],
-  ['pg_foreign_server', 'srvname', 'server'],
-  ['pg_language', 'lanname', 'language'],
-  ['pg_collation', 'collname', 'collation'],
-  ['pg_conversion', 'conname', 'conversion'],
-  ['pg_operator', 'oprname', 'operator'],
-  ['pg_opfamily', 'opfname', 'operator family'],
-  ['pg_ts_config', 'cfgname', 'text search configuration'],
-  ['pg_ts_dict', 'dictname', 'text search dictionary'],
-  ['pg_am', 'amname', 'access method'],
-]
-
-/**
- * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most 1000.
- */
-export async function contentOf(client: pg.Client): Promise<string[]> {
-  const { rows } = await client.query<{ name: string }>(`
-    WITH objects AS (
-      SELECT 'pg_class'::pg_catalog.regclass AS class, c.oid, n.nspname || '.' || c.relname AS name
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind IN ('r', 'v', 'm', 'S', 'f', 'p') AND n.nspname !~ '^pg_(toast|temp)'
-      UNION ALL
-      SELECT 'pg_proc'::pg_catalog.regclass, p.oid, n.nspname || '.' || p.proname
-        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-      UNION ALL
-      SELECT 'pg_type'::pg_catalog.regclass, t.oid, n.nspname || '.' || t.typname
-        FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-       WHERE t.typtype <> 'c' AND t.typelem = 0 AND n.nspname !~ '^pg_(toast|temp)'
-      UNION ALL
-      SELECT 'pg_namespace'::pg_catalog.regclass, n.oid, 'schema ' || n.nspname
-        FROM pg_catalog.pg_namespace n
-       WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
-      UNION ALL
-      ${others.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
-      UNION ALL
-      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
-       WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-      UNION ALL
-      SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
-        FROM pg_catalog.pg_largeobject_metadata m
-    )
-    SELECT name FROM objects o
-     WHERE o.oid >= ${firstNormalOid}
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                        WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
-     ORDER BY name LIMIT 1000`)
-  return rows.map(({ name }) => name)
 }
 
 /** Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do. */
@@ -309,87 +194,4 @@ export function localeClauses(source: DatabaseProperties, major: number, templat
   }
   if (major < 17) throw missing(17)
   return libc.map((clauses) => `LOCALE_PROVIDER builtin BUILTIN_LOCALE ${locale} ${clauses}`)
-}
-
-/**
- * Drops the target database, never one of the system's: its subscriptions first, which would block it, and our own sessions
- * of an interrupted run.
- */
-async function dropDatabase(options: RestoreOptions, context: Context): Promise<void> {
-  const { targetName } = options
-  if (systemDatabases.has(targetName)) {
-    throw new Failure(
-      `The database "${targetName}" is never dropped`,
-      'It belongs to the server itself',
-      'Empty it by hand, or restore under another name (databases: name=other-name)',
-    )
-  }
-  await withConnection(
-    options.target,
-    { database: targetName, role: 'target', signal: context.signal },
-    async (client) => {
-      await endSessions(client, `${sessionPrefix}%`, context.signal)
-      const { rows } = await client.query<{ name: string }>(`
-        SELECT subname AS name FROM pg_catalog.pg_subscription
-         WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
-      for (const { name } of rows) {
-        const subscription = quoteIdentifier(name)
-        // the slot on the publisher is not ours to drop, and the publisher may be out of reach
-        await client.query(`ALTER SUBSCRIPTION ${subscription} DISABLE`)
-        await client.query(`ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`)
-        await client.query(`DROP SUBSCRIPTION ${subscription}`)
-      }
-    },
-  )
-  await elsewhere(options, context.signal, async (client) => {
-    try {
-      // the server itself waits five seconds for sessions that are about to end
-      await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
-    } catch (error) {
-      const sqlstate = sqlstateOf(error)
-      const { rows } = await client.query<{ who: string }>(
-        `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
-             FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
-        [targetName],
-      )
-      const who = rows.map((row) => printable(row.who)).join(', ')
-      throw new Failure(
-        `The database "${targetName}" cannot be dropped`,
-        `${(error as Error).message}${who ? `; connected: ${who}` : ''}`,
-        sqlstate === '42501'
-          ? 'Drop it as its owner, or make the account a member of the owner'
-          : 'End what uses it, then run again',
-        { cause: error, sqlstate },
-      )
-    }
-  })
-}
-
-/**
- * Makes the account the owner of a database whose owner it may become a member of: an earlier migration gave it away. The
- * membership lasts no longer than the transaction.
- */
-async function becomeOwner(client: pg.Client, name: string): Promise<void> {
-  const { rows } = await client.query<{ owner: string; account: string }>(
-    `SELECT pg_catalog.pg_get_userbyid(datdba) AS owner, session_user AS account FROM pg_catalog.pg_database
-      WHERE datname = $1 AND NOT pg_catalog.pg_has_role(session_user, datdba, 'USAGE')`,
-    [name],
-  )
-  const [row] = rows
-  if (!row) return
-  const { major } = await serverVersion(client)
-  const [owner, account] = [quoteIdentifier(row.owner), quoteIdentifier(row.account)]
-  try {
-    await client.query('BEGIN')
-    await client.query(
-      `GRANT ${owner} TO ${account}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
-    )
-    await client.query(`ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${account}`)
-    await client.query(`REVOKE ${owner} FROM ${account}`)
-    await client.query('COMMIT')
-  } catch (error) {
-    // then the DROP says that it takes the owner
-    await client.query('ROLLBACK')
-    if (sqlstateOf(error) === undefined) throw error
-  }
 }

@@ -5,6 +5,7 @@ import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
 import type { DatabaseProperties } from './database.ts'
 import type { TargetFacts } from './facts.ts'
 import { type Fate, leaveOut, lossOf } from './fate.ts'
+import { cutAll, cutSettings } from './rewrite.ts'
 import { labelProvider, rolesNamed } from './roles.ts'
 
 /** One archive before one target, and what is decided about each of its entries. */
@@ -309,62 +310,26 @@ export class Decisions {
       if (!limit.without) {
         return leaveOut(limit.reason, limit.remedy, limit.trifle ? 'nothing' : lossOf(entry))
       }
-      // what stands in a list may take several cuts
-      for (let length = -1; length !== definition.length; ) {
-        length = definition.length
-        definition = cut(definition, this.masked(definition), limit.without)
-      }
+      definition = cutAll(definition, limit.without, this.archive.standardStrings)
       reasons.push(limit.reason)
     }
-    const settings = this.functionSettings(entry, definition)
-    definition = settings.definition
-    reasons.push(...settings.reasons)
+    if (/^(FUNCTION|PROCEDURE)$/.test(entry.desc)) {
+      const settings = cutSettings(definition, this.archive.standardStrings, (name) =>
+        this.refusedSetting(name),
+      )
+      definition = settings.definition
+      reasons.push(...settings.reasons)
+    }
     if (reasons.length === 0) return { kind: 'restore' }
     return { kind: 'otherwise', definition, reason: reasons.join('; ') }
   }
 
-  /** Takes out SET clauses of functions that the account may not set or the target does not know. */
-  private functionSettings(
-    entry: ArchiveEntry,
-    sql: string,
-  ): { definition: string; reasons: string[] } {
-    const reasons: string[] = []
-    let definition = sql
-    if (!/^(FUNCTION|PROCEDURE)$/.test(entry.desc)) return { definition, reasons }
-    const clause = /\n {4}SET ("_+"|[\w.]+)(?:\.("_+"|\w+))? (?:TO|=) (?:'[^']*'|[^\n])+/g
-    for (const found of [...this.masked(definition).matchAll(clause)].reverse()) {
-      const name = definition
-        .slice(found.index, found.index + found[0].length)
-        .replace(/^\s*SET /, '')
-        .split(/ (?:TO|=) /)[0]
-        ?.replaceAll('"', '')
-        .toLowerCase()
-      if (name === undefined || name.includes('.')) continue
-      const context = this.facts.settings.get(name)
-      const denied =
-        context === undefined || (superuserContexts.has(context) && !this.has('superuser'))
-      if (!denied) continue
-      definition =
-        definition.slice(0, found.index) + definition.slice(found.index + found[0].length)
-      reasons.push(
-        context === undefined
-          ? `restored without SET ${name}: the target does not know the setting`
-          : `restored without SET ${name}: only a superuser may set it`,
-      )
-    }
-    return { definition, reasons }
+  private refusedSetting(name: string): string | undefined {
+    const context = this.facts.settings.get(name)
+    if (context === undefined) return `restored without SET ${name}: the target does not know it`
+    if (!superuserContexts.has(context) || this.has('superuser')) return undefined
+    return `restored without SET ${name}: only a superuser may set it`
   }
-}
-
-/** Takes every match of a pattern, found in the masked statement, out of the statement itself. */
-function cut(sql: string, masked: string, pattern: RegExp): string {
-  let result = ''
-  let from = 0
-  for (const found of masked.matchAll(pattern)) {
-    result += sql.slice(from, found.index)
-    from = found.index + found[0].length
-  }
-  return result + sql.slice(from)
 }
 
 /** Names of the multirange types that the range types of an archive bring along, as statements write them. */

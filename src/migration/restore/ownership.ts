@@ -312,7 +312,7 @@ export class Ownership {
   report(): EntryResult[] {
     const kept = [...this.kept.values()].map(({ role, owner, reason, objects }) => ({
       entry: `OWNER ${role}`,
-      reason: `${counted(objects, 'object')} stay with "${owner}": ${reason}`,
+      reason: `${counted(objects, 'object')} ${objects === 1 ? 'stays' : 'stay'} with "${owner}": ${reason}`,
     }))
     // grants are put together anew when they have to be tried one by one
     const refused = new Map(this.refused.map((one) => [`${one.entry}\0${one.reason}`, one]))

@@ -5,7 +5,8 @@ import { runProgram } from '../../postgres/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs.ts'
 import type { RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
-import { databaseExists, elsewhere, prepareDatabase } from './create.ts'
+import { prepareDatabase } from './create.ts'
+import { databaseExists, elsewhere } from './elsewhere.ts'
 import { readTargetFacts, type TargetFacts } from './facts.ts'
 import type { RestoreOptions } from './options.ts'
 import type { KeptOwner } from './ownership.ts'
@@ -20,7 +21,8 @@ export interface Restored {
   owners: KeptOwner[]
   /**
    * Ends the memberships by which the account may still read and analyze what it gave away, and takes the mark off the
-   * database. To be called once that is no longer needed, whatever came of it; the next run does so otherwise.
+   * database. To be called once that is no longer needed, whatever came of it; the next run does so otherwise. It never
+   * throws: what could not be given back is a warning.
    */
   release(): Promise<void>
 }

@@ -42,10 +42,10 @@ export class TemporaryRights {
     if (role === account.name || account.superuser) return undefined
     if (found.superuser) return `"${role}" is a superuser on the target, and the account is none`
     const { rows } = await session.client.query<{ able: boolean }>(
-      // MEMBER alone was enough for everything before version 16, where SET and INHERIT became options of a grant
+      // before version 16, where SET and INHERIT became options of a grant, a member could do all that is done here
       major >= 16
         ? `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'SET') AND pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`
-        : `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`,
+        : `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'MEMBER') AS able`,
       [role],
     )
     if (rows[0]?.able) return undefined
@@ -140,18 +140,31 @@ export class TemporaryRights {
     await writeState(session.client, this.state)
   }
 
-  /** Ends the memberships that were taken for the restore. */
-  async takeBackMemberships(session: Session): Promise<void> {
-    const { account } = this.facts.target
+  /**
+   * Ends the memberships that were taken for the restore.
+   *
+   * @returns roles whose member the account still is because the server refused to end it; they stay written down
+   */
+  async takeBackMemberships(session: Session): Promise<string[]> {
+    const { account, major } = this.facts.target
     for (const role of new Set(this.state.memberships)) {
       await this.attempt(
         session,
         `REVOKE ${quoteIdentifier(role)} FROM ${quoteIdentifier(account.name)}`,
       )
     }
-    this.state.memberships = []
+    // from version 16 on others may have made the account a member as well: that is not ours to end
+    const { rows } = await session.client.query<{ role: string }>(
+      `SELECT r.rolname AS role FROM pg_catalog.pg_auth_members m
+         JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
+        WHERE a.rolname = session_user AND r.rolname = ANY ($1)
+              ${major >= 16 ? 'AND m.grantor = a.oid' : ''}`,
+      [this.state.memberships],
+    )
+    this.state.memberships = rows.map(({ role }) => role)
     this.able.clear()
     await writeState(session.client, this.state)
+    return this.state.memberships
   }
 
   /** Runs a statement as a role that the account can become, or as itself. */

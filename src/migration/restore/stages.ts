@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure, messageOf } from '../../failure.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult, RestoreResult } from '../../report/model.ts'
 import { counted, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
-import { elsewhere } from './create.ts'
+import { elsewhere } from './elsewhere.ts'
 import { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
 import type { RestoreOptions } from './options.ts'
@@ -12,7 +13,7 @@ import { assertNothingLost, lossesOf, makePlan, type RestorePlan } from './plan.
 import { applyProperties } from './properties.ts'
 import { TemporaryRights } from './rights.ts'
 import { endSessions, mayPass, Session, sessionPrefix } from './session.ts'
-import { readState, removeState, writeState } from './state.ts'
+import { readState, removeState, stateSchema, writeState } from './state.ts'
 import { runEntry } from './statements.ts'
 import { refillUnlogged } from './unlogged.ts'
 import { EntryFailed, type Worker } from './worker.ts'
@@ -45,6 +46,7 @@ export class PlanRefused extends Error {
 
 /** Milliseconds: a cancelled job has seconds, not minutes. */
 const releaseTime = 5000
+const releaseAttempts = 3
 
 /** The stages of one restore, in their order, and what they share. */
 export class Stages {
@@ -214,9 +216,39 @@ export class Stages {
     await this.worker.close()
   }
 
-  /** The rights go back, and the mark comes off. */
+  /** The rights go back, and the mark comes off. What cannot be given back is told: the migration itself is done. */
   async release(): Promise<void> {
-    // even when the job was cancelled meanwhile: it takes a moment
+    await this.giveBack(true)
+  }
+
+  /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */
+  async giveBackRights(): Promise<void> {
+    await this.worker.close()
+    await this.giveBack(false)
+  }
+
+  private async giveBack(done: boolean): Promise<void> {
+    let why: unknown = 'the target refuses'
+    for (let attempt = 0; attempt < releaseAttempts; attempt++) {
+      try {
+        if (await this.tryToGiveBack(done)) return
+        break
+      } catch (error) {
+        why = error
+        if (!mayPass(error)) break
+        await sleep(1000)
+      }
+    }
+    const { memberships } = this.rights.state
+    if (memberships.length === 0 && !done) return
+    const roles = memberships.map(printable).join(', ')
+    this.context.warn(
+      `${roles ? `The account is still a member of ${roles} on the target` : `The schema "${stateSchema}" is still in the target`} (${messageOf(why)}): end that by hand, or by another run with if-target-not-empty: resume`,
+    )
+  }
+
+  private async tryToGiveBack(done: boolean): Promise<boolean> {
+    // not the run's own signal, which may have fired; but a cancelled job has seconds, not minutes
     const session = await Session.open(
       this.options,
       `${sessionPrefix}rights`,
@@ -224,35 +256,11 @@ export class Stages {
     )
     try {
       await this.rights.takeBackGrants(session)
-      await this.rights.takeBackMemberships(session)
-      await removeState(session.client)
+      const left = await this.rights.takeBackMemberships(session)
+      if (done && left.length === 0) await removeState(session.client)
+      return left.length === 0
     } finally {
       await session.close()
-    }
-  }
-
-  /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */
-  async giveBackRights(): Promise<void> {
-    await this.worker.close()
-    try {
-      // not the run's own signal, which may have fired; but a cancelled job has seconds, not minutes
-      const session = await Session.open(
-        this.options,
-        `${sessionPrefix}rights`,
-        AbortSignal.timeout(releaseTime),
-      )
-      try {
-        await this.rights.takeBackGrants(session)
-        await this.rights.takeBackMemberships(session)
-      } finally {
-        await session.close()
-      }
-    } catch (error) {
-      const { memberships } = this.rights.state
-      if (memberships.length === 0) return
-      this.context.warn(
-        `The account is still a member of ${memberships.join(', ')} on the target (${messageOf(error)}): the next run with if-target-not-empty: resume ends that`,
-      )
     }
   }
 
@@ -307,7 +315,7 @@ function placesLost(plan: RestorePlan): EntryResult[] {
   }
   return [...lost].map(([entry, objects]) => ({
     entry,
-    reason: `the target does not have it, or not for the account: ${counted(objects, 'object')} are made without it`,
+    reason: `the target does not have it, or not for the account; made without it: ${counted(objects, 'object')}`,
   }))
 
   function count(name: string): void {

@@ -36,12 +36,29 @@ export async function readState(client: pg.Client): Promise<RestoreState | null>
   )
   const [row] = rows
   if (!row) return null
-  const empty: RestoreState = { dump: '', memberships: [], schemaGrants: [], databaseGrants: [] }
+  return parseState(row.comment ?? '')
+}
+
+/** What the comment says, as far as it is what we write: anybody who owns the schema may have changed it. */
+export function parseState(comment: string): RestoreState {
+  let value: unknown
   try {
-    const value = JSON.parse(row.comment ?? '') as Partial<RestoreState>
-    return typeof value === 'object' && value !== null ? { ...empty, ...value } : empty
+    value = JSON.parse(comment)
   } catch {
-    return empty
+    value = null
+  }
+  const root = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
+  const texts = (list: unknown) =>
+    Array.isArray(list) ? list.filter((item): item is string => typeof item === 'string') : []
+  const grants = Array.isArray(root.schemaGrants) ? (root.schemaGrants as unknown[]) : []
+  return {
+    dump: typeof root.dump === 'string' ? root.dump : '',
+    memberships: texts(root.memberships),
+    databaseGrants: texts(root.databaseGrants),
+    schemaGrants: grants.flatMap((item) => {
+      const { role, schema } = (item ?? {}) as { role?: unknown; schema?: unknown }
+      return typeof role === 'string' && typeof schema === 'string' ? [{ role, schema }] : []
+    }),
   }
 }
 

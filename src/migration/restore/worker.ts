@@ -19,6 +19,9 @@ class PutOff extends Error {
   override readonly name = 'PutOff'
 }
 
+/** Characters of statements that go to the server in one message. */
+const mostTogetherText = 1024 * 1024
+
 /** What became of statements that went together: `failed` has no effect, `unknown` may have. */
 type Outcome = 'done' | 'failed' | 'unknown'
 
@@ -99,6 +102,8 @@ export class Worker {
       item.archive === first?.archive ? sqlOf(item, run.plan) : null,
     )
     if (!first || texts.includes(null)) return 'failed'
+    if (texts.reduce((sum, text) => sum + (text?.length ?? 0), 0) > mostTogetherText)
+      return 'failed'
     const running = run.progress.begin(first.name, this.name, items.length)
     const state: { outcome: Outcome } = { outcome: 'unknown' }
     try {

@@ -1,0 +1,94 @@
+import type pg from 'pg'
+import { Failure } from '../../failure.ts'
+import { systemDatabases } from '../../polardb/limits.ts'
+import { serverVersion, withConnection } from '../../postgres/connection.ts'
+import { sqlstateOf } from '../../postgres/errors.ts'
+import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { printable } from '../../report/text.ts'
+import type { Context } from '../context.ts'
+import { elsewhere } from './elsewhere.ts'
+import type { RestoreOptions } from './options.ts'
+import { endSessions, sessionPrefix } from './session.ts'
+
+/**
+ * Drops the target database, never one of the system's: its subscriptions first, which would block it, and our own sessions
+ * of an interrupted run.
+ */
+export async function dropDatabase(options: RestoreOptions, context: Context): Promise<void> {
+  const { targetName } = options
+  if (systemDatabases.has(targetName)) {
+    throw new Failure(
+      `The database "${targetName}" is never dropped`,
+      'It belongs to the server itself',
+      'Empty it by hand, or restore under another name (databases: name=other-name)',
+    )
+  }
+  await withConnection(
+    options.target,
+    { database: targetName, role: 'target', signal: context.signal },
+    async (client) => {
+      await endSessions(client, `${sessionPrefix}%`, context.signal)
+      const { rows } = await client.query<{ name: string }>(`
+        SELECT subname AS name FROM pg_catalog.pg_subscription
+         WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
+      for (const { name } of rows) {
+        const subscription = quoteIdentifier(name)
+        // the slot on the publisher is not ours to drop, and the publisher may be out of reach
+        await client.query(`ALTER SUBSCRIPTION ${subscription} DISABLE`)
+        await client.query(`ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`)
+        await client.query(`DROP SUBSCRIPTION ${subscription}`)
+      }
+    },
+  )
+  await elsewhere(options, context.signal, async (client) => {
+    try {
+      // the server itself waits five seconds for sessions that are about to end
+      await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
+    } catch (error) {
+      const sqlstate = sqlstateOf(error)
+      const { rows } = await client.query<{ who: string }>(
+        `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
+             FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
+        [targetName],
+      )
+      const who = rows.map((row) => printable(row.who)).join(', ')
+      throw new Failure(
+        `The database "${targetName}" cannot be dropped`,
+        `${(error as Error).message}${who ? `; connected: ${who}` : ''}`,
+        sqlstate === '42501'
+          ? 'Drop it as its owner, or make the account a member of the owner'
+          : 'End what uses it, then run again',
+        { cause: error, sqlstate },
+      )
+    }
+  })
+}
+
+/**
+ * Makes the account the owner of a database whose owner it may become a member of: an earlier migration gave it away. The
+ * membership lasts no longer than the transaction.
+ */
+export async function becomeOwner(client: pg.Client, name: string): Promise<void> {
+  const { rows } = await client.query<{ owner: string; account: string }>(
+    `SELECT pg_catalog.pg_get_userbyid(datdba) AS owner, session_user AS account FROM pg_catalog.pg_database
+      WHERE datname = $1 AND NOT pg_catalog.pg_has_role(session_user, datdba, 'USAGE')`,
+    [name],
+  )
+  const [row] = rows
+  if (!row) return
+  const { major } = await serverVersion(client)
+  const [owner, account] = [quoteIdentifier(row.owner), quoteIdentifier(row.account)]
+  try {
+    await client.query('BEGIN')
+    await client.query(
+      `GRANT ${owner} TO ${account}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
+    )
+    await client.query(`ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${account}`)
+    await client.query(`REVOKE ${owner} FROM ${account}`)
+    await client.query('COMMIT')
+  } catch (error) {
+    // then the DROP says that it takes the owner
+    await client.query('ROLLBACK')
+    if (sqlstateOf(error) === undefined) throw error
+  }
+}
