@@ -38467,7 +38467,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util/types")
 
 /***/ }),
 
-/***/ 7177:
+/***/ 6621:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41432,7 +41432,7 @@ function getIDToken(aud) {
  * A failure that we understand: what happened, why, and what to do next. Everything else that is thrown is a defect
  * and keeps its own message and stack. No field may ever hold a secret: fields reach logs, summaries and reports.
  */
-class failure_Failure extends Error {
+class Failure extends Error {
     name = 'Failure';
     /** The reason, in one line, mostly what the server or the program said. */
     why;
@@ -41465,7 +41465,7 @@ class Cancelled extends Error {
 }
 /** The message of anything that was thrown, in one line. */
 function failure_messageOf(error) {
-    if (error instanceof failure_Failure)
+    if (error instanceof Failure)
         return error.line;
     if (error instanceof AggregateError && error.errors.length > 0)
         return error.errors.map(failure_messageOf).join('; ');
@@ -41605,6 +41605,9 @@ function parseUri(text) {
     const at = main.lastIndexOf('@');
     const account = at < 0 ? '' : main.slice(0, at);
     const place = main.slice(at + 1);
+    if (/[?&](user|password|host|port|dbname|sslmode)=/.test(account)) {
+        throw invalid('an "@" after its "?" is not percent-encoded', 'Write it as %40, or pass the password by the input made for it');
+    }
     const slash = place.indexOf('/');
     const [authority, dbname] = slash < 0 ? [place, ''] : [place.slice(0, slash), place.slice(slash + 1)];
     const values = new Map();
@@ -41674,7 +41677,7 @@ function wholeNumber(name, text, least, most) {
     return number;
 }
 function invalid(why, remedy) {
-    return new failure_Failure('The connection string cannot be used', why, remedy);
+    return new Failure('The connection string cannot be used', why, remedy);
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/inputs.js
@@ -41749,7 +41752,7 @@ function parseInputs(get) {
             return parseConnectionString(text, password);
         }
         catch (error) {
-            if (!(error instanceof failure_Failure))
+            if (!(error instanceof Failure))
                 throw error;
             return wrong(name, error.why, error.remedy);
         }
@@ -41810,11 +41813,13 @@ function parseInputs(get) {
     if (inputs.runId && !inputs.githubToken) {
         wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it');
     }
-    if (inputs.uploadDump === false && !inputs.dumpDirectory && inputs.command === 'dump') {
+    if (inputs.command === 'dump' &&
+        !inputs.uploadDump &&
+        !(inputs.dumpDirectory && inputs.keepDump)) {
         wrong('upload-dump', 'false', 'allowed: false only together with dump-directory and keep-dump: the dump would be lost');
     }
     if (mistakes.length > 0) {
-        throw new failure_Failure(mistakes.length === 1 ? 'An input is wrong' : `${mistakes.length} inputs are wrong`, mistakes.join(' | '), 'Correct the step in the workflow; the README lists every input');
+        throw new Failure(mistakes.length === 1 ? 'An input is wrong' : `${mistakes.length} inputs are wrong`, mistakes.join(' | '), 'Correct the step in the workflow; the README lists every input');
     }
     return inputs;
     function attempt(name, parse) {
@@ -42116,7 +42121,7 @@ function parseManifest(bytes) {
     if (root.format !== 'polardb-dump')
         throw malformed('`format` is not `polardb-dump`');
     if (root.formatVersion !== formatVersion)
-        throw new failure_Failure(`The dump has the format version ${shown(root.formatVersion)}`, `This version of the action reads the format version ${formatVersion}`, 'Restore it with the version of the action that made it');
+        throw new Failure(`The dump has the format version ${shown(root.formatVersion)}`, `This version of the action reads the format version ${formatVersion}`, 'Restore it with the version of the action that made it');
     const source = object(root.source, 'source');
     const client = object(root.client, 'client');
     const files = list(root.files, 'files', mostFiles).map(parseFile);
@@ -42255,7 +42260,7 @@ function shown(value) {
     return shorten(printable(JSON.stringify(value) ?? String(value)), 120);
 }
 function malformed(why) {
-    return new failure_Failure(`${manifest_manifestFile} of the dump cannot be used`, why, 'Make the dump again; nothing was restored');
+    return new Failure(`${manifest_manifestFile} of the dump cannot be used`, why, 'Make the dump again; nothing was restored');
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/dump-directory.js
@@ -42287,7 +42292,7 @@ async function sealDump(directory, contents, context) {
             path === polardbRolesFile ||
             archives.some((archive) => path.startsWith(`${archive.path}/`));
         if (!expected || !isSafePath(path))
-            throw new failure_Failure(`${shown(path)} in the dump directory does not belong to the dump`, 'A dump holds its archives, its role scripts and its manifest', 'Use an empty directory as dump-directory');
+            throw new Failure(`${shown(path)} in the dump directory does not belong to the dump`, 'A dump holds its archives, its role scripts and its manifest', 'Use an empty directory as dump-directory');
     }
     const digests = await hashFiles(directory, found, 'Hashing the dump', context);
     const files = found.map((file, index) => ({
@@ -42348,7 +42353,7 @@ async function readManifest(directory) {
         handle = await (0,promises_namespaceObject.open)(path, external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW | external_node_fs_namespaceObject.constants.O_NONBLOCK);
     }
     catch (error) {
-        throw new failure_Failure(`${shown(directory)} is no dump`, `Its ${manifest_manifestFile} cannot be opened: ${failure_messageOf(error)}`, 'Give the directory or the artifact of a finished dump', { cause: error });
+        throw new Failure(`${shown(directory)} is no dump`, `Its ${manifest_manifestFile} cannot be opened: ${failure_messageOf(error)}`, 'Give the directory or the artifact of a finished dump', { cause: error });
     }
     try {
         const stats = await handle.stat();
@@ -42428,7 +42433,7 @@ async function hashFile(path, name, buffer, onBytes) {
     catch (error) {
         if (error instanceof Cancelled)
             throw error;
-        throw new failure_Failure(`${name} of the dump cannot be read`, failure_messageOf(error), 'Check the disk, and that the file belongs to the user who runs the job', { cause: error });
+        throw new Failure(`${name} of the dump cannot be read`, failure_messageOf(error), 'Check the disk, and that the file belongs to the user who runs the job', { cause: error });
     }
 }
 /**
@@ -42486,18 +42491,18 @@ async function writeWhole(path, content) {
 }
 function missing(path, found) {
     return found.some((file) => file.path.startsWith(`${path}.part-`))
-        ? new failure_Failure(`The dump is refused: ${path} is missing`, 'Its pieces are there, not joined', `Join them: cat ${path}.part-* > ${path} && rm ${path}.part-*`)
+        ? new Failure(`The dump is refused: ${path} is missing`, 'Its pieces are there, not joined', `Join them: cat ${path}.part-* > ${path} && rm ${path}.part-*`)
         : refused(`${path} is missing`, 'The manifest names this file');
 }
 function refused(what, why) {
-    return new failure_Failure(`The dump is refused: ${what}`, why, 'Fetch or make the dump again; nothing was restored');
+    return new Failure(`The dump is refused: ${what}`, why, 'Fetch or make the dump again; nothing was restored');
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/artifact-store.js
 
 
 /** The name is that of an artifact that this run has already. */
-class ArtifactNameTaken extends failure_Failure {
+class ArtifactNameTaken extends Failure {
 }
 /** The text of `parts.json`, one line a part. */
 function formatParts(parts) {
@@ -42506,7 +42511,7 @@ function formatParts(parts) {
 }
 /** The parts that `parts.json` lists; none when there is no such file. @throws Failure when it is malformed */
 function parseParts(text) {
-    const wrong = () => new failure_Failure(`The dump is refused: ${partsFile} cannot be used`, 'It is not what this action writes', 'Upload the dump again; nothing was restored');
+    const wrong = () => new Failure(`The dump is refused: ${partsFile} cannot be used`, 'It is not what this action writes', 'Upload the dump again; nothing was restored');
     let value;
     try {
         value = JSON.parse(text);
@@ -62673,7 +62678,7 @@ class DumpEncryption {
     /** Makes the key of a dump. @throws Failure when the passphrase is empty */
     static async start(passphrase, warn) {
         if (passphrase === '')
-            throw new failure_Failure('The dump cannot be encrypted', 'The passphrase is empty', 'Set passphrase to a secret of at least 12 random characters');
+            throw new Failure('The dump cannot be encrypted', 'The passphrase is empty', 'Set passphrase to a secret of at least 12 random characters');
         if (passphrase.length < shortestPassphrase)
             warn('The passphrase is short: whoever has the artifact can try out millions. Use at least 12 random characters');
         const identity = await generateX25519Identity();
@@ -62838,7 +62843,7 @@ async function readIdentity(directory, passphrase) {
     const sealed = await readWhole(directory, identityFile, 65_536);
     const text = await decryptWithPassphrase(sealed, passphrase).catch((error) => {
         if (error instanceof WrongPassphrase)
-            throw new failure_Failure('The dump cannot be decrypted: the passphrase is wrong', `It does not open ${identityFile}`, 'Set passphrase to the one that the dump was encrypted with');
+            throw new Failure('The dump cannot be decrypted: the passphrase is wrong', `It does not open ${identityFile}`, 'Set passphrase to the one that the dump was encrypted with');
         throw explain(identityFile, error);
     });
     // age-keygen, and people, put comments above the key
@@ -62914,19 +62919,19 @@ async function writeNew(path, content) {
 }
 function openNew(path) {
     return (0,promises_namespaceObject.open)(path, 'wx', 0o600).catch((error) => {
-        throw new failure_Failure('A file of the dump cannot be written', failure_messageOf(error), 'Use an empty directory with enough space, that belongs to the user who runs the job');
+        throw new Failure('A file of the dump cannot be written', failure_messageOf(error), 'Use an empty directory with enough space, that belongs to the user who runs the job');
     });
 }
 /** A Failure for whatever went wrong with one file. */
 function explain(name, error) {
-    if (error instanceof failure_Failure || error instanceof Cancelled)
+    if (error instanceof Failure || error instanceof Cancelled)
         return error;
     if (error instanceof AgeError)
         return encryption_refused(`${name} was altered or cut off, or belongs to another dump`, `As an age file, ${failure_messageOf(error)}`);
-    return new failure_Failure(`${name} of the dump cannot be read or written`, failure_messageOf(error), 'Check the disk, and that the file belongs to the user who runs the job');
+    return new Failure(`${name} of the dump cannot be read or written`, failure_messageOf(error), 'Check the disk, and that the file belongs to the user who runs the job');
 }
 function encryption_refused(what, why) {
-    return new failure_Failure(`The encrypted dump is refused: ${what}`, why, 'Fetch or make the dump again; nothing was restored');
+    return new Failure(`The encrypted dump is refused: ${what}`, why, 'Fetch or make the dump again; nothing was restored');
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/dump-upload.js
@@ -63113,7 +63118,7 @@ async function copyPiece(directory, piece, stage, signal) {
     catch (error) {
         if (signal.aborted)
             throw new Cancelled();
-        throw new failure_Failure(`A piece of ${piece.path} could not be made for the upload`, failure_messageOf(error), 'Free space in the directory for temporary files');
+        throw new Failure(`A piece of ${piece.path} could not be made for the upload`, failure_messageOf(error), 'Free space in the directory for temporary files');
     }
 }
 function pieceName(path, cut) {
@@ -63122,7 +63127,7 @@ function pieceName(path, cut) {
 async function checkSpace(directory, bytes) {
     const { bavail, bsize } = await (0,promises_namespaceObject.statfs)(directory);
     if (bytes > bavail * bsize)
-        throw new failure_Failure('There is no space to prepare the upload', `It takes ${text_formatBytes(bytes)} at a time, and ${text_formatBytes(bavail * bsize)} are free at ${directory}`, 'Free space on the runner, or set upload-dump to false and use dump-directory');
+        throw new Failure('There is no space to prepare the upload', `It takes ${text_formatBytes(bytes)} at a time, and ${text_formatBytes(bavail * bsize)} are free at ${directory}`, 'Free space on the runner, or set upload-dump to false and use dump-directory');
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/phases.js
@@ -63200,11 +63205,11 @@ function startUpload(manifest, session) {
 async function upload(manifest, session) {
     const { inputs, report } = session;
     if (!session.canUpload) {
-        throw new failure_Failure('The dump cannot be kept as an artifact here', 'The runner offers no artifact service to this step (ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL are not set)', 'Run on GitHub Actions, or set upload-dump: false and keep the dump with dump-directory and keep-dump');
+        throw new Failure('The dump cannot be kept as an artifact here', 'The runner offers no artifact service to this step (ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL are not set)', 'Run on GitHub Actions, or set upload-dump: false and keep the dump with dump-directory and keep-dump');
     }
     if (inputs.passphrase === undefined && (await session.isPublicRepository())) {
         if (!inputs.allowPublicArtifact) {
-            throw new failure_Failure('The dump is not uploaded: the repository is public', 'Everybody could download it, with all data, the password hashes of the roles and the connection strings inside', 'Set passphrase to encrypt it, or upload-dump: false; allow-public-artifact: true uploads it as it is');
+            throw new Failure('The dump is not uploaded: the repository is public', 'Everybody could download it, with all data, the password hashes of the roles and the connection strings inside', 'Set passphrase to encrypt it, or upload-dump: false; allow-public-artifact: true uploads it as it is');
         }
         session.warn('The dump is uploaded unencrypted from a public repository: everybody can download its data, password hashes and connection strings');
     }
@@ -63308,11 +63313,11 @@ function sqlstateOf(error) {
  * and server state each have a message and a next step of their own.
  */
 function explainConnectionError(error, parameters, context) {
-    if (error instanceof failure_Failure)
+    if (error instanceof Failure)
         return error;
     const server = context.role ? `the ${context.role}` : 'the server';
     const place = `${parameters.host}:${parameters.port}`;
-    const fail = (what, why, remedy) => new failure_Failure(what, why, remedy, { cause: error, sqlstate: sqlstateOf(error) });
+    const fail = (what, why, remedy) => new Failure(what, why, remedy, { cause: error, sqlstate: sqlstateOf(error) });
     const inner = error instanceof AggregateError ? error.errors[0] : error;
     const { code, message = String(error) } = (inner ?? {});
     switch (code) {
@@ -63524,7 +63529,7 @@ function tlsAttempts(parameters) {
     const rootcert = file(parameters.sslrootcert, 'root.crt');
     const verifies = sslmode.startsWith('verify');
     if (verifies && !rootcert) {
-        throw new failure_Failure(`sslmode=${sslmode} needs a root certificate, and there is none`, 'sslrootcert is not given and ~/.postgresql/root.crt does not exist on the runner', 'Add sslrootcert=/path/to/ca.pem to the connection string');
+        throw new Failure(`sslmode=${sslmode} needs a root certificate, and there is none`, 'sslrootcert is not given and ~/.postgresql/root.crt does not exist on the runner', 'Add sslrootcert=/path/to/ca.pem to the connection string');
     }
     const options = { rejectUnauthorized: false };
     if (!/^[\d.]+$|:/.test(parameters.host))
@@ -63551,7 +63556,7 @@ function connection_read(path, parameter) {
         return (0,external_node_fs_namespaceObject.readFileSync)(path);
     }
     catch (error) {
-        throw new failure_Failure(`The file that ${parameter} names cannot be read`, `${path}: ${error.code ?? 'unreadable'}`, 'Put the file on the runner, readable for the account that the runner runs as, and check the path');
+        throw new Failure(`The file that ${parameter} names cannot be read`, `${path}: ${error.code ?? 'unreadable'}`, 'Put the file on the runner, readable for the account that the runner runs as, and check the path');
     }
 }
 /** Whether libpq would try again with the other transport: TLS not offered or broken, or refused by pg_hba.conf. */
@@ -63880,7 +63885,7 @@ class LineSplitter {
  */
 async function dumpRoles(source, file, options, context) {
     if (!options.rolePasswords && clientMajor(source.client) < 10) {
-        throw new failure_Failure('Roles cannot be dumped without passwords by a client this old', `pg_dumpall ${source.client.version} has no --no-role-passwords; it came with version 10`, 'Set client-version to 10 or newer, or role-passwords to true');
+        throw new Failure('Roles cannot be dumped without passwords by a client this old', `pg_dumpall ${source.client.version} has no --no-role-passwords; it came with version 10`, 'Set client-version to 10 or newer, or role-passwords to true');
     }
     const result = await run(source, 'pg_dumpall', dumpRolesArguments(source.connection, file, options), options.logFile, 
     // role names are in no particular encoding; UTF-8 is what the script is then read as
@@ -63888,7 +63893,7 @@ async function dumpRoles(source, file, options, context) {
     if (result.code === 0)
         return;
     if (/permission denied for (table|relation) pg_(authid|shadow)/.test(result.stderr)) {
-        throw new failure_Failure('The roles cannot be dumped with their passwords', `The account "${source.connection.user}" may not read pg_authid, which holds the password hashes`, 'Use a superuser of the source, or set role-passwords to false and give the roles new passwords on the target', { sqlstate: '42501' });
+        throw new Failure('The roles cannot be dumped with their passwords', `The account "${source.connection.user}" may not read pg_authid, which holds the password hashes`, 'Use a superuser of the source, or set role-passwords to false and give the roles new passwords on the target', { sqlstate: '42501' });
     }
     throw programFailure('pg_dumpall', 'The roles could not be dumped', result, file);
 }
@@ -64016,7 +64021,7 @@ async function run(source, program, args, logFile, env, context, onLine) {
         const { code, message } = error;
         if (code === 'ENOSPC')
             throw diskFull(logFile);
-        throw new failure_Failure(`${program} could not be started`, message, 'Check the client programs: client-path, or let the action install them', { cause: error });
+        throw new Failure(`${program} could not be started`, message, 'Check the client programs: client-path, or let the action install them', { cause: error });
     }
     finally {
         await new Promise((resolve) => log.end(resolve));
@@ -64036,28 +64041,28 @@ function programFailure(program, what, result, path) {
         .map((line) => line.replace(new RegExp(`^${program}: `), '').replace(/^\[archiver[^\]]*\] /, ''));
     const said = [...new Set(lines)].slice(0, 3).join(' / ');
     if (result.killedBy || result.code === 137) {
-        return new failure_Failure(what, `${program} was killed by ${result.killedBy ?? 'SIGKILL'}`, 'Somebody or the kernel (out of memory?) ended it: look into the system log of the runner, then run again');
+        return new Failure(what, `${program} was killed by ${result.killedBy ?? 'SIGKILL'}`, 'Somebody or the kernel (out of memory?) ended it: look into the system log of the runner, then run again');
     }
     const lost = /server closed the connection|connection to server was lost|terminating connection|SSL SYSCALL|no connection to the server|could not receive data/i;
     if (lost.test(stderr)) {
-        return new failure_Failure(what, said || 'the connection to the server was lost', 'Check the server log and the network between, then run again');
+        return new Failure(what, said || 'the connection to the server was lost', 'Check the server log and the network between, then run again');
     }
     if (/a worker process died unexpectedly/.test(stderr)) {
-        return new failure_Failure(what, `a worker of ${program} died or was killed`, 'Look into the system log of the runner (out of memory?), then run again');
+        return new Failure(what, `a worker of ${program} died or was killed`, 'Look into the system log of the runner (out of memory?), then run again');
     }
     if (/permission denied/.test(stderr)) {
-        return new failure_Failure(what, said, 'Use an account that may read everything: a superuser of the source', { sqlstate: '42501' });
+        return new Failure(what, said, 'Use an account that may read everything: a superuser of the source', { sqlstate: '42501' });
     }
     if (/row-level security/.test(stderr)) {
-        return new failure_Failure(what, said, 'Use an account with BYPASSRLS or a superuser: otherwise rows could be missing without a word', { sqlstate: '42501' });
+        return new Failure(what, said, 'Use an account with BYPASSRLS or a superuser: otherwise rows could be missing without a word', { sqlstate: '42501' });
     }
     if (/lock timeout|canceling statement due to/.test(stderr)) {
-        return new failure_Failure(what, `${said} (${meaningOf('55P03')})`, 'End the session that holds the lock, then run again');
+        return new Failure(what, `${said} (${meaningOf('55P03')})`, 'End the session that holds the lock, then run again');
     }
-    return new failure_Failure(what, said || `${program} ended with ${result.code} and no message`, 'The log file of the program, beside the report, has the rest');
+    return new Failure(what, said || `${program} ended with ${result.code} and no message`, 'The log file of the program, beside the report, has the rest');
 }
 function diskFull(path) {
-    return new failure_Failure('The disk of the runner is full', `${path}: no space left on device`, 'Free space, or set dump-directory to a larger disk; a dump needs about as much as the tables of the source', { sqlstate: '53100' });
+    return new Failure('The disk of the runner is full', `${path}: no space left on device`, 'Free space, or set dump-directory to a larger disk; a dump needs about as much as the tables of the source', { sqlstate: '53100' });
 }
 /**
  * Bytes that are free for an ordinary account on the file system of a directory.
@@ -64106,7 +64111,7 @@ async function inspectSource(connection, wanted, context) {
         const version = await serverVersion(client);
         context.report.source = { version: version.version, major: version.major };
         if (version.number < oldestSource) {
-            throw new failure_Failure(`PostgreSQL ${version.version} is too old to be migrated`, 'No client program that can dump in parallel reads a server that old', 'Upgrade the source to 9.1 or newer first');
+            throw new Failure(`PostgreSQL ${version.version} is too old to be migrated`, 'No client program that can dump in parallel reads a server that old', 'Upgrade the source to 9.1 or newer first');
         }
         const { rows } = await client.query(`
       SELECT datname AS name, datallowconn AS connectable,
@@ -64154,7 +64159,7 @@ async function inspectTarget(connection, inputs, context) {
         ? `"${account.name}" may create roles and databases`
         : `"${account.name}" may not create ${account.createRole ? 'databases' : account.createDatabase ? 'roles' : 'roles or databases'}`, 'Use a privileged account of the cluster (one that the console made "privileged", or CREATEROLE CREATEDB)');
     if (target.number < 110_000) {
-        throw new failure_Failure(`The target is PostgreSQL ${target.version}`, 'PolarDB for PostgreSQL begins with version 11', 'Check the host of the target: is it the cluster?');
+        throw new Failure(`The target is PostgreSQL ${target.version}`, 'PolarDB for PostgreSQL begins with version 11', 'Check the host of the target: is it the cluster?');
     }
     return target;
 }
@@ -64163,7 +64168,7 @@ async function reach(connection, context) {
         const { rows } = await client.query(`SELECT pg_catalog.pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS read_only`);
         const standby = rows[0]?.standby ?? false;
         if (standby || rows[0]?.read_only === 'on') {
-            throw new failure_Failure('The target is read-only', standby
+            throw new Failure('The target is read-only', standby
                 ? `${connection.host} is a standby in recovery: a read-only node or endpoint`
                 : 'transaction_read_only is on for this account and database', 'Connect to the primary endpoint of the cluster, which accepts writes', { sqlstate: '25006' });
         }
@@ -64188,7 +64193,7 @@ async function checkTogether(source, target, dumpDirectory, context) {
     const enough = free - reserve > bytes;
     check(context, 'runner-disk', 'warning', enough, `${text_formatBytes(free)} free for the dump of ${text_formatBytes(bytes)} of databases`, 'Set dump-directory to a larger disk');
     if (free < reserve + bytes / 20) {
-        throw new failure_Failure("The runner's disk is too small for the dump", `${text_formatBytes(free)} are free in ${dumpDirectory}, and the databases hold ${text_formatBytes(bytes)}`, 'Free space, or set dump-directory to a larger disk', { sqlstate: '53100' });
+        throw new Failure("The runner's disk is too small for the dump", `${text_formatBytes(free)} are free in ${dumpDirectory}, and the databases hold ${text_formatBytes(bytes)}`, 'Free space, or set dump-directory to a larger disk', { sqlstate: '53100' });
     }
 }
 /** The databases to migrate, or a failure that names all that do not exist or refuse connections. */
@@ -64201,7 +64206,7 @@ function selectDatabases(wanted, connected, existing) {
     const names = wanted.length > 0 ? wanted : [{ source: connected, target: connected }];
     const missing = names.filter(({ source }) => !existing.some((row) => row.name === source && row.connectable));
     if (missing.length > 0) {
-        throw new failure_Failure(missing.length === 1
+        throw new Failure(missing.length === 1
             ? 'A database does not exist on the source'
             : `${missing.length} databases do not exist on the source`, missing.map(({ source }) => `"${source}"`).join(', '), 'Check the names: they are case-sensitive, and templates are not migrated', { sqlstate: '3D000' });
     }
@@ -64348,7 +64353,7 @@ function parseMirror(mirror) {
     if (!/[\s"\p{Cc}]/u.test(mirror.trim()))
         url = URL.parse(mirror.trim()) ?? undefined;
     if (!url || !['http:', 'https:', 'file:'].includes(url.protocol) || url.search || url.hash) {
-        throw new failure_Failure('client-mirror is not usable', "It must be the base URL of a mirror of the PostgreSQL project's package repositories", 'Give a URL such as https://mirror.example.com/postgresql');
+        throw new Failure('client-mirror is not usable', "It must be the base URL of a mirror of the PostgreSQL project's package repositories", 'Give a URL such as https://mirror.example.com/postgresql');
     }
     const shown = new URL(url);
     shown.username = '';
@@ -64441,7 +64446,7 @@ const lastUnpatchedMajor = 12;
  */
 function wantedClient(source, requested) {
     if (source.number < 80_000) {
-        throw new failure_Failure(`There is no client for PostgreSQL ${source.majorName}`, 'No pg_dump that can dump in parallel reads a server before 8.0', 'Upgrade the source to 8.0 or newer first');
+        throw new Failure(`There is no client for PostgreSQL ${source.majorName}`, 'No pg_dump that can dump in parallel reads a server before 8.0', 'Upgrade the source to 8.0 or newer first');
     }
     const unsynchronized = source.number < 90_200
         ? [
@@ -64474,7 +64479,7 @@ function wantedClient(source, requested) {
 }
 function checkRequested(requested, source) {
     const refuse = (why, remedy) => {
-        throw new failure_Failure(`client-version ${requested} cannot be used`, why, remedy);
+        throw new Failure(`client-version ${requested} cannot be used`, why, remedy);
     };
     if (!isMajorName(requested)) {
         refuse('It is no major version of PostgreSQL', 'Give a major version such as 15 or 9.6, without a minor one, or leave client-version out');
@@ -64697,11 +64702,11 @@ async function firstThatGives(attempts, context) {
     return problems;
 }
 function untrusted(problem) {
-    return new failure_Failure(`The package repository ${problem.repository} cannot be trusted`, problem.message, 'Nothing of it was kept. Try again when the repository is complete and signed by the PostgreSQL project, or use ' +
+    return new Failure(`The package repository ${problem.repository} cannot be trusted`, problem.message, 'Nothing of it was kept. Try again when the repository is complete and signed by the PostgreSQL project, or use ' +
         'client-path, or another client-mirror');
 }
 function deadMirror(problem) {
-    return new failure_Failure(`The mirror ${problem.repository} in client-mirror gives no packages`, problem.message, 'Check client-mirror and the way from the runner to it, or use client-path');
+    return new Failure(`The mirror ${problem.repository} in client-mirror gives no packages`, problem.message, 'Check client-mirror and the way from the runner to it, or use client-path');
 }
 /**
  * Runs a package tool with nothing of the job's environment but the proxies, bounded in time.
@@ -64713,7 +64718,7 @@ async function runTool(name, args, installation, options) {
     const { environment, context, directory } = installation;
     const path = await find_which(name, environment.path);
     if (path === undefined) {
-        throw new failure_Failure(`The runner has no ${name}`, 'It is needed to install the PostgreSQL client programs', 'Use client-path, or a runner image that has it');
+        throw new Failure(`The runner has no ${name}`, 'It is needed to install the PostgreSQL client programs', 'Use client-path, or a runner image that has it');
     }
     const { deadline } = patienceOf(environment);
     context.log.debug(`${path} ${args.join(' ')}`);
@@ -64741,7 +64746,7 @@ async function runTool(name, args, installation, options) {
     catch (error) {
         if (error instanceof Cancelled || context.signal.aborted)
             throw new Cancelled();
-        throw new failure_Failure(`${name} cannot be run`, failure_messageOf(error), 'Use client-path, or a runner image where it can', { cause: error });
+        throw new Failure(`${name} cannot be run`, failure_messageOf(error), 'Use client-path, or a runner image where it can', { cause: error });
     }
     throw new RepositoryProblem('unreachable', options.repository, `${name} did not end within ${deadline / 1000} s`);
 }
@@ -65328,7 +65333,7 @@ async function firstLinkProblem(program, lib, { context }) {
     return { library, why: why.replaceAll(`${program}: `, '') };
 }
 function cannotRun(unpacked, why) {
-    return new failure_Failure(`The client programs of PostgreSQL ${unpacked.majorName} from ${unpacked.origin} cannot run here`, why, 'Install what is missing on the runner, or use client-path');
+    return new Failure(`The client programs of PostgreSQL ${unpacked.majorName} from ${unpacked.origin} cannot run here`, why, 'Install what is missing on the runner, or use client-path');
 }
 
 ;// CONCATENATED MODULE: external "node:timers/promises"
@@ -65506,7 +65511,7 @@ async function installWithYum(installation, platform, repositories) {
     const architecture = platform.rpmArchitecture;
     const releases = platform.enterpriseLinux ?? [];
     if (key === undefined || architecture === undefined) {
-        throw new failure_Failure(`There are no packages of the client programs for ${platform.title} on ${installation.environment.architecture}`, 'The PostgreSQL project builds RPM packages for x86_64 and aarch64', 'Use client-path');
+        throw new Failure(`There are no packages of the client programs for ${platform.title} on ${installation.environment.architecture}`, 'The PostgreSQL project builds RPM packages for x86_64 and aarch64', 'Use client-path');
     }
     const bases = mirror
         ? yum_belowMirror.map((below) => ({
@@ -65615,7 +65620,7 @@ class Yum {
         ]));
         const said = `${result.stderr}\n${result.stdout}`;
         if (/No such command: \W?download/i.test(said)) {
-            throw new failure_Failure("The runner's dnf cannot download packages", 'Its download command is missing', 'Install dnf-plugins-core on the runner, or use client-path');
+            throw new Failure("The runner's dnf cannot download packages", 'Its download command is missing', 'Install dnf-plugins-core on the runner, or use client-path');
         }
         const files = (await (0,promises_namespaceObject.readdir)(directory)).filter((name) => name.endsWith('.rpm'));
         if (result.code !== 0)
@@ -65756,11 +65761,11 @@ async function provideClient(options, context, cache, environment) {
 async function inPath(path, wanted, context) {
     const majors = wanted.majors.join(' or ');
     if (!(0,external_node_path_namespaceObject.isAbsolute)(path)) {
-        throw new failure_Failure(`client-path ${path} is not usable`, 'It is no absolute path', `Give the full path of a directory with the client programs of PostgreSQL ${majors}`);
+        throw new Failure(`client-path ${path} is not usable`, 'It is no absolute path', `Give the full path of a directory with the client programs of PostgreSQL ${majors}`);
     }
     const inspection = await inspect({ directory: path, origin: 'client-path' }, wanted.majors, context.signal);
     if (!inspection.usable) {
-        throw new failure_Failure(`client-path ${path} does not hold the client programs of PostgreSQL ${majors}`, `In it ${inspection.reason}`, 'It must hold pg_dump, pg_dumpall, pg_restore and psql, all of that version: on Debian and Ubuntu ' +
+        throw new Failure(`client-path ${path} does not hold the client programs of PostgreSQL ${majors}`, `In it ${inspection.reason}`, 'It must hold pg_dump, pg_dumpall, pg_restore and psql, all of that version: on Debian and Ubuntu ' +
             `/usr/lib/postgresql/${wanted.majors[0]}/bin. For another version set client-version, too`);
     }
     return clientPrograms({ directory: path, origin: 'client-path' }, inspection.version, wanted.warnings);
@@ -65803,7 +65808,7 @@ async function checked(each, wanted, context) {
     const inspection = await inspect(each, wanted.majors, context.signal);
     if (inspection.usable)
         return clientPrograms(each, inspection.version, wanted.warnings);
-    throw new failure_Failure(`The client programs installed with ${each.origin} cannot be used`, `In ${each.directory} ${inspection.reason}`, 'Check that programs may be executed there, or use client-path');
+    throw new Failure(`The client programs installed with ${each.origin} cannot be used`, `In ${each.directory} ${inspection.reason}`, 'Check that programs may be executed there, or use client-path');
 }
 /** How packages are installed on the runner, after ruling out runners on which they cannot be. */
 async function packagesOf(platform, wanted, environment) {
@@ -65838,7 +65843,7 @@ async function unpack(installation, platform, packages, wanted) {
 }
 function nothingToBeHad(wanted, tried) {
     const majors = wanted.majors.join(' or ');
-    return new failure_Failure(`The client programs of PostgreSQL ${majors} are not on the runner and cannot be installed`, `Looked in the tool cache, the usual directories and PATH; ${tried.join('; ')}`, `Three ways out: install them on the runner and set client-path to their directory; set client-mirror to a mirror of ` +
+    return new Failure(`The client programs of PostgreSQL ${majors} are not on the runner and cannot be installed`, `Looked in the tool cache, the usual directories and PATH; ${tried.join('; ')}`, `Three ways out: install them on the runner and set client-path to their directory; set client-mirror to a mirror of ` +
         'the PostgreSQL package repositories that the runner can reach and that has them; or set client-version to a ' +
         'newer version that can be had');
 }
@@ -65880,6 +65885,94 @@ async function withCacheLock(cache, platform, environment, context, work) {
         return await work(undefined);
     }
     return await withLock((0,external_node_path_namespaceObject.join)(directory, `${platform.id}.lock`), patienceOf(environment).takeover, context.signal, () => context.log.info('Waiting for another job that installs client programs on this runner'), work);
+}
+
+;// CONCATENATED MODULE: ./lib/postgres/role-catalog.js
+
+/**
+ * Reads the roles of a server of 9.1 or newer. Needs no privilege: what only a superuser may read (the passwords) is
+ * `unknown` without it.
+ *
+ * @param databases whose `ALTER ROLE … IN DATABASE` settings are wanted; all when not given
+ */
+async function readRoleCatalog(client, databases) {
+    const { version, number, major } = await serverVersion(client);
+    const rows = async (sql, values = []) => {
+        return (await client.query(sql, values)).rows;
+    };
+    const passwords = (await mayReadPasswords(client))
+        ? `(SELECT CASE WHEN a.rolpassword IS NULL THEN 'none' WHEN a.rolpassword ~ '^SCRAM-SHA-256[$]' THEN 'scram-sha-256'
+          WHEN a.rolpassword ~ '^md5[0-9a-f]{32}$' THEN 'md5' ELSE 'other' END
+          FROM pg_catalog.pg_authid a WHERE a.oid = r.oid)`
+        : `'unknown'`;
+    const roles = await rows(`
+    WITH RECURSIVE polar(member) AS (
+      SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'pg_polar_superuser'
+      UNION SELECT m.member FROM pg_catalog.pg_auth_members m JOIN polar p ON p.member = m.roleid)
+    SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolinherit AS "inherit", r.rolcreaterole AS "createRole",
+           r.rolcreatedb AS "createDatabase", r.rolcanlogin AS login, r.rolreplication AS replication,
+           ${number >= 90500 ? 'r.rolbypassrls' : 'false'} AS "bypassRls", r.rolconnlimit AS "connectionLimit",
+           CASE WHEN isfinite(r.rolvaliduntil)
+                THEN to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00" BC')
+                ELSE r.rolvaliduntil::text END AS "validUntil",
+           COALESCE(r.rolvaliduntil < now(), false) AS expired,
+           ${passwords} AS password, pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment,
+           NOT r.rolsuper AND r.oid IN (SELECT member FROM polar) AS "polarSuperuser"
+      FROM pg_catalog.pg_roles r
+     WHERE r.rolname !~ '^pg_' ORDER BY r.rolname`);
+    const predefined = await rows(`SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname ~ '^pg_' ORDER BY 1`);
+    // before 16 a member inherits as its own attribute says, and may always SET ROLE
+    const [inherit, set] = number >= 160000 ? ['a.inherit_option', 'a.set_option'] : ['m.rolinherit', 'true'];
+    const memberships = await rows(`
+    SELECT r.rolname AS role, m.rolname AS member, bool_or(a.admin_option) AS admin,
+           bool_or(${inherit}) AS "inherit", bool_or(${set}) AS "set"
+      FROM pg_catalog.pg_auth_members a
+      JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
+     WHERE m.rolname !~ '^pg_' GROUP BY 1, 2 ORDER BY 1, 2`);
+    const settings = await rows(`
+    SELECT r.rolname AS role, d.datname AS database, pg_catalog.split_part(c.entry, '=', 1) AS parameter,
+           pg_catalog.substr(c.entry, pg_catalog.strpos(c.entry, '=') + 1) AS value
+      FROM (SELECT setrole, setdatabase, pg_catalog.unnest(setconfig) AS entry
+              FROM pg_catalog.pg_db_role_setting) c
+      LEFT JOIN pg_catalog.pg_roles r ON r.oid = c.setrole
+      LEFT JOIN pg_catalog.pg_database d ON d.oid = c.setdatabase
+     WHERE (c.setrole = 0 OR r.oid IS NOT NULL) AND (c.setrole <> 0 OR c.setdatabase = 0)
+       AND (c.setdatabase = 0 OR (d.oid IS NOT NULL AND ($1::text[] IS NULL OR d.datname::text = ANY ($1))))
+     ORDER BY 1 NULLS FIRST, 2 NULLS FIRST, 3`, [databases ?? null]);
+    const labels = number < 90200
+        ? []
+        : await rows(`
+    SELECT r.rolname AS role, l.provider, l.label
+      FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_roles r ON r.oid = l.objoid
+     WHERE l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass ORDER BY 1, 2`);
+    const parameters = number < 150000
+        ? []
+        : await rows(`
+    SELECT r.rolname AS role, p.parname AS parameter, a.privilege_type AS privilege, a.is_grantable AS "grantOption"
+      FROM pg_catalog.pg_parameter_acl p, pg_catalog.aclexplode(p.paracl) a
+      LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+     WHERE a.grantee = 0 OR NOT r.rolsuper ORDER BY 1 NULLS FIRST, 2, 3`);
+    return {
+        version,
+        major,
+        roles,
+        predefined: predefined.map(({ name }) => name),
+        memberships,
+        settings,
+        labels,
+        parameters,
+    };
+}
+/** Reads all password verifiers, or nothing where the account may not. */
+async function readVerifiers(client) {
+    if (!(await mayReadPasswords(client)))
+        return undefined;
+    const { rows } = await client.query('SELECT rolname AS name, rolpassword AS verifier FROM pg_catalog.pg_authid');
+    return new Map(rows.map(({ name, verifier }) => [name, verifier]));
+}
+async function mayReadPasswords(client) {
+    const { rows } = await client.query(`SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS may`);
+    return rows[0]?.may === true;
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/database.js
@@ -66011,97 +66104,6 @@ function record(value, where) {
 function database_malformed(field) {
     return new Failure('The dump describes its database in a way that cannot be used', `\`${field}\` has not the form that it should have`, 'Make the dump again; nothing was restored');
 }
-
-;// CONCATENATED MODULE: ./lib/postgres/role-catalog.js
-
-/**
- * Reads the roles of a server of 9.1 or newer. Needs no privilege: what only a superuser may read (the passwords) is
- * `unknown` without it.
- *
- * @param databases whose `ALTER ROLE … IN DATABASE` settings are wanted; all when not given
- */
-async function role_catalog_readRoleCatalog(client, databases) {
-    const { version, number, major } = await serverVersion(client);
-    const rows = async (sql, values = []) => {
-        return (await client.query(sql, values)).rows;
-    };
-    const passwords = (await mayReadPasswords(client))
-        ? `(SELECT CASE WHEN a.rolpassword IS NULL THEN 'none' WHEN a.rolpassword ~ '^SCRAM-SHA-256[$]' THEN 'scram-sha-256'
-          WHEN a.rolpassword ~ '^md5[0-9a-f]{32}$' THEN 'md5' ELSE 'other' END
-          FROM pg_catalog.pg_authid a WHERE a.oid = r.oid)`
-        : `'unknown'`;
-    const roles = await rows(`
-    WITH RECURSIVE polar(member) AS (
-      SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'pg_polar_superuser'
-      UNION SELECT m.member FROM pg_catalog.pg_auth_members m JOIN polar p ON p.member = m.roleid)
-    SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolinherit AS "inherit", r.rolcreaterole AS "createRole",
-           r.rolcreatedb AS "createDatabase", r.rolcanlogin AS login, r.rolreplication AS replication,
-           ${number >= 90500 ? 'r.rolbypassrls' : 'false'} AS "bypassRls", r.rolconnlimit AS "connectionLimit",
-           CASE WHEN isfinite(r.rolvaliduntil)
-                THEN to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00" BC')
-                ELSE r.rolvaliduntil::text END AS "validUntil",
-           COALESCE(r.rolvaliduntil < now(), false) AS expired,
-           ${passwords} AS password, pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment,
-           NOT r.rolsuper AND r.oid IN (SELECT member FROM polar) AS "polarSuperuser"
-      FROM pg_catalog.pg_roles r
-     WHERE r.rolname !~ '^pg_' ORDER BY r.rolname`);
-    const predefined = await rows(`SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname ~ '^pg_' ORDER BY 1`);
-    // before 16 a member inherits as its own attribute says, and may always SET ROLE
-    const [inherit, set] = number >= 160000 ? ['a.inherit_option', 'a.set_option'] : ['m.rolinherit', 'true'];
-    const memberships = await rows(`
-    SELECT r.rolname AS role, m.rolname AS member, bool_or(a.admin_option) AS admin,
-           bool_or(${inherit}) AS "inherit", bool_or(${set}) AS "set"
-      FROM pg_catalog.pg_auth_members a
-      JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
-     WHERE m.rolname !~ '^pg_' GROUP BY 1, 2 ORDER BY 1, 2`);
-    const settings = await rows(`
-    SELECT r.rolname AS role, d.datname AS database, pg_catalog.split_part(c.entry, '=', 1) AS parameter,
-           pg_catalog.substr(c.entry, pg_catalog.strpos(c.entry, '=') + 1) AS value
-      FROM (SELECT setrole, setdatabase, pg_catalog.unnest(setconfig) AS entry
-              FROM pg_catalog.pg_db_role_setting) c
-      LEFT JOIN pg_catalog.pg_roles r ON r.oid = c.setrole
-      LEFT JOIN pg_catalog.pg_database d ON d.oid = c.setdatabase
-     WHERE (c.setrole = 0 OR r.oid IS NOT NULL) AND (c.setrole <> 0 OR c.setdatabase = 0)
-       AND (c.setdatabase = 0 OR (d.oid IS NOT NULL AND ($1::text[] IS NULL OR d.datname::text = ANY ($1))))
-     ORDER BY 1 NULLS FIRST, 2 NULLS FIRST, 3`, [databases ?? null]);
-    const labels = number < 90200
-        ? []
-        : await rows(`
-    SELECT r.rolname AS role, l.provider, l.label
-      FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_roles r ON r.oid = l.objoid
-     WHERE l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass ORDER BY 1, 2`);
-    const parameters = number < 150000
-        ? []
-        : await rows(`
-    SELECT r.rolname AS role, p.parname AS parameter, a.privilege_type AS privilege, a.is_grantable AS "grantOption"
-      FROM pg_catalog.pg_parameter_acl p, pg_catalog.aclexplode(p.paracl) a
-      LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
-     WHERE a.grantee = 0 OR NOT r.rolsuper ORDER BY 1 NULLS FIRST, 2, 3`);
-    return {
-        version,
-        major,
-        roles,
-        predefined: predefined.map(({ name }) => name),
-        memberships,
-        settings,
-        labels,
-        parameters,
-    };
-}
-/** Reads all password verifiers, or nothing where the account may not. */
-async function readVerifiers(client) {
-    if (!(await mayReadPasswords(client)))
-        return undefined;
-    const { rows } = await client.query('SELECT rolname AS name, rolpassword AS verifier FROM pg_catalog.pg_authid');
-    return new Map(rows.map(({ name, verifier }) => [name, verifier]));
-}
-async function mayReadPasswords(client) {
-    const { rows } = await client.query(`SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS may`);
-    return rows[0]?.may === true;
-}
-
-;// CONCATENATED MODULE: ./lib/migration/roles/catalog.js
-
 
 ;// CONCATENATED MODULE: ./lib/postgres/identifiers.js
 /** Quotes a name for SQL, always: `"` is doubled, nothing else is special (PostgreSQL, "Identifiers and Key Words"). */
@@ -67662,7 +67664,7 @@ function interrupted(step, sqlstate, message) {
         ? `${first.what === subject.role ? 'the role' : `${first.what} of`} "${first.role}"`
         : 'a role';
     const meaning = sqlstate === undefined ? '' : meaningOf(sqlstate);
-    return new failure_Failure(`The roles could not be restored: it ended at ${what}`, `${message}${sqlstate === undefined ? '' : ` (SQLSTATE ${sqlstate}${meaning ? `: ${meaning}` : ''})`}`, 'Roles that were made stay and are found again: put the target right and run again, with existing-roles: update for what they still lack', { sqlstate });
+    return new Failure(`The roles could not be restored: it ended at ${what}`, `${message}${sqlstate === undefined ? '' : ` (SQLSTATE ${sqlstate}${meaning ? `: ${meaning}` : ''})`}`, 'Roles that were made stay and are found again: put the target right and run again, with existing-roles: update for what they still lack', { sqlstate });
 }
 /** What the server says; from 16 on it tells only in DETAIL which privilege is missing. */
 function words(error, sqlstate) {
@@ -67696,7 +67698,7 @@ function refusalReason({ sqlstate, message }) {
 async function readRoleTarget(client, connection, libraries, context) {
     return {
         ...(await detectTarget(client)),
-        catalog: await role_catalog_readRoleCatalog(client),
+        catalog: await readRoleCatalog(client),
         knowsPolarSuperuser: await knowsRoleOption(client, 'NOPOLAR_SUPERUSER'),
         knowsMembershipOptions: await knows(client, (name) => `GRANT ${name} TO ${name} WITH INHERIT TRUE`),
         unloadable: await unloadable(connection, libraries, context),
@@ -67805,12 +67807,12 @@ function readRoleScript(text) {
     const script = parseRoleScript(text);
     const [first] = script.unknown;
     if (first) {
-        throw new failure_Failure(`The role script holds ${counted(script.unknown.length, 'statement')} that this action does not know`, `Line ${first.line}: ${first.excerpt}`, 'Nothing was sent. Check that the file is the unchanged output of pg_dumpall --roles-only; if it is, report this as a bug');
+        throw new Failure(`The role script holds ${counted(script.unknown.length, 'statement')} that this action does not know`, `Line ${first.line}: ${first.excerpt}`, 'Nothing was sent. Check that the file is the unchanged output of pg_dumpall --roles-only; if it is, report this as a bug');
     }
     const encoding = script.encoding?.toUpperCase() ?? 'UTF8';
     const readable = encoding === 'UTF8' || (encoding === 'SQL_ASCII' && !text.includes('\ufffd'));
     if (!readable && /[^\p{ASCII}]/u.test(text)) {
-        throw new failure_Failure('Names or comments of the role script are in no readable encoding', `It is written in ${encoding} and holds characters that are neither ASCII nor UTF-8`, 'Dump the roles with PGCLIENTENCODING=UTF8; on a SQL_ASCII source, first rename the roles or rewrite the comments that are not UTF-8');
+        throw new Failure('Names or comments of the role script are in no readable encoding', `It is written in ${encoding} and holds characters that are neither ASCII nor UTF-8`, 'Dump the roles with PGCLIENTENCODING=UTF8; on a SQL_ASCII source, first rename the roles or rewrite the comments that are not UTF-8');
     }
     return script;
 }
@@ -67835,7 +67837,7 @@ function refuseMissing(needed, absence) {
     });
     if (missing.length === 0)
         return;
-    throw new failure_Failure(`The target will lack ${counted(new Set(missing.map(({ role }) => role)).size, 'role')} that the dump needs`, listed(missing.map(({ text }) => text), '; '), 'No data was touched. Create these roles on the target, or give their objects to other owners on the source, then run again');
+    throw new Failure(`The target will lack ${counted(new Set(missing.map(({ role }) => role)).size, 'role')} that the dump needs`, listed(missing.map(({ text }) => text), '; '), 'No data was touched. Create these roles on the target, or give their objects to other owners on the source, then run again');
 }
 /**
  * Makes sure that the account may do what the plan needs and that `superuser-option` means something to the target.
@@ -67846,14 +67848,14 @@ async function checkAccount(client, plan, superuserOption) {
     const { account } = plan.fates.target;
     const may = account.superuser || account.polarSuperuser || account.createRole;
     if (!may && plan.created.length > 0) {
-        throw new failure_Failure(`The account "${account.name}" may not create roles on the target`, `${counted(plan.created.length, 'role')} must be created (${listed(plan.created.map((name) => `"${name}"`))}), which takes CREATEROLE`, 'Use a privileged account of the cluster, or set roles to skip and create the roles yourself');
+        throw new Failure(`The account "${account.name}" may not create roles on the target`, `${counted(plan.created.length, 'role')} must be created (${listed(plan.created.map((name) => `"${name}"`))}), which takes CREATEROLE`, 'Use a privileged account of the cluster, or set roles to skip and create the roles yourself');
     }
     const words = plan.superuser.words.join(' ');
     const used = plan.created.some((name) => plan.fates.wasSuperuser(name));
     if (superuserOption === 'auto' || !used || words === '')
         return;
     if (!(await knowsRoleOption(client, words))) {
-        throw new failure_Failure(`superuser-option ${words} means nothing to the target`, 'The server answers with a syntax error (SQLSTATE 42601)', 'Set superuser-option to auto, which asks the target what it has');
+        throw new Failure(`superuser-option ${words} means nothing to the target`, 'The server answers with a syntax error (SQLSTATE 42601)', 'Set superuser-option to auto, which asks the target what it has');
     }
 }
 /** The first names of a list, and how many there are beyond. */
@@ -68022,14 +68024,29 @@ async function readState(client) {
     const [row] = rows;
     if (!row)
         return null;
-    const empty = { dump: '', memberships: [], schemaGrants: [], databaseGrants: [] };
+    return parseState(row.comment ?? '');
+}
+/** What the comment says, as far as it is what we write: anybody who owns the schema may have changed it. */
+function parseState(comment) {
+    let value;
     try {
-        const value = JSON.parse(row.comment ?? '');
-        return typeof value === 'object' && value !== null ? { ...empty, ...value } : empty;
+        value = JSON.parse(comment);
     }
     catch {
-        return empty;
+        value = null;
     }
+    const root = (typeof value === 'object' && value !== null ? value : {});
+    const texts = (list) => Array.isArray(list) ? list.filter((item) => typeof item === 'string') : [];
+    const grants = Array.isArray(root.schemaGrants) ? root.schemaGrants : [];
+    return {
+        dump: typeof root.dump === 'string' ? root.dump : '',
+        memberships: texts(root.memberships),
+        databaseGrants: texts(root.databaseGrants),
+        schemaGrants: grants.flatMap((item) => {
+            const { role, schema } = (item ?? {});
+            return typeof role === 'string' && typeof schema === 'string' ? [{ role, schema }] : [];
+        }),
+    };
 }
 /** Writes the state: in one transaction, so that it is never there by halves. */
 async function writeState(client, state) {
@@ -69091,7 +69108,7 @@ async function begin(client, snapshot) {
         await client.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`);
     }
     catch (error) {
-        throw new failure_Failure('The moment that was to be verified is gone', failure_messageOf(error), 'The session that held it was ended: keep poolers, restarts and idle timeouts away from it, and run again', { cause: error, sqlstate: sqlstateOf(error) });
+        throw new Failure('The moment that was to be verified is gone', failure_messageOf(error), 'The session that held it was ended: keep poolers, restarts and idle timeouts away from it, and run again', { cause: error, sqlstate: sqlstateOf(error) });
     }
 }
 async function pin(client) {
@@ -69148,7 +69165,7 @@ async function inTransaction(client, reading, object, work) {
 function unreadable({ connection, role }, { what, grant, owner }, error) {
     const why = failure_messageOf(error);
     const sqlstate = sqlstateOf(error);
-    const fail = (remedy) => new failure_Failure(`${what} on the ${role} cannot be verified`, why, remedy, {
+    const fail = (remedy) => new Failure(`${what} on the ${role} cannot be verified`, why, remedy, {
         cause: error,
         sqlstate,
     });
@@ -69547,7 +69564,7 @@ async function readPieces(client, plan, pieces) {
         return await inTransaction(client, plan, object, read);
     }
     catch (error) {
-        if (pieces.length === 1 || !(error instanceof failure_Failure) || !error.sqlstate)
+        if (pieces.length === 1 || !(error instanceof Failure) || !error.sqlstate)
             throw error;
         // one by one, to name the table
         const all = new Map();
@@ -69822,9 +69839,9 @@ async function fingerprintDatabase(options, context) {
             return await takeFingerprint(leader, place, level, options, context);
         }
         catch (error) {
-            if (sqlstateOf(error) === undefined || error instanceof failure_Failure)
+            if (sqlstateOf(error) === undefined || error instanceof Failure)
                 throw error;
-            throw new failure_Failure(`The catalogs of the database "${place.database}" on the ${place.role} cannot be read`, failure_messageOf(error), `Give "${place.connection.user}" what the server asks for, then verify again`, { cause: error, sqlstate: sqlstateOf(error) });
+            throw new Failure(`The catalogs of the database "${place.database}" on the ${place.role} cannot be read`, failure_messageOf(error), `Give "${place.connection.user}" what the server asks for, then verify again`, { cause: error, sqlstate: sqlstateOf(error) });
         }
     });
 }
@@ -69982,7 +69999,7 @@ async function dumpEverything(source, session, target) {
     else {
         roles = await runPhase(session, 'dump-roles', async () => {
             const options = { readOnly: true, role: 'source', signal: session.signal };
-            const catalog = await withConnection(source.connection, options, (connection) => role_catalog_readRoleCatalog(connection, source.databases.map((database) => database.source)));
+            const catalog = await withConnection(source.connection, options, (connection) => readRoleCatalog(connection, source.databases.map((database) => database.source)));
             const file = (0,external_node_path_namespaceObject.join)(session.dumpDirectory, rolesFile);
             const logFile = (0,external_node_path_namespaceObject.join)(session.reportDirectory, 'pg_dumpall.log');
             await dumpRoles(dumpSource, file, { rolePasswords: inputs.rolePasswords, logFile }, session);
@@ -70191,7 +70208,64 @@ async function dump(session) {
     upload.check();
 }
 
+;// CONCATENATED MODULE: ./lib/postgres/archive-encoding.js
+/**
+ * How bytes of an encoding become text. What has no exact text (SQL_ASCII with bytes that are no UTF-8, an encoding that
+ * this runtime does not know) is decoded as Latin-1 for people, and its statement is later sent as the bytes it was.
+ */
+function decoder(encoding) {
+    const label = whatwgLabels[encoding.toUpperCase()];
+    const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    const other = label ? new TextDecoder(label, { fatal: true, ignoreBOM: true }) : undefined;
+    return (bytes) => {
+        if (encoding.toUpperCase() === 'LATIN1')
+            return { text: bytes.toString('latin1'), exact: true };
+        if (bytes.every((byte) => byte < 128))
+            return { text: bytes.toString('latin1'), exact: true };
+        try {
+            if (other)
+                return { text: other.decode(bytes), exact: true };
+            if (/^(UTF8|SQL_ASCII)$/i.test(encoding))
+                return { text: utf8.decode(bytes), exact: true };
+        }
+        catch {
+            // not what the encoding allows
+        }
+        return { text: bytes.toString('latin1'), exact: false };
+    };
+}
+/** Encodings whose WHATWG namesakes give the same text (PostgreSQL, "Character Set Support"; WHATWG Encoding). */
+const whatwgLabels = {
+    LATIN2: 'iso-8859-2',
+    LATIN3: 'iso-8859-3',
+    LATIN4: 'iso-8859-4',
+    LATIN6: 'iso-8859-10',
+    LATIN7: 'iso-8859-13',
+    LATIN8: 'iso-8859-14',
+    LATIN9: 'iso-8859-15',
+    LATIN10: 'iso-8859-16',
+    ISO_8859_5: 'iso-8859-5',
+    ISO_8859_6: 'iso-8859-6',
+    ISO_8859_7: 'iso-8859-7',
+    ISO_8859_8: 'iso-8859-8',
+    WIN866: 'ibm866',
+    WIN1250: 'windows-1250',
+    WIN1251: 'windows-1251',
+    WIN1252: 'windows-1252',
+    WIN1253: 'windows-1253',
+    WIN1254: 'windows-1254',
+    WIN1255: 'windows-1255',
+    WIN1256: 'windows-1256',
+    WIN1257: 'windows-1257',
+    WIN1258: 'windows-1258',
+    KOI8R: 'koi8-r',
+    KOI8U: 'koi8-u',
+    EUC_JP: 'euc-jp',
+    EUC_KR: 'euc-kr',
+};
+
 ;// CONCATENATED MODULE: ./lib/postgres/archive.js
+
 
 
 
@@ -70220,9 +70294,9 @@ async function readArchive(directory) {
         content = await (0,promises_namespaceObject.readFile)(path);
     }
     catch (error) {
-        if (error instanceof failure_Failure)
+        if (error instanceof Failure)
             throw error;
-        throw new failure_Failure('The archive has no readable table of contents', `${printable(path)}: ${error.code ?? String(error)}`, 'Check that the directory is the one that pg_dump -Fd wrote, complete', { cause: error });
+        throw new Failure('The archive has no readable table of contents', `${printable(path)}: ${error.code ?? String(error)}`, 'Check that the directory is the one that pg_dump -Fd wrote, complete', { cause: error });
     }
     const archive = parseArchive(content, directory);
     await measure(archive);
@@ -70238,7 +70312,7 @@ function parseArchive(content, directory) {
     const [major, minor] = [reader.byte(), reader.byte()];
     reader.byte(); // revision, of no consequence
     if (major !== 1 || minor < oldest || minor > newest) {
-        throw new failure_Failure(`The archive has format version ${major}.${minor}`, `This program reads 1.${oldest} to 1.${newest}, from pg_dump 8.3 to 18`, 'Dump with the client of the source server’s major version');
+        throw new Failure(`The archive has format version ${major}.${minor}`, `This program reads 1.${oldest} to 1.${newest}, from pg_dump 8.3 to 18`, 'Dump with the client of the source server’s major version');
     }
     reader.integerSize = reader.byte();
     if (reader.integerSize < 2 || reader.integerSize > 8)
@@ -70247,7 +70321,7 @@ function parseArchive(content, directory) {
     const format = reader.byte();
     // a directory's toc.dat calls itself tar, "for now" since 9.1; 5 is what the directory format's own number is
     if (format !== 3 && format !== 5) {
-        throw new failure_Failure('The archive is not a directory archive', `toc.dat is of archive format ${format}`, 'Dump with pg_dump -Fd');
+        throw new Failure('The archive is not a directory archive', `toc.dat is of archive format ${format}`, 'Dump with pg_dump -Fd');
     }
     if (minor >= 15)
         reader.byte();
@@ -70391,60 +70465,6 @@ function settingOf(raw, desc) {
     return entry?.definition.toString('latin1').match(/'([^']*)'/)?.[1];
 }
 /**
- * How bytes of an encoding become text. What has no exact text (SQL_ASCII with bytes that are no UTF-8, an encoding that
- * this runtime does not know) is decoded as Latin-1 for people, and its statement is later sent as the bytes it was.
- */
-function decoder(encoding) {
-    const label = whatwgLabels[encoding.toUpperCase()];
-    const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-    const other = label ? new TextDecoder(label, { fatal: true, ignoreBOM: true }) : undefined;
-    return (bytes) => {
-        if (encoding.toUpperCase() === 'LATIN1')
-            return { text: bytes.toString('latin1'), exact: true };
-        if (bytes.every((byte) => byte < 128))
-            return { text: bytes.toString('latin1'), exact: true };
-        try {
-            if (other)
-                return { text: other.decode(bytes), exact: true };
-            if (/^(UTF8|SQL_ASCII)$/i.test(encoding))
-                return { text: utf8.decode(bytes), exact: true };
-        }
-        catch {
-            // not what the encoding allows
-        }
-        return { text: bytes.toString('latin1'), exact: false };
-    };
-}
-/** Encodings whose WHATWG namesakes give the same text (PostgreSQL, "Character Set Support"; WHATWG Encoding). */
-const whatwgLabels = {
-    LATIN2: 'iso-8859-2',
-    LATIN3: 'iso-8859-3',
-    LATIN4: 'iso-8859-4',
-    LATIN6: 'iso-8859-10',
-    LATIN7: 'iso-8859-13',
-    LATIN8: 'iso-8859-14',
-    LATIN9: 'iso-8859-15',
-    LATIN10: 'iso-8859-16',
-    ISO_8859_5: 'iso-8859-5',
-    ISO_8859_6: 'iso-8859-6',
-    ISO_8859_7: 'iso-8859-7',
-    ISO_8859_8: 'iso-8859-8',
-    WIN866: 'ibm866',
-    WIN1250: 'windows-1250',
-    WIN1251: 'windows-1251',
-    WIN1252: 'windows-1252',
-    WIN1253: 'windows-1253',
-    WIN1254: 'windows-1254',
-    WIN1255: 'windows-1255',
-    WIN1256: 'windows-1256',
-    WIN1257: 'windows-1257',
-    WIN1258: 'windows-1258',
-    KOI8R: 'koi8-r',
-    KOI8U: 'koi8-u',
-    EUC_JP: 'euc-jp',
-    EUC_KR: 'euc-kr',
-};
-/**
  * The order in which pg_restore works: comments, grants and the like count to the section of the entry before them;
  * entries are otherwise as in the file, where pg_dump has put them in order of their dependencies.
  */
@@ -70476,7 +70496,7 @@ async function measure(archive) {
             continue;
         const bytes = await size(entry.dataFile);
         if (bytes === null) {
-            throw new failure_Failure('The archive is not complete', `The data file ${printable(entry.dataFile)} of ${printable(entry.tag)} is missing`, 'Fetch the dump again, or dump again');
+            throw new Failure('The archive is not complete', `The data file ${printable(entry.dataFile)} of ${printable(entry.tag)} is missing`, 'Fetch the dump again, or dump again');
         }
         entry.dataBytes = bytes;
         // a list of large objects, each in a file of its own: `<oid> blob_<oid>.dat`
@@ -70546,7 +70566,7 @@ class Reader {
     }
 }
 function damaged(directory, what) {
-    return new failure_Failure('The table of contents of the archive is damaged', `${printable((0,external_node_path_namespaceObject.join)(directory, 'toc.dat'))}: ${what}`, 'Fetch the dump again, or dump again');
+    return new Failure('The table of contents of the archive is damaged', `${printable((0,external_node_path_namespaceObject.join)(directory, 'toc.dat'))}: ${what}`, 'Fetch the dump again, or dump again');
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/analyze.js
@@ -70566,13 +70586,13 @@ async function analyzeDatabase(options, context) {
     const began = Date.now();
     const { target, targetName: database } = options;
     const connection = { database, role: 'target', signal: context.signal };
-    const all = await withConnection(target, connection, async (client) => {
+    const { all, major } = await withConnection(target, connection, async (client) => {
         const { major } = await serverVersion(client);
         const maintain = major >= 17 ? `OR pg_catalog.has_table_privilege(session_user, c.oid, 'MAINTAIN')` : '';
         // without the right ANALYZE passes over a table with no more than a warning
         const { rows } = await client.query(`
       SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_table_size(c.oid) AS bytes,
-             c.relhassubclass OR c.relkind = 'p' AS parent, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+             c.relhassubclass OR c.relkind = 'p' AS parent, c.relkind = 'p' AS partitioned, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
              pg_catalog.pg_has_role(session_user, c.relowner, 'USAGE') ${maintain}
              OR (SELECT pg_catalog.pg_has_role(session_user, d.datdba, 'USAGE') FROM pg_catalog.pg_database d
                   WHERE d.datname = pg_catalog.current_database()) AS allowed
@@ -70580,7 +70600,7 @@ async function analyzeDatabase(options, context) {
        WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        ORDER BY parent, bytes DESC`);
-        return rows;
+        return { all: rows, major };
     });
     const tables = all.filter(({ allowed }) => allowed);
     const refused = all
@@ -70598,7 +70618,8 @@ async function analyzeDatabase(options, context) {
             signal.throwIfAborted();
             const name = qualifiedName(table.schema, table.name);
             try {
-                await client.query(`ANALYZE ${name}`);
+                // without ONLY, which came with version 18, its partitions would be analyzed a second time
+                await client.query(`ANALYZE ${table.partitioned && major >= 18 ? 'ONLY ' : ''}${name}`);
             }
             catch (error) {
                 // dropped meanwhile: nothing is left to analyze
@@ -70623,12 +70644,170 @@ async function analyzeDatabase(options, context) {
         .filter((end) => end.status === 'rejected')
         .map((end) => end.reason)
         .find((error) => !(error instanceof Cancelled));
-    if (failed instanceof failure_Failure)
+    if (failed instanceof Failure)
         throw failed;
     if (failed) {
-        throw new failure_Failure(`The database "${database}" could not be analyzed`, failure_messageOf(failed), 'The rows are in place: run ANALYZE by hand, or the restore again with if-target-not-empty: resume', { cause: failed, sqlstate: sqlstateOf(failed) });
+        throw new Failure(`The database "${database}" could not be analyzed`, failure_messageOf(failed), 'The rows are in place: run ANALYZE by hand, or the restore again with if-target-not-empty: resume', { cause: failed, sqlstate: sqlstateOf(failed) });
     }
     return { tables: tables.length, seconds: (Date.now() - began) / 1000, refused };
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/facts.js
+
+/** Objects below this OID were made by initdb (PostgreSQL, FirstNormalObjectId). */
+const firstNormalOid = 16_384;
+/**
+ * Asks the target.
+ *
+ * @param client a session in the database that will be restored into, or in another one while that does not exist
+ * @param labelProviders providers of security labels that the archive names
+ */
+async function readTargetFacts(client, options) {
+    const target = await detectTarget(client);
+    const { major, account } = target;
+    const here = options.databaseExists;
+    // in another database only what every database is born with says something about a new one
+    const born = here ? 'true' : `oid < ${firstNormalOid}`;
+    const rows = async (sql) => (await client.query(sql)).rows;
+    const roles = await rows('SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles');
+    const languages = await rows(`SELECT lanname AS name, lanpltrusted AS trusted FROM pg_catalog.pg_language WHERE ${born}`);
+    const versions = await rows(`
+    SELECT v.name, v.version, v.superuser, ${major >= 13 ? 'v.trusted' : 'false'} AS trusted, e.default_version
+      FROM pg_catalog.pg_available_extension_versions v
+      JOIN pg_catalog.pg_available_extensions e ON e.name = v.name`);
+    const available = new Map();
+    for (const row of versions) {
+        const known = available.get(row.name);
+        if (known)
+            known.versions.add(row.version);
+        else
+            available.set(row.name, {
+                versions: new Set([row.version]),
+                defaultVersion: row.default_version,
+                trusted: row.trusted,
+                superuser: row.superuser,
+            });
+    }
+    const installed = await rows(`SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension WHERE ${born}`);
+    const schemas = await rows(`
+    SELECT nspname AS name, oid < ${firstNormalOid} AS system,
+           pg_catalog.pg_has_role(session_user, nspowner, 'USAGE') AS administered
+      FROM pg_catalog.pg_namespace WHERE ${born} AND nspname !~ '^pg_(toast_)?temp_'`);
+    const accessMethods = await rows('SELECT amname AS name FROM pg_catalog.pg_am');
+    const tablespaces = await rows(`
+    SELECT spcname AS name FROM pg_catalog.pg_tablespace
+     WHERE pg_catalog.has_tablespace_privilege(session_user, oid, 'CREATE')`);
+    const settings = await rows('SELECT pg_catalog.lower(name) AS name, context FROM pg_catalog.pg_settings');
+    const collations = await rows(`SELECT DISTINCT collname AS name FROM pg_catalog.pg_collation WHERE ${born}`);
+    const [existing] = await rows(`
+    SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype
+      FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`);
+    const providers = new Map();
+    for (const provider of options.labelProviders) {
+        providers.set(provider, await hasLabelProvider(client, provider));
+    }
+    // a database that does not exist yet will be the account's own: so will be its schema public from version 15 on
+    const ownDatabase = !here && (account.superuser || major >= 15);
+    return {
+        target,
+        databaseExists: here,
+        existing: (here && existing) || null,
+        roles: new Map(roles.map(({ name, superuser }) => [name, { superuser }])),
+        languages: new Map(languages.map(({ name, trusted }) => [name, trusted])),
+        available,
+        installed: new Map(installed.map(({ name, version }) => [name, version])),
+        schemas: new Map(schemas.map(({ name, system, administered }) => [
+            name,
+            { system, administered: here ? administered : ownDatabase && name === 'public' },
+        ])),
+        accessMethods: new Set(accessMethods.map(({ name }) => name)),
+        tablespaces: new Set(tablespaces.map(({ name }) => name)),
+        settings: new Map(settings.map(({ name, context }) => [name, context])),
+        collations: new Set(collations.map(({ name }) => name)),
+        labelProviders: providers,
+        refused: new Map(),
+    };
+}
+/** Asks by an empty label for a table that is nobody's: the server looks for the provider first, and then refuses. */
+async function hasLabelProvider(client, provider) {
+    const quoted = `"${provider.replaceAll('"', '""')}"`;
+    await client.query('BEGIN');
+    try {
+        await client.query(`SECURITY LABEL FOR ${quoted} ON TABLE pg_catalog.pg_class IS NULL`);
+        return true;
+    }
+    catch (error) {
+        const { code } = error;
+        if (code === undefined)
+            throw error;
+        // 22023: provider not loaded; anything else came later, from a provider that is there
+        return code !== '22023';
+    }
+    finally {
+        await client.query('ROLLBACK');
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/content.js
+
+
+
+/** Whether the account may create schemas and the like in the database that it is connected to. */
+async function mayCreate(client) {
+    const { rows } = await client.query(`SELECT pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') AS able`);
+    return rows[0]?.able ?? false;
+}
+/** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind. */
+const others = [
+    ['pg_publication', 'pubname', 'publication'],
+    ['pg_event_trigger', 'evtname', 'event trigger'],
+    ['pg_foreign_data_wrapper', 'fdwname', 'foreign-data wrapper'],
+    ['pg_foreign_server', 'srvname', 'server'],
+    ['pg_language', 'lanname', 'language'],
+    ['pg_collation', 'collname', 'collation'],
+    ['pg_conversion', 'conname', 'conversion'],
+    ['pg_operator', 'oprname', 'operator'],
+    ['pg_opfamily', 'opfname', 'operator family'],
+    ['pg_ts_config', 'cfgname', 'text search configuration'],
+    ['pg_ts_dict', 'dictname', 'text search dictionary'],
+    ['pg_am', 'amname', 'access method'],
+];
+/**
+ * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most 1000.
+ */
+async function contentOf(client) {
+    const { rows } = await client.query(`
+    WITH objects AS (
+      SELECT 'pg_class'::pg_catalog.regclass AS class, c.oid, n.nspname || '.' || c.relname AS name
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'v', 'm', 'S', 'f', 'p') AND n.nspname !~ '^pg_(toast|temp)'
+      UNION ALL
+      SELECT 'pg_proc'::pg_catalog.regclass, p.oid, n.nspname || '.' || p.proname
+        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      UNION ALL
+      SELECT 'pg_type'::pg_catalog.regclass, t.oid, n.nspname || '.' || t.typname
+        FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+       WHERE t.typtype <> 'c' AND t.typelem = 0 AND n.nspname !~ '^pg_(toast|temp)'
+      UNION ALL
+      SELECT 'pg_namespace'::pg_catalog.regclass, n.oid, 'schema ' || n.nspname
+        FROM pg_catalog.pg_namespace n
+       WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
+      UNION ALL
+      ${others.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
+      UNION ALL
+      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
+       WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      UNION ALL
+      SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
+        FROM pg_catalog.pg_largeobject_metadata m
+    )
+    SELECT name FROM objects o
+     WHERE o.oid >= ${firstNormalOid}
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                        WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
+     ORDER BY name LIMIT 1000`);
+    return rows.map(({ name }) => name);
 }
 
 ;// CONCATENATED MODULE: ./lib/polardb/limits.js
@@ -71064,99 +71243,57 @@ const systemDatabases = new Set([
     'polardb_admin',
 ]);
 
-;// CONCATENATED MODULE: ./lib/migration/restore/facts.js
+;// CONCATENATED MODULE: ./lib/migration/restore/elsewhere.js
 
-/** Objects below this OID were made by initdb (PostgreSQL, FirstNormalObjectId). */
-const firstNormalOid = 16_384;
+
 /**
- * Asks the target.
- *
- * @param client a session in the database that will be restored into, or in another one while that does not exist
- * @param labelProviders providers of security labels that the archive names
+ * Runs `work` in a database of the target that is not the one to be restored: there it is created, looked at and dropped.
  */
-async function readTargetFacts(client, options) {
-    const target = await detectTarget(client);
-    const { major, account } = target;
-    const here = options.databaseExists;
-    // in another database only what every database is born with says something about a new one
-    const born = here ? 'true' : `oid < ${firstNormalOid}`;
-    const rows = async (sql) => (await client.query(sql)).rows;
-    const roles = await rows('SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles');
-    const languages = await rows(`SELECT lanname AS name, lanpltrusted AS trusted FROM pg_catalog.pg_language WHERE ${born}`);
-    const versions = await rows(`
-    SELECT v.name, v.version, v.superuser, ${major >= 13 ? 'v.trusted' : 'false'} AS trusted, e.default_version
-      FROM pg_catalog.pg_available_extension_versions v
-      JOIN pg_catalog.pg_available_extensions e ON e.name = v.name`);
-    const available = new Map();
-    for (const row of versions) {
-        const known = available.get(row.name);
-        if (known)
-            known.versions.add(row.version);
-        else
-            available.set(row.name, {
-                versions: new Set([row.version]),
-                defaultVersion: row.default_version,
-                trusted: row.trusted,
-                superuser: row.superuser,
-            });
+async function elsewhere(options, signal, work) {
+    const candidates = [options.target.dbname, 'postgres', 'template1'].filter((name, index, all) => name !== options.targetName && all.indexOf(name) === index);
+    let refused;
+    for (const database of candidates) {
+        let client;
+        try {
+            client = await connect(options.target, { database, role: 'target', signal });
+        }
+        catch (error) {
+            const sqlstate = error instanceof Failure ? error.sqlstate : undefined;
+            if (sqlstate !== '3D000' && sqlstate !== '42501')
+                throw error;
+            refused ??= error;
+            continue;
+        }
+        try {
+            return await work(client);
+        }
+        finally {
+            await client.end().catch(() => { });
+        }
     }
-    const installed = await rows(`SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension WHERE ${born}`);
-    const schemas = await rows(`
-    SELECT nspname AS name, oid < ${firstNormalOid} AS system,
-           pg_catalog.pg_has_role(session_user, nspowner, 'USAGE') AS administered
-      FROM pg_catalog.pg_namespace WHERE ${born} AND nspname !~ '^pg_(toast_)?temp_'`);
-    const accessMethods = await rows('SELECT amname AS name FROM pg_catalog.pg_am');
-    const tablespaces = await rows(`
-    SELECT spcname AS name FROM pg_catalog.pg_tablespace
-     WHERE pg_catalog.has_tablespace_privilege(session_user, oid, 'CREATE')`);
-    const settings = await rows('SELECT pg_catalog.lower(name) AS name, context FROM pg_catalog.pg_settings');
-    const collations = await rows(`SELECT DISTINCT collname AS name FROM pg_catalog.pg_collation WHERE ${born}`);
-    const [existing] = await rows(`
-    SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype
-      FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`);
-    const providers = new Map();
-    for (const provider of options.labelProviders) {
-        providers.set(provider, await hasLabelProvider(client, provider));
-    }
-    // a database that does not exist yet will be the account's own: so will be its schema public from version 15 on
-    const ownDatabase = !here && (account.superuser || major >= 15);
-    return {
-        target,
-        databaseExists: here,
-        existing: (here && existing) || null,
-        roles: new Map(roles.map(({ name, superuser }) => [name, { superuser }])),
-        languages: new Map(languages.map(({ name, trusted }) => [name, trusted])),
-        available,
-        installed: new Map(installed.map(({ name, version }) => [name, version])),
-        schemas: new Map(schemas.map(({ name, system, administered }) => [
-            name,
-            { system, administered: here ? administered : ownDatabase && name === 'public' },
-        ])),
-        accessMethods: new Set(accessMethods.map(({ name }) => name)),
-        tablespaces: new Set(tablespaces.map(({ name }) => name)),
-        settings: new Map(settings.map(({ name, context }) => [name, context])),
-        collations: new Set(collations.map(({ name }) => name)),
-        labelProviders: providers,
-        refused: new Map(),
-    };
+    throw refused;
 }
-/** Asks by an empty label for a table that is nobody's: the server looks for the provider first, and then refuses. */
-async function hasLabelProvider(client, provider) {
-    const quoted = `"${provider.replaceAll('"', '""')}"`;
-    await client.query('BEGIN');
+/**
+ * Whether the target has the database, by a try to connect to it: no other database need be open to the account. One that
+ * may not be connected to exists as well.
+ */
+async function databaseExists(options, signal) {
     try {
-        await client.query(`SECURITY LABEL FOR ${quoted} ON TABLE pg_catalog.pg_class IS NULL`);
+        const client = await connect(options.target, {
+            database: options.targetName,
+            role: 'target',
+            signal,
+        });
+        await client.end();
         return true;
     }
     catch (error) {
-        const { code } = error;
-        if (code === undefined)
-            throw error;
-        // 22023: provider not loaded; anything else came later, from a provider that is there
-        return code !== '22023';
-    }
-    finally {
-        await client.query('ROLLBACK');
+        const sqlstate = error instanceof Failure ? error.sqlstate : undefined;
+        if (sqlstate === '3D000')
+            return false;
+        if (sqlstate === '42501')
+            return true;
+        throw error;
     }
 }
 
@@ -71237,7 +71374,7 @@ async function endSessions(client, name, signal) {
             return;
         await pause(0.5, signal);
     }
-    throw new failure_Failure('A session of an interrupted restore does not end', 'The target still works for it after a minute of asking', 'End it on the target (pg_terminate_backend), then run again with if-target-not-empty: resume');
+    throw new Failure('A session of an interrupted restore does not end', 'The target still works for it after a minute of asking', 'End it on the target (pg_terminate_backend), then run again with if-target-not-empty: resume');
 }
 /** Waits so many seconds. @throws Cancelled as soon as the signal fires */
 async function pause(seconds, signal) {
@@ -71250,7 +71387,7 @@ async function pause(seconds, signal) {
 }
 /** Whether what failed may well succeed a little later: the connection, the server's state or another session is to blame. */
 function mayPass(error) {
-    const sqlstate = error instanceof failure_Failure ? error.sqlstate : sqlstateOf(error);
+    const sqlstate = error instanceof Failure ? error.sqlstate : sqlstateOf(error);
     const { message = '' } = error;
     // 57014: somebody cancelled the statement, since our sessions have no timeouts; 55006: an object is being used
     if (sqlstate !== undefined) {
@@ -71260,14 +71397,14 @@ function mayPass(error) {
             // two sessions changed one catalog row at once: an internal error without a code of its own
             (sqlstate === 'XX000' && message.includes('concurrently')));
     }
-    const cause = error instanceof failure_Failure ? error.cause : error;
+    const cause = error instanceof Failure ? error.cause : error;
     const inner = cause instanceof AggregateError ? cause.errors[0] : cause;
     const { code, message: text = '' } = (inner ?? {});
     return (/^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/.test(String(code)) ||
         /connection (was )?terminated|not queryable|closed the connection|timeout expired|socket/i.test(text));
 }
 
-;// CONCATENATED MODULE: ./lib/migration/restore/create.js
+;// CONCATENATED MODULE: ./lib/migration/restore/drop.js
 
 
 
@@ -71276,244 +71413,6 @@ function mayPass(error) {
 
 
 
-
-/**
- * Runs `work` in a database of the target that is not the one to be restored: there it is created, looked at and dropped.
- */
-async function elsewhere(options, signal, work) {
-    const candidates = [options.target.dbname, 'postgres', 'template1'].filter((name, index, all) => name !== options.targetName && all.indexOf(name) === index);
-    let refused;
-    for (const database of candidates) {
-        let client;
-        try {
-            client = await connect(options.target, { database, role: 'target', signal });
-        }
-        catch (error) {
-            const sqlstate = error instanceof failure_Failure ? error.sqlstate : undefined;
-            if (sqlstate !== '3D000' && sqlstate !== '42501')
-                throw error;
-            refused ??= error;
-            continue;
-        }
-        try {
-            return await work(client);
-        }
-        finally {
-            await client.end().catch(() => { });
-        }
-    }
-    throw refused;
-}
-/**
- * Whether the target has the database, by a try to connect to it: no other database need be open to the account. One that
- * may not be connected to exists as well.
- */
-async function databaseExists(options, signal) {
-    try {
-        const client = await connect(options.target, {
-            database: options.targetName,
-            role: 'target',
-            signal,
-        });
-        await client.end();
-        return true;
-    }
-    catch (error) {
-        const sqlstate = error instanceof failure_Failure ? error.sqlstate : undefined;
-        if (sqlstate === '3D000')
-            return false;
-        if (sqlstate === '42501')
-            return true;
-        throw error;
-    }
-}
-/**
- * Sees to it that the target database is there and may be restored into: creates it, drops and recreates it, or makes sure
- * that it is empty or holds the same restore, interrupted, as the options say.
- *
- * @param dump identifies the dump (see dumpIdentity)
- * @returns how it stands, and whether it was created now
- * @throws Failure when it is missing and may not be created, not empty, or cannot be created as the source's is
- */
-async function prepareDatabase(options, dump, context) {
-    const { targetName, database } = options;
-    const exists = await databaseExists(options, context.signal);
-    const create = async () => {
-        await elsewhere(options, context.signal, (client) => createDatabase(client, targetName, database, context));
-        return { standing: 'empty', created: true };
-    };
-    if (!exists) {
-        if (!options.createDatabase) {
-            throw new failure_Failure(`The target has no database "${targetName}"`, 'create-database is false', 'Create the database, or set create-database to true');
-        }
-        return create();
-    }
-    if (options.ifNotEmpty === 'replace') {
-        // its owner may have let nobody else connect, the account included
-        await elsewhere(options, context.signal, (client) => becomeOwner(client, targetName));
-    }
-    const content = await withConnection(options.target, { database: targetName, role: 'target', signal: context.signal }, async (client) => ({
-        objects: await contentOf(client),
-        state: await readState(client),
-        mayCreate: await mayCreate(client),
-    }));
-    if (!content.mayCreate && options.ifNotEmpty !== 'replace') {
-        throw new failure_Failure(`The account may not create anything in the database "${targetName}"`, 'It lacks the privilege CREATE on it', `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`, { sqlstate: '42501' });
-    }
-    if (content.objects.length === 0)
-        return { standing: 'empty', created: false };
-    if (options.ifNotEmpty === 'replace') {
-        await dropDatabase(options, context);
-        return create();
-    }
-    const holds = `It holds ${counted(content.objects.length, 'object')} (${content.objects.slice(0, 5).map(printable).join(', ')}${content.objects.length > 5 ? ', …' : ''})`;
-    if (options.ifNotEmpty === 'fail') {
-        throw new failure_Failure(`The target database "${targetName}" is not empty`, content.state?.dump === dump
-            ? `${holds}, left by an interrupted restore of this dump`
-            : holds, content.state?.dump === dump
-            ? 'Set if-target-not-empty to resume to go on with it, or to replace to begin anew'
-            : 'Empty it, restore under another name (databases: name=other-name), or set if-target-not-empty to replace');
-    }
-    if (content.state?.dump !== dump) {
-        throw new failure_Failure(`The restore of the database "${targetName}" cannot be resumed`, content.state
-            ? 'It was begun with another dump'
-            : 'Nothing in it says that a restore was interrupted: the mark that a restore leaves until it is done is missing', 'Resume with the dump that it was begun with, or set if-target-not-empty to replace');
-    }
-    return { standing: 'begun', created: false };
-}
-async function mayCreate(client) {
-    const { rows } = await client.query(`SELECT pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') AS able`);
-    return rows[0]?.able ?? false;
-}
-/** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind. */
-const others = [
-    ['pg_publication', 'pubname', 'publication'],
-    ['pg_event_trigger', 'evtname', 'event trigger'],
-    ['pg_foreign_data_wrapper', 'fdwname', 'foreign-data wrapper'],
-    ['pg_foreign_server', 'srvname', 'server'],
-    ['pg_language', 'lanname', 'language'],
-    ['pg_collation', 'collname', 'collation'],
-    ['pg_conversion', 'conname', 'conversion'],
-    ['pg_operator', 'oprname', 'operator'],
-    ['pg_opfamily', 'opfname', 'operator family'],
-    ['pg_ts_config', 'cfgname', 'text search configuration'],
-    ['pg_ts_dict', 'dictname', 'text search dictionary'],
-    ['pg_am', 'amname', 'access method'],
-];
-/**
- * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most 1000.
- */
-async function contentOf(client) {
-    const { rows } = await client.query(`
-    WITH objects AS (
-      SELECT 'pg_class'::pg_catalog.regclass AS class, c.oid, n.nspname || '.' || c.relname AS name
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind IN ('r', 'v', 'm', 'S', 'f', 'p') AND n.nspname !~ '^pg_(toast|temp)'
-      UNION ALL
-      SELECT 'pg_proc'::pg_catalog.regclass, p.oid, n.nspname || '.' || p.proname
-        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-      UNION ALL
-      SELECT 'pg_type'::pg_catalog.regclass, t.oid, n.nspname || '.' || t.typname
-        FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-       WHERE t.typtype <> 'c' AND t.typelem = 0 AND n.nspname !~ '^pg_(toast|temp)'
-      UNION ALL
-      SELECT 'pg_namespace'::pg_catalog.regclass, n.oid, 'schema ' || n.nspname
-        FROM pg_catalog.pg_namespace n
-       WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
-      UNION ALL
-      ${others.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
-      UNION ALL
-      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
-       WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-      UNION ALL
-      SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
-        FROM pg_catalog.pg_largeobject_metadata m
-    )
-    SELECT name FROM objects o
-     WHERE o.oid >= ${firstNormalOid}
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                        WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
-     ORDER BY name LIMIT 1000`);
-    return rows.map(({ name }) => name);
-}
-/** Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do. */
-async function createDatabase(client, name, source, context) {
-    const { major } = await serverVersion(client);
-    const template = await templateProvider(client, major);
-    let failure;
-    for (const clauses of localeClauses(source, major, template)) {
-        const statement = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(source.encoding)} ${clauses}`;
-        for (let attempt = 0;; attempt++) {
-            try {
-                await client.query(statement);
-                return;
-            }
-            catch (error) {
-                // another database is being created from the same template
-                if (!mayPass(error) || attempt >= 5) {
-                    failure ??= error;
-                    break;
-                }
-                await pause(attempt + 1, context.signal);
-            }
-        }
-        const sqlstate = sqlstateOf(failure);
-        if (sqlstate !== '42809' && sqlstate !== '22023')
-            break;
-    }
-    const { message } = failure;
-    const { rows } = await client.query(`SELECT collname AS name FROM pg_catalog.pg_collation
-      WHERE collencoding IN (-1, pg_catalog.pg_char_to_encoding($1)) AND collname ILIKE $2 ORDER BY collname LIMIT 8`, [source.encoding, `${source.collate.slice(0, 2)}%`]);
-    const near = rows.map((row) => row.name).join(', ');
-    throw new failure_Failure(`The database "${name}" cannot be created as it is on the source`, `The target says: ${message}`, /locale|collat/i.test(message)
-        ? `Create the database beforehand with a locale that the target has${near ? ` (${near})` : ''}: text sorts by it`
-        : 'Give the account CREATEDB, or create the database beforehand', { cause: failure, sqlstate: sqlstateOf(failure) });
-}
-/** The locale provider of template0, `c` before version 15: what a new database has unless it says otherwise. */
-async function templateProvider(client, major) {
-    if (major < 15)
-        return 'c';
-    const { rows } = await client.query(`SELECT datlocprovider AS provider FROM pg_catalog.pg_database WHERE datname = 'template0'`);
-    return rows[0]?.provider ?? 'c';
-}
-/**
- * The locale part of CREATE DATABASE, in the order in which it is worth trying: a locale's name is spelt differently by
- * different systems (`en_US.utf8`, `en_US.UTF-8`).
- *
- * @param template the provider of the target's template0
- * @throws Failure when a server of that version has no provider that sorts as the source does
- */
-function localeClauses(source, major, template = 'c') {
-    // a PolarDB may not know the clause although its version does, and mostly it is not needed
-    const provider = template === 'c' ? '' : 'LOCALE_PROVIDER libc ';
-    const spellings = (locale) => {
-        const other = locale.replace(/\.utf-?8$/i, (end) => (/-/.test(end) ? '.utf8' : '.UTF-8'));
-        return other === locale ? [locale] : [locale, other];
-    };
-    const libc = spellings(source.collate).flatMap((collate) => spellings(source.ctype)
-        .filter((ctype) => source.collate !== source.ctype || ctype === collate)
-        .map((ctype) => `LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`));
-    const missing = (since) => new failure_Failure(`The target cannot have a database that sorts by the ${source.provider} locale "${source.locale ?? ''}"`, `The locale provider ${source.provider} for databases came with PostgreSQL ${since}; the target is ${major}`, 'Create the database on the target beforehand with a libc locale of your choice: text will sort by that one');
-    if (source.provider === 'libc')
-        return libc.map((clauses) => provider + clauses);
-    const locale = quoteLiteral(source.locale ?? '');
-    if (source.provider === 'icu') {
-        if (major < 15)
-            throw missing(15);
-        if (source.icuRules !== null && major < 16)
-            throw missing(16);
-        const rules = source.icuRules === null ? '' : ` ICU_RULES ${quoteLiteral(source.icuRules)}`;
-        return libc.map((clauses) => `LOCALE_PROVIDER icu ICU_LOCALE ${locale}${rules} ${clauses}`);
-    }
-    // the builtin locale C is libc's C
-    if (major < 17 && source.locale === 'C') {
-        return [`${provider}LC_COLLATE 'C' LC_CTYPE 'C'`];
-    }
-    if (major < 17)
-        throw missing(17);
-    return libc.map((clauses) => `LOCALE_PROVIDER builtin BUILTIN_LOCALE ${locale} ${clauses}`);
-}
 /**
  * Drops the target database, never one of the system's: its subscriptions first, which would block it, and our own sessions
  * of an interrupted run.
@@ -71521,7 +71420,7 @@ function localeClauses(source, major, template = 'c') {
 async function dropDatabase(options, context) {
     const { targetName } = options;
     if (systemDatabases.has(targetName)) {
-        throw new failure_Failure(`The database "${targetName}" is never dropped`, 'It belongs to the server itself', 'Empty it by hand, or restore under another name (databases: name=other-name)');
+        throw new Failure(`The database "${targetName}" is never dropped`, 'It belongs to the server itself', 'Empty it by hand, or restore under another name (databases: name=other-name)');
     }
     await withConnection(options.target, { database: targetName, role: 'target', signal: context.signal }, async (client) => {
         await endSessions(client, `${sessionPrefix}%`, context.signal);
@@ -71546,7 +71445,7 @@ async function dropDatabase(options, context) {
             const { rows } = await client.query(`SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
              FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`, [targetName]);
             const who = rows.map((row) => printable(row.who)).join(', ');
-            throw new failure_Failure(`The database "${targetName}" cannot be dropped`, `${error.message}${who ? `; connected: ${who}` : ''}`, sqlstate === '42501'
+            throw new Failure(`The database "${targetName}" cannot be dropped`, `${error.message}${who ? `; connected: ${who}` : ''}`, sqlstate === '42501'
                 ? 'Drop it as its owner, or make the account a member of the owner'
                 : 'End what uses it, then run again', { cause: error, sqlstate });
         }
@@ -71577,6 +71476,149 @@ async function becomeOwner(client, name) {
         if (sqlstateOf(error) === undefined)
             throw error;
     }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/create.js
+
+
+
+
+
+
+
+
+
+
+/**
+ * Sees to it that the target database is there and may be restored into: creates it, drops and recreates it, or makes sure
+ * that it is empty or holds the same restore, interrupted, as the options say.
+ *
+ * @param dump identifies the dump (see dumpIdentity)
+ * @returns how it stands, and whether it was created now
+ * @throws Failure when it is missing and may not be created, not empty, or cannot be created as the source's is
+ */
+async function prepareDatabase(options, dump, context) {
+    const { targetName, database } = options;
+    const exists = await databaseExists(options, context.signal);
+    const create = async () => {
+        await elsewhere(options, context.signal, (client) => createDatabase(client, targetName, database, context));
+        return { standing: 'empty', created: true };
+    };
+    if (!exists) {
+        if (!options.createDatabase) {
+            throw new Failure(`The target has no database "${targetName}"`, 'create-database is false', 'Create the database, or set create-database to true');
+        }
+        return create();
+    }
+    if (options.ifNotEmpty === 'replace') {
+        // its owner may have let nobody else connect, the account included
+        await elsewhere(options, context.signal, (client) => becomeOwner(client, targetName));
+    }
+    const content = await withConnection(options.target, { database: targetName, role: 'target', signal: context.signal }, async (client) => ({
+        objects: await contentOf(client),
+        state: await readState(client),
+        mayCreate: await mayCreate(client),
+    }));
+    if (!content.mayCreate && options.ifNotEmpty !== 'replace') {
+        throw new Failure(`The account may not create anything in the database "${targetName}"`, 'It lacks the privilege CREATE on it', `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`, { sqlstate: '42501' });
+    }
+    if (content.objects.length === 0)
+        return { standing: 'empty', created: false };
+    if (options.ifNotEmpty === 'replace') {
+        await dropDatabase(options, context);
+        return create();
+    }
+    const holds = `It holds ${counted(content.objects.length, 'object')} (${content.objects.slice(0, 5).map(printable).join(', ')}${content.objects.length > 5 ? ', …' : ''})`;
+    if (options.ifNotEmpty === 'fail') {
+        throw new Failure(`The target database "${targetName}" is not empty`, content.state?.dump === dump
+            ? `${holds}, left by an interrupted restore of this dump`
+            : holds, content.state?.dump === dump
+            ? 'Set if-target-not-empty to resume to go on with it, or to replace to begin anew'
+            : 'Empty it, restore under another name (databases: name=other-name), or set if-target-not-empty to replace');
+    }
+    if (content.state?.dump !== dump) {
+        throw new Failure(`The restore of the database "${targetName}" cannot be resumed`, content.state
+            ? 'It was begun with another dump'
+            : 'Nothing in it says that a restore was interrupted: the mark that a restore leaves until it is done is missing', 'Resume with the dump that it was begun with, or set if-target-not-empty to replace');
+    }
+    return { standing: 'begun', created: false };
+}
+/** Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do. */
+async function createDatabase(client, name, source, context) {
+    const { major } = await serverVersion(client);
+    const template = await templateProvider(client, major);
+    let failure;
+    for (const clauses of localeClauses(source, major, template)) {
+        const statement = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(source.encoding)} ${clauses}`;
+        for (let attempt = 0;; attempt++) {
+            try {
+                await client.query(statement);
+                return;
+            }
+            catch (error) {
+                // another database is being created from the same template
+                if (!mayPass(error) || attempt >= 5) {
+                    failure ??= error;
+                    break;
+                }
+                await pause(attempt + 1, context.signal);
+            }
+        }
+        const sqlstate = sqlstateOf(failure);
+        if (sqlstate !== '42809' && sqlstate !== '22023')
+            break;
+    }
+    const { message } = failure;
+    const { rows } = await client.query(`SELECT collname AS name FROM pg_catalog.pg_collation
+      WHERE collencoding IN (-1, pg_catalog.pg_char_to_encoding($1)) AND collname ILIKE $2 ORDER BY collname LIMIT 8`, [source.encoding, `${source.collate.slice(0, 2)}%`]);
+    const near = rows.map((row) => row.name).join(', ');
+    throw new Failure(`The database "${name}" cannot be created as it is on the source`, `The target says: ${message}`, /locale|collat/i.test(message)
+        ? `Create the database beforehand with a locale that the target has${near ? ` (${near})` : ''}: text sorts by it`
+        : 'Give the account CREATEDB, or create the database beforehand', { cause: failure, sqlstate: sqlstateOf(failure) });
+}
+/** The locale provider of template0, `c` before version 15: what a new database has unless it says otherwise. */
+async function templateProvider(client, major) {
+    if (major < 15)
+        return 'c';
+    const { rows } = await client.query(`SELECT datlocprovider AS provider FROM pg_catalog.pg_database WHERE datname = 'template0'`);
+    return rows[0]?.provider ?? 'c';
+}
+/**
+ * The locale part of CREATE DATABASE, in the order in which it is worth trying: a locale's name is spelt differently by
+ * different systems (`en_US.utf8`, `en_US.UTF-8`).
+ *
+ * @param template the provider of the target's template0
+ * @throws Failure when a server of that version has no provider that sorts as the source does
+ */
+function localeClauses(source, major, template = 'c') {
+    // a PolarDB may not know the clause although its version does, and mostly it is not needed
+    const provider = template === 'c' ? '' : 'LOCALE_PROVIDER libc ';
+    const spellings = (locale) => {
+        const other = locale.replace(/\.utf-?8$/i, (end) => (/-/.test(end) ? '.utf8' : '.UTF-8'));
+        return other === locale ? [locale] : [locale, other];
+    };
+    const libc = spellings(source.collate).flatMap((collate) => spellings(source.ctype)
+        .filter((ctype) => source.collate !== source.ctype || ctype === collate)
+        .map((ctype) => `LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`));
+    const missing = (since) => new Failure(`The target cannot have a database that sorts by the ${source.provider} locale "${source.locale ?? ''}"`, `The locale provider ${source.provider} for databases came with PostgreSQL ${since}; the target is ${major}`, 'Create the database on the target beforehand with a libc locale of your choice: text will sort by that one');
+    if (source.provider === 'libc')
+        return libc.map((clauses) => provider + clauses);
+    const locale = quoteLiteral(source.locale ?? '');
+    if (source.provider === 'icu') {
+        if (major < 15)
+            throw missing(15);
+        if (source.icuRules !== null && major < 16)
+            throw missing(16);
+        const rules = source.icuRules === null ? '' : ` ICU_RULES ${quoteLiteral(source.icuRules)}`;
+        return libc.map((clauses) => `LOCALE_PROVIDER icu ICU_LOCALE ${locale}${rules} ${clauses}`);
+    }
+    // the builtin locale C is libc's C
+    if (major < 17 && source.locale === 'C') {
+        return [`${provider}LC_COLLATE 'C' LC_CTYPE 'C'`];
+    }
+    if (major < 17)
+        throw missing(17);
+    return libc.map((clauses) => `LOCALE_PROVIDER builtin BUILTIN_LOCALE ${locale} ${clauses}`);
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/archive-entry.js
@@ -71801,6 +71843,53 @@ function lossOf(entry) {
     }
 }
 
+;// CONCATENATED MODULE: ./lib/migration/restore/rewrite.js
+
+/** Takes every match of a pattern, found in the masked statement, out of the statement itself. */
+function cut(sql, masked, pattern) {
+    let result = '';
+    let from = 0;
+    for (const found of masked.matchAll(pattern)) {
+        result += sql.slice(from, found.index);
+        from = found.index + found[0].length;
+    }
+    return result + sql.slice(from);
+}
+/** Takes what a rule forbids out of a statement, again and again: what stands in a list may take several cuts. */
+function cutAll(sql, pattern, standardStrings) {
+    for (let before = ''; before !== sql;) {
+        before = sql;
+        sql = cut(sql, maskStatement(sql, standardStrings), pattern);
+    }
+    return sql;
+}
+/** A SET clause as pg_dump writes it into CREATE FUNCTION, on a line of its own, its value masked. */
+const settingClause = /\n {4}SET (?=\S)[^\n]*? (?:TO|=) [^\n]*/g;
+/**
+ * Takes SET clauses out of the definition of a function.
+ *
+ * @param refuse why a setting of that name (in lower case) cannot be made, or undefined when it can
+ * @returns the definition without them, and the reasons
+ */
+function cutSettings(definition, standardStrings, refuse) {
+    const reasons = [];
+    let result = '';
+    let from = 0;
+    for (const found of maskStatement(definition, standardStrings).matchAll(settingClause)) {
+        const first = nameAt(definition, found.index + '\n    SET '.length);
+        // parameters with a dot in their names are an extension's: whoever knows them may set them
+        if (!first || definition[first.end] === '.')
+            continue;
+        const reason = refuse(first.name.toLowerCase());
+        if (reason === undefined)
+            continue;
+        reasons.push(reason);
+        result += definition.slice(from, found.index);
+        from = found.index + found[0].length;
+    }
+    return { definition: result + definition.slice(from), reasons };
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/restore/roles.js
 
 
@@ -71887,6 +71976,7 @@ function labelProvider(sql) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/decide.js
+
 
 
 
@@ -72132,58 +72222,26 @@ class Decisions {
             if (!limit.without) {
                 return leaveOut(limit.reason, limit.remedy, limit.trifle ? 'nothing' : lossOf(entry));
             }
-            // what stands in a list may take several cuts
-            for (let length = -1; length !== definition.length;) {
-                length = definition.length;
-                definition = cut(definition, this.masked(definition), limit.without);
-            }
+            definition = cutAll(definition, limit.without, this.archive.standardStrings);
             reasons.push(limit.reason);
         }
-        const settings = this.functionSettings(entry, definition);
-        definition = settings.definition;
-        reasons.push(...settings.reasons);
+        if (/^(FUNCTION|PROCEDURE)$/.test(entry.desc)) {
+            const settings = cutSettings(definition, this.archive.standardStrings, (name) => this.refusedSetting(name));
+            definition = settings.definition;
+            reasons.push(...settings.reasons);
+        }
         if (reasons.length === 0)
             return { kind: 'restore' };
         return { kind: 'otherwise', definition, reason: reasons.join('; ') };
     }
-    /** Takes out SET clauses of functions that the account may not set or the target does not know. */
-    functionSettings(entry, sql) {
-        const reasons = [];
-        let definition = sql;
-        if (!/^(FUNCTION|PROCEDURE)$/.test(entry.desc))
-            return { definition, reasons };
-        const clause = /\n {4}SET ("_+"|[\w.]+)(?:\.("_+"|\w+))? (?:TO|=) (?:'[^']*'|[^\n])+/g;
-        for (const found of [...this.masked(definition).matchAll(clause)].reverse()) {
-            const name = definition
-                .slice(found.index, found.index + found[0].length)
-                .replace(/^\s*SET /, '')
-                .split(/ (?:TO|=) /)[0]
-                ?.replaceAll('"', '')
-                .toLowerCase();
-            if (name === undefined || name.includes('.'))
-                continue;
-            const context = this.facts.settings.get(name);
-            const denied = context === undefined || (superuserContexts.has(context) && !this.has('superuser'));
-            if (!denied)
-                continue;
-            definition =
-                definition.slice(0, found.index) + definition.slice(found.index + found[0].length);
-            reasons.push(context === undefined
-                ? `restored without SET ${name}: the target does not know the setting`
-                : `restored without SET ${name}: only a superuser may set it`);
-        }
-        return { definition, reasons };
+    refusedSetting(name) {
+        const context = this.facts.settings.get(name);
+        if (context === undefined)
+            return `restored without SET ${name}: the target does not know it`;
+        if (!superuserContexts.has(context) || this.has('superuser'))
+            return undefined;
+        return `restored without SET ${name}: only a superuser may set it`;
     }
-}
-/** Takes every match of a pattern, found in the masked statement, out of the statement itself. */
-function cut(sql, masked, pattern) {
-    let result = '';
-    let from = 0;
-    for (const found of masked.matchAll(pattern)) {
-        result += sql.slice(from, found.index);
-        from = found.index + found[0].length;
-    }
-    return result + sql.slice(from);
 }
 /** Names of the multirange types that the range types of an archive bring along, as statements write them. */
 function multirangesOf(archive) {
@@ -72259,7 +72317,7 @@ function assertNothingLost(plan) {
         return;
     const lines = lossesOf(losing).map(({ reason, remedy, names }) => `${names.join(', ')}: ${reason} (${remedy})`);
     const said = shorten(lines.join('; '), 12_000);
-    throw new failure_Failure(`The target cannot take ${counted(losing.length, 'object')} of the database "${plan.database.name}"; nothing was restored`, said, 'Apply the remedies, or accept what is lost in allow-missing, one name a line as above');
+    throw new Failure(`The target cannot take ${counted(losing.length, 'object')} of the database "${plan.database.name}"; nothing was restored`, said, 'Apply the remedies, or accept what is lost in allow-missing, one name a line as above');
 }
 /** What is lost, put together by reason and remedy. */
 function lossesOf(losing) {
@@ -72484,7 +72542,7 @@ async function load(options, items, name, directory, signal, onItem) {
         if (error instanceof LoadFailure || error instanceof Cancelled)
             throw error;
         const { code, message } = error;
-        throw new failure_Failure(code === 'ENOSPC' ? 'The disk of the runner is full' : 'pg_restore could not be run', message, code === 'ENOSPC'
+        throw new Failure(code === 'ENOSPC' ? 'The disk of the runner is full' : 'pg_restore could not be run', message, code === 'ENOSPC'
             ? 'Free space on the runner, then run again with if-target-not-empty: resume'
             : 'Check the client programs: client-path, or let the action install them', { cause: error });
     }
@@ -73315,6 +73373,8 @@ class EntryFailed extends Error {
 class PutOff extends Error {
     name = 'PutOff';
 }
+/** Characters of statements that go to the server in one message. */
+const mostTogetherText = 1024 * 1024;
 /** One session on the target and what it does, opened anew when it is lost. */
 class Worker {
     run;
@@ -73385,6 +73445,8 @@ class Worker {
         const [first] = items;
         const texts = items.map((item) => item.archive === first?.archive ? statements_sqlOf(item, run.plan) : null);
         if (!first || texts.includes(null))
+            return 'failed';
+        if (texts.reduce((sum, text) => sum + (text?.length ?? 0), 0) > mostTogetherText)
             return 'failed';
         const running = run.progress.begin(first.name, this.name, items.length);
         const state = { outcome: 'unknown' };
@@ -73525,7 +73587,7 @@ class Worker {
                 }
                 if (mayPass(error))
                     return true;
-                if (error instanceof failure_Failure)
+                if (error instanceof Failure)
                     return false;
                 throw run.fail(nameOf(left), error, '');
             }, (error) => error instanceof LoadFailure
@@ -73732,7 +73794,7 @@ class Execution {
     }
     /** Notes that an entry cannot be restored. */
     fail(name, error, statement) {
-        const sqlstate = error instanceof failure_Failure ? (error.sqlstate ?? null) : (sqlstateOf(error) ?? null);
+        const sqlstate = error instanceof Failure ? (error.sqlstate ?? null) : (sqlstateOf(error) ?? null);
         const said = failure_messageOf(error);
         this.note(name, said, sqlstate, statement);
         return new EntryFailed(said);
@@ -73754,10 +73816,10 @@ class Execution {
     failure() {
         const [first, ...rest] = this.failed;
         if (!first)
-            return new failure_Failure('The restore stopped', 'It was interrupted', 'Run it again');
+            return new Failure('The restore stopped', 'It was interrupted', 'Run it again');
         const code = first.sqlstate ? ` [${first.sqlstate}]` : '';
         const more = rest.length > 0 ? `; also ${rest.map(({ entry }) => entry).join(', ')}` : '';
-        return new failure_Failure(`${first.entry} cannot be restored into the database "${this.options.targetName}"`, shorten(`${first.reason}${code} in: ${first.statement}${more}`, 3000), `${first.remedy}. What is restored stays: run again with if-target-not-empty: resume`, { sqlstate: first.sqlstate ?? undefined });
+        return new Failure(`${first.entry} cannot be restored into the database "${this.options.targetName}"`, shorten(`${first.reason}${code} in: ${first.statement}${more}`, 3000), `${first.remedy}. What is restored stays: run again with if-target-not-empty: resume`, { sqlstate: first.sqlstate ?? undefined });
     }
 }
 /** Milliseconds that other sessions have when one has failed for good. */
@@ -74056,7 +74118,7 @@ class Ownership {
     report() {
         const kept = [...this.kept.values()].map(({ role, owner, reason, objects }) => ({
             entry: `OWNER ${role}`,
-            reason: `${counted(objects, 'object')} stay with "${owner}": ${reason}`,
+            reason: `${counted(objects, 'object')} ${objects === 1 ? 'stays' : 'stay'} with "${owner}": ${reason}`,
         }));
         // grants are put together anew when they have to be tried one by one
         const refused = new Map(this.refused.map((one) => [`${one.entry}\0${one.reason}`, one]));
@@ -74278,10 +74340,10 @@ class TemporaryRights {
         if (found.superuser)
             return `"${role}" is a superuser on the target, and the account is none`;
         const { rows } = await session.client.query(
-        // MEMBER alone was enough for everything before version 16, where SET and INHERIT became options of a grant
+        // before version 16, where SET and INHERIT became options of a grant, a member could do all that is done here
         major >= 16
             ? `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'SET') AND pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`
-            : `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`, [role]);
+            : `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'MEMBER') AS able`, [role]);
         if (rows[0]?.able)
             return undefined;
         const granted = { ...this.state, memberships: [...this.state.memberships, role] };
@@ -74365,15 +74427,25 @@ class TemporaryRights {
         this.state.databaseGrants = [];
         await writeState(session.client, this.state);
     }
-    /** Ends the memberships that were taken for the restore. */
+    /**
+     * Ends the memberships that were taken for the restore.
+     *
+     * @returns roles whose member the account still is because the server refused to end it; they stay written down
+     */
     async takeBackMemberships(session) {
-        const { account } = this.facts.target;
+        const { account, major } = this.facts.target;
         for (const role of new Set(this.state.memberships)) {
             await this.attempt(session, `REVOKE ${quoteIdentifier(role)} FROM ${quoteIdentifier(account.name)}`);
         }
-        this.state.memberships = [];
+        // from version 16 on others may have made the account a member as well: that is not ours to end
+        const { rows } = await session.client.query(`SELECT r.rolname AS role FROM pg_catalog.pg_auth_members m
+         JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
+        WHERE a.rolname = session_user AND r.rolname = ANY ($1)
+              ${major >= 16 ? 'AND m.grantor = a.oid' : ''}`, [this.state.memberships]);
+        this.state.memberships = rows.map(({ role }) => role);
         this.able.clear();
         await writeState(session.client, this.state);
+        return this.state.memberships;
     }
     /** Runs a statement as a role that the account can become, or as itself. */
     async as(session, role, statement) {
@@ -74468,6 +74540,7 @@ function triggersOf(data, wanted) {
 
 
 
+
 /** What is lost goes into the report's checks, too: the failure itself has room for a few lines only. */
 function refuseLosses(plan, context) {
     for (const { reason, remedy, names } of lossesOf(plan.losing)) {
@@ -74493,6 +74566,7 @@ class PlanRefused extends Error {
 }
 /** Milliseconds: a cancelled job has seconds, not minutes. */
 const releaseTime = 5000;
+const releaseAttempts = 3;
 /** The stages of one restore, in their order, and what they share. */
 class Stages {
     plan;
@@ -74587,7 +74661,7 @@ class Stages {
             refuseLosses(this.plan, this.context);
         }
         catch (error) {
-            throw error instanceof failure_Failure ? new PlanRefused(error) : error;
+            throw error instanceof Failure ? new PlanRefused(error) : error;
         }
     }
     /** The schemas that an extension is to be created in. */
@@ -74638,38 +74712,48 @@ class Stages {
         this.refused.push(...(await applyProperties(this.plan, this.options.targetName, this.rights, this.worker)));
         await this.worker.close();
     }
-    /** The rights go back, and the mark comes off. */
+    /** The rights go back, and the mark comes off. What cannot be given back is told: the migration itself is done. */
     async release() {
-        // even when the job was cancelled meanwhile: it takes a moment
-        const session = await Session.open(this.options, `${sessionPrefix}rights`, AbortSignal.timeout(releaseTime));
-        try {
-            await this.rights.takeBackGrants(session);
-            await this.rights.takeBackMemberships(session);
-            await removeState(session.client);
-        }
-        finally {
-            await session.close();
-        }
+        await this.giveBack(true);
     }
     /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */
     async giveBackRights() {
         await this.worker.close();
-        try {
-            // not the run's own signal, which may have fired; but a cancelled job has seconds, not minutes
-            const session = await Session.open(this.options, `${sessionPrefix}rights`, AbortSignal.timeout(releaseTime));
+        await this.giveBack(false);
+    }
+    async giveBack(done) {
+        let why = 'the target refuses';
+        for (let attempt = 0; attempt < releaseAttempts; attempt++) {
             try {
-                await this.rights.takeBackGrants(session);
-                await this.rights.takeBackMemberships(session);
+                if (await this.tryToGiveBack(done))
+                    return;
+                break;
             }
-            finally {
-                await session.close();
+            catch (error) {
+                why = error;
+                if (!mayPass(error))
+                    break;
+                await (0,external_node_timers_promises_namespaceObject.setTimeout)(1000);
             }
         }
-        catch (error) {
-            const { memberships } = this.rights.state;
-            if (memberships.length === 0)
-                return;
-            this.context.warn(`The account is still a member of ${memberships.join(', ')} on the target (${failure_messageOf(error)}): the next run with if-target-not-empty: resume ends that`);
+        const { memberships } = this.rights.state;
+        if (memberships.length === 0 && !done)
+            return;
+        const roles = memberships.map(printable).join(', ');
+        this.context.warn(`${roles ? `The account is still a member of ${roles} on the target` : `The schema "${stateSchema}" is still in the target`} (${failure_messageOf(why)}): end that by hand, or by another run with if-target-not-empty: resume`);
+    }
+    async tryToGiveBack(done) {
+        // not the run's own signal, which may have fired; but a cancelled job has seconds, not minutes
+        const session = await Session.open(this.options, `${sessionPrefix}rights`, AbortSignal.timeout(releaseTime));
+        try {
+            await this.rights.takeBackGrants(session);
+            const left = await this.rights.takeBackMemberships(session);
+            if (done && left.length === 0)
+                await removeState(session.client);
+            return left.length === 0;
+        }
+        finally {
+            await session.close();
         }
     }
     /** Removes the database that was created for nothing. */
@@ -74718,7 +74802,7 @@ function placesLost(plan) {
     }
     return [...lost].map(([entry, objects]) => ({
         entry,
-        reason: `the target does not have it, or not for the account: ${counted(objects, 'object')} are made without it`,
+        reason: `the target does not have it, or not for the account; made without it: ${counted(objects, 'object')}`,
     }));
     function count(name) {
         lost.set(name, (lost.get(name) ?? 0) + 1);
@@ -74731,6 +74815,7 @@ function hasAccessMethod(plan, method) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/restore.js
+
 
 
 
@@ -74795,7 +74880,7 @@ async function wantedEntries(options, archives, context) {
             },
         });
         if (result.code !== 0) {
-            throw new failure_Failure('pg_restore does not accept the restore-options', result.stderr.trim().split('\n')[0] ?? `it ended with ${result.code}`, 'Correct restore-options');
+            throw new Failure('pg_restore does not accept the restore-options', result.stderr.trim().split('\n')[0] ?? `it ended with ${result.code}`, 'Correct restore-options');
         }
         const known = new Set(archive.entries.map((entry) => entry.dumpId));
         for (const [, id] of text.matchAll(/^(\d+); \d+ \d+ /gm)) {
@@ -75145,7 +75230,7 @@ class RestoredRoles {
     /** Compares both catalogs and fills the result. @throws Failure when a role is missing for no known reason */
     async prove(client, own, context) {
         const { plan, result, options } = this;
-        const after = await role_catalog_readRoleCatalog(client);
+        const after = await readRoleCatalog(client);
         const verifiers = await readVerifiers(client);
         const { differences, memberships } = compareRoles({
             ...this.proof(after),
@@ -75163,7 +75248,7 @@ class RestoredRoles {
         this.tell(context);
         const missing = differences.filter(({ what, explained }) => !explained && what === subject.role);
         if (missing.length > 0) {
-            throw new failure_Failure(`${counted(missing.length, 'role')} could not be restored`, listed(missing.map(({ role, reason }) => `"${role}": ${reason}`), '; '), 'No data was touched. Put the cause right, then run again: roles that were made are found again');
+            throw new Failure(`${counted(missing.length, 'role')} could not be restored`, listed(missing.map(({ role, reason }) => `"${role}": ${reason}`), '; '), 'No data was touched. Put the cause right, then run again: roles that were made are found again');
         }
     }
     /**
@@ -75177,7 +75262,7 @@ class RestoredRoles {
         const { databaseNames } = options;
         const connection = { role: 'target', signal: context.signal };
         await withConnection(options.target, connection, async (client) => {
-            const before = await role_catalog_readRoleCatalog(client);
+            const before = await readRoleCatalog(client);
             const items = [...plan.deferredOmissions];
             for (const setting of plan.deferred) {
                 const database = databaseNames.get(setting.database) ?? setting.database;
@@ -75192,7 +75277,7 @@ class RestoredRoles {
             finally {
                 await options.onScript?.(this.script);
             }
-            const proof = this.proof(await role_catalog_readRoleCatalog(client));
+            const proof = this.proof(await readRoleCatalog(client));
             this.setDifferences([
                 ...this.result.differences,
                 ...compareDatabaseSettings(proof, databaseNames),
@@ -75319,7 +75404,7 @@ function samePasswords(own, target) {
 function parseFingerprint(value) {
     const root = parse_object(value, 'the fingerprint');
     if (root.format !== 1) {
-        throw new failure_Failure('The dump holds no fingerprint that can be compared with', 'It was made by another version of the action, or altered', 'Verify with the version that made the dump, or make the dump again');
+        throw new Failure('The dump holds no fingerprint that can be compared with', 'It was made by another version of the action, or altered', 'Verify with the version that made the dump, or make the dump again');
     }
     parse_count(root.server, 'server');
     parse_text(root.encoding, 'encoding');
@@ -75468,7 +75553,7 @@ function oneOf(value, allowed, where) {
         throw wrong(where);
 }
 function wrong(where) {
-    return new failure_Failure("The dump's fingerprint is damaged", `\`${where}\` is not what it should be`, 'Fetch the dump again; if it stays so, make the dump again');
+    return new Failure("The dump's fingerprint is damaged", `\`${where}\` is not what it should be`, 'Fetch the dump again; if it stays so, make the dump again');
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/verify/announced.js
@@ -76221,7 +76306,7 @@ function hexadecimal(digest) {
 async function verifyDatabase(options, result, session) {
     const source = parseFingerprint(options.fingerprint);
     if (source.level === 'none') {
-        throw new failure_Failure(`The database "${result.name}" cannot be verified`, 'The dump was made with verify: none and holds nothing to compare with', 'Set verify: none here, too, or dump again with verify: data');
+        throw new Failure(`The database "${result.name}" cannot be verified`, 'The dump was made with verify: none and holds nothing to compare with', 'Set verify: none here, too, or dump again with verify: data');
     }
     const target = await fingerprintDatabase({
         connection: options.connection,
@@ -76269,7 +76354,7 @@ async function verifyDatabase(options, result, session) {
         ...objects,
     ];
     const more = named.length > 10 ? `, and ${named.length - 10} more` : '';
-    throw new failure_Failure(`The target differs from the source in the database "${result.name}"`, `${named.slice(0, 10).join(', ')}${more}`, 'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace');
+    throw new Failure(`The target differs from the source in the database "${result.name}"`, `${named.slice(0, 10).join(', ')}${more}`, 'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace');
 }
 /**
  * The roles whose objects an ordinary account cannot give back, asked of the target itself: its superusers. For a
@@ -76288,6 +76373,9 @@ async function readSubstitutes(connection, session) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/target-side.js
+
+
+
 
 
 
@@ -76354,7 +76442,7 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
     }
     await afterDatabases();
     const { report } = session;
-    if (session.dumpBegan !== null) {
+    if (session.dumpBegan !== null && failures.length === 0) {
         report.cutoverSeconds = Math.round((Date.now() - session.dumpBegan) / 100) / 10;
     }
     report.verified =
@@ -76364,7 +76452,7 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
     throwAll(failures, 'failed');
     if (report.roles && !report.roles.verified) {
         const unexplained = report.roles.differences.filter(({ explained }) => !explained);
-        throw new failure_Failure('The roles of the target differ from those of the source', unexplained
+        throw new Failure('The roles of the target differ from those of the source', unexplained
             .map(({ role, what }) => `"${role}": ${what}`)
             .slice(0, 10)
             .join('; '), 'The report lists every difference; correct the roles on the target, then run verify');
@@ -76373,16 +76461,18 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
 async function restoreRolesPhase(dump, destinations, connection, session) {
     const { inputs, report } = session;
     const { roles } = dump;
+    const needed = [];
+    for (const { archives, properties } of destinations) {
+        for (const archive of archives)
+            needed.push(...neededRoles(await readArchive(archive), properties));
+    }
     if (inputs.roles === 'skip' || !roles) {
         skipPhase(session, 'restore-roles');
+        const options = { role: 'target', readOnly: true, signal: session.signal };
+        await withConnection(connection, options, (client) => requireRoles(client, needed));
         return async () => { };
     }
     return await runPhase(session, 'restore-roles', async () => {
-        const needed = [];
-        for (const { archives, properties } of destinations) {
-            for (const archive of archives)
-                needed.push(...neededRoles(await readArchive(archive), properties));
-        }
         const restored = await restoreRoles({
             script: await (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(dump.directory, rolesFile), 'utf8'),
             catalog: roles.catalog,
@@ -76391,6 +76481,7 @@ async function restoreRolesPhase(dump, destinations, connection, session) {
             superuserOption: inputs.superuserOption,
             existingRoles: inputs.existingRoles,
             rolePasswords: inputs.rolePasswords,
+            completing: inputs.ifTargetNotEmpty === 'resume',
             neededRoles: needed,
             // also when the roles then fail: what was sent is what explains it
             onScript: (script) => (0,promises_namespaceObject.writeFile)((0,external_node_path_namespaceObject.join)(session.reportDirectory, polardbRolesFile), script, { mode: 0o600 }),
@@ -76459,12 +76550,12 @@ function chooseDatabases(wanted, dump, session) {
     return names.map((name) => {
         const dumped = dump.databases.find((database) => database.name === name.source);
         if (!dumped) {
-            throw new failure_Failure(`The dump holds no database "${name.source}"`, `It holds ${dump.databases.map((database) => `"${database.name}"`).join(', ')}`, 'Correct the input databases');
+            throw new Failure(`The dump holds no database "${name.source}"`, `It holds ${dump.databases.map((database) => `"${database.name}"`).join(', ')}`, 'Correct the input databases');
         }
         return {
             ...name,
             dumped,
-            properties: dumped.properties,
+            properties: parseDatabaseProperties(dumped.properties),
             archives: dumped.archives.map(({ path }) => (0,external_node_path_namespaceObject.join)(dump.directory, path)),
             result: resultOf(session, { ...name, bytes: dumped.bytes }),
         };
@@ -76475,7 +76566,11 @@ function restoreOptions(destination, dump, connection, passwordFile, session) {
     const { tables, level } = parseFingerprint(destination.dumped.fingerprint);
     return {
         archives: destination.archives,
-        database: destination.properties,
+        database: {
+            ...destination.properties,
+            // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it
+            settings: destination.properties.settings.filter(({ role, name }) => role === null || !/_preload_libraries$/.test(name)),
+        },
         target: connection,
         targetName: destination.target,
         passwordFile,
@@ -76497,7 +76592,7 @@ function restoreOptions(destination, dump, connection, passwordFile, session) {
     };
 }
 function target_side_describe(error) {
-    if (error instanceof failure_Failure)
+    if (error instanceof Failure)
         return { message: error.message, cause: error.why, remedy: error.remedy };
     return {
         message: 'The restore failed',
@@ -76512,10 +76607,11 @@ function throwAll(failures, what) {
         return;
     if (rest.length === 0)
         throw first.error;
-    throw new failure_Failure(`${failures.length} databases ${what}`, failures.map(({ database, error }) => `"${database}": ${failure_messageOf(error)}`).join(' | '), 'The report has each of them; the others were restored as it says');
+    throw new Failure(`${failures.length} databases ${what}`, failures.map(({ database, error }) => `"${database}": ${failure_messageOf(error)}`).join(' | '), 'The report has each of them; the others were restored as it says');
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/migrate.js
+
 
 
 
@@ -76538,18 +76634,37 @@ async function migrate(session) {
     const reportWrites = await watchWrites(source, session);
     const dump = await dumpEverything(source, session, target);
     let upload;
+    let sealed;
     // the role script of the target belongs to the dump, so the dump is sealed when the roles are there, or have failed
-    const keep = async () => {
-        upload ??= startUpload(await sealEverything(dump, source, session), session);
+    const keep = () => {
+        sealed ??= (async () => {
+            upload = startUpload(await sealEverything(dump, source, session), session);
+        })();
+        return sealed;
     };
+    let failure;
     try {
         await restoreEverything({ ...dump, directory: session.dumpDirectory }, connection, session, keep);
     }
-    finally {
+    catch (error) {
+        failure = error;
+    }
+    try {
         await keep();
         await upload?.done;
     }
-    await reportWrites();
+    catch (error) {
+        // the restore's own failure is the one to report
+        if (failure === undefined)
+            failure = error;
+        else if (failure !== error && !session.signal.aborted) {
+            session.warn(`The dump could not be sealed: ${failure_messageOf(error)}`);
+        }
+    }
+    if (!session.signal.aborted)
+        await reportWrites();
+    if (failure !== undefined)
+        throw failure;
     upload?.check();
 }
 
@@ -76575,7 +76690,7 @@ async function downloadDump(store, options, context) {
     await checkEmpty(into);
     const main = await store.find(name, run, signal);
     if (!main)
-        throw new failure_Failure(`There is no artifact ${name} in ${run ? `run ${run.id}` : 'this run'}`, 'It was not uploaded (yet), its upload failed, or it has expired', run
+        throw new Failure(`There is no artifact ${name} in ${run ? `run ${run.id}` : 'this run'}`, 'It was not uploaded (yet), its upload failed, or it has expired', run
             ? 'Check artifact-name and run-id'
             : 'Check artifact-name, and that the job needs the one that dumps; give run-id for another run');
     let total = main.bytes;
@@ -76597,7 +76712,7 @@ async function downloadDump(store, options, context) {
         await decryptDump(into, into, demand(passphrase), context, { remove: true });
     else if (passphrase !== undefined)
         // somebody may have put it in the place of the encrypted one
-        throw new failure_Failure(`The artifact ${name} is not encrypted`, 'passphrase is set, so an encrypted dump was expected', 'Find out who uploaded it; unset passphrase if it was you');
+        throw new Failure(`The artifact ${name} is not encrypted`, 'passphrase is set, so an encrypted dump was expected', 'Find out who uploaded it; unset passphrase if it was you');
     else
         await joinPieces(into, signal);
     return openDump(into, context);
@@ -76619,7 +76734,7 @@ async function openDumpDirectory(directory, passphrase, scratch, context) {
 function demand(passphrase) {
     if (passphrase !== undefined)
         return passphrase;
-    throw new failure_Failure('The dump is encrypted', 'No passphrase is set', 'Set passphrase to the one that the dump was encrypted with');
+    throw new Failure('The dump is encrypted', 'No passphrase is set', 'Set passphrase to the one that the dump was encrypted with');
 }
 /** Joins `<file>.part-0001`, … to `<file>`, and removes them. Whether all were there is for `openDump` to say. */
 async function joinPieces(directory, signal) {
@@ -76642,10 +76757,10 @@ async function checkEmpty(directory) {
     const entries = await (0,promises_namespaceObject.readdir)(directory).catch((error) => {
         if (error.code === 'ENOENT')
             return [];
-        throw new failure_Failure(`The dump cannot be downloaded into ${directory}`, failure_messageOf(error), 'Set dump-directory to a directory that belongs to the user who runs the job');
+        throw new Failure(`The dump cannot be downloaded into ${directory}`, failure_messageOf(error), 'Set dump-directory to a directory that belongs to the user who runs the job');
     });
     if (entries.length > 0)
-        throw new failure_Failure(`The dump cannot be downloaded into ${directory}`, 'The directory is not empty', 'Set dump-directory to an empty directory');
+        throw new Failure(`The dump cannot be downloaded into ${directory}`, 'The directory is not empty', 'Set dump-directory to an empty directory');
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/load-dump.js
@@ -76667,7 +76782,7 @@ async function loadDump(session) {
     }
     return await runPhase(session, 'download', async () => {
         if (inputs.runId && !session.repository) {
-            throw new failure_Failure('The artifact of another run cannot be found', 'GITHUB_REPOSITORY is not set', 'Run on GitHub Actions, or copy the dump and name it in dump-directory');
+            throw new Failure('The artifact of another run cannot be found', 'GITHUB_REPOSITORY is not set', 'Run on GitHub Actions, or copy the dump and name it in dump-directory');
         }
         const run = inputs.runId && inputs.githubToken && session.repository
             ? { id: inputs.runId, token: inputs.githubToken, repository: session.repository }
@@ -76735,7 +76850,7 @@ async function verify(session) {
     const target = await runPhase(session, 'preflight', () => inspectTarget(connection, inputs, session));
     session.setOutput('target-version', target.version);
     if (inputs.verify === 'none') {
-        throw new failure_Failure('There is nothing to do', 'command is verify and verify is none', 'Set verify to data or counts');
+        throw new Failure('There is nothing to do', 'command is verify and verify is none', 'Set verify to data or counts');
     }
     const jobs = inputs.restoreJobs === 'auto'
         ? Math.min(8, Math.max(2, session.processors))
@@ -76767,7 +76882,7 @@ async function verify(session) {
     if (failures.length === 1)
         throw failures[0];
     if (failures.length > 1) {
-        throw new failure_Failure(`${failures.length} databases could not be verified`, failures.map(failure_messageOf).join(' | '), 'The report has each of them');
+        throw new Failure(`${failures.length} databases could not be verified`, failures.map(failure_messageOf).join(' | '), 'The report has each of them');
     }
 }
 /** What the target is compared with: the live source where one is given, otherwise the dump. */
@@ -76790,7 +76905,7 @@ async function sources(session) {
     return names.map((name) => {
         const dumped = manifest.databases.find((database) => database.name === name.source);
         if (!dumped) {
-            throw new failure_Failure(`The dump holds no database "${name.source}"`, `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`, 'Correct the input databases');
+            throw new Failure(`The dump holds no database "${name.source}"`, `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`, 'Correct the input databases');
         }
         return { ...name, bytes: dumped.bytes, fingerprint: async () => dumped.fingerprint };
     });
@@ -78275,7 +78390,7 @@ async function unzip_checkSpace(entries, into) {
     const needed = entries.reduce((sum, entry) => sum + entry.bytes, 0);
     const { bavail, bsize } = await (0,promises_namespaceObject.statfs)(into);
     if (needed > bavail * bsize)
-        throw new failure_Failure('The artifact does not fit on the disk', `It unpacks to ${text_formatBytes(needed)}, and ${text_formatBytes(bavail * bsize)} are free at ${into}`, 'Free space, or set dump-directory to a larger disk');
+        throw new Failure('The artifact does not fit on the disk', `It unpacks to ${text_formatBytes(needed)}, and ${text_formatBytes(bavail * bsize)} are free at ${into}`, 'Free space, or set dump-directory to a larger disk');
 }
 async function unzip_extract(zip, entry, path, buffer, signal) {
     const env_1 = { stack: [], error: void 0, hasError: false };
@@ -78356,7 +78471,7 @@ function safeNumber(value) {
     return Number(value);
 }
 function unzip_broken(why) {
-    return new failure_Failure('The artifact is refused: it is no zip file of a dump', why, 'Upload the dump again; nothing was restored');
+    return new Failure('The artifact is refused: it is no zip file of a dump', why, 'Upload the dump again; nothing was restored');
 }
 
 ;// CONCATENATED MODULE: ./lib/action/artifact-client.js
@@ -78478,7 +78593,7 @@ function nameTaken(name) {
 }
 /** Would the same attempt fail again? */
 function isFinal(error) {
-    if (error instanceof failure_Failure)
+    if (error instanceof Failure)
         return true;
     if (!(error instanceof ClientError))
         return false;
@@ -78491,9 +78606,9 @@ function isFinal(error) {
 }
 /** What an upload ends with. */
 function uploadFailure(name, error) {
-    if (error instanceof failure_Failure)
+    if (error instanceof Failure)
         return error;
-    return new failure_Failure(`The artifact ${name} could not be uploaded`, whyOf(error), remedyOf(error, undefined));
+    return new Failure(`The artifact ${name} could not be uploaded`, whyOf(error), remedyOf(error, undefined));
 }
 /** The reason in one line. */
 function whyOf(error) {
@@ -78661,7 +78776,7 @@ class GitHubArtifacts {
                     throw error;
                 const pause = this.pauses[attempt];
                 if (pause === undefined || isFinal(error))
-                    throw new failure_Failure(`The artifacts of ${run ? `run ${run.id}` : 'this run'} could not be listed`, whyOf(error), remedyOf(error, run));
+                    throw new Failure(`The artifacts of ${run ? `run ${run.id}` : 'this run'} could not be listed`, whyOf(error), remedyOf(error, run));
                 await this.pause(pause, signal);
             }
         }
@@ -78701,7 +78816,7 @@ class GitHubArtifacts {
             catch (error) {
                 if (signal.aborted)
                     throw new Cancelled();
-                const failure = new failure_Failure(`The artifact ${artifact.name} could not be downloaded`, isNotFound(error)
+                const failure = new Failure(`The artifact ${artifact.name} could not be downloaded`, isNotFound(error)
                     ? 'It is no longer there: artifacts expire, and can be deleted'
                     : whyOf(error), remedyOf(error, run));
                 const pause = this.pauses[attempt];
@@ -78752,7 +78867,7 @@ async function checkReadable(directory, files) {
                 throw new Error('it is no plain file');
         }
         catch (error) {
-            throw new failure_Failure(`${file} cannot be uploaded`, failure_messageOf(error), 'Check the disk, and that the file belongs to the user who runs the job');
+            throw new Failure(`${file} cannot be uploaded`, failure_messageOf(error), 'Check the disk, and that the file belongs to the user who runs the job');
         }
     }
 }
@@ -78785,13 +78900,18 @@ async function cleanUp() {
     }
 }
 async function removeRubbish(rubbish) {
+    const errors = [];
     for (const { path, contentsOnly } of rubbish) {
         const paths = contentsOnly
             ? (await (0,promises_namespaceObject.readdir)(path).catch(() => [])).map((name) => (0,external_node_path_namespaceObject.join)(path, name))
             : [path];
-        for (const each of paths)
-            await (0,promises_namespaceObject.rm)(each, { recursive: true, force: true, maxRetries: 3 });
+        for (const each of paths) {
+            // what cannot be removed must not keep the rest
+            await (0,promises_namespaceObject.rm)(each, { recursive: true, force: true, maxRetries: 3 }).catch((error) => errors.push(error));
+        }
     }
+    if (errors.length > 0)
+        throw new AggregateError(errors);
 }
 /** Removes the private directories of runs that were killed: only those whose process is gone. */
 async function removeLeftovers(runnerTemporary, tell) {
@@ -79890,7 +80010,7 @@ async function runAction() {
                 remedy: 'Run it again; if-target-not-empty: resume continues a restore that had begun',
             }
             : reportError(error);
-        if (!(error instanceof failure_Failure) && !cancelled)
+        if (!(error instanceof Failure) && !cancelled)
             log.debug(String(error?.stack));
     }
     log.settle();
@@ -79901,10 +80021,15 @@ async function runAction() {
         failure ??= error;
         log.warning(`The report could not be written: ${failure_messageOf(error)}`);
     }
-    await session?.close();
+    try {
+        await session?.close();
+    }
+    catch (error) {
+        log.warning(`Not everything could be removed; the post step tries again: ${failure_messageOf(error)}`);
+    }
     if (report.error) {
         const { message, cause, remedy } = report.error;
-        setFailed(text_visible(redact(new failure_Failure(message, cause, remedy).line)));
+        setFailed(text_visible(redact(new Failure(message, cause, remedy).line)));
     }
     else if (failure)
         setFailed(text_visible(redact(failure_messageOf(failure))));
@@ -79951,13 +80076,17 @@ async function openSession(log, signal, report) {
         },
         async close() {
             await removeRubbish(rubbish);
+            // later steps may use the same directory: post must not remove what they made
+            leaveToPost([]);
         },
     };
 }
 /** The directory of the dump: made private, and noted for removal where this run makes the dump and may not keep it. */
 async function action_openDumpDirectory(inputs, runnerTemporary, rubbish) {
     const given = inputs.dumpDirectory;
-    const writes = inputs.command === 'migrate' || inputs.command === 'dump';
+    const downloads = inputs.runId !== undefined &&
+        (inputs.command === 'restore' || (inputs.command === 'verify' && !inputs.source));
+    const writes = inputs.command === 'migrate' || inputs.command === 'dump' || downloads;
     if (!given) {
         const path = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(runnerTemporary, 'polardb-dump-'));
         if (!inputs.keepDump)
@@ -79969,16 +80098,16 @@ async function action_openDumpDirectory(inputs, runnerTemporary, rubbish) {
         const made = writes ? await (0,promises_namespaceObject.mkdir)(given, { recursive: true, mode: 0o700 }) : undefined;
         const names = await (0,promises_namespaceObject.readdir)(given);
         if (writes && names.length > 0) {
-            throw new failure_Failure('The dump directory is not empty', `${given} holds ${names.length} entries, and a dump never mixes with what is there`, 'Name a new or an empty directory in dump-directory');
+            throw new Failure('The dump directory is not empty', `${given} holds ${names.length} entries, and a dump never mixes with what is there`, 'Name a new or an empty directory in dump-directory');
         }
         if (writes && !inputs.keepDump)
             rubbish.push({ path: given, contentsOnly: made === undefined });
         leaveToPost(rubbish);
     }
     catch (error) {
-        if (error instanceof failure_Failure)
+        if (error instanceof Failure)
             throw error;
-        throw new failure_Failure('The dump directory cannot be used', failure_messageOf(error), `Set dump-directory to a directory that the account of the runner may ${writes ? 'write to' : 'read'}`);
+        throw new Failure('The dump directory cannot be used', failure_messageOf(error), `Set dump-directory to a directory that the account of the runner may ${writes ? 'write to' : 'read'}`);
     }
     return given;
 }
@@ -80047,7 +80176,7 @@ function newReport() {
     };
 }
 function reportError(error) {
-    if (error instanceof failure_Failure) {
+    if (error instanceof Failure) {
         const { message, why, remedy } = error;
         return { message, cause: why, remedy };
     }
@@ -80065,7 +80194,7 @@ function reportError(error) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _action_action_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7177);
+/* harmony import */ var _action_action_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6621);
 
 await (0,_action_action_js__WEBPACK_IMPORTED_MODULE_0__/* .runAction */ .C)();
 // sockets of a library may still be open; everything that matters has been written

@@ -31728,13 +31728,18 @@ async function cleanUp() {
     }
 }
 async function removeRubbish(rubbish) {
+    const errors = [];
     for (const { path, contentsOnly } of rubbish) {
         const paths = contentsOnly
             ? (await (0,promises_namespaceObject.readdir)(path).catch(() => [])).map((name) => (0,external_node_path_namespaceObject.join)(path, name))
             : [path];
-        for (const each of paths)
-            await (0,promises_namespaceObject.rm)(each, { recursive: true, force: true, maxRetries: 3 });
+        for (const each of paths) {
+            // what cannot be removed must not keep the rest
+            await (0,promises_namespaceObject.rm)(each, { recursive: true, force: true, maxRetries: 3 }).catch((error) => errors.push(error));
+        }
     }
+    if (errors.length > 0)
+        throw new AggregateError(errors);
 }
 /** Removes the private directories of runs that were killed: only those whose process is gone. */
 async function removeLeftovers(runnerTemporary, tell) {
