@@ -1,0 +1,81 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import {
+  between,
+  mainBundle,
+  metadata,
+  postBundle,
+  readEverything,
+  readReport,
+  runJob,
+} from '../support/migration.ts'
+import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { runAction, startAction } from '../support/runner.ts'
+import { TestServer } from '../support/server.ts'
+
+/** How many moments to cancel at; CANCEL_MOMENTS=10 and more for a longer look. */
+const moments = Number(process.env.CANCEL_MOMENTS ?? 4)
+
+let source: TestServer
+let target: PlainTarget
+
+beforeAll(async () => {
+  ;[source, target] = await Promise.all([TestServer.start(15), startPlainTarget(15)])
+  await source.sql('CREATE DATABASE shop')
+  await source.sql(readFileSync('scripts/demo-source.sql', 'utf8'), 'shop')
+})
+afterAll(() => Promise.all([source?.stop(), target?.stop()]))
+
+const inputs = () => ({ ...between(source, target, 'shop'), 'upload-dump': 'false' })
+
+/** What a migration leaves in force: sessions, and memberships that are not the source's. */
+async function traces(): Promise<unknown[]> {
+  const sessions = `SELECT application_name AS name FROM pg_stat_activity WHERE application_name ~ '^migrate-to-polardb'`
+  const [here, there] = [await source.sql(sessions), await target.backend.sql(sessions)]
+  const lent = await target.backend.sql(
+    `SELECT r.rolname AS name FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
+      WHERE m.member = 'gctest'::regrole`,
+  )
+  return [...here.rows, ...there.rows, ...lent.rows]
+}
+
+test(`cancelled at ${moments} random moments it ends at once and leaves nothing; resume finishes the work`, async () => {
+  let cancelled = 0
+  for (let moment = 0; moment < moments; moment++) {
+    const phase = ['preflight', 'dump shop', 'restore shop', 'verify shop'][moment % 4] ?? ''
+    const running = startAction(mainBundle, {
+      metadata,
+      inputs: { ...inputs(), 'if-target-not-empty': 'resume' },
+    })
+    await running.logged(new RegExp(`▶ ${phase}`)).catch(() => {}) // it may have failed before: seen below
+    await setTimeout(Math.random() * 400)
+    running.cancel()
+    const run = await running.result
+    const post = await runAction(postBundle, {
+      metadata,
+      state: run.state,
+      directory: run.directory,
+    })
+    expect(post.code).toBe(0)
+    const { report } = readReport(run)
+    expect(['cancelled', 'succeeded']).toContain(report.status)
+    if (report.status === 'cancelled') cancelled++
+    expect(run.orphans()).toEqual([])
+    expect(readdirSync(run.temp).filter((name) => !name.startsWith('polardb-report-'))).toEqual([])
+    for (const patience = Date.now() + 30_000; (await traces()).length > 0; await setTimeout(50)) {
+      if (Date.now() > patience) break
+    }
+    expect(await traces()).toEqual([])
+    run.cleanUp()
+  }
+  expect(cancelled).toBeGreaterThan(0)
+  // another dump than the interrupted one is refused by resume, so the last run begins anew
+  const last = await runJob({ inputs: { ...inputs(), 'if-target-not-empty': 'replace' } })
+  expect(last.report.error).toBeNull()
+  expect(last.outputs.verified).toBe('true')
+  const [here, there] = [await source.connect('shop'), await target.backend.connect('shop')]
+  expect(await readEverything(there)).toEqual(await readEverything(here))
+  await Promise.all([here.end(), there.end()])
+  last.cleanUp()
+})
