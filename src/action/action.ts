@@ -53,7 +53,8 @@ export async function runAction(): Promise<void> {
       ? {
           message: 'The job was cancelled',
           cause: 'The runner asked the action to stop',
-          remedy: 'Run it again; if-target-not-empty: resume continues a restore that had begun',
+          remedy:
+            'Run it again with if-target-not-empty: replace, or restore the kept dump with resume, which continues where it was',
         }
       : reportError(error)
     if (!(error instanceof Failure) && !cancelled) log.debug(String((error as Error)?.stack))
