@@ -80007,7 +80007,7 @@ async function runAction() {
             ? {
                 message: 'The job was cancelled',
                 cause: 'The runner asked the action to stop',
-                remedy: 'Run it again; if-target-not-empty: resume continues a restore that had begun',
+                remedy: 'Run it again with if-target-not-empty: replace, or restore the kept dump with resume, which continues where it was',
             }
             : reportError(error);
         if (!(error instanceof Failure) && !cancelled)
