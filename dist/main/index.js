@@ -41589,8 +41589,12 @@ function conninfo(parameters, dbname = parameters.dbname) {
     };
     return Object.entries(pairs)
         .filter((pair) => pair[1] !== undefined)
-        .map(([name, value]) => `${name}='${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`)
+        .map(([name, value]) => `${name}=${quoteValue(value)}`)
         .join(' ');
+}
+/** Quotes a value for a `key=value` connection string. */
+function quoteValue(value) {
+    return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }
 /** `user@host:port/database`, for people. */
 function describeConnection(parameters, dbname = parameters.dbname) {
@@ -63678,7 +63682,7 @@ function dumpRolesArguments(connection, file, options) {
         '--no-password',
         // pg_dumpall reads `-l` as a connection string too when it looks like one, so it is given as one
         `--dbname=${conninfo(connection)}`,
-        `--database=dbname='${connection.dbname.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`,
+        `--database=dbname=${quoteValue(connection.dbname)}`,
         `--file=${file}`,
         ...(options.rolePasswords ? [] : ['--no-role-passwords']),
     ];
@@ -70569,6 +70573,167 @@ function damaged(directory, what) {
     return new Failure('The table of contents of the archive is damaged', `${printable((0,external_node_path_namespaceObject.join)(directory, 'toc.dat'))}: ${what}`, 'Fetch the dump again, or dump again');
 }
 
+;// CONCATENATED MODULE: ./lib/migration/dump-download.js
+
+
+
+
+
+
+
+
+
+/**
+ * Downloads a dump, puts it together, decrypts it and holds every file against the manifest.
+ *
+ * @returns the manifest; `into` then holds the dump
+ * @throws Failure when there is no such artifact, a part is missing, or anything is not as it was uploaded; Cancelled
+ */
+async function downloadDump(store, options, context) {
+    const { name, run, into, passphrase } = options;
+    const { signal } = context;
+    await checkEmpty(into);
+    const main = await store.find(name, run, signal);
+    if (!main)
+        throw new Failure(`There is no artifact ${name} in ${run ? `run ${run.id}` : 'this run'}`, 'It was not uploaded (yet), its upload failed, or it has expired', run
+            ? 'Check artifact-name and run-id'
+            : 'Check artifact-name, and that the job needs the one that dumps; give run-id for another run');
+    let total = main.bytes;
+    let received = 0;
+    const fetch = async (artifact) => {
+        await store.download(artifact, into, run, signal, (bytes) => context.progress.update(`Downloading ${artifact.name}: ${text_formatBytes(received + bytes)} of ${text_formatBytes(total)}`));
+        received += artifact.bytes;
+    };
+    await fetch(main);
+    const list = (0,external_node_path_namespaceObject.join)(into, partsFile);
+    const files = new Set((await dump_directory_listFiles(into)).map(({ path }) => path));
+    const parts = files.has(partsFile) ? parseParts(await (0,promises_namespaceObject.readFile)(list, 'utf8')) : [];
+    total += parts.reduce((sum, part) => sum + part.bytes, 0);
+    for (const part of parts)
+        await fetch(part);
+    await (0,promises_namespaceObject.rm)(list, { force: true });
+    const encrypted = await isEncrypted(into);
+    if (encrypted)
+        await decryptDump(into, into, demand(passphrase), context, { remove: true });
+    else if (passphrase !== undefined)
+        // somebody may have put it in the place of the encrypted one
+        throw new Failure(`The artifact ${name} is not encrypted`, 'passphrase is set, so an encrypted dump was expected', 'Find out who uploaded it; unset passphrase if it was you');
+    else
+        await joinPieces(into, signal);
+    return openDump(into, context);
+}
+/**
+ * Opens a dump that was brought into a directory in any way, also as the artifacts are: encrypted, or with files in pieces.
+ *
+ * @param scratch a private directory, for the decrypted dump
+ * @returns the manifest and the directory that it speaks of: `directory`, or one below `scratch`
+ * @throws Failure, as `openDump` and `decryptDump` do; Cancelled
+ */
+async function openDumpDirectory(directory, passphrase, scratch, context) {
+    if (!(await isEncrypted(directory)))
+        return { manifest: await openDump(directory, context), directory };
+    const plain = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(scratch, 'decrypted-'));
+    await decryptDump(directory, plain, demand(passphrase), context);
+    return { manifest: await openDump(plain, context), directory: plain };
+}
+function demand(passphrase) {
+    if (passphrase !== undefined)
+        return passphrase;
+    throw new Failure('The dump is encrypted', 'No passphrase is set', 'Set passphrase to the one that the dump was encrypted with');
+}
+/** Joins `<file>.part-0001`, … to `<file>`, and removes them. Whether all were there is for `openDump` to say. */
+async function joinPieces(directory, signal) {
+    for (const { path } of await dump_directory_listFiles(directory)) {
+        const [, whole, number] = /^(.+)\.part-(\d{4,})$/.exec(path) ?? [];
+        if (!whole)
+            continue;
+        // they come sorted, the first one first; a gap makes a file that the manifest does not describe
+        if (Number(number) === 1)
+            await (0,promises_namespaceObject.rename)((0,external_node_path_namespaceObject.join)(directory, path), (0,external_node_path_namespaceObject.join)(directory, whole));
+        else {
+            await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_namespaceObject.createReadStream)((0,external_node_path_namespaceObject.join)(directory, path)), (0,external_node_fs_namespaceObject.createWriteStream)((0,external_node_path_namespaceObject.join)(directory, whole), { flags: 'a', mode: 0o600 }), { signal }).catch((error) => {
+                throw signal.aborted ? new Cancelled() : error;
+            });
+            await (0,promises_namespaceObject.rm)((0,external_node_path_namespaceObject.join)(directory, path));
+        }
+    }
+}
+async function checkEmpty(directory) {
+    const entries = await (0,promises_namespaceObject.readdir)(directory).catch((error) => {
+        if (error.code === 'ENOENT')
+            return [];
+        throw new Failure(`The dump cannot be downloaded into ${directory}`, failure_messageOf(error), 'Set dump-directory to a directory that belongs to the user who runs the job');
+    });
+    if (entries.length > 0)
+        throw new Failure(`The dump cannot be downloaded into ${directory}`, 'The directory is not empty', 'Set dump-directory to an empty directory');
+}
+
+;// CONCATENATED MODULE: ./lib/migration/load-dump.js
+
+
+
+/**
+ * Gets the dump that `restore` and `verify` work from: the directory that dump-directory names, or else the artifact, of this
+ * run or the one that run-id names. Every file is held against the manifest before anything of it is used.
+ *
+ * @throws Failure when there is none, or it is not as it was made
+ */
+async function loadDump(session) {
+    const { inputs } = session;
+    if (inputs.dumpDirectory && !inputs.runId) {
+        skipPhase(session, 'download');
+        const { manifest, directory } = await openDumpDirectory(inputs.dumpDirectory, inputs.passphrase, session.temporaryDirectory, session);
+        return loaded(manifest, directory);
+    }
+    return await runPhase(session, 'download', async () => {
+        if (inputs.runId && !session.repository) {
+            throw new Failure('The artifact of another run cannot be found', 'GITHUB_REPOSITORY is not set', 'Run on GitHub Actions, or copy the dump and name it in dump-directory');
+        }
+        const run = inputs.runId && inputs.githubToken && session.repository
+            ? { id: inputs.runId, token: inputs.githubToken, repository: session.repository }
+            : undefined;
+        const into = session.dumpDirectory;
+        const manifest = await downloadDump(session.artifacts, { name: inputs.artifactName, run, into, passphrase: inputs.passphrase }, session);
+        return loaded(manifest, into);
+    });
+}
+function loaded(manifest, directory) {
+    return {
+        manifest,
+        directory,
+        roles: manifest.roles ? { catalog: manifest.roles.catalog } : null,
+    };
+}
+/**
+ * The databases of a dump that the input `databases` asks for, with their names on the target; all when it asks for none.
+ *
+ * @throws Failure that names what the dump does not hold
+ */
+function databasesOf(dumped, wanted) {
+    const all = dumped.map(({ name }) => ({ source: name, target: name }));
+    const names = wanted === 'all' || wanted.length === 0 ? all : wanted;
+    return names.map((name) => {
+        const found = dumped.find((database) => database.name === name.source);
+        if (found)
+            return { ...name, dumped: found };
+        throw new Failure(`The dump holds no database "${name.source}"`, `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`, 'Correct the input databases');
+    });
+}
+/** A version as `15.20` or `9.6.24` in the form that the choice of client programs needs. */
+function versionOf(version) {
+    const [major = 0, minor = 0, patch = 0] = version
+        .split('.')
+        .map((part) => Number.parseInt(part, 10) || 0);
+    return major >= 10
+        ? { version, major, number: major * 10_000 + minor, majorName: String(major) }
+        : {
+            version,
+            major,
+            number: major * 10_000 + minor * 100 + patch,
+            majorName: `${major}.${minor}`,
+        };
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/restore/analyze.js
 
 
@@ -76392,6 +76557,7 @@ async function readSubstitutes(connection, session) {
 
 
 
+
 /**
  * The target half: roles, then every database with its own verdict. A database that fails does not lose the results of the
  * others; when all have been tried, the run fails with what failed.
@@ -76545,21 +76711,13 @@ async function verifyOne(destination, options, restored, session) {
 }
 /** Which databases of a dump are restored, and under which names. */
 function chooseDatabases(wanted, dump, session) {
-    const all = dump.databases.map(({ name }) => ({ source: name, target: name }));
-    const names = wanted === 'all' || wanted.length === 0 ? all : wanted;
-    return names.map((name) => {
-        const dumped = dump.databases.find((database) => database.name === name.source);
-        if (!dumped) {
-            throw new Failure(`The dump holds no database "${name.source}"`, `It holds ${dump.databases.map((database) => `"${database.name}"`).join(', ')}`, 'Correct the input databases');
-        }
-        return {
-            ...name,
-            dumped,
-            properties: parseDatabaseProperties(dumped.properties),
-            archives: dumped.archives.map(({ path }) => (0,external_node_path_namespaceObject.join)(dump.directory, path)),
-            result: resultOf(session, { ...name, bytes: dumped.bytes }),
-        };
-    });
+    return databasesOf(dump.databases, wanted).map(({ dumped, ...name }) => ({
+        ...name,
+        dumped,
+        properties: parseDatabaseProperties(dumped.properties),
+        archives: dumped.archives.map(({ path }) => (0,external_node_path_namespaceObject.join)(dump.directory, path)),
+        result: resultOf(session, { ...name, bytes: dumped.bytes }),
+    }));
 }
 function restoreOptions(destination, dump, connection, passwordFile, session) {
     const { inputs } = session;
@@ -76668,152 +76826,6 @@ async function migrate(session) {
     upload?.check();
 }
 
-;// CONCATENATED MODULE: ./lib/migration/dump-download.js
-
-
-
-
-
-
-
-
-
-/**
- * Downloads a dump, puts it together, decrypts it and holds every file against the manifest.
- *
- * @returns the manifest; `into` then holds the dump
- * @throws Failure when there is no such artifact, a part is missing, or anything is not as it was uploaded; Cancelled
- */
-async function downloadDump(store, options, context) {
-    const { name, run, into, passphrase } = options;
-    const { signal } = context;
-    await checkEmpty(into);
-    const main = await store.find(name, run, signal);
-    if (!main)
-        throw new Failure(`There is no artifact ${name} in ${run ? `run ${run.id}` : 'this run'}`, 'It was not uploaded (yet), its upload failed, or it has expired', run
-            ? 'Check artifact-name and run-id'
-            : 'Check artifact-name, and that the job needs the one that dumps; give run-id for another run');
-    let total = main.bytes;
-    let received = 0;
-    const fetch = async (artifact) => {
-        await store.download(artifact, into, run, signal, (bytes) => context.progress.update(`Downloading ${artifact.name}: ${text_formatBytes(received + bytes)} of ${text_formatBytes(total)}`));
-        received += artifact.bytes;
-    };
-    await fetch(main);
-    const list = (0,external_node_path_namespaceObject.join)(into, partsFile);
-    const files = new Set((await dump_directory_listFiles(into)).map(({ path }) => path));
-    const parts = files.has(partsFile) ? parseParts(await (0,promises_namespaceObject.readFile)(list, 'utf8')) : [];
-    total += parts.reduce((sum, part) => sum + part.bytes, 0);
-    for (const part of parts)
-        await fetch(part);
-    await (0,promises_namespaceObject.rm)(list, { force: true });
-    const encrypted = await isEncrypted(into);
-    if (encrypted)
-        await decryptDump(into, into, demand(passphrase), context, { remove: true });
-    else if (passphrase !== undefined)
-        // somebody may have put it in the place of the encrypted one
-        throw new Failure(`The artifact ${name} is not encrypted`, 'passphrase is set, so an encrypted dump was expected', 'Find out who uploaded it; unset passphrase if it was you');
-    else
-        await joinPieces(into, signal);
-    return openDump(into, context);
-}
-/**
- * Opens a dump that was brought into a directory in any way, also as the artifacts are: encrypted, or with files in pieces.
- *
- * @param scratch a private directory, for the decrypted dump
- * @returns the manifest and the directory that it speaks of: `directory`, or one below `scratch`
- * @throws Failure, as `openDump` and `decryptDump` do; Cancelled
- */
-async function openDumpDirectory(directory, passphrase, scratch, context) {
-    if (!(await isEncrypted(directory)))
-        return { manifest: await openDump(directory, context), directory };
-    const plain = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(scratch, 'decrypted-'));
-    await decryptDump(directory, plain, demand(passphrase), context);
-    return { manifest: await openDump(plain, context), directory: plain };
-}
-function demand(passphrase) {
-    if (passphrase !== undefined)
-        return passphrase;
-    throw new Failure('The dump is encrypted', 'No passphrase is set', 'Set passphrase to the one that the dump was encrypted with');
-}
-/** Joins `<file>.part-0001`, … to `<file>`, and removes them. Whether all were there is for `openDump` to say. */
-async function joinPieces(directory, signal) {
-    for (const { path } of await dump_directory_listFiles(directory)) {
-        const [, whole, number] = /^(.+)\.part-(\d{4,})$/.exec(path) ?? [];
-        if (!whole)
-            continue;
-        // they come sorted, the first one first; a gap makes a file that the manifest does not describe
-        if (Number(number) === 1)
-            await (0,promises_namespaceObject.rename)((0,external_node_path_namespaceObject.join)(directory, path), (0,external_node_path_namespaceObject.join)(directory, whole));
-        else {
-            await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_namespaceObject.createReadStream)((0,external_node_path_namespaceObject.join)(directory, path)), (0,external_node_fs_namespaceObject.createWriteStream)((0,external_node_path_namespaceObject.join)(directory, whole), { flags: 'a', mode: 0o600 }), { signal }).catch((error) => {
-                throw signal.aborted ? new Cancelled() : error;
-            });
-            await (0,promises_namespaceObject.rm)((0,external_node_path_namespaceObject.join)(directory, path));
-        }
-    }
-}
-async function checkEmpty(directory) {
-    const entries = await (0,promises_namespaceObject.readdir)(directory).catch((error) => {
-        if (error.code === 'ENOENT')
-            return [];
-        throw new Failure(`The dump cannot be downloaded into ${directory}`, failure_messageOf(error), 'Set dump-directory to a directory that belongs to the user who runs the job');
-    });
-    if (entries.length > 0)
-        throw new Failure(`The dump cannot be downloaded into ${directory}`, 'The directory is not empty', 'Set dump-directory to an empty directory');
-}
-
-;// CONCATENATED MODULE: ./lib/migration/load-dump.js
-
-
-
-/**
- * Gets the dump that `restore` and `verify` work from: the directory that dump-directory names, or else the artifact, of this
- * run or the one that run-id names. Every file is held against the manifest before anything of it is used.
- *
- * @throws Failure when there is none, or it is not as it was made
- */
-async function loadDump(session) {
-    const { inputs } = session;
-    if (inputs.dumpDirectory && !inputs.runId) {
-        skipPhase(session, 'download');
-        const { manifest, directory } = await openDumpDirectory(inputs.dumpDirectory, inputs.passphrase, session.temporaryDirectory, session);
-        return loaded(manifest, directory);
-    }
-    return await runPhase(session, 'download', async () => {
-        if (inputs.runId && !session.repository) {
-            throw new Failure('The artifact of another run cannot be found', 'GITHUB_REPOSITORY is not set', 'Run on GitHub Actions, or copy the dump and name it in dump-directory');
-        }
-        const run = inputs.runId && inputs.githubToken && session.repository
-            ? { id: inputs.runId, token: inputs.githubToken, repository: session.repository }
-            : undefined;
-        const into = session.dumpDirectory;
-        const manifest = await downloadDump(session.artifacts, { name: inputs.artifactName, run, into, passphrase: inputs.passphrase }, session);
-        return loaded(manifest, into);
-    });
-}
-function loaded(manifest, directory) {
-    return {
-        manifest,
-        directory,
-        roles: manifest.roles ? { catalog: manifest.roles.catalog } : null,
-    };
-}
-/** A version as `15.20` or `9.6.24` in the form that the choice of client programs needs. */
-function versionOf(version) {
-    const [major = 0, minor = 0, patch = 0] = version
-        .split('.')
-        .map((part) => Number.parseInt(part, 10) || 0);
-    return major >= 10
-        ? { version, major, number: major * 10_000 + minor, majorName: String(major) }
-        : {
-            version,
-            major,
-            number: major * 10_000 + minor * 100 + patch,
-            majorName: `${major}.${minor}`,
-        };
-}
-
 ;// CONCATENATED MODULE: ./lib/commands/restore.js
 
 
@@ -76900,15 +76912,11 @@ async function sources(session) {
     const { manifest } = await loadDump(session);
     report.source = { version: manifest.source.version, major: manifest.source.major };
     session.setOutput('source-version', manifest.source.version);
-    const all = manifest.databases.map(({ name }) => ({ source: name, target: name }));
-    const names = inputs.databases === 'all' || inputs.databases.length === 0 ? all : inputs.databases;
-    return names.map((name) => {
-        const dumped = manifest.databases.find((database) => database.name === name.source);
-        if (!dumped) {
-            throw new Failure(`The dump holds no database "${name.source}"`, `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`, 'Correct the input databases');
-        }
-        return { ...name, bytes: dumped.bytes, fingerprint: async () => dumped.fingerprint };
-    });
+    return databasesOf(manifest.databases, inputs.databases).map(({ dumped, ...name }) => ({
+        ...name,
+        bytes: dumped.bytes,
+        fingerprint: async () => dumped.fingerprint,
+    }));
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/index.js

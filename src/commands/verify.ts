@@ -1,6 +1,6 @@
 import { Failure, messageOf } from '../failure.ts'
 import { required } from '../migration/inputs.ts'
-import { loadDump } from '../migration/load-dump.ts'
+import { databasesOf, loadDump } from '../migration/load-dump.ts'
 import { runPhase } from '../migration/phases.ts'
 import { inspectSource, inspectTarget } from '../migration/preflight.ts'
 import type { Session } from '../migration/session.ts'
@@ -100,17 +100,9 @@ async function sources(session: Session): Promise<VerifySource[]> {
   const { manifest } = await loadDump(session)
   report.source = { version: manifest.source.version, major: manifest.source.major }
   session.setOutput('source-version', manifest.source.version)
-  const all = manifest.databases.map(({ name }) => ({ source: name, target: name }))
-  const names = inputs.databases === 'all' || inputs.databases.length === 0 ? all : inputs.databases
-  return names.map((name) => {
-    const dumped = manifest.databases.find((database) => database.name === name.source)
-    if (!dumped) {
-      throw new Failure(
-        `The dump holds no database "${name.source}"`,
-        `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`,
-        'Correct the input databases',
-      )
-    }
-    return { ...name, bytes: dumped.bytes, fingerprint: async () => dumped.fingerprint }
-  })
+  return databasesOf(manifest.databases, inputs.databases).map(({ dumped, ...name }) => ({
+    ...name,
+    bytes: dumped.bytes,
+    fingerprint: async () => dumped.fingerprint,
+  }))
 }

@@ -2,7 +2,8 @@ import { Failure } from '../failure.ts'
 import type { ServerVersion } from '../postgres/connection.ts'
 import type { RoleCatalog } from '../postgres/role-catalog.ts'
 import { downloadDump, openDumpDirectory } from './dump-download.ts'
-import type { Manifest } from './manifest.ts'
+import type { DatabaseName, Inputs } from './inputs.ts'
+import type { DumpedDatabase, Manifest } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
 import type { Session } from './session.ts'
 
@@ -59,6 +60,28 @@ function loaded(manifest: Manifest, directory: string): LoadedDump {
     directory,
     roles: manifest.roles ? { catalog: manifest.roles.catalog as RoleCatalog } : null,
   }
+}
+
+/**
+ * The databases of a dump that the input `databases` asks for, with their names on the target; all when it asks for none.
+ *
+ * @throws Failure that names what the dump does not hold
+ */
+export function databasesOf(
+  dumped: readonly DumpedDatabase[],
+  wanted: Inputs['databases'],
+): (DatabaseName & { dumped: DumpedDatabase })[] {
+  const all = dumped.map(({ name }) => ({ source: name, target: name }))
+  const names = wanted === 'all' || wanted.length === 0 ? all : wanted
+  return names.map((name) => {
+    const found = dumped.find((database) => database.name === name.source)
+    if (found) return { ...name, dumped: found }
+    throw new Failure(
+      `The dump holds no database "${name.source}"`,
+      `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`,
+      'Correct the input databases',
+    )
+  })
 }
 
 /** A version as `15.20` or `9.6.24` in the form that the choice of client programs needs. */

@@ -10,6 +10,7 @@ import type { RoleCatalog } from '../postgres/role-catalog.ts'
 import type { DatabaseResult, ReportError } from '../report/model.ts'
 import { formatDuration } from '../report/text.ts'
 import type { DatabaseName, Inputs } from './inputs.ts'
+import { databasesOf } from './load-dump.ts'
 import { type DumpedDatabase, polardbRolesFile, rolesFile } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
 import { analyzeDatabase } from './restore/analyze.ts'
@@ -251,25 +252,13 @@ function chooseDatabases(
   dump: RestorableDump,
   session: Session,
 ): Destination[] {
-  const all = dump.databases.map(({ name }) => ({ source: name, target: name }))
-  const names = wanted === 'all' || wanted.length === 0 ? all : wanted
-  return names.map((name) => {
-    const dumped = dump.databases.find((database) => database.name === name.source)
-    if (!dumped) {
-      throw new Failure(
-        `The dump holds no database "${name.source}"`,
-        `It holds ${dump.databases.map((database) => `"${database.name}"`).join(', ')}`,
-        'Correct the input databases',
-      )
-    }
-    return {
-      ...name,
-      dumped,
-      properties: parseDatabaseProperties(dumped.properties),
-      archives: dumped.archives.map(({ path }) => join(dump.directory, path)),
-      result: resultOf(session, { ...name, bytes: dumped.bytes }),
-    }
-  })
+  return databasesOf(dump.databases, wanted).map(({ dumped, ...name }) => ({
+    ...name,
+    dumped,
+    properties: parseDatabaseProperties(dumped.properties),
+    archives: dumped.archives.map(({ path }) => join(dump.directory, path)),
+    result: resultOf(session, { ...name, bytes: dumped.bytes }),
+  }))
 }
 
 function restoreOptions(

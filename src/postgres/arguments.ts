@@ -1,4 +1,4 @@
-import { type ConnectionParameters, conninfo } from './connection-string.ts'
+import { type ConnectionParameters, conninfo, quoteValue } from './connection-string.ts'
 import { type ClientPrograms, clientMajor } from './programs.ts'
 
 export type Compression =
@@ -25,7 +25,7 @@ export function dumpRolesArguments(
     '--no-password',
     // pg_dumpall reads `-l` as a connection string too when it looks like one, so it is given as one
     `--dbname=${conninfo(connection)}`,
-    `--database=dbname='${connection.dbname.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`,
+    `--database=dbname=${quoteValue(connection.dbname)}`,
     `--file=${file}`,
     ...(options.rolePasswords ? [] : ['--no-role-passwords']),
   ]

@@ -144,8 +144,13 @@ export function conninfo(parameters: ConnectionParameters, dbname = parameters.d
   }
   return Object.entries(pairs)
     .filter((pair): pair is [string, string] => pair[1] !== undefined)
-    .map(([name, value]) => `${name}='${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`)
+    .map(([name, value]) => `${name}=${quoteValue(value)}`)
     .join(' ')
+}
+
+/** Quotes a value for a `key=value` connection string. */
+export function quoteValue(value: string): string {
+  return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 }
 
 /** `user@host:port/database`, for people. */
