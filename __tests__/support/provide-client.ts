@@ -97,6 +97,8 @@ export function testContext(
       databases: [],
       verified: false,
       cutoverSeconds: null,
+      losses: [],
+      sourceStill: 'unknown',
       warnings: [],
       error: null,
     },

@@ -278,6 +278,8 @@ function testContext(directory: string): TestContext {
       databases: [],
       verified: false,
       cutoverSeconds: null,
+      losses: [],
+      sourceStill: 'unknown',
       warnings: [],
       error: null,
     },

@@ -145,6 +145,8 @@ export function goodReport(): Report {
     ],
     artifact: { id: 4711, name: 'polardb-dump', digest: 'sha256:0f3a', bytes: 4_410_000_000 },
     verified: true,
+    losses: [],
+    sourceStill: true,
     cutoverSeconds: 188.4,
     warnings: ['The source has 2 replication slots: they are not migrated.'],
     error: null,

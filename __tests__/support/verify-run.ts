@@ -32,6 +32,8 @@ export function testContext(signal = new AbortController().signal): Context & {
       phases: [],
       checks: [],
       databases: [],
+      losses: [],
+      sourceStill: 'unknown',
       verified: false,
       cutoverSeconds: null,
       warnings,

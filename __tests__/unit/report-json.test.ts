@@ -31,6 +31,8 @@ test('a small report is exactly this text', () => {
     warnings: ['slow'],
     verified: false,
     error: { remedy: 'Check the host', cause: 'timed out', message: 'No connection' },
+    sourceStill: 'unknown',
+    losses: [],
     cutoverSeconds: null,
     databases: [],
     checks: [],
@@ -53,6 +55,8 @@ test('a small report is exactly this text', () => {
   ],
   "checks": [],
   "databases": [],
+  "losses": [],
+  "sourceStill": "unknown",
   "verified": false,
   "cutoverSeconds": null,
   "warnings": [

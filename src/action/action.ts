@@ -228,6 +228,8 @@ function newReport(): Report {
     databases: [],
     verified: false,
     cutoverSeconds: null,
+    losses: [],
+    sourceStill: 'unknown',
     warnings: [],
     error: null,
   }

@@ -77,6 +77,8 @@ const shape: Shape<Report> = {
     error,
   },
   artifact: { id: true, name: true, digest: true, bytes: true },
+  losses: { entry: true, database: true, reason: true, remedy: true },
+  sourceStill: true,
   verified: true,
   cutoverSeconds: true,
   warnings: true,

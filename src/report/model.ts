@@ -90,6 +90,17 @@ export interface EntryResult {
   reason: string
 }
 
+/** What is lost on the target although the run goes on: accepted by name in `allow-missing`. */
+export interface Loss {
+  /** As `allow-missing` names it: `EXTENSION x`, `TABLE s.t`, `DATABASE d`, `ROLE r REPLICATION`, `LOGIN r`. */
+  entry: string
+  /** The source's database, null for what belongs to the whole server. */
+  database: string | null
+  reason: string
+  /** What would keep it. */
+  remedy: string
+}
+
 export interface FailedEntry extends EntryResult {
   sqlstate: string | null
   statement: string
@@ -165,6 +176,10 @@ export interface Report {
   roles?: RolesResult
   databases: DatabaseResult[]
   artifact?: { id: number | null; name: string; digest: string | null; bytes: number }
+  /** Everything that the target lacks and `allow-missing` accepts. */
+  losses: Loss[]
+  /** Whether the source stood still while it was dumped: a dump proves its own moment, no later one. */
+  sourceStill: boolean | 'unknown'
   verified: boolean
   cutoverSeconds: number | null
   warnings: string[]

@@ -1,0 +1,72 @@
+import { Failure } from '../failure.ts'
+import type { Loss } from '../report/model.ts'
+import { counted, shorten } from '../report/text.ts'
+import type { Context } from './context.ts'
+import { allowMissing } from './restore/allow-missing.ts'
+
+/**
+ * Holds losses against `allow-missing`: what it accepts goes into the report's `losses`, everything else stops the run,
+ * all at once, with the lines that would accept it. To be called before the first byte of what is lost is touched.
+ *
+ * @param found every loss, by the name that `allow-missing` has for it; those of one reason belong together
+ * @param patterns the input `allow-missing`, a pattern a line
+ * @param where what cannot be migrated whole, for people: `the roles`, `the database "shop"`
+ * @throws Failure with the whole list, each loss with its reason and remedy
+ */
+export function refuseUnaccepted(
+  found: readonly Loss[],
+  patterns: readonly string[],
+  where: string,
+  context: Pick<Context, 'report'>,
+): void {
+  const accepts = allowMissing(patterns)
+  const { losses, checks } = context.report
+  const open: Loss[] = []
+  for (const loss of found) {
+    if (!accepts(loss.entry)) open.push(loss)
+    else if (!losses.some((known) => isSame(known, loss))) losses.push(loss)
+  }
+  if (open.length === 0) return
+  const groups = groupLosses(open)
+  for (const { reason, remedy, entries } of groups) {
+    checks.push({
+      id: 'losses',
+      severity: 'blocker',
+      status: 'failed',
+      message: `${where}: ${reason}`,
+      objects: entries,
+      remedy,
+    })
+  }
+  const said = groups.map(
+    ({ reason, remedy, entries }) => `${firstTen(entries)}: ${reason} (${remedy})`,
+  )
+  throw new Failure(
+    `The target cannot take ${counted(open.length, 'object')} of ${where}; nothing of it was restored`,
+    shorten(said.join('; '), 12_000),
+    'Apply the remedies, or accept what is lost in allow-missing, one name a line as above',
+  )
+}
+
+/** Losses put together by reason and remedy, in the order in which they were found. */
+export function groupLosses(
+  losses: readonly Omit<Loss, 'database'>[],
+): { reason: string; remedy: string; entries: string[] }[] {
+  const groups = new Map<string, { reason: string; remedy: string; entries: string[] }>()
+  for (const { entry, reason, remedy } of losses) {
+    const key = `${reason}\0${remedy}`
+    const group = groups.get(key) ?? { reason, remedy, entries: [] }
+    group.entries.push(entry)
+    groups.set(key, group)
+  }
+  return [...groups.values()]
+}
+
+function isSame(a: Loss, b: Loss): boolean {
+  return a.entry === b.entry && a.database === b.database
+}
+
+function firstTen(entries: readonly string[]): string {
+  const more = entries.length > 10 ? ` and ${entries.length - 10} more` : ''
+  return `${entries.slice(0, 10).join(', ')}${more}`
+}
