@@ -72,6 +72,24 @@ describe('the inputs', () => {
     expect(failure.line).not.toContain('s3cret')
   })
 
+  test.each(['migrate', 'dump'])(
+    'refuse run-id and dump-id where %s makes its own dump',
+    (command) => {
+      const id = '0f8fad5b-d9cb-469f-a165-70867728950e'
+      const { why } = mistakes({ ...servers, command, 'run-id': '42', 'dump-id': id })
+      expect(why).toContain('run-id: "42"; allowed: with restore, and with verify without source')
+      expect(why).toContain(`dump-id: "${id}"; allowed: with restore`)
+      expect(why).not.toContain('github-token')
+    },
+  )
+
+  test('take the id of a dump, and nothing else for one', () => {
+    const given = { target: servers.target, command: 'restore' }
+    const id = '0F8FAD5B-d9cb-469f-a165-70867728950e'
+    expect(read({ ...given, 'dump-id': id }).dumpId).toBe(id.toLowerCase())
+    expect(mistakes({ ...given, 'dump-id': 'latest' }).why).toContain('dump-id: "latest"; allowed')
+  })
+
   test('take a password exactly as given, but for the line break that pasting leaves', () => {
     const password = ' p w '
     const inputs = read({ ...servers, 'source-password': `${password}\n` })

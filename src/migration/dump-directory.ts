@@ -19,6 +19,7 @@ import {
   rolesFile,
   shown,
 } from './manifest.ts'
+import { isSealedBy, makeSeal, mostSealBytes, sealFile } from './seal.ts'
 
 /** What the functions here need of the run's context. */
 export type DumpContext = Pick<Context, 'log' | 'progress' | 'signal'>
@@ -40,14 +41,16 @@ interface FoundFile {
  * step, so that a directory with a manifest is a complete dump. Files become readable to their owner alone.
  *
  * @param directory holds the archives at the paths that `contents` names (see `archivePath`), and the role scripts
+ * @param passphrase writes a seal beside the manifest, so that nobody without it can change the dump
  * @throws Failure when an archive is missing, a file is none of the dump's, or a file cannot be read; Cancelled
  */
 export async function sealDump(
   directory: string,
   contents: DumpContents,
   context: DumpContext,
+  passphrase?: string,
 ): Promise<Manifest> {
-  await rm(join(directory, manifestFile), { force: true })
+  for (const name of [manifestFile, sealFile]) await rm(join(directory, name), { force: true })
   const found = await listFiles(directory)
   const archives = contents.databases.flatMap((database) => database.archives)
   for (const { path } of found) {
@@ -78,19 +81,33 @@ export async function sealDump(
   const text = Buffer.from(formatManifest(manifest))
   const sealed = parseManifest(text)
   await makePrivate(directory, files)
+  if (passphrase !== undefined)
+    await writeWhole(join(directory, sealFile), Buffer.from(await makeSeal(text, passphrase)))
   await writeWhole(join(directory, manifestFile), text)
   return sealed
+}
+
+/** How a dump is to prove that nobody changed it. */
+export interface Proof {
+  passphrase: string
+  /** It was decrypted with the passphrase, which proves as much: then it need not carry a seal, as older dumps do not. */
+  decrypted: boolean
 }
 
 /**
  * Reads a dump's manifest and holds every file against it, before anything is restored.
  *
+ * @param proof demands a right seal; without it a seal is not looked at
  * @returns the manifest; all its paths exist below `directory`, as plain files of that size and SHA-256
  * @throws Failure naming the file that is missing, cut off, altered, too many, a link, or the reason why the directory is
  *   no dump; Cancelled
  */
-export async function openDump(directory: string, context: DumpContext): Promise<Manifest> {
-  const manifest = await readManifest(directory)
+export async function openDump(
+  directory: string,
+  context: DumpContext,
+  proof?: Proof,
+): Promise<Manifest> {
+  const manifest = await readManifest(directory, context, proof)
   const found = await listFiles(directory)
   const expected = new Map(manifest.files.map((file) => [file.path, file]))
   const present = new Map(found.map((file) => [file.path, file]))
@@ -104,7 +121,7 @@ export async function openDump(directory: string, context: DumpContext): Promise
       )
   }
   for (const { path } of found)
-    if (!expected.has(path) && path !== manifestFile && path !== partsFile)
+    if (!expected.has(path) && ![manifestFile, sealFile, partsFile].includes(path))
       throw refused(`${shown(path)} does not belong to it`, 'The manifest does not name this file')
   const digests = await hashFiles(directory, manifest.files, 'Checking the dump', context)
   for (const [index, file] of manifest.files.entries())
@@ -122,24 +139,56 @@ export async function hasManifest(directory: string): Promise<boolean> {
   return stats?.isFile() === true
 }
 
-async function readManifest(directory: string): Promise<Manifest> {
-  const path = join(directory, manifestFile)
-  let handle: Awaited<ReturnType<typeof open>>
-  try {
-    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  } catch (error) {
+/** The manifest, once its seal is right: both are read once, so that what was proven is what is used. */
+async function readManifest(
+  directory: string,
+  context: DumpContext,
+  proof: Proof | undefined,
+): Promise<Manifest> {
+  const bytes = await readSmall(directory, manifestFile, mostBytes)
+  if (bytes === undefined)
     throw new Failure(
       `${shown(directory)} is no dump`,
-      `Its ${manifestFile} cannot be opened: ${messageOf(error)}`,
+      `It holds no ${manifestFile}`,
       'Give the directory or the artifact of a finished dump',
-      { cause: error },
     )
+  const seal = await readSmall(directory, sealFile, mostSealBytes)
+  if (!proof) {
+    if (seal) context.log.info('The dump carries a seal; it was not checked: passphrase is not set')
+    return parseManifest(bytes)
   }
+  if (seal && !(await isSealedBy(seal, bytes, proof.passphrase)))
+    throw new Failure(
+      `The dump is refused: ${sealFile} does not fit to ${manifestFile}`,
+      'The passphrase is not the one that the dump was made with, or the dump was changed',
+      'Set passphrase to the one that the dump was made with; if it is, make the dump again',
+    )
+  if (!seal && !proof.decrypted)
+    throw new Failure(
+      'The dump is refused: it carries no seal',
+      'passphrase is set, and the dump was made without one, or somebody took its seal away',
+      'Make the dump with passphrase; or leave passphrase away, if you trust everybody who could write to the directory',
+    )
+  return parseManifest(bytes)
+}
+
+/**
+ * The content of one of the dump's own files; undefined when there is none.
+ *
+ * @throws Failure when it is no plain file, a link included, or cannot be read. One that is too large is cut off after one
+ *   byte more than `most`, which is enough for its reader to refuse it
+ */
+async function readSmall(
+  directory: string,
+  name: string,
+  most: number,
+): Promise<Buffer | undefined> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   try {
+    await using handle = await open(join(directory, name), flags)
     const stats = await handle.stat()
-    if (!stats.isFile()) throw refused(`${manifestFile} is no plain file`, 'A dump has no others')
-    // one byte more than allowed is enough for parseManifest to refuse it
-    const limit = Math.min(stats.size, mostBytes + 1)
+    if (!stats.isFile()) throw refused(`${name} is no plain file`, 'A dump has no others')
+    const limit = Math.min(stats.size, most + 1)
     const buffer = Buffer.alloc(limit)
     let length = 0
     while (length < limit) {
@@ -147,9 +196,17 @@ async function readManifest(directory: string): Promise<Manifest> {
       if (bytesRead === 0) break
       length += bytesRead
     }
-    return parseManifest(buffer.subarray(0, length))
-  } finally {
-    await handle.close()
+    return buffer.subarray(0, length)
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    throw new Failure(
+      `${shown(directory)} is no dump`,
+      `Its ${name} cannot be opened: ${messageOf(error)}`,
+      'Give the directory or the artifact of a finished dump',
+      { cause: error },
+    )
   }
 }
 

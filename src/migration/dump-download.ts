@@ -10,7 +10,7 @@ import {
   parseParts,
   type StoredArtifact,
 } from './artifact-store.ts'
-import { type DumpContext, listFiles, openDump, partsFile } from './dump-directory.ts'
+import { type DumpContext, listFiles, openDump, type Proof, partsFile } from './dump-directory.ts'
 import { decryptDump, isEncrypted } from './encryption.ts'
 import type { Manifest } from './manifest.ts'
 
@@ -74,12 +74,13 @@ export async function downloadDump(
       'Find out who uploaded it; unset passphrase if it was you',
     )
   else await joinPieces(into, signal)
-  return openDump(into, context)
+  return openDump(into, context, proofOf(passphrase, encrypted))
 }
 
 /**
  * Opens a dump that was brought into a directory in any way, also as the artifacts are: encrypted, or with files in pieces.
  *
+ * @param passphrase decrypts it; a directory that is not encrypted must carry a seal that was made with it
  * @param scratch a private directory, for the decrypted dump
  * @returns the manifest and the directory that it speaks of: `directory`, or one below `scratch`
  * @throws Failure, as `openDump` and `decryptDump` do; Cancelled
@@ -90,11 +91,18 @@ export async function openDumpDirectory(
   scratch: string,
   context: DumpContext,
 ): Promise<{ manifest: Manifest; directory: string }> {
-  if (!(await isEncrypted(directory)))
-    return { manifest: await openDump(directory, context), directory }
+  if (!(await isEncrypted(directory))) {
+    const manifest = await openDump(directory, context, proofOf(passphrase, false))
+    return { manifest, directory }
+  }
   const plain = await mkdtemp(join(scratch, 'decrypted-'))
   await decryptDump(directory, plain, demand(passphrase), context)
-  return { manifest: await openDump(plain, context), directory: plain }
+  const manifest = await openDump(plain, context, proofOf(passphrase, true))
+  return { manifest, directory: plain }
+}
+
+function proofOf(passphrase: string | undefined, decrypted: boolean): Proof | undefined {
+  return passphrase === undefined ? undefined : { passphrase, decrypted }
 }
 
 function demand(passphrase: string | undefined): string {

@@ -9,6 +9,7 @@ import type { Context } from './context.ts'
 import { type DumpContext, listFiles, partsFile } from './dump-directory.ts'
 import { DumpEncryption, type Piece } from './encryption.ts'
 import { type Manifest, manifestFile } from './manifest.ts'
+import { sealFile } from './seal.ts'
 
 /**
  * A dump as artifacts. One, under the name that was asked for, when it is small enough. Otherwise its archives go into
@@ -81,7 +82,9 @@ export async function uploadDump(
   )
   const files = [
     ...manifest.files,
-    ...(await listFiles(directory)).filter(({ path }) => path === manifestFile),
+    ...(await listFiles(directory)).filter(
+      ({ path }) => path === manifestFile || path === sealFile,
+    ),
   ]
   upload.total = files.reduce((sum, file) => sum + file.bytes, 0)
   const most = Math.max(limits.bytes, Math.ceil(upload.total / mostParts))

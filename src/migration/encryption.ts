@@ -19,6 +19,7 @@ import {
 } from './age.ts'
 import { type DumpContext, eachAtOnce, listFiles, partsFile } from './dump-directory.ts'
 import { isSafePath, shown } from './manifest.ts'
+import { weaknessOf } from './seal.ts'
 
 /**
  * Dumps in the age format (age-encryption.org/v1; docs/encryption.md), such that the `age` program can decrypt them:
@@ -32,7 +33,6 @@ import { isSafePath, shown } from './manifest.ts'
 export const identityFile = 'identity.age'
 export const indexFile = 'index.age'
 
-const shortestPassphrase = 12
 const mostIndexBytes = 512 * 1024 * 1024
 /** Files at once, while the disk is waited for. */
 const atOnce = 3
@@ -62,10 +62,8 @@ export class DumpEncryption {
         'The passphrase is empty',
         'Set passphrase to a secret of at least 12 random characters',
       )
-    if (passphrase.length < shortestPassphrase)
-      warn(
-        'The passphrase is short: whoever has the artifact can try out millions. Use at least 12 random characters',
-      )
+    const weakness = weaknessOf(passphrase)
+    if (weakness) warn(weakness)
     const identity = await generateX25519Identity()
     const sealed = await encryptWithPassphrase(`${identity}\n`, passphrase)
     return new DumpEncryption(identity, sealed)

@@ -42,6 +42,8 @@ export interface Inputs {
   artifactName: string
   retentionDays: number | undefined
   passphrase: string | undefined
+  /** The id of the only dump that may be restored. */
+  dumpId: string | undefined
   allowPublicArtifact: boolean
   runId: number | undefined
   githubToken: string | undefined
@@ -154,6 +156,7 @@ export function parseInputs(get: (name: string) => string): Inputs {
     artifactName: get('artifact-name') || 'polardb-dump',
     retentionDays: number('retention-days', 1, 90),
     passphrase: get('passphrase').replace(/\r?\n$/, '') || undefined,
+    dumpId: optional('dump-id')?.toLowerCase(),
     allowPublicArtifact: boolean('allow-public-artifact', false),
     runId: number('run-id', 1, Number.MAX_SAFE_INTEGER),
     githubToken: get('github-token').trim() || undefined,
@@ -193,7 +196,19 @@ export function parseInputs(get: (name: string) => string): Inputs {
       'allowed: up to 200 characters without " : < > | * ? \\ /',
     )
   }
-  if (inputs.runId && !inputs.githubToken) {
+  if (inputs.dumpId && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(inputs.dumpId)) {
+    wrong('dump-id', shown(inputs.dumpId), 'allowed: the id that the log of the dump gives, a UUID')
+  }
+  const readsDump = command === 'restore' || (command === 'verify' && get('source') === '')
+  for (const name of ['run-id', 'dump-id'] as const) {
+    if (get(name) !== '' && !readsDump)
+      wrong(
+        name,
+        shown(get(name)),
+        `allowed: with restore, and with verify without source; command ${command} reads no dump`,
+      )
+  }
+  if (inputs.runId && readsDump && !inputs.githubToken) {
     wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it')
   }
   if (

@@ -12,13 +12,16 @@ export interface LoadedDump {
   /** Where its files are, decrypted. */
   directory: string
   roles: { catalog: RoleCatalog } | null
+  /** Nobody without the passphrase can have made or changed it: it was encrypted, or carries a right seal. */
+  proven: boolean
 }
 
 /**
  * Gets the dump that `restore` and `verify` work from: the directory that dump-directory names, or else the artifact, of this
- * run or the one that run-id names. Every file is held against the manifest before anything of it is used.
+ * run or the one that run-id names. Every file is held against the manifest before anything of it is used, and with
+ * passphrase the manifest against what only who knows it can have made.
  *
- * @throws Failure when there is none, or it is not as it was made
+ * @throws Failure when there is none, it is not as it was made, or not the one that dump-id names
  */
 export async function loadDump(session: Session): Promise<LoadedDump> {
   const { inputs } = session
@@ -30,7 +33,7 @@ export async function loadDump(session: Session): Promise<LoadedDump> {
       session.temporaryDirectory,
       session,
     )
-    return loaded(manifest, directory)
+    return loaded(manifest, directory, session)
   }
   return await runPhase(session, 'download', async () => {
     if (inputs.runId && !session.repository) {
@@ -50,16 +53,35 @@ export async function loadDump(session: Session): Promise<LoadedDump> {
       { name: inputs.artifactName, run, into, passphrase: inputs.passphrase },
       session,
     )
-    return loaded(manifest, into)
+    return loaded(manifest, into, session)
   })
 }
 
-function loaded(manifest: Manifest, directory: string): LoadedDump {
+function loaded(manifest: Manifest, directory: string, session: Session): LoadedDump {
+  const { dumpId, passphrase } = session.inputs
+  noteDump(manifest, session)
+  if (dumpId !== undefined && manifest.id !== dumpId) {
+    throw new Failure(
+      `The dump is not the one that dump-id names`,
+      `It has the id ${manifest.id} and was made at ${manifest.createdAt}; dump-id is ${dumpId}`,
+      'Find out why another dump lies there; correct dump-id if it is the one that you mean',
+    )
+  }
   return {
     manifest,
     directory,
+    proven: passphrase !== undefined,
     roles: manifest.roles ? { catalog: manifest.roles.catalog as RoleCatalog } : null,
   }
+}
+
+/** Says which dump this is, in the log and in the report: two of the same databases are told apart by nothing else. */
+export function noteDump(
+  { id, createdAt }: Pick<Manifest, 'id' | 'createdAt'>,
+  { log, report }: Pick<Session, 'log' | 'report'>,
+): void {
+  report.dump = { id, createdAt }
+  log.info(`The dump has the id ${id} and was made at ${createdAt}`)
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Failure } from '../failure.ts'
 import { printable, shorten } from '../report/text.ts'
+import { sealFile } from './seal.ts'
 
 /** Raised whenever a reader of the old format could misread the new one. */
 export const formatVersion = 1
@@ -168,7 +169,8 @@ function checkFiles(files: DumpedFile[]): void {
     // two names that differ only in case are one file on many file systems
     const key = path.toLowerCase()
     if (seen.has(key)) throw malformed(`\`files\` names ${path} twice`)
-    if (path === manifestFile) throw malformed('`files` names the manifest itself')
+    if (path === manifestFile || path === sealFile)
+      throw malformed('`files` names the manifest itself, or its seal')
     seen.add(key)
   }
 }

@@ -12,6 +12,7 @@ import type { DatabaseResult } from '../report/model.ts'
 import { counted, formatBytes, formatDuration } from '../report/text.ts'
 import { type DumpSource, dumpDatabase, dumpRoles, readTableSizes } from './dump.ts'
 import { sealDump } from './dump-directory.ts'
+import { noteDump } from './load-dump.ts'
 import {
   archivePath,
   type DumpedDatabase,
@@ -23,6 +24,7 @@ import { runPhase, skipPhase } from './phases.ts'
 import type { Source, SourceDatabase } from './preflight.ts'
 import { readDatabaseProperties } from './restore/database.ts'
 import { planRoleScript } from './roles/script.ts'
+import { weaknessOf } from './seal.ts'
 import type { Session } from './session.ts'
 import { fingerprintDatabase, rereadSequences } from './verify/fingerprint.ts'
 import { exportSnapshot } from './verify/session.ts'
@@ -146,7 +148,11 @@ export async function sealEverything(
     await copyFile(roles, join(session.dumpDirectory, polardbRolesFile))
   const { version, major } = source.version
   const contents = { ...dump, source: { version, major }, client: { version: dump.client.version } }
-  const manifest = await sealDump(session.dumpDirectory, contents, session)
+  const { passphrase } = session.inputs
+  const weakness = passphrase === undefined ? undefined : weaknessOf(passphrase)
+  if (weakness) session.warn(weakness)
+  const manifest = await sealDump(session.dumpDirectory, contents, session, passphrase)
+  noteDump(manifest, session)
   const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
   session.log.info(`The dump: ${formatBytes(bytes)} in ${counted(manifest.files.length, 'file')}`)
   return manifest

@@ -84,7 +84,7 @@ function failure({ error }: Report): Markup {
 function facts(report: Report): Markup {
   const fact = (name: string, value: string, detail = '') =>
     markup`<div><dt>${name}</dt><dd>${value}${detail ? markup`<small>${detail}</small>` : nothing}</dd></div>`
-  const { source, target, client, artifact } = report
+  const { source, target, client, dump, artifact } = report
   const size = report.databases.reduce((total, database) => total + database.bytes, 0)
   return markup`<dl class="facts">
 ${source ? fact('Source', serverName(source)) : nothing}
@@ -93,6 +93,7 @@ ${elapsed(report) > 0 ? fact('Whole run', formatDuration(elapsed(report))) : not
 ${report.cutoverSeconds === null ? nothing : fact('Cutover', formatDuration(report.cutoverSeconds), 'first byte dumped to verified')}
 ${client ? fact('Client programs', client.version, client.origin ?? client.directory) : nothing}
 ${size > 0 ? fact('Size of the source', formatBytes(size)) : nothing}
+${dump ? fact('Dump', dump.id, `made at ${dump.createdAt}`) : nothing}
 ${artifact ? fact('Dump kept as artifact', artifact.name, formatBytes(artifact.bytes)) : nothing}
 </dl>
 `

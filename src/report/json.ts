@@ -76,6 +76,7 @@ const shape: Shape<Report> = {
     verifyRowsPerSecond: { source: true, target: true },
     error,
   },
+  dump: { id: true, createdAt: true },
   artifact: { id: true, name: true, digest: true, bytes: true },
   losses: { entry: true, database: true, reason: true, remedy: true },
   sourceStill: true,

@@ -129,6 +129,7 @@ function heading(report: Report): string {
     ...(report.cutoverSeconds === null
       ? []
       : [`${formatDuration(report.cutoverSeconds)} from the first byte dumped to verified`]),
+    ...(report.dump ? [`dump ${code(report.dump.id)} of ${prose(report.dump.createdAt)}`] : []),
     ...(report.artifact
       ? [
           `dump kept as artifact ${code(report.artifact.name)}, ${formatBytes(report.artifact.bytes)}`,

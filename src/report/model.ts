@@ -175,6 +175,8 @@ export interface Report {
   checks: CheckResult[]
   roles?: RolesResult
   databases: DatabaseResult[]
+  /** The dump that was made or restored: its random id, and when it was sealed (ISO 8601, UTC). */
+  dump?: { id: string; createdAt: string }
   artifact?: { id: number | null; name: string; digest: string | null; bytes: number }
   /** Everything that the target lacks and `allow-missing` accepts. */
   losses: Loss[]
