@@ -1,5 +1,6 @@
 // The stand-in for PolarDB 11, row by row of what was observed on the real one (polardb-behaviour).
 import { describe, expect, test } from '@jest/globals'
+import { PolarStandIn } from '../support/polardb-standin.ts'
 import { attempt, denied, useStandIn } from '../support/polardb-standin-bench.ts'
 import { hasServer } from '../support/server.ts'
 
@@ -346,6 +347,14 @@ const other: Row[] = [
   },
   { sql: 'CREATE EXTENSION IF NOT EXISTS "uuid-ossp"' },
   { sql: 'CREATE EXTENSION hstore' },
+  {
+    sql: 'CREATE EXTENSION vector',
+    error: [
+      '58P01',
+      'could not open extension control file "vector.control": No such file or directory',
+    ],
+  },
+  { sql: 'CREATE TEXT SEARCH TEMPLATE t (LEXIZE = dsimple_lexize)' },
   { sql: 'CREATE EXTENSION pg_stat_statements' },
   {
     sql: `CREATE FOREIGN DATA WRAPPER w`,
@@ -387,5 +396,69 @@ suite.each([11, 15] as const)('the stand-in on PostgreSQL %i', (major) => {
 
   describe('treats other statements as PolarDB 11 does', () => {
     test.each(table(other))('%s', (_, row) => check(row))
+  })
+})
+
+suite.each([11, 15] as const)('the defaults of PolarDB 11, on PostgreSQL %i', (major) => {
+  test('make tables with full replica identity, and UNLOGGED ones permanent unless the session objects', async () => {
+    const target = await PolarStandIn.start({ major, tableDefaults: true })
+    try {
+      const client = await target.connect()
+      await client.query('CREATE DATABASE d')
+      await client.end()
+      const session = await target.connect('d')
+      const made = await session.query(`
+        CREATE TABLE t (a int PRIMARY KEY); CREATE UNLOGGED TABLE u (a int); CREATE TABLE x AS SELECT 1 AS a;
+        CREATE MATERIALIZED VIEW m AS SELECT 1 AS a; CREATE VIEW v AS SELECT 1 AS a`)
+      expect((made as unknown as { command: string }[]).map(({ command }) => command)).toEqual([
+        ...['CREATE', 'CREATE', 'SELECT', 'SELECT', 'CREATE'],
+      ])
+      await session.query('SET polar_force_unlogged_to_logged_table = off')
+      await session.query('CREATE UNLOGGED TABLE w (a int)')
+      await session.query('ALTER TABLE t REPLICA IDENTITY DEFAULT')
+      const { rows } = await session.query(`
+        SELECT relname || ' ' || relreplident::text || ' ' || relpersistence::text AS made FROM pg_class
+         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'm', 'v') ORDER BY relname`)
+      expect(rows.map((row: { made: string }) => row.made)).toEqual([
+        ...['m f p', 't d p', 'u f p', 'v n p', 'w f u', 'x f p'],
+      ])
+      const { rows: shown } = await session.query('SHOW polar_force_unlogged_to_logged_table')
+      expect(shown).toEqual([{ polar_force_unlogged_to_logged_table: 'off' }])
+      await session.end()
+    } finally {
+      await target.stop()
+    }
+  })
+
+  test('refuse an imported snapshot, or take it for an older moment', async () => {
+    const target = await PolarStandIn.start({ major, snapshots: 'refused' })
+    try {
+      const [exporter, importer] = [await target.connect(), await target.connect()]
+      await target.backend.sql('CREATE TABLE t (a int); GRANT ALL ON t TO gctest')
+      await exporter.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+      const { rows } = await exporter.query('SELECT pg_export_snapshot() AS id')
+      await importer.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+      const misread = importer.query(`SET TRANSACTION SNAPSHOT '${rows[0].id}'`)
+      await expect(misread).rejects.toThrow('invalid snapshot data')
+      await importer.query('ROLLBACK')
+      await exporter.query('ROLLBACK')
+
+      await target.misread('postgres')
+      await exporter.query('INSERT INTO t VALUES (1)')
+      await exporter.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+      const later = await exporter.query('SELECT pg_export_snapshot() AS id')
+      await importer.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+      await importer.query(`SET TRANSACTION SNAPSHOT '${later.rows[0].id}'`)
+      expect((await importer.query('SELECT count(*)::int AS rows FROM t')).rows).toEqual([
+        { rows: 0 },
+      ])
+      expect((await exporter.query('SELECT count(*)::int AS rows FROM t')).rows).toEqual([
+        { rows: 1 },
+      ])
+      await exporter.end()
+      await importer.end()
+    } finally {
+      await target.stop()
+    }
   })
 })

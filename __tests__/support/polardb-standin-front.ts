@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Socket, connect as tcpConnect } from 'node:net'
 import pg from 'pg'
 import { frame, Reader, send, types } from './polardb-standin-messages.ts'
-import { type Imitation, imitate } from './polardb-standin-statements.ts'
+import { type Imitation, imitate, settingNames } from './polardb-standin-statements.ts'
 import { literal, statements } from './polardb-standin-tokens.ts'
 import type { TestServer } from './server.ts'
 
@@ -19,15 +19,23 @@ const fromClientTypes = types('QPSF')
 const fromServerTypes = types('CEINZ')
 const readyForQuery = types('Z')
 
-/** The names under which a stock server keeps PolarDB's settings: a setting that it does not know must have a dot. */
-const settingNames =
-  /(current_setting\s*\(\s*e?'|\bname\s*=\s*e?')polar_(version|supported_extensions|release_date)(?=')/gi
+/** Where queries name PolarDB's settings. */
+const settings = new RegExp(
+  `((?:current_setting|set_config)\\s*\\(\\s*e?'|\\bname\\s*=\\s*e?')polar_(${settingNames.join('|')})(?=')`,
+  'gi',
+)
 
 /** PolarDB needs no rows for the memberships of a polar_superuser; the stand-in's are shown to nobody. */
 const memberships = /(?<!['"\w])pg_auth_members\b/gi
 
 function rename(sql: string): string {
-  return sql.replace(settingNames, '$1polar.$2').replace(memberships, 'polar_standin_auth_members')
+  return sql.replace(settings, '$1polar.$2').replace(memberships, 'polar_standin_auth_members')
+}
+
+/** How imported snapshots are misread: by database the older moment that an import means, or refused everywhere. */
+export interface Snapshots {
+  refused: boolean
+  older: Map<string, string>
 }
 
 /** What comes back for one Query message that was changed. */
@@ -47,11 +55,13 @@ interface Expectation {
 /** The front: a TCP server that passes the protocol on, message by message, and changes what PolarDB does otherwise. */
 export class StandInFront {
   readonly #backend: TestServer
+  readonly #snapshots: Snapshots
   readonly #server = createServer((socket) => void this.#serve(socket))
   readonly #sockets = new Set<Socket>()
 
-  constructor(backend: TestServer) {
+  constructor(backend: TestServer, snapshots: Snapshots) {
     this.#backend = backend
+    this.#snapshots = snapshots
   }
 
   async listen(): Promise<number> {
@@ -81,7 +91,7 @@ export class StandInFront {
         server.destroySoon()
       })
     }
-    const session = new Session(client, server, this.#backend)
+    const session = new Session(client, server, this.#backend, this.#snapshots)
     try {
       await Promise.all([session.fromClient(), session.fromServer()])
     } catch {
@@ -96,15 +106,18 @@ class Session {
   readonly #client: Socket
   readonly #server: Socket
   readonly #backend: TestServer
+  readonly #snapshots: Snapshots
+  #database = ''
   readonly #expected: (Expectation | null)[] = []
   #status = 'I'
   #begun = false
   #idle: (() => void) | undefined
 
-  constructor(client: Socket, server: Socket, backend: TestServer) {
+  constructor(client: Socket, server: Socket, backend: TestServer, snapshots: Snapshots) {
     this.#client = client
     this.#server = server
     this.#backend = backend
+    this.#snapshots = snapshots
   }
 
   async fromClient(): Promise<void> {
@@ -151,6 +164,8 @@ class Session {
         this.#server.end()
         return false
       }
+      const parameters = packet.toString('utf8', 8).split('\0')
+      this.#database = parameters[parameters.indexOf('database') + 1] ?? ''
       this.#begun = packet.includes('\0replication\0') // such a session knows no CALL
       this.#expected.push(null) // the end of authentication
       await send(this.#server, packet)
@@ -162,7 +177,7 @@ class Session {
     const sql = message.toString('latin1', 5, message.length - 1)
     const renamed = rename(sql)
     const ranges = statements(renamed)
-    const imitations = ranges.map(({ start, end }) => imitate(renamed.slice(start, end)))
+    const imitations = ranges.map(({ start, end }) => this.#imitate(renamed.slice(start, end)))
     const [first] = imitations
     if (first?.alone && imitations.length === 1) return this.#alone(first, renamed)
     if (!imitations.some((one) => one && !one.alone)) {
@@ -180,6 +195,17 @@ class Session {
     }
     this.#expected.push(expectation)
     await send(this.#server, frame('Q', expectation.sent))
+  }
+
+  #imitate(text: string): Imitation | null {
+    const imitation = imitate(text)
+    if (!imitation?.snapshot) return imitation
+    const older = this.#snapshots.older.get(this.#database)
+    if (older !== undefined)
+      return { ...imitation, sql: `SET TRANSACTION SNAPSHOT ${literal(older)}` }
+    if (!this.#snapshots.refused) return null
+    const refusal = `DO $$ BEGIN RAISE 'invalid snapshot data' USING ERRCODE = '22P02'; END $$`
+    return { ...imitation, sql: refusal }
   }
 
   /** A statement that may not run in a transaction: the session is asked what PolarDB would do with it. */
@@ -252,7 +278,7 @@ class Session {
     const end = message.indexOf(0, name)
     const sql = message.toString('latin1', name, end)
     let changed = rename(sql)
-    const imitation = imitate(changed)
+    const imitation = this.#imitate(changed)
     if (imitation?.tag === 'SHOW') changed = imitation.sql
     else if (imitation) {
       const reason = 'the PolarDB stand-in takes this statement in the simple query protocol only'

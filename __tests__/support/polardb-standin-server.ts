@@ -51,6 +51,15 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
       EXECUTE statement;
     END $$`,
 
+    `CREATE PROCEDURE pg_catalog.polar_standin_unlogged(statement text, logged text) LANGUAGE plpgsql AS $$
+    BEGIN
+      IF current_setting('polar.force_unlogged_to_logged_table', true) = 'on' THEN
+        EXECUTE logged;
+      ELSE
+        EXECUTE statement;
+      END IF;
+    END $$`,
+
     // Only a real superuser can change session_user on a stock server: for others SET ROLE comes nearest.
     `CREATE PROCEDURE pg_catalog.polar_standin_session_authorization(statement text, role name, local boolean)
       LANGUAGE plpgsql AS $$
@@ -117,6 +126,9 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
           SELECT trim(both '"' from name) FROM regexp_split_to_table(current_setting('polar.supported_extensions'), '\\n') name) THEN
         RAISE 'invalid extension name: "%"', extension
           USING ERRCODE = '22023', DETAIL = 'Extension is not supported.';
+      ELSIF ${polar11} AND NOT EXISTS (SELECT FROM pg_available_extensions v WHERE v.name = extension) THEN
+        RAISE 'could not open extension control file "%.control": No such file or directory', extension
+          USING ERRCODE = '58P01';
       ELSIF polar AND wants_superuser THEN
         CALL polar_standin_elevate(statement);
       ELSIF NOT ${polar11} AND wants_superuser AND NOT trusted THEN
@@ -182,6 +194,25 @@ export function standInProcedures(major: Major, manners: Manners): string[] {
     END $$`,
   ]
 }
+
+/** PolarDB 11's polar_create_table_with_full_replica_identity: an event trigger, in every new database. */
+export const fullReplicaIdentity = [
+  `CREATE FUNCTION pg_catalog.polar_standin_replica_identity() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+  DECLARE
+    made record;
+  BEGIN
+    FOR made IN SELECT DISTINCT c.oid, c.relkind FROM pg_event_trigger_ddl_commands() d JOIN pg_class c ON c.oid = d.objid
+                 WHERE d.classid = 'pg_class'::regclass AND d.command_tag ~ '^(CREATE|SELECT INTO)'
+                   AND c.relkind IN ('r', 'p', 'm') AND c.relreplident = 'd' LOOP
+      EXECUTE format('ALTER %s %s REPLICA IDENTITY FULL',
+        CASE made.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END, made.oid::regclass);
+    END LOOP;
+  END $$`,
+  `CREATE EVENT TRIGGER polar_standin_replica_identity ON ddl_command_end
+    WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA', 'CREATE EXTENSION')
+    EXECUTE PROCEDURE pg_catalog.polar_standin_replica_identity()`,
+]
 
 /**
  * The names on `polar_supported_extensions`. Of contrib, all that PolarDB 11 does not refuse (polardb-behaviour); of others,

@@ -11,6 +11,23 @@ export interface Imitation {
    * the statement as it is. Empty: PolarDB would do nothing. Else: run this on behalf of the session as the superuser.
    */
   alone?: boolean
+  /** It imports a snapshot, which PolarDB 11 misreads. */
+  snapshot?: boolean
+}
+
+/** PolarDB's settings that the stand-in has; a stock server keeps a setting that it does not know under a name with a dot. */
+export const settingNames = [
+  'version',
+  'supported_extensions',
+  'release_date',
+  'create_table_with_full_replica_identity',
+  'csn_enable',
+  'force_unlogged_to_logged_table',
+]
+
+function ownSetting(name: string | undefined): string | undefined {
+  const own = settingNames.find((setting) => name === `polar_${setting}`)
+  return own && `polar.${own}`
 }
 
 const rest = (list: Token[], at: number) => list.slice(at).map((token) => token.word)
@@ -149,7 +166,21 @@ function create(statement: Statement, kind: string | undefined, third: string | 
     const at = statement.find(['authorization'])
     return at > 0 ? own(statement, 'CREATE SCHEMA', [statement.role(at + 1)]) : null
   }
+  if (kind === 'text' && third === 'search' && statement.word(3) === 'template')
+    return { sql: call('elevate', literal(statement.text)), tag: 'CREATE TEXT SEARCH TEMPLATE' }
+  if (kind === 'unlogged' && third === 'table') return createUnlogged(statement)
   return tablespaceClause(statement)
+}
+
+/** PolarDB makes unlogged tables permanent, unless the session has switched that off. */
+function createUnlogged(statement: Statement): Imitation {
+  const place = tablespace(statement)
+  const sql = call(
+    'unlogged',
+    literal(statement.without(...place)),
+    literal(statement.without(statement.list[1], ...place)),
+  )
+  return { sql, tag: 'CREATE TABLE' }
 }
 
 const roleLists = new Set(['admin', 'role', 'user', 'group'])
@@ -235,16 +266,22 @@ function isDefaultTablespace(token: Token | undefined): boolean {
 function tablespaceClause(statement: Statement): Imitation | null {
   const kinds = ['table', 'index', 'materialized']
   const kind = statement.list.slice(0, 4).find((token) => kinds.includes(token.word ?? ''))
-  const at = statement.find(['tablespace'], 3)
-  const name = statement.list[at + 1]
-  if (!kind || at < 0 || !name || isDefaultTablespace(name)) return null
+  const place = tablespace(statement)
+  if (!kind || place.length === 0) return null
   const sql = call(
     'ignore_tablespace',
     literal(statement.text),
-    literal(statement.without(statement.list[at], name)),
+    literal(statement.without(...place)),
   )
   const word = kind.word === 'materialized' ? 'MATERIALIZED VIEW' : kind.word?.toUpperCase()
   return { sql, tag: `CREATE ${word}` }
+}
+
+/** The tokens of a clause that names a tablespace of the user's; none where there is no such clause. */
+function tablespace(statement: Statement): Token[] {
+  const at = statement.find(['tablespace'], 3)
+  const [word, name] = statement.list.slice(at, at + 2)
+  return at < 0 || !word || !name || isDefaultTablespace(name) ? [] : [word, name]
 }
 
 function alter(statement: Statement, kind: string | undefined, third: string | undefined) {
@@ -352,7 +389,15 @@ function set(statement: Statement, verb: 'set' | 'reset'): Imitation | null {
     const local = String(scope === 'local')
     return { sql: call('session_authorization', literal(statement.text), to, local), tag }
   }
+  if (statement.word(1) === 'transaction' && statement.word(2) === 'snapshot')
+    return { sql: statement.text, tag, snapshot: true }
   const name = statement.word(at)
+  const own = ownSetting(name)
+  if (own) {
+    const token = statement.list[at]
+    const text = `${statement.text.slice(0, token?.start)}${own}${statement.text.slice(token?.end)}`
+    return { sql: text, tag }
+  }
   if (name === 'session_replication_role' || name === 'temp_file_limit')
     return { sql: call('user_setting', literal(statement.text)), tag }
   if (name !== 'role' || verb === 'reset') return null
@@ -365,10 +410,7 @@ function set(statement: Statement, verb: 'set' | 'reset'): Imitation | null {
 function show(name: string | undefined): Imitation | null {
   if (name === 'polar_enable_polar_superuser')
     return { sql: 'SELECT pg_catalog.polar_standin_examine()', tag: 'SHOW' }
-  const setting = /^polar_(version|supported_extensions|release_date)$/.exec(name ?? '')?.[1]
+  const setting = ownSetting(name)
   if (!setting) return null
-  return {
-    sql: `SELECT pg_catalog.current_setting('polar.${setting}') AS polar_${setting}`,
-    tag: 'SHOW',
-  }
+  return { sql: `SELECT pg_catalog.current_setting('${setting}') AS ${name}`, tag: 'SHOW' }
 }

@@ -8,7 +8,8 @@
  * role pg_polar_superuser; a polar_superuser's privileges on all that belongs or is granted to roles that are no
  * superusers, as if it were a member of each; polar_version, polar_supported_extensions and polar_release_date in
  * current_setting(), SHOW and a comparison with pg_settings.name; the white list of extensions; the predefined roles that
- * may be granted; the superusers aurora, replicator and polardb_admin and the database polardb_admin; databases and
+ * may be granted; snapshots that are refused or misread on import, tables with REPLICA IDENTITY FULL, UNLOGGED tables made
+ * permanent (each on demand); the superusers aurora, replicator and polardb_admin and the database polardb_admin; databases and
  * objects given to any owner; tablespaces that are never made; event triggers, FOR ALL TABLES publications and system
  * triggers; md5 as password_encryption.
  *
@@ -20,9 +21,13 @@
  * hidden in pg_auth_members, but seen in views that are made from it, and past the front.
  */
 import pg from 'pg'
-import { StandInFront } from './polardb-standin-front.ts'
+import { type Snapshots, StandInFront } from './polardb-standin-front.ts'
 import type { Manners } from './polardb-standin-roles.ts'
-import { standInProcedures, supportedExtensions } from './polardb-standin-server.ts'
+import {
+  fullReplicaIdentity,
+  standInProcedures,
+  supportedExtensions,
+} from './polardb-standin-server.ts'
 import { type Major, TestServer } from './server.ts'
 
 export { supportedExtensions } from './polardb-standin-server.ts'
@@ -36,6 +41,16 @@ export interface StandInOptions {
   superusers?: string[]
   /** Whose rules about roles apply; by default 16's from major 16 on. */
   manners?: Manners
+  /**
+   * PolarDB 11's defaults that change what is made: every table with REPLICA IDENTITY FULL, UNLOGGED tables permanent.
+   * Off by default.
+   */
+  tableDefaults?: boolean
+  /**
+   * What an import of a snapshot answers: PolarDB 11 refuses it or takes it for an older moment, by the luck of a digit
+   * (see `misread`). By default `good`.
+   */
+  snapshots?: 'good' | 'refused'
 }
 
 export interface PlainOptions {
@@ -88,22 +103,36 @@ abstract class Target {
 /** The stand-in for PolarDB, running. Its account is a polar_superuser, as the cloud console makes them. */
 export class PolarStandIn extends Target {
   readonly #front: StandInFront
+  readonly #snapshots: Snapshots
+  readonly #old: pg.Client[] = []
 
-  private constructor(backend: TestServer, front: StandInFront, port: number) {
+  private constructor(
+    backend: TestServer,
+    front: StandInFront,
+    port: number,
+    snapshots: Snapshots,
+  ) {
     super(backend, port)
     this.#front = front
+    this.#snapshots = snapshots
   }
 
   static async start(options: StandInOptions = {}): Promise<PolarStandIn> {
     const major = options.major ?? 15
     const manners = options.manners ?? (major >= 16 ? 16 : 11)
     const list = supportedExtensions.join('\\n')
-    const procedures = standInProcedures(major, manners)
+    const defaults = options.tableDefaults && manners === 11
+    const procedures = [
+      ...standInProcedures(major, manners),
+      ...(defaults ? fullReplicaIdentity : []),
+    ]
     const backend = await TestServer.start(major, {
       settings: {
         'polar.version': manners === 11 ? "'1.1.20'" : `'2.0.${major}.2.0'`,
         'polar.release_date': "'20220831'",
         'polar.supported_extensions': `'${list}'`,
+        ...(manners === 11 ? { 'polar.csn_enable': 'on' } : {}),
+        ...(defaults ? tableDefaults : {}),
         ...(manners === 11 ? { password_encryption: 'md5' } : {}),
         ...options.settings,
       },
@@ -118,19 +147,38 @@ export class PolarStandIn extends Target {
       await createAccount(backend)
       await backend.sql(`GRANT pg_polar_superuser TO ${accountName};
         COMMENT ON ROLE ${accountName} IS 'polar_superuser'`)
-      const front = new StandInFront(backend)
+      const snapshots = { refused: options.snapshots === 'refused', older: new Map() }
+      const front = new StandInFront(backend, snapshots)
       backend.frontPort = await front.listen()
-      return new PolarStandIn(backend, front, backend.frontPort)
+      return new PolarStandIn(backend, front, backend.frontPort, snapshots)
     } catch (error) {
       await backend.stop()
       throw error
     }
   }
 
+  /**
+   * From now on an import of any snapshot in this database silently means the present moment, which is older than what is
+   * committed later: as PolarDB 11 does while another transaction is open.
+   */
+  async misread(database: string): Promise<void> {
+    const client = await this.backend.connect(database, { port: this.backend.port })
+    this.#old.push(client)
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+    const { rows } = await client.query<{ id: string }>('SELECT pg_export_snapshot() AS id')
+    this.#snapshots.older.set(database, rows[0]?.id ?? '')
+  }
+
   async stop(): Promise<void> {
+    for (const client of this.#old) await client.end()
     await this.#front.close()
     await this.backend.stop()
   }
+}
+
+const tableDefaults = {
+  'polar.create_table_with_full_replica_identity': 'on',
+  'polar.force_unlogged_to_logged_table': 'on',
 }
 
 /** A stock server with a CREATEROLE CREATEDB account: PolarDB 15 treats roles and restores the same. */
