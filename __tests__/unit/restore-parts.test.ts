@@ -30,6 +30,7 @@ const properties: DatabaseProperties = {
   settings: [{ role: null, name: 'search_path', value: 'app' }],
   connectionLimit: -1,
   extensions: [{ name: 'hstore', version: '1.8', schema: 'public' }],
+  extensionGrants: [],
 }
 
 describe('what pg_restore says', () => {

@@ -28,6 +28,7 @@ const database: DatabaseProperties = {
   settings: [],
   connectionLimit: -1,
   extensions: [],
+  extensionGrants: [],
 }
 
 function archiveOf(entries: Partial<ArchiveEntry>[], serverVersion = '15.20'): Archive {

@@ -184,9 +184,17 @@ async function restoreOne(
     session.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`)
     await analyzeOne(destination, options, session)
     await verifyOne(destination, options, restored, session)
+  } catch (error) {
+    if (!restored.failure || session.signal.aborted) throw error
+    // what was refused comes first: what differs follows from it, and is in the report
+    session.log.warning(`${source}: ${messageOf(error)}`)
   } finally {
     // what the account needed to read what it gave away
     await restored.release()
+  }
+  if (restored.failure) {
+    result.verified = false
+    throw restored.failure
   }
 }
 

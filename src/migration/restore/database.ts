@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
+import { type ExtensionGrant, readExtensionGrants } from './extension-grants.ts'
 
 /** One privilege as it was granted: who gave whom what. An empty grantee is PUBLIC. */
 export interface Grant {
@@ -36,6 +37,8 @@ export interface DatabaseProperties {
   connectionLimit: number
   /** Installed extensions: archives do not name their versions. */
   extensions: { name: string; version: string; schema: string }[]
+  /** Which members of extensions have grants of their own. */
+  extensionGrants: ExtensionGrant[]
 }
 
 /**
@@ -105,6 +108,7 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
     }),
     connectionLimit: row.connection_limit,
     extensions: extensions.rows,
+    extensionGrants: await readExtensionGrants(client, number),
   }
 }
 
@@ -162,6 +166,15 @@ export function parseDatabaseProperties(value: unknown): DatabaseProperties {
       version: text(item, 'version'),
       schema: text(item, 'schema'),
     })),
+    // dumps of an earlier version of this action do not have it
+    extensionGrants:
+      root.extensionGrants === undefined
+        ? []
+        : list('extensionGrants').map((item) => ({
+            extension: text(item, 'extension'),
+            schema: text(item, 'schema'),
+            tag: text(item, 'tag'),
+          })),
   }
 
   function word(privilege: string): string {

@@ -3,6 +3,7 @@ import type { Archive } from '../../postgres/archive.ts'
 import type { ArchiveEntry } from '../../postgres/archive-entry.ts'
 import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
 import type { DatabaseProperties } from './database.ts'
+import { extensionOf } from './extension-grants.ts'
 import type { TargetFacts } from './facts.ts'
 import { type Fate, leaveOut, lossOf } from './fate.ts'
 import { cutAll, cutSettings } from './rewrite.ts'
@@ -41,6 +42,7 @@ export class Decisions {
       this.existing(entry) ??
       this.extension(entry) ??
       this.systemObject(entry) ??
+      this.extensionMember(entry) ??
       this.label(entry) ??
       this.roles(entry) ??
       this.language(entry) ??
@@ -154,6 +156,25 @@ export class Decisions {
       return skip(`the schema ${schema} belongs to the superuser of the target`)
     }
     return undefined
+  }
+
+  /**
+   * Grants on what a trusted extension brings: its objects are the superuser's, whoever creates it (PostgreSQL, "CREATE
+   * EXTENSION"), and the server answers to other people's grants with no more than a warning. What PolarDB makes of it
+   * differs between its versions, and shows when it is tried.
+   */
+  private extensionMember(entry: ArchiveEntry): Fate | undefined {
+    const { target, available } = this.facts
+    if (entry.desc !== 'ACL' || target.account.superuser || target.polardb !== null)
+      return undefined
+    const extension = extensionOf(this.database.extensionGrants, entry)
+    const found = extension === undefined ? undefined : available.get(extension)
+    if (!found?.trusted || !found.superuser) return undefined
+    return leaveOut(
+      `the objects of the extension ${extension} belong to a superuser on the target, and only he may grant on them`,
+      'Let a superuser of the target make these grants, or take them back on the source',
+      'behaviour',
+    )
   }
 
   private label(entry: ArchiveEntry): Fate | undefined {

@@ -120,6 +120,32 @@ export class Execution {
     return true
   }
 
+  /**
+   * Notes a loss of behaviour that need not stop what comes after it: accepted in `allow-missing`, it is one of the report's
+   * losses; otherwise the entry has failed, and the run fails when everything else is done.
+   *
+   * @returns the reason, where the loss is accepted
+   */
+  lose(
+    name: string,
+    message: string,
+    sqlstate: string | null,
+    statement: string,
+  ): string | undefined {
+    const reason = `the target refuses: ${shorten(printable(message), 1000)}`
+    if (!allowMissing(this.options.allowMissing)(name)) {
+      this.note(name, message, sqlstate, statement)
+      return undefined
+    }
+    const { losses } = this.context.report
+    const database = this.plan.database.name
+    if (!losses.some((known) => known.entry === name && known.database === database)) {
+      losses.push({ entry: name, database, reason, remedy: remedyFor(name, sqlstate, message) })
+    }
+    this.context.log.warning(`${name} is lost, as allow-missing allows: ${reason}`)
+    return reason
+  }
+
   /** Notes that an entry cannot be restored. */
   fail(name: string, error: unknown, statement: string): EntryFailed {
     const sqlstate =

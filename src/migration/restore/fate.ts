@@ -27,6 +27,8 @@ export interface PlannedEntry {
   /** As `allow-missing` and the report name it. */
   name: string
   fate: Fate
+  /** Entries of the same archive that it needs although pg_dump notes no dependency, by dump id. */
+  needs?: number[]
 }
 
 /** The fate of an entry that the target cannot take, or does not need. */

@@ -1,6 +1,6 @@
 import { messageOf } from '../../failure.ts'
 import type { ArchiveEntry } from '../../postgres/archive-entry.ts'
-import { maskStatement, splitStatements } from '../../postgres/archive-statement.ts'
+import { maskStatement } from '../../postgres/archive-statement.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult } from '../../report/model.ts'
@@ -9,7 +9,6 @@ import type { PlannedEntry } from './fate.ts'
 import { mostTogether } from './graph.ts'
 import type { RestorePlan } from './plan.ts'
 import type { TemporaryRights } from './rights.ts'
-import { rolesIn } from './roles.ts'
 import { mayPass, type Session } from './session.ts'
 import type { Worker } from './worker.ts'
 
@@ -59,11 +58,11 @@ export interface KeptOwner {
   objects: number
 }
 
-/** Gives every object to its old owner, as far as that can be, and then applies the grants of the archives. */
+/** Gives every object to its old owner, as far as that can be. */
 export class Ownership {
   /** Owners that could not be had, by role. */
   readonly kept = new Map<string, KeptOwner>()
-  /** Single objects and grants that the server refused. */
+  /** Single objects that cannot have their owner. */
   readonly refused: EntryResult[] = []
   private readonly plan: RestorePlan
   private readonly rights: TemporaryRights
@@ -211,101 +210,21 @@ export class Ownership {
         return true
       } catch (second) {
         if (sqlstateOf(second) === undefined) throw second
-        this.refused.push({
-          entry: `OWNER ${item.name}`,
-          reason: `the target refuses: ${messageOf(error)}`,
-        })
+        const entry = `OWNER ${item.name}`
+        const reason = this.worker.lose(entry, messageOf(error), '42501', sql)
+        if (reason !== undefined) this.refused.push({ entry, reason })
         return false
       }
     }
   }
 
-  /** Applies ACL and DEFAULT ACL entries, each grant as whoever made it: together, or else each on its own. */
-  async grant(items: readonly PlannedEntry[]): Promise<void> {
-    for (let from = 0; from < items.length; from += mostTogether) {
-      const some = items.slice(from, from + mostTogether)
-      const running = this.worker.begin(some[0]?.name ?? '', some.length)
-      let done = false
-      await this.worker.retrying('grants', '', async (session) => {
-        const texts: string[] = []
-        for (const item of some) texts.push(await this.grantText(session, item))
-        done = await succeeds(session, texts.join('\n'))
-      })
-      if (!done) for (const item of some) await this.grantOne(item)
-      running.end()
+  /** The role that owns what an ACL entry is about, where that is not the account. */
+  ownerOf({ archive, entry }: PlannedEntry): string | undefined {
+    for (const id of entry.dependencies) {
+      const owner = this.owners.get(idOf({ archive }, id))
+      if (owner !== undefined) return owner
     }
-  }
-
-  private async grantOne(item: PlannedEntry): Promise<void> {
-    await this.worker.retrying(item.name, item.entry.definition, async (session) => {
-      const text = await this.grantText(session, item)
-      await session.client.query('BEGIN')
-      try {
-        await session.client.query(text)
-        await session.client.query('COMMIT')
-      } catch (error) {
-        await session.client.query('ROLLBACK').catch(() => {})
-        if (sqlstateOf(error) !== '42501') throw error
-        this.refused.push({ entry: item.name, reason: `the target refuses: ${messageOf(error)}` })
-      }
-    })
-  }
-
-  /** The statements of an entry for a transaction block, with the role before each that makes it. */
-  private async grantText(session: Session, item: PlannedEntry): Promise<string> {
-    const { entry } = item
-    const owner =
-      entry.desc === 'DEFAULT ACL'
-        ? entry.owner
-        : entry.dependencies
-            .map((id) => this.owners.get(idOf(item, id)))
-            .find((one) => one !== undefined)
-    let text = ''
-    for (const { role, sql } of this.grantStatements(item)) {
-      // a grantor that the account cannot become is stood in for by the owner: the privilege is the same
-      const able = role !== null && (await this.rights.become(session, role)) === undefined
-      const wanted = able ? role : (owner ?? this.account)
-      const unable = (await this.rights.become(session, wanted)) !== undefined
-      const as = wanted === this.account || unable ? 'NONE' : quoteIdentifier(wanted)
-      text += `SET LOCAL ROLE ${as}; ${sql}\n`
-    }
-    return text
-  }
-
-  /** The grants of an entry, each with the role that the archive sets before it; null is the owner. */
-  private grantStatements(item: PlannedEntry): { role: string | null; sql: string }[] {
-    const { entry, archive } = item
-    const { roles, target } = this.plan.facts
-    const found: { role: string | null; sql: string }[] = []
-    let role: string | null = null
-    for (const statement of splitStatements(entry.definition, archive.standardStrings)) {
-      const named = rolesIn(statement, archive.standardStrings)
-      if (/^SET SESSION AUTHORIZATION\b/.test(statement)) {
-        role = named[0]?.role ?? null
-        continue
-      }
-      if (/^RESET SESSION AUTHORIZATION\b/.test(statement)) {
-        role = null
-        continue
-      }
-      const missing = named.find((one) => !roles.has(one.role))
-      if (missing) {
-        this.refused.push({
-          entry: item.name,
-          reason: `the role "${missing.role}" does not exist on the target`,
-        })
-        continue
-      }
-      const sql = target.major < 17 ? withoutMaintain(statement) : statement
-      if (sql !== statement) {
-        this.refused.push({
-          entry: item.name,
-          reason: 'restored without the privilege MAINTAIN, which came with PostgreSQL 17',
-        })
-      }
-      if (sql !== null) found.push({ role, sql })
-    }
-    return expandLargeObjects(item, found)
+    return undefined
   }
 
   /** What is to be told of owners: one line a role. */
@@ -314,9 +233,7 @@ export class Ownership {
       entry: `OWNER ${role}`,
       reason: `${counted(objects, 'object')} ${objects === 1 ? 'stays' : 'stay'} with "${owner}": ${reason}`,
     }))
-    // grants are put together anew when they have to be tried one by one
-    const refused = new Map(this.refused.map((one) => [`${one.entry}\0${one.reason}`, one]))
-    return [...kept, ...refused.values()]
+    return [...kept, ...this.refused]
   }
 }
 
@@ -338,34 +255,7 @@ async function succeeds(session: Session, sql: string): Promise<boolean> {
 /** Statements in one message at most. */
 const mostStatements = 1000
 
-const idOf = ({ archive }: PlannedEntry, id: number) => `${archive.directory}\0${id}`
+const idOf = ({ archive }: Pick<PlannedEntry, 'archive'>, id: number) =>
+  `${archive.directory}\0${id}`
 
 const keyOf = (entry: ArchiveEntry) => `${entry.desc}\0${entry.namespace}\0${entry.tag}`
-
-/** The privilege MAINTAIN came with version 17: older servers do not know the word. Null when nothing else is granted. */
-function withoutMaintain(sql: string): string | null {
-  const list = /^(GRANT|REVOKE|REVOKE GRANT OPTION FOR) ([A-Z, ]*\bMAINTAIN\b[A-Z, ]*) ON /.exec(
-    sql,
-  )
-  if (!list) return sql
-  const rest = (list[2] ?? '').split(',').filter((privilege) => privilege.trim() !== 'MAINTAIN')
-  return rest.length === 0 ? null : `${list[1]} ${rest.join(',')} ON ${sql.slice(list[0].length)}`
-}
-
-/** From version 17 on one entry stands for many large objects: its statements name the first, and count for each. */
-function expandLargeObjects(
-  { entry, archive }: PlannedEntry,
-  statements: { role: string | null; sql: string }[],
-): { role: string | null; sql: string }[] {
-  if (!entry.tag.startsWith('LARGE OBJECTS ')) return statements
-  const metadata = archive.entries.find(
-    (one) => one.desc === 'BLOB METADATA' && entry.dependencies.includes(one.dumpId),
-  )
-  const oids = metadata?.definition.split('\n').filter(Boolean) ?? []
-  return oids.flatMap((oid) =>
-    statements.map(({ role, sql }) => ({
-      role,
-      sql: sql.replace(/\bLARGE OBJECT \d+/, `LARGE OBJECT ${Number(oid)}`),
-    })),
-  )
-}

@@ -2,12 +2,14 @@ import { Failure } from '../../failure.ts'
 import type { Archive } from '../../postgres/archive.ts'
 import { type ArchiveEntry, entryName } from '../../postgres/archive-entry.ts'
 import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
-import { counted, shorten } from '../../report/text.ts'
+import { counted, printable, shorten } from '../../report/text.ts'
 import { allowMissing } from './allow-missing.ts'
 import type { DatabaseProperties } from './database.ts'
 import { Decisions } from './decide.ts'
+import { extensionOf } from './extension-grants.ts'
 import type { TargetFacts } from './facts.ts'
 import { type Fate, leaveOut, lossOf, type PlannedEntry } from './fate.ts'
+import { rolesNamed } from './roles.ts'
 
 export interface RestorePlan {
   facts: TargetFacts
@@ -18,6 +20,8 @@ export interface RestorePlan {
   entries: PlannedEntry[]
   /** Some entry names a tablespace, or a table access method other than heap. */
   usesPlaces: boolean
+  /** The schema public, which every database is born with, where the source gave it to a role that can have it here, too. */
+  publicSchemas: PlannedEntry[]
   /** Access methods that the target has, or will have by the archives' own entries. */
   accessMethods: Set<string>
   /** What the user should know of although nothing of the archives is lost with it. */
@@ -58,7 +62,8 @@ export function makePlan(
         wanted && !wanted.has(entry.dumpId)
           ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
           : decisions.decide(entry)
-      entries.push({ archive, entry, name: entryName(entry), fate })
+      const needs = unnamedNeeds(archive, entry, options.database)
+      entries.push({ archive, entry, name: entryName(entry), fate, needs })
     }
   }
   takeAlong(entries)
@@ -80,6 +85,7 @@ export function makePlan(
     archives: [...archives],
     entries,
     usesPlaces,
+    publicSchemas: administersPublic(facts) ? ownedPublic(facts, entries) : [],
     accessMethods: new Set([...facts.accessMethods, ...created.map(({ entry }) => entry.tag)]),
     warnings: [...localeWarnings(facts, options.database), ...warningsOf(archives, facts, entries)],
     losing,
@@ -124,13 +130,34 @@ export function lossesOf(
   return [...groups.values()]
 }
 
+/**
+ * The entries by which a role of its own owns the schema public. Where a superuser has it there is nothing to be given:
+ * before version 15 that is how a database is born.
+ */
+export function ownedPublic(facts: TargetFacts, entries: readonly PlannedEntry[]): PlannedEntry[] {
+  return entries.filter(
+    ({ entry, fate }) =>
+      entry.desc === 'SCHEMA' &&
+      entry.tag === 'public' &&
+      fate.kind === 'leave-out' &&
+      fate.there &&
+      entry.owner !== 'pg_database_owner' &&
+      facts.roles.get(entry.owner)?.superuser === false,
+  )
+}
+
+/** Whether the account may change the schema public: from version 15 on it belongs to the owner of the database. */
+export function administersPublic({ schemas }: TargetFacts): boolean {
+  return schemas.get('public')?.administered ?? false
+}
+
 /** What hangs on something that is left out is left out as well, and says so. */
 export function takeAlong(entries: PlannedEntry[]): void {
   for (const archive of new Set(entries.map((one) => one.archive))) {
     const own = entries.filter((one) => one.archive === archive)
     const dependants = new Map<number, PlannedEntry[]>()
     for (const one of own) {
-      for (const id of [...one.entry.dependencies, ...unnamedNeeds(one)]) {
+      for (const id of [...one.entry.dependencies, ...(one.needs ?? [])]) {
         const list = dependants.get(id)
         if (list) list.push(one)
         else dependants.set(id, [one])
@@ -171,14 +198,24 @@ function doesWithout(cause: ArchiveEntry, dependant: ArchiveEntry): boolean {
   )
 }
 
-/** What an entry needs although pg_dump notes no dependency: a user mapping its server. */
-function unnamedNeeds({ archive, entry }: PlannedEntry): number[] {
+/**
+ * What an entry needs although pg_dump notes no dependency: a user mapping its server, grants on a member of an extension
+ * that extension.
+ */
+function unnamedNeeds(
+  archive: Archive,
+  entry: ArchiveEntry,
+  { extensionGrants }: DatabaseProperties,
+): number[] {
+  const named = (desc: string, name: string | undefined) =>
+    archive.entries.filter((one) => one.desc === desc && one.tag === name).map((one) => one.dumpId)
+  if (entry.desc === 'ACL') return named('EXTENSION', extensionOf(extensionGrants, entry))
   if (entry.desc !== 'USER MAPPING') return []
   const at = /\bSERVER /.exec(maskStatement(entry.definition, archive.standardStrings))
-  const server = at && nameAt(entry.definition, at.index + at[0].length)?.name
-  return archive.entries
-    .filter((one) => one.desc === 'SERVER' && one.tag === server)
-    .map((one) => one.dumpId)
+  return named(
+    'SERVER',
+    (at && nameAt(entry.definition, at.index + at[0].length)?.name) ?? undefined,
+  )
 }
 
 /** A comment or grant that is left out takes nothing along, nor does what the target has already. */
@@ -203,6 +240,7 @@ function warningsOf(
       'On the target everybody may create objects in the schema public, as in every PostgreSQL before 15; on the source nobody may. Have an administrator of the cluster run: REVOKE CREATE ON SCHEMA public FROM PUBLIC',
     )
   }
+  if (!administersPublic(facts)) warnings.push(...lostOnPublic(facts, entries))
   const subscriptions = entries.filter(
     ({ entry, fate }) => entry.desc === 'SUBSCRIPTION' && fate.kind !== 'leave-out',
   )
@@ -212,6 +250,21 @@ function warningsOf(
     )
   }
   return warnings
+}
+
+/** The owner and the grants of a schema public that belongs to the target's superuser, as far as roles come into them. */
+function lostOnPublic(facts: TargetFacts, entries: readonly PlannedEntry[]): string[] {
+  const owners = ownedPublic(facts, entries).map(({ entry }) => `its owner ${entry.owner}`)
+  const grants = entries
+    .filter(({ name, fate }) => name === 'ACL SCHEMA public' && fate.kind === 'leave-out')
+    .flatMap(({ archive, entry }) => rolesNamed(entry, archive.standardStrings))
+    .filter((role) => facts.roles.get(role)?.superuser === false)
+    .map((role) => `the grants to ${role}`)
+  const lost = [...new Set([...owners, ...grants])]
+  if (lost.length === 0) return []
+  return [
+    `On the target the schema public belongs to a superuser and stays without ${lost.slice(0, 10).map(printable).join(', ')}: have an administrator of the cluster set them`,
+  ]
 }
 
 /** What a database that exists already makes of the text that comes into it. */

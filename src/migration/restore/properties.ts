@@ -3,6 +3,7 @@ import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import type { EntryResult } from '../../report/model.ts'
 import type { DatabaseProperties, Grant } from './database.ts'
+import { type Refusal, tryInTransaction } from './grants.ts'
 import type { RestorePlan } from './plan.ts'
 import type { TemporaryRights } from './rights.ts'
 import type { Worker } from './worker.ts'
@@ -47,11 +48,10 @@ export async function applyProperties(
   const { database, facts } = plan
   const quoted = quoteIdentifier(name)
   const refused: EntryResult[] = []
-  const attempt = async (entry: string, sql: string, role?: string) => {
+  const attempt = async (entry: string, sql: string) => {
     await worker.retrying(entry, sql, async (session) => {
       try {
-        if (role === undefined) await session.client.query(sql)
-        else await rights.as(session, role, sql)
+        await session.client.query(sql)
       } catch (error) {
         // not allowed, not known, not changeable, or not valid there: told, and not worth the whole migration
         if (!/^(42501|42704|55P02|22023|0A000|42601|0LP01|0L000)$/.test(sqlstateOf(error) ?? ''))
@@ -86,9 +86,28 @@ export async function applyProperties(
     )
   }
   await giveOwner()
-  for (const { sql, grantor } of grantsOf(database, quoted))
-    await attempt('ACL DATABASE', sql, grantor)
+  for (const { sql, grantor } of grantsOf(database, quoted)) await grant(sql, grantor)
   return refused
+
+  /** As whoever made it, else as the account, which owns the database or is a member of who does. */
+  async function grant(sql: string, grantor: string | undefined): Promise<void> {
+    let first: Refusal | undefined
+    let done = false
+    await worker.retrying('ACL DATABASE', sql, async (session) => {
+      for (const role of new Set([grantor, undefined])) {
+        const able = role === undefined || (await rights.become(session, role)) === undefined
+        if (!able || done) continue
+        const as = role === undefined ? 'NONE' : quoteIdentifier(role)
+        const refusal = await tryInTransaction(session, [`SET LOCAL ROLE ${as}; ${sql}`])
+        if (!refusal) done = true
+        first ??= refusal
+      }
+    })
+    if (done || !first) return
+    const entry = 'ACL DATABASE'
+    const reason = worker.lose(entry, first.message, first.sqlstate, sql)
+    if (reason !== undefined) refused.push({ entry, reason })
+  }
 
   /** The owner comes before the grants, which are his. */
   async function giveOwner(): Promise<void> {

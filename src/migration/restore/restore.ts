@@ -20,6 +20,11 @@ export interface Restored {
   /** Roles of the source whose objects belong to the account now, with the reason. */
   owners: KeptOwner[]
   /**
+   * What ends the run once everything else is done: entries that the target refused, none of them rows, which a resume tries
+   * again. Undefined when nothing failed.
+   */
+  failure: Failure | undefined
+  /**
    * Ends the memberships by which the account may still read and analyze what it gave away, and takes the mark off the
    * database. To be called once that is no longer needed, whatever came of it; the next run does so otherwise. It never
    * throws: what could not be given back is a warning.
@@ -141,6 +146,7 @@ export async function restoreDatabase(
     return {
       result: restore.result(),
       owners: [...restore.ownership.kept.values()],
+      failure: restore.failure,
       release: () => restore.release(),
     }
   } catch (error) {

@@ -7,9 +7,17 @@ import type { Context } from '../context.ts'
 import { elsewhere } from './elsewhere.ts'
 import { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
+import { Grants } from './grants.ts'
 import type { RestoreOptions } from './options.ts'
 import { Ownership } from './ownership.ts'
-import { assertNothingLost, lossesOf, makePlan, type RestorePlan } from './plan.ts'
+import {
+  administersPublic,
+  assertNothingLost,
+  lossesOf,
+  makePlan,
+  ownedPublic,
+  type RestorePlan,
+} from './plan.ts'
 import { applyProperties } from './properties.ts'
 import { TemporaryRights } from './rights.ts'
 import { endSessions, mayPass, Session, sessionPrefix } from './session.ts'
@@ -63,6 +71,7 @@ export class Stages {
   private refilledAt: number
   private later = 0
   ownership: Ownership
+  private grants: Grants
 
   constructor(
     options: RestoreOptions,
@@ -85,6 +94,12 @@ export class Stages {
       databaseGrants: [],
     })
     this.ownership = new Ownership(plan, this.rights, this.worker)
+    this.grants = this.grantsOf(plan)
+  }
+
+  private grantsOf(plan: RestorePlan): Grants {
+    const { ownership } = this
+    return new Grants(plan, this.rights, this.worker, (item) => ownership.ownerOf(item))
   }
 
   /** Marks the database, and takes over what an interrupted restore left: its sessions and its rights. */
@@ -146,6 +161,7 @@ export class Stages {
     this.plan = makePlan(this.plan.archives, { ...this.plan.facts, refused }, this.plan.options)
     this.run.replan(this.plan)
     this.ownership = new Ownership(this.plan, this.rights, this.worker)
+    this.grants = this.grantsOf(this.plan)
     try {
       refuseLosses(this.plan, this.context)
     } catch (error) {
@@ -177,10 +193,10 @@ export class Stages {
     await this.worker.drop()
     await this.run.inOrder(main.filter(({ entry }) => entry.section === 'pre-data'))
     await this.run.inParallel(main.filter(({ entry }) => entry.section !== 'pre-data'))
-    await this.ownership.giveBack(main)
+    await this.ownership.giveBack([...main, ...this.plan.publicSchemas])
     const grants = this.select(({ entry }) => /^(ACL|DEFAULT ACL)$/.test(entry.desc))
-    await this.ownership.grant(grants)
-    this.later += grants.length
+    await this.grants.apply(grants)
+    this.later += grants.length - this.grants.lost.size
     for (const item of this.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
       const running = this.worker.begin(item.name, 1)
       await this.worker.retrying(item.name, item.entry.definition, async (session) => {
@@ -216,9 +232,12 @@ export class Stages {
     await this.worker.close()
   }
 
-  /** The rights go back, and the mark comes off. What cannot be given back is told: the migration itself is done. */
+  /**
+   * The rights go back, and the mark comes off, unless a resume has something to try again. What cannot be given back is
+   * told: the migration itself is done.
+   */
   async release(): Promise<void> {
-    await this.giveBack(true)
+    await this.giveBack(this.failure === undefined)
   }
 
   /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */
@@ -272,6 +291,11 @@ export class Stages {
     )
   }
 
+  /** The failure of what could not be restored although the restore went on to its end; undefined when all is there. */
+  get failure(): Failure | undefined {
+    return this.run.failed.length > 0 ? this.run.failure() : undefined
+  }
+
   /** What ends the run: an entry that failed is known here with its statement and remedy. */
   explain(error: unknown): unknown {
     if (error instanceof PlanRefused) return error.failure
@@ -286,7 +310,14 @@ export class Stages {
     return {
       entries: this.plan.entries.length,
       restored: this.extensions + this.run.restored + this.later,
-      skipped: [...skipped, ...placesLost(this.plan), ...this.ownership.report(), ...this.refused],
+      skipped: [
+        ...skipped,
+        ...placesLost(this.plan),
+        ...publicStays(this.plan),
+        ...this.ownership.report(),
+        ...this.grants.changed,
+        ...this.refused,
+      ],
       failed: this.run.failed,
       attempts: this.run.attempts,
     }
@@ -321,6 +352,15 @@ function placesLost(plan: RestorePlan): EntryResult[] {
   function count(name: string): void {
     lost.set(name, (lost.get(name) ?? 0) + 1)
   }
+}
+
+/** The owner that the schema public cannot have: it belongs to the target's superuser. */
+function publicStays({ facts, entries }: RestorePlan): EntryResult[] {
+  if (administersPublic(facts)) return []
+  return ownedPublic(facts, entries).map(({ name }) => ({
+    entry: `OWNER ${name}`,
+    reason: 'the schema public belongs to the superuser of the target',
+  }))
 }
 
 const isTable = /^(TABLE|MATERIALIZED VIEW)$/

@@ -61,6 +61,16 @@ export class Worker {
     return this.run.progress.begin(name, this.name, entries)
   }
 
+  /** Notes what the target refuses without the restore ending there (see Execution.lose). */
+  lose(
+    name: string,
+    message: string,
+    sqlstate: string | null,
+    statement: string,
+  ): string | undefined {
+    return this.run.lose(name, message, sqlstate, statement)
+  }
+
   /** Does one load, or some statements together; false when it was put off. */
   async perform(tasks: readonly Task[], schedule: Schedule): Promise<boolean> {
     const [first] = tasks

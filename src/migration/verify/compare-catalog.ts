@@ -1,6 +1,6 @@
 import type { EntryResult, ObjectResult } from '../../report/model.ts'
 import { printable } from '../../report/text.ts'
-import { describeAcl, granteeOf } from './acl.ts'
+import { describeAcl, granteeOf, ownerMark } from './acl.ts'
 import type { Announced } from './announced.ts'
 import { entriesOf, entriesOn, parentEntries } from './archive-names.ts'
 import type { CatalogFingerprint, CatalogObject } from './catalog.ts'
@@ -213,8 +213,9 @@ class CatalogComparison {
   private *aclDifferences(kind: string, object: CatalogObject, other: CatalogObject) {
     const here = this.source.catalog.acls[object.acl ?? -1] ?? []
     const there = this.target.catalog.acls[other.acl ?? -1] ?? []
-    const lost = here.filter((line) => !there.includes(line))
-    const gained = there.filter((line) => !here.includes(line))
+    const owner = nameOf(this.target.catalog.owners, other.owner)
+    const lost = here.filter((line) => !there.includes(line) && !isOwnersAnyway(line, owner, there))
+    const gained = there.filter((line) => !here.includes(line) && !isOwnersAnyway(line, null, here))
     if (lost.length + gained.length === 0) return
     if (kind === 'schema' && object.name === 'public' && this.sameSinceInitdb(here, there)) return
     const reason = this.announced.reasonFor(entriesOn('ACL', kind, object.name))
@@ -239,6 +240,20 @@ class CatalogComparison {
     }
     return changes(here, this.source.server) === changes(there, this.target.server)
   }
+}
+
+/**
+ * A grant to the object's owner, or on a column to the owner of the table: he has every privilege that nobody took away.
+ *
+ * @param owner who owns it on the other side
+ * @param other the grants there
+ */
+function isOwnersAnyway(line: string, owner: string | null, other: readonly string[]): boolean {
+  const grantee = granteeOf(line)
+  if (!line.startsWith('+') || (grantee !== ownerMark && grantee !== owner)) return false
+  // of a column, too: `UPDATE (name)*`
+  const privilege = /[A-Z]+/.exec(line.slice(line.lastIndexOf(':') + 1))?.[0]
+  return !other.includes(`-${ownerMark}:${privilege}`)
 }
 
 /** Every database has it, unless somebody dropped it, and a dump does not carry that. */
