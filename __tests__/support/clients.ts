@@ -62,6 +62,54 @@ export async function clientDirectory(major: number): Promise<string | undefined
   return directory
 }
 
+/** Server and client programs of PostgreSQL's newest minor release, and which that is. */
+export interface NewestMinor {
+  /** `15.20`, as the server says it. */
+  version: string
+  major: number
+  /** The directory of postgres, initdb, pg_ctl and the client programs. */
+  directory: string
+}
+
+/**
+ * The newest minor release that this machine's own apt sources offer, security updates included: unpacked once, without
+ * installing it. It uses the machine's libraries, which it must have.
+ *
+ * @returns undefined where that cannot be had: skip visibly then
+ * @throws what apt says, when it should have worked
+ */
+export async function newestMinor(): Promise<NewestMinor | undefined> {
+  if (!(await hasDebianPackages())) return undefined
+  await privateStore()
+  const major = { bookworm: 15, trixie: 17, forky: 18 }[await ownSuite()]
+  if (major === undefined) return undefined
+  const root = join(store, `newest-${major}`)
+  const directory = join(root, 'usr/lib/postgresql', String(major), 'bin')
+  await withLock(`${root}.lock`, async () => {
+    if (await stat(join(directory, 'postgres')).catch(() => undefined)) return
+    const work = `${root}.${process.pid}`
+    try {
+      await mkdir(join(work, 'lists/partial'), { recursive: true })
+      const options = ['-qq', '-o', `Dir::State::Lists=${join(work, 'lists')}`]
+      options.push('-o', 'APT::Sandbox::User=', '-o', 'Debug::NoLocking=true')
+      options.push('-o', `Dir::Cache::pkgcache=`, '-o', `Dir::Cache::srcpkgcache=`)
+      await run('apt-get', [...options, 'update'])
+      const names = [`postgresql-${major}`, `postgresql-client-${major}`, 'libpq5']
+      await run('apt-get', [...options, 'download', ...names], { cwd: work })
+      const packages = (await readdir(work)).filter(isPackage).map((file) => join(work, file))
+      await unpack(packages, join(work, 'root'))
+      await chmod(join(work, 'root'), 0o755)
+      await rename(join(work, 'root'), root)
+    } finally {
+      await rm(work, { recursive: true, force: true })
+    }
+  })
+  const { stdout: libraries } = await run('ldd', [join(directory, 'postgres')])
+  if (libraries.includes('not found')) return undefined
+  const { stdout } = await run(join(directory, 'postgres'), ['--version'])
+  return { version: /\d+\.\d+/.exec(stdout)?.[0] ?? '', major, directory }
+}
+
 /** Whether this machine can download packages of Debian's for its own processor. */
 export async function hasDebianPackages(): Promise<boolean> {
   return process.arch === 'x64' && (await debianUri()) !== undefined

@@ -55,6 +55,8 @@ export interface StandInOptions {
 
 export interface PlainOptions {
   settings?: Record<string, string>
+  /** Where the server's programs are, instead of the embedded ones. */
+  programs?: string
   /** The superusers aurora, replicator and polardb_admin, and the database polardb_admin. */
   systemRoles?: boolean
   /** The schema polar_feature_utils, in every new database, with OIDs below 16384. */
@@ -190,6 +192,7 @@ export class PlainTarget extends Target {
         ...(major < 16 ? { password_encryption: 'md5' } : {}),
         ...options.settings,
       },
+      ...(options.programs === undefined ? {} : { programs: options.programs }),
       initial: options.featureUtils
         ? databases.map((database) => ({ database, statements: featureUtils }))
         : [],

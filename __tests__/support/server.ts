@@ -45,6 +45,8 @@ export interface ServerOptions {
    * vendor's initdb brings. No statement may hold a semicolon at the end of a line before an empty one.
    */
   initial?: { database: string; statements: string[] }[]
+  /** Where its programs are, instead of the embedded ones: those of the newest minor release, say (clients.ts). */
+  programs?: string
   /** TLS with a certificate of a CA of its own; the certificate is for these names and addresses. */
   tls?: boolean | { hosts: string[] }
 }
@@ -60,10 +62,12 @@ export class TestServer {
   /** The port that `uri` and `connect` name where a front stands before the server. */
   frontPort: number | null = null
   #port = 0
+  readonly #programs: string
   readonly #dismissGuard: () => Promise<void>
 
-  private constructor(major: Major, superuser: string, tls: boolean) {
+  private constructor(major: Major, superuser: string, tls: boolean, programs?: string) {
     this.major = major
+    this.#programs = programs ?? binaries(major)
     this.superuser = superuser
     this.directory = temporaryDirectory(`pg${major}-`)
     this.#dismissGuard = guard(this.directory)
@@ -75,7 +79,12 @@ export class TestServer {
   }
 
   static async start(major: Major, options: ServerOptions = {}): Promise<TestServer> {
-    const server = new TestServer(major, options.superuser ?? 'postgres', Boolean(options.tls))
+    const server = new TestServer(
+      major,
+      options.superuser ?? 'postgres',
+      Boolean(options.tls),
+      options.programs,
+    )
     try {
       await server.initialise(options)
     } catch (error) {
@@ -136,7 +145,7 @@ export class TestServer {
    * the way, so its sessions end. The standby follows nobody: it stays at the state of the copy.
    */
   async standby(): Promise<TestServer> {
-    const standby = new TestServer(this.major, this.superuser, this.ca !== null)
+    const standby = new TestServer(this.major, this.superuser, this.ca !== null, this.#programs)
     try {
       await this.down()
       try {
@@ -234,14 +243,14 @@ export class TestServer {
 
   private async program(name: string, args: string[]): Promise<void> {
     const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
-    await run(join(binaries(this.major), name), args, { ...asServerUser, env, cwd: '/' })
+    await run(join(this.#programs, name), args, { ...asServerUser, env, cwd: '/' })
   }
 
   private async singleUser(database: string, statements: string[]): Promise<void> {
     const args = ['--single', '-j', '-O', '-D', this.data, database]
     const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
     const options = { ...asServerUser, env, cwd: '/' }
-    const child = run(join(binaries(this.major), 'postgres'), args, options)
+    const child = run(join(this.#programs, 'postgres'), args, options)
     child.child.stdin?.end(statements.map((statement) => `${statement};\n\n`).join(''))
     const { stderr } = await child // its exit status is 0 even where a statement failed
     if (/^.*(ERROR|FATAL|PANIC):/m.test(stderr)) throw new Error(stderr)
