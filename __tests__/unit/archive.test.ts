@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import { parseArchive, readArchive } from '../../src/postgres/archive.ts'
+import { refuseInserts } from '../../src/postgres/archive-check.ts'
 import { entryName } from '../../src/postgres/archive-entry.ts'
 
 interface Written {
@@ -50,7 +51,7 @@ function toc(entries: Written[], minor = 14, encoding: BufferEncoding = 'utf8'):
     text(entry.tag ?? 't')
     text(entry.desc ?? 'TABLE')
     if (minor >= 11) integer(entry.section ?? 2)
-    text(entry.definition ?? 'CREATE TABLE public.t ();\n')
+    text(entry.definition ?? (entry.file ? '' : 'CREATE TABLE public.t ();\n'))
     text('DROP TABLE public.t;\n')
     text(entry.copy ?? null)
     text(entry.namespace ?? 'public')
@@ -64,6 +65,16 @@ function toc(entries: Written[], minor = 14, encoding: BufferEncoding = 'utf8'):
     text(entry.file ?? '')
   }
   return Buffer.concat(parts)
+}
+
+const failureOf = (content: Buffer): Failure => {
+  try {
+    parseArchive(content, '/dump')
+  } catch (error) {
+    if (error instanceof Failure) return error
+    throw error
+  }
+  throw new Error('it was accepted')
 }
 
 const encodingEntry = (name: string): Written => ({
@@ -142,16 +153,6 @@ describe('a table of contents that was tampered with', () => {
   })
   afterEach(() => rmSync(directory, { recursive: true }))
 
-  const failureOf = (content: Buffer): Failure => {
-    try {
-      parseArchive(content, '/dump')
-    } catch (error) {
-      if (error instanceof Failure) return error
-      throw error
-    }
-    throw new Error('it was accepted')
-  }
-
   test('is refused wherever it ends early', () => {
     const whole = toc([{ dependencies: [2] }, { file: '2.dat', desc: 'TABLE DATA', section: 3 }])
     for (let length = 0; length < whole.length; length++) {
@@ -219,6 +220,105 @@ describe('a table of contents that was tampered with', () => {
     )
     writeFileSync(join(directory, 'blobs.toc'), '1 blob_1.dat\n2 ../../secret\n')
     await expect(readArchive(directory)).rejects.toThrow('damaged')
+  })
+
+  test.each(['blobs.toc', 'blobs_7.toc', 'blobs.toc.gz'])(
+    'beside which a list %s lies that pg_restore would read is refused',
+    async (list) => {
+      writeFileSync(join(directory, 'toc.dat'), toc([]))
+      writeFileSync(join(directory, list), '1 ../../secret\n')
+      await expect(readArchive(directory)).rejects.toThrow('damaged')
+    },
+  )
+})
+
+describe('what pg_restore would run of an archive', () => {
+  const root: Written = {
+    tag: 'Parts',
+    namespace: 'app',
+    definition: 'CREATE TABLE app."Parts" (\n)\nPARTITION BY HASH (id);\n',
+  }
+  const rows = (copy: string | null, more: Written = {}): Written => ({
+    ...{ tag: 'o"x', desc: 'TABLE DATA', section: 3, file: '9.dat', namespace: 'app', copy },
+    ...more,
+  })
+  const parse = (...entries: Written[]) => parseArchive(toc(entries, 16), '/dump')
+
+  test.each<[string, Written]>([
+    ['as since 10.3', rows('COPY app."o""x" (id, "two words", "a""b") FROM stdin;\n')],
+    ['with all names quoted', rows('COPY "app"."o""x" ("id") FROM stdin;\n')],
+    ['as before 10.3', rows('COPY "o""x" (id) FROM stdin;\n')],
+    ['with OIDs', rows('COPY app."o""x" (id) WITH OIDS FROM stdin;\n')],
+    ['without columns', rows('COPY app."o""x"  FROM stdin;\n')],
+    ['as INSERT statements', rows(null)],
+    [
+      'through the root of its partitions',
+      rows('COPY app."Parts" (id) FROM stdin;\n', {
+        definition: '-- load via partition root app."Parts"',
+      }),
+    ],
+    ['the same, before 16', rows('COPY app."Parts" (id) FROM stdin;\n')],
+    ['large objects', rows(null, { desc: 'BLOBS', tag: 'BLOBS', namespace: '' })],
+  ])('is what pg_dump writes: %s', (_, entry) => {
+    expect(parse(root, entry).entries).toHaveLength(2)
+  })
+
+  test.each<[string, Written]>([
+    ['a statement before', rows('SELECT evil(); COPY app."o""x" (id) FROM stdin;\n')],
+    ['a statement behind', rows('COPY app."o""x" (id) FROM stdin; SELECT evil();\n')],
+    ['a program', rows('COPY app."o""x" (id) FROM PROGRAM \'id\';\n')],
+    ['a file of the server', rows('COPY app."o""x" (id) FROM \'/etc/passwd\';\n')],
+    ['a condition', rows('COPY app."o""x" (id) FROM stdin WHERE evil();\n')],
+    ['an option', rows('COPY app."o""x" (id) FROM stdin WITH (FORMAT binary);\n')],
+    ['a comment', rows('COPY app."o""x" (id) FROM stdin;\n--\n')],
+    ['no COPY', rows('DROP DATABASE shop;')],
+    ['another table', rows('COPY app.victim (id) FROM stdin;\n')],
+    ['a table of the system', rows('COPY pg_catalog.pg_authid (rolname) FROM stdin;\n')],
+    ['a name that ends early', rows('COPY app."o"x" (id) FROM stdin;\n')],
+    ['a definition', rows('COPY app."o""x" FROM stdin;\n', { definition: 'SELECT evil();' })],
+    ['a root with a line break', rows(null, { definition: '-- load via partition root a\nDROP' })],
+    ['a root with a return', rows(null, { definition: '-- load via partition root a\rDROP' })],
+    ['rows of a view', rows(null, { desc: 'VIEW' })],
+    ['a list of statements', rows(null, { desc: 'BLOB COMMENTS' })],
+    ['large objects by COPY', rows('COPY a FROM stdin;\n', { desc: 'BLOBS' })],
+    [
+      'a search_path of its own',
+      {
+        desc: 'SEARCHPATH',
+        definition: "SELECT pg_catalog.set_config('search_path', 'evil', false);\n",
+      },
+    ],
+    [
+      'more than a search_path',
+      {
+        desc: 'SEARCHPATH',
+        definition:
+          "SELECT pg_catalog.set_config('search_path', '', false);\nDROP DATABASE shop;\n",
+      },
+    ],
+    ['more than an encoding', { desc: 'ENCODING', definition: "SET client_encoding = 'UTF8';;" }],
+    [
+      'more than a setting',
+      { desc: 'STDSTRINGS', definition: "SET standard_conforming_strings = 'on', evil;\n" },
+    ],
+  ])('is refused when it has %s', (_, entry) => {
+    const { line } = failureOf(toc([root, entry], 16))
+    expect(line).toMatch(/pg_restore would do more than load rows|its encoding/)
+  })
+
+  test('is refused when it sets the path a second time', () => {
+    const path: Written = {
+      desc: 'SEARCHPATH',
+      definition: "SELECT pg_catalog.set_config('search_path', '', false);\n",
+    }
+    expect(parse(path).searchPath).toBe(path.definition)
+    expect(failureOf(toc([path, path])).why).toContain('it comes twice')
+  })
+
+  test('is refused as INSERT statements where nothing proves who wrote them', () => {
+    const { entries } = parse(root, rows('COPY app."o""x" (id) FROM stdin;\n'))
+    expect(() => refuseInserts(entries)).not.toThrow()
+    expect(() => refuseInserts(parse(root, rows(null)).entries)).toThrow('statements where')
   })
 })
 

@@ -34,7 +34,7 @@ export async function migrate(session: Session): Promise<void> {
   let failure: unknown
   try {
     await restoreEverything(
-      { ...dump, directory: session.dumpDirectory },
+      { ...dump, directory: session.dumpDirectory, proven: true },
       connection,
       session,
       keep,

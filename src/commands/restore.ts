@@ -13,13 +13,13 @@ export async function restore(session: Session): Promise<void> {
     inspectTarget(connection, session.inputs, session),
   )
   session.setOutput('target-version', target.version)
-  const { manifest, directory, roles } = await loadDump(session)
+  const { manifest, directory, roles, proven } = await loadDump(session)
   session.report.source = { version: manifest.source.version, major: manifest.source.major }
   session.setOutput('source-version', manifest.source.version)
   // a dump is read by the major that wrote it
   const client = await getClient(versionOf(manifest.client.version), session)
   await restoreEverything(
-    { directory, client, databases: manifest.databases, roles },
+    { directory, client, databases: manifest.databases, roles, proven },
     connection,
     session,
   )

@@ -146,13 +146,10 @@ async function readManifest(
   proof: Proof | undefined,
 ): Promise<Manifest> {
   const bytes = await readSmall(directory, manifestFile, mostBytes)
-  if (bytes === undefined)
-    throw new Failure(
-      `${shown(directory)} is no dump`,
-      `It holds no ${manifestFile}`,
-      'Give the directory or the artifact of a finished dump',
-    )
-  const seal = await readSmall(directory, sealFile, mostSealBytes)
+  const seal = await readSmall(directory, sealFile, mostSealBytes).catch((error: Failure) => {
+    if ((error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined
+    throw error
+  })
   if (!proof) {
     if (seal) context.log.info('The dump carries a seal; it was not checked: passphrase is not set')
     return parseManifest(bytes)
@@ -173,16 +170,12 @@ async function readManifest(
 }
 
 /**
- * The content of one of the dump's own files; undefined when there is none.
+ * The content of one of the dump's own files. One that is too large is cut off after one byte more than `most`, which is
+ * enough for its reader to refuse it.
  *
- * @throws Failure when it is no plain file, a link included, or cannot be read. One that is too large is cut off after one
- *   byte more than `most`, which is enough for its reader to refuse it
+ * @throws Failure when it is missing, no plain file, a link, or cannot be read; its cause has the system's code
  */
-async function readSmall(
-  directory: string,
-  name: string,
-  most: number,
-): Promise<Buffer | undefined> {
+async function readSmall(directory: string, name: string, most: number): Promise<Buffer> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   try {
     await using handle = await open(join(directory, name), flags)
@@ -199,8 +192,6 @@ async function readSmall(
     return buffer.subarray(0, length)
   } catch (error) {
     if (error instanceof Failure) throw error
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return undefined
     throw new Failure(
       `${shown(directory)} is no dump`,
       `Its ${name} cannot be opened: ${messageOf(error)}`,

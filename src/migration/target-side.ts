@@ -32,6 +32,8 @@ export interface RestorableDump {
   client: ClientPrograms
   databases: DumpedDatabase[]
   roles: { catalog: RoleCatalog } | null
+  /** Nobody but this run, or who knows the passphrase, can have written it. */
+  proven: boolean
 }
 
 /** A database of the dump and where it goes. */
@@ -280,6 +282,7 @@ function restoreOptions(
   const { tables, level } = parseFingerprint(destination.dumped.fingerprint)
   return {
     archives: destination.archives,
+    proven: dump.proven,
     database: {
       ...destination.properties,
       // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it

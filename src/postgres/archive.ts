@@ -1,7 +1,8 @@
-import { open, readFile, stat } from 'node:fs/promises'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure } from '../failure.ts'
 import { printable } from '../report/text.ts'
+import { checkRows } from './archive-check.ts'
 import { type Decode, decoder } from './archive-encoding.ts'
 import type { ArchiveEntry, Section } from './archive-entry.ts'
 
@@ -36,10 +37,11 @@ const mostEntries = 20_000_000
 /**
  * Reads the table of contents of a directory archive from its toc.dat itself: `pg_restore -l` writes names with newlines
  * in a way that cannot be told from other entries. The file is judged, never trusted: lengths, counts, ids and file names
- * are checked before they are used (PostgreSQL source, pg_backup_archiver.c, ReadHead and ReadToc; pg_backup_directory.c).
+ * are checked before they are used, and so is every text that pg_restore would run (PostgreSQL source, pg_backup_archiver.c, ReadHead and ReadToc; pg_backup_directory.c).
  *
  * @param directory the archive's directory, which holds toc.dat and the data files
- * @throws Failure when the file is missing, damaged, of another format, or names a file outside the directory
+ * @throws Failure when the file is missing, damaged, of another format, names a file outside the directory, or would make
+ *   pg_restore do more than load rows (see checkRows)
  */
 export async function readArchive(directory: string): Promise<Archive> {
   const path = join(directory, 'toc.dat')
@@ -111,6 +113,7 @@ export function parseArchive(content: Buffer, directory: string): Archive {
     ids.add(entry.dumpId)
     return decodeEntry(entry, decode, directory)
   })
+  checkRows(entries)
   const searchPath = entries.find((entry) => entry.desc === 'SEARCHPATH')?.definition ?? null
   return {
     directory,
@@ -284,13 +287,27 @@ async function measure(archive: Archive): Promise<void> {
       )
     }
     entry.dataBytes = bytes
-    // a list of large objects, each in a file of its own: `<oid> blob_<oid>.dat`
     if (entry.desc !== 'BLOBS') continue
-    for await (const line of linesOf(join(archive.directory, entry.dataFile))) {
-      const name = line.match(/^\d{1,10} (blob_\d{1,10}\.dat)$/)?.[1]
-      if (!name) throw damaged(archive.directory, `the list ${printable(entry.dataFile)}`)
+    for await (const name of largeObjectsOf(archive.directory, entry.dataFile))
       entry.dataBytes += (await size(name)) ?? 0
-    }
+  }
+  // clients before 12 read this one whatever the entry names
+  for (const list of await readdir(archive.directory))
+    if (/^blobs.*\.toc/.test(list)) for await (const _ of largeObjectsOf(archive.directory, list));
+}
+
+/**
+ * The files that a list of large objects names, `<oid> blob_<oid>.dat` in each line: pg_restore opens whatever stands there.
+ *
+ * @throws Failure when another file is named, or the list is compressed, which pg_dump never does and pg_restore would read
+ */
+async function* largeObjectsOf(directory: string, list: string): AsyncGenerator<string> {
+  if (/\.(gz|lz4|zst)$/.test(list) || !(await stat(join(directory, list)).catch(() => null)))
+    throw damaged(directory, `the list ${printable(list)}`)
+  for await (const line of linesOf(join(directory, list))) {
+    const name = line.match(/^\d{1,10} (blob_\d{1,10}\.dat)$/)?.[1]
+    if (!name) throw damaged(directory, `the list ${printable(list)}`)
+    yield name
   }
 }
 

@@ -11,6 +11,8 @@ export interface RestoreOptions {
   target: ConnectionParameters
   /** Name of the database on the target. */
   targetName: string
+  /** Nobody but this run, or who knows the passphrase, can have written the archives. */
+  proven?: boolean
   /** Holds the target's password for pg_restore (see writePasswordFile). */
   passwordFile: string
   client: ClientPrograms

@@ -1,5 +1,6 @@
 import { Cancelled, Failure } from '../../failure.ts'
 import { type Archive, readArchive } from '../../postgres/archive.ts'
+import { refuseInserts } from '../../postgres/archive-check.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { runProgram } from '../../postgres/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs.ts'
@@ -41,6 +42,7 @@ export interface Restored {
 export async function planRestore(options: RestoreOptions, context: Context): Promise<RestorePlan> {
   const archives: Archive[] = []
   for (const directory of options.archives) archives.push(await readArchive(directory))
+  if (!options.proven) for (const { entries } of archives) refuseInserts(entries)
   const facts = await askTarget(options, archives, context)
   const plan = makePlan(archives, facts, {
     database: options.database,
