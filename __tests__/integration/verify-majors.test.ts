@@ -86,7 +86,9 @@ describe.each(sources)('a rich database of PostgreSQL %i, dumped', (major) => {
     expect(differencesIn(comparison)).toEqual([])
     expect(comparison).toMatchObject({ equal: true, verified: true })
     const explained = comparison.objects.flatMap((result) => result.explained ?? [])
-    expect(explained.filter(({ entry }) => !/^(citext|hstore): version/.test(entry))).toEqual([])
+    // the child got a column of its parent's after its own, which no dump keeps
+    const known = /^(citext|hstore): version|^rich\.child: column order /
+    expect(explained.filter(({ entry }) => !known.test(entry))).toEqual([])
     // and it is no accident: the same comparison sees one changed float
     await server.sql('UPDATE rich.types SET c6 = 0.10000000000000002 WHERE id = 1', copy)
     expect(differencesIn(await compareWith(source, server, copy))).toEqual([

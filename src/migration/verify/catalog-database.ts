@@ -3,6 +3,7 @@ import { quoteLiteral } from '../../postgres/identifiers.ts'
 import { stateSchema } from '../restore/state.ts'
 import type { CatalogQuery, ExtraFacets } from './catalog.ts'
 import { hashOf } from './definition.ts'
+import { settingText } from './properties.ts'
 
 const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
 const sorted = (array: string) =>
@@ -226,7 +227,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
 /** The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones. */
 export async function settingFacets(client: pg.Client): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; role: string | null; settings: string[] }>(`
-    SELECT r.setdatabase::text AS oid, r.setconfig AS settings,
+    SELECT r.setdatabase::text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
            CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::text END AS role
       FROM pg_catalog.pg_db_role_setting r
       JOIN pg_catalog.pg_database d ON d.oid = r.setdatabase AND d.datname = pg_catalog.current_database()`)

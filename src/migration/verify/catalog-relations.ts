@@ -1,7 +1,9 @@
 import type pg from 'pg'
+import { quoteLiteral } from '../../postgres/identifiers.ts'
 import { explodeAcl } from './acl.ts'
 import type { CatalogQuery, ExtraFacets } from './catalog.ts'
 import { hashOf } from './definition.ts'
+import { columnOptions, relationOptions, toastOptions } from './properties.ts'
 
 /** `schema.table` of the relation a column refers to, as SQL. */
 const relation = (oid: string) =>
@@ -19,9 +21,25 @@ const dumped = (oid: string) =>
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend re
          WHERE re.classid = 'pg_catalog.pg_class'::regclass AND re.objid = r.oid AND re.deptype = 'e'))`
 
+/** The columns of the relation x, in an order of their own. */
+const listed = (order: string) =>
+  `pg_catalog.string_agg(pg_catalog.quote_ident(ca.attname), ', ' ORDER BY ${order})`
+const ownColumns =
+  'pg_catalog.pg_attribute ca WHERE ca.attrelid = x.oid AND ca.attnum > 0 AND NOT ca.attisdropped'
+const isChild = 'EXISTS (SELECT 1 FROM pg_catalog.pg_inherits ch WHERE ch.inhrelid = x.oid)'
+/** Where the first parent that has the column has it. */
+const inParents = `(SELECT min(h.inhseqno * 10000 + pa.attnum) FROM pg_catalog.pg_inherits h
+  JOIN pg_catalog.pg_attribute pa ON pa.attrelid = h.inhparent AND pa.attname = ca.attname AND pa.attnum > 0
+ WHERE h.inhrelid = x.oid)`
+
 /** A list of options, in any order. */
 const sorted = (array: string) =>
   `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`
+
+/** Those of a list of options that PostgreSQL knows: a server may keep its own notes in the same column. */
+const known = (array: string, names: readonly string[]) =>
+  `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o
+     WHERE pg_catalog.split_part(o, '=', 1) IN (${names.map(quoteLiteral).join(', ')}) ORDER BY o), ', ')`
 
 /**
  * The queries for everything that is a relation or hangs on one.
@@ -61,6 +79,10 @@ export function relationQueries(server: number): CatalogQuery[] {
           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             CROSS JOIN (SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid) i
          WHERE a.attrelid = x.oid AND a.attnum > 0 AND NOT a.attisdropped AND x.relkind <> 'S')`,
+        // a dump writes the columns of a child in the order of its parents, and then its own
+        'column order': `(SELECT ${listed('ca.attnum')} FROM ${ownColumns} AND ${isChild})`,
+        'dumped order': `(SELECT NULLIF(${listed(`CASE WHEN ca.attinhcount > 0 THEN 0 ELSE 1 END, ${inParents}, ca.attnum`)}, ${listed('ca.attnum')})
+                            FROM ${ownColumns} AND ${isChild})`,
         'kind of table': `CASE x.relkind WHEN 'p' THEN 'partitioned' END`,
         parents: `(SELECT pg_catalog.string_agg(${relation('h.inhparent')}, ', ' ORDER BY h.inhseqno)
                      FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid)`,
@@ -68,8 +90,13 @@ export function relationQueries(server: number): CatalogQuery[] {
         'partition key': since(100000, 'pg_catalog.pg_get_partkeydef(x.oid)'),
         'row type': `(SELECT pg_catalog.format_type(x.reloftype, NULL) WHERE x.reloftype <> 0)`,
         oids: since(120000, 'NULL', `CASE WHEN x.relhasoids THEN 'WITH OIDS' END`),
-        options: sorted('x.reloptions'),
-        'toast options': `(SELECT ${sorted('tt.reloptions')} FROM pg_catalog.pg_class tt WHERE tt.oid = x.reltoastrelid)`,
+        // a table access method of an extension's may have options of its own; heap is 2 everywhere
+        options: since(
+          120000,
+          `CASE WHEN x.relam NOT IN (0, 2) THEN ${sorted('x.reloptions')} ELSE ${known('x.reloptions', relationOptions)} END`,
+          known('x.reloptions', relationOptions),
+        ),
+        'toast options': `(SELECT ${known('tt.reloptions', toastOptions)} FROM pg_catalog.pg_class tt WHERE tt.oid = x.reltoastrelid)`,
         'access method': since(
           120000,
           `(SELECT am.amname FROM pg_catalog.pg_am am WHERE am.oid = x.relam AND am.amname <> 'heap' AND x.relkind IN ('r', 'm'))`,
@@ -98,6 +125,7 @@ export function relationQueries(server: number): CatalogQuery[] {
             }
           : {}),
       },
+      plain: ['column order', 'dumped order'],
     },
     {
       kind: 'index',
@@ -213,16 +241,20 @@ export async function columnFacets(
     server >= number ? sql : otherwise
   const isPartition = since(100000, 'c.relispartition', 'false')
   const generated = since(120000, `a.attgenerated <> ''`, 'false')
+  const isTable = `c.relkind IN ('r', 'p', 'm')`
   const expressions: Record<string, string> = {
     // a default names no column; told which table it is of, the server would look at all columns for each default
     'default of': `CASE WHEN NOT ${generated} THEN pg_catalog.pg_get_expr(d.adbin, 0) END`,
     'generation of': `CASE WHEN ${generated} THEN ${since(120000, `a.attgenerated::text || ' ' ||`, '')} pg_catalog.pg_get_expr(d.adbin, d.adrelid) END`,
     // from 17 on partitions have their parent's
     'identity of': since(100000, `CASE WHEN NOT ${isPartition} THEN NULLIF(a.attidentity, '') END`),
-    'storage of': `CASE WHEN c.relkind IN ('r', 'p', 'm') AND a.attstorage <> t.typstorage THEN a.attstorage END`,
-    'compression of': since(140000, `NULLIF(a.attcompression, '')`),
-    'statistics target of': `NULLIF(a.attstattarget, -1)`,
-    'options of': `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(a.attoptions) o ORDER BY o), ', ')`,
+    'storage of': `CASE WHEN ${isTable} AND a.attstorage <> t.typstorage THEN a.attstorage END`,
+    // of an index it is a copy of the table's, made when the index was
+    'compression of': since(140000, `CASE WHEN ${isTable} THEN NULLIF(a.attcompression, '') END`),
+    // before 11 no dump carries an index's
+    'statistics target of': `CASE WHEN ${since(110000, 'true', `c.relkind <> 'i'`)} THEN NULLIF(a.attstattarget, -1) END`,
+    // those of an index are in its definition
+    'options of': `CASE WHEN c.relkind NOT IN ('i', 'I') THEN NULLIF(${known('a.attoptions', columnOptions)}, '') END`,
     'foreign options of': since(
       90200,
       `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(a.attfdwoptions) o ORDER BY o), ', ')`,
@@ -250,7 +282,7 @@ export async function columnFacets(
       LEFT JOIN pg_catalog.pg_description m
         ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
      WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'i', 'I') AND c.oid >= 16384
-       AND (a.atthasdef OR m.description IS NOT NULL OR a.attacl IS NOT NULL OR a.attoptions IS NOT NULL
+       AND (a.atthasdef OR m.description IS NOT NULL OR a.attacl IS NOT NULL OR ${known('a.attoptions', columnOptions)} <> ''
             OR COALESCE(a.attstattarget, -1) <> -1 OR a.attstorage <> t.typstorage
             ${since(90200, 'OR a.attfdwoptions IS NOT NULL', '')}
             ${since(100000, `OR a.attidentity <> ''`, '')} ${since(140000, `OR a.attcompression <> ''`, '')})

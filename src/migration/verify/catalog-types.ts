@@ -1,10 +1,15 @@
 import type { CatalogQuery } from './catalog.ts'
+import { settingText } from './properties.ts'
 
 /** A function by its OID, `name(types)`; what is not in pg_catalog with its schema. Null for none. */
 const procedure = (oid: string) => `NULLIF(${oid}::regprocedure::text, '-')`
 const type = (oid: string) => `pg_catalog.format_type(${oid}, NULL)`
 const qualified = (name: string) => `n.nspname || '.' || ${name}`
 const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
+
+/** An operator by its OID, unless there is none of that number. */
+const existing = (oid: string) =>
+  `(SELECT po.oid::regoperator::text FROM pg_catalog.pg_operator po WHERE po.oid = ${oid})`
 
 /** Names of the schema and object that an OID of a catalog points to. */
 const named = (catalog: string, prefix: string, oid: string) =>
@@ -54,7 +59,8 @@ export function typeQueries(server: number): CatalogQuery[] {
         labels: `(SELECT pg_catalog.string_agg(pg_catalog.quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder)
                     FROM pg_catalog.pg_enum l WHERE l.enumtypid = x.oid)`,
         'base type': `CASE x.typtype WHEN 'd' THEN ${words('pg_catalog.format_type(x.typbasetype, x.typtypmod)', named('pg_collation', 'coll', 'x.typcollation'))} END`,
-        default: 'x.typdefault',
+        // a domain's text may have been printed by an older server
+        default: 'COALESCE(pg_catalog.pg_get_expr(x.typdefaultbin, 0), x.typdefault)',
         'not null': `CASE WHEN x.typtype = 'd' AND x.typnotnull THEN 'NOT NULL' END`,
         constraints: `(SELECT pg_catalog.string_agg(${words('pg_catalog.quote_ident(k.conname)', 'pg_catalog.pg_get_constraintdef(k.oid)')}, ', ' ORDER BY k.conname)
                          FROM pg_catalog.pg_constraint k WHERE k.contypid = x.oid AND k.contype = 'c')`,
@@ -86,6 +92,10 @@ export function typeQueries(server: number): CatalogQuery[] {
           type('NULLIF(x.typelem, 0)'),
           'x.typcollation <> 0',
         )} END`,
+        subscript: since(
+          140000,
+          `CASE WHEN x.typtype = 'b' THEN ${procedure('x.typsubscript')} END`,
+        ),
       },
     },
     {
@@ -126,8 +136,12 @@ export function typeQueries(server: number): CatalogQuery[] {
           since(90600, `NULLIF(x.proparallel, 'u')`),
         ),
         costs: words('x.procost', 'x.prorows'),
-        settings: `pg_catalog.array_to_string(ARRAY(SELECT s FROM pg_catalog.unnest(x.proconfig) s ORDER BY s), ', ')`,
+        settings: `pg_catalog.array_to_string(ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(x.proconfig) s ORDER BY s), ', ')`,
         support: since(120000, procedure('x.prosupport')),
+        'final function': since(
+          110000,
+          `(SELECT g.aggfinalmodify::text || g.aggmfinalmodify::text FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = x.oid)`,
+        ),
         aggregate: `(SELECT ${words(
           ...['transfn', 'finalfn'].map((f) => procedure(`g.agg${f}`)),
           ...(server >= 90600 ? ['combinefn', 'serialfn', 'deserialfn'] : []).map((f) =>
@@ -158,6 +172,8 @@ export function typeQueries(server: number): CatalogQuery[] {
       kind: 'operator',
       catalog: 'pg_operator',
       schema: 'x.oprnamespace',
+      // a shell, which an operator names as its commutator or negator, comes and goes with that one: no dump has it
+      where: 'x.oprcode <> 0',
       name: `${qualified('x.oprname')} || ' (' || ${words(
         `COALESCE(${type('NULLIF(x.oprleft, 0)')}, 'NONE') || ','`,
         `COALESCE(${type('NULLIF(x.oprright, 0)')}, 'NONE')`,
@@ -166,8 +182,9 @@ export function typeQueries(server: number): CatalogQuery[] {
       facets: {
         definition: words(
           'x.oprcode::oid::regprocedure::text',
-          'NULLIF(x.oprcom, 0)::regoperator::text',
-          'NULLIF(x.oprnegate, 0)::regoperator::text',
+          // an old server leaves the number of an operator that was dropped
+          existing('x.oprcom'),
+          existing('x.oprnegate'),
           'NULLIF(x.oprrest::oid, 0)::regprocedure::text',
           'NULLIF(x.oprjoin::oid, 0)::regprocedure::text',
           `CASE WHEN x.oprcanmerge THEN 'MERGES' END`,
@@ -261,7 +278,8 @@ export function typeQueries(server: number): CatalogQuery[] {
     }),
     textSearch('pg_ts_dict', 'dict', 'dictionary', {
       template: named('pg_ts_template', 'tmpl', 'x.dicttemplate'),
-      options: 'x.dictinitoption',
+      // older minors put numbers in quotation marks
+      options: `pg_catalog.regexp_replace(x.dictinitoption, '''(-?[0-9.]+)''', E'\\\\1', 'g')`,
     }),
     textSearch('pg_ts_parser', 'prs', 'parser', {
       definition: words(

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { type AclType, aclDifference, explodeAcl } from './acl.ts'
 import { databaseQueries, settingFacets } from './catalog-database.ts'
+import { memberKind, readMembers } from './catalog-members.ts'
 import { columnFacets, oldSequenceFacets, relationQueries } from './catalog-relations.ts'
 import { typeQueries } from './catalog-types.ts'
 import { hashOf } from './definition.ts'
@@ -75,6 +76,9 @@ export async function readCatalog(client: pg.Client, server: number): Promise<Ca
   for (const query of queries) {
     const { rows } = await client.query<Row>(sqlOf(query, server))
     for (const row of rows) catalog.add(row, query, extras[query.catalog]?.get(row.oid))
+  }
+  for (const { name, facets, acl } of await readMembers(client, server)) {
+    catalog.put(memberKind, { name, facets }, acl)
   }
   return catalog.finished()
 }
@@ -155,6 +159,14 @@ class CatalogBuilder {
     }
     if (Object.keys(facets).length > 0) object.facets = facets
     objects.set(name, object)
+  }
+
+  /** An object that is put together already. */
+  put(kind: string, object: CatalogObject, acl: string[]): void {
+    const objects = this.kinds.get(kind) ?? new Map<string, CatalogObject>()
+    this.kinds.set(kind, objects)
+    if (acl.length > 0) object.acl = indexIn(this.acls, JSON.stringify(acl))
+    objects.set(object.name, object)
   }
 
   finished(): CatalogFingerprint {

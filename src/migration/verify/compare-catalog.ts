@@ -4,6 +4,7 @@ import { describeAcl, granteeOf, ownerMark } from './acl.ts'
 import type { Announced } from './announced.ts'
 import { entriesOf, entriesOn, parentEntries } from './archive-names.ts'
 import type { CatalogFingerprint, CatalogObject } from './catalog.ts'
+import { memberKind } from './catalog-members.ts'
 import { sameInOtherWords, sameText } from './definition.ts'
 
 /** Why a role of the source is not, or not everywhere, on the target: its objects are somebody else's there. */
@@ -15,7 +16,14 @@ export interface RoleSubstitute {
 }
 
 /** Facets that older servers do not have: compared only where both do. */
-const facetSince: Record<string, number> = { multirange: 140000 }
+const facetSince: Record<string, number> = {
+  multirange: 140000,
+  subscript: 140000,
+  'final function': 110000,
+}
+
+/** Facets that tell what another facet's difference means, and are compared in no other way. */
+const tellingFacets = new Set(['dumped order', 'extension', 'added'])
 
 /** What initdb grants everybody on the schema public (PostgreSQL 15 release notes). */
 const initialGrants = (server: number) => (server >= 150000 ? ['+:USAGE'] : ['+:CREATE', '+:USAGE'])
@@ -74,6 +82,7 @@ class CatalogComparison {
       there.delete(object.name)
       const name = shown(object.name)
       if (!other) {
+        if (kind === memberKind && !this.isMissed(object)) continue
         const reason = this.reasonForMissing(kind, object)
         if (reason === undefined) missing.push(name)
         else explained.push({ entry: name, reason })
@@ -86,7 +95,10 @@ class CatalogComparison {
       }
       if (open.length > 0) different.push(label(name, open.join(', ')))
     }
-    const extra = [...there.keys()].filter((name) => !isExpectedExtra(kind, name)).map(shown)
+    const extra =
+      kind === memberKind
+        ? []
+        : [...there.keys()].filter((name) => !isExpectedExtra(kind, name)).map(shown)
     return {
       kind,
       source: here.length,
@@ -99,6 +111,7 @@ class CatalogComparison {
   }
 
   private reasonForMissing(kind: string, object: CatalogObject): string | undefined {
+    if (kind === memberKind) return this.reasonForMember(object)
     if (kind === 'index' && object.facets?.invalid) {
       return 'the index is invalid on the source, and pg_dump leaves such indexes out'
     }
@@ -106,6 +119,28 @@ class CatalogComparison {
       this.reasonForObject(kind, object) ??
       this.announced.reasonFor(parentEntries(kind, object.name))
     )
+  }
+
+  /**
+   * Whether an extension's object that the target has not is lost: an extension of another version, or in another package,
+   * has other objects, but what somebody added to it, or granted on it, was on the source alone.
+   */
+  private isMissed({ acl, facets = {} }: CatalogObject): boolean {
+    return acl !== undefined || facets.added !== undefined
+  }
+
+  private versionOf(side: CatalogSide, extension: string): string | undefined {
+    return side.catalog.kinds.extension?.find(({ name }) => name === extension)?.facets?.version
+  }
+
+  private reasonForMember({ name, facets = {} }: CatalogObject): string | undefined {
+    const extension = facets.extension?.slice(1) ?? ''
+    const reason = this.announced.reasonFor([name, `EXTENSION ${extension}`])
+    if (reason !== undefined) return reason
+    const [here, there] = [this.source, this.target].map((side) => this.versionOf(side, extension))
+    return there !== undefined && here !== there
+      ? `the target has another version of the extension ${extension}, which has other objects`
+      : undefined
   }
 
   private reasonForObject(kind: string, object: CatalogObject): string | undefined {
@@ -130,6 +165,9 @@ class CatalogComparison {
     for (const facet of facets) {
       const [a, b] = [object.facets?.[facet], other.facets?.[facet]]
       const since = facetSince[facet] ?? 0
+      if (tellingFacets.has(facet)) continue
+      // only children have it, and whose child a table is is another facet
+      if (facet === 'column order' && (a === undefined || b === undefined)) continue
       if (sameText(a, b) || this.source.server < since || this.target.server < since) continue
       // what is kept as it is can be said
       const readable = [a, b].filter((text) => text?.startsWith('='))
@@ -163,6 +201,8 @@ class CatalogComparison {
     if (facet === 'partition') own.push(`INDEX ATTACH ${object.name}`)
     const reason = this.announced.reasonFor(own) ?? this.reasonForObject(kind, object)
     if (reason !== undefined) return reason
+    const inherited = this.reasonForInherited(object, other, facet)
+    if (inherited !== undefined) return inherited
     if (kind === 'extension' && object.facets?.version !== other.facets?.version) {
       return 'the target has another version of the extension, and a dump names none'
     }
@@ -173,6 +213,27 @@ class CatalogComparison {
       return this.announced.find(
         (entry) => /^PUBLICATION TABLE/.test(entry) && entry.includes(shown(object.name)),
       )
+    }
+    return undefined
+  }
+
+  /** What a child of inheritance takes from its parents, whatever it had itself: a dump creates it as their child. */
+  private reasonForInherited(
+    object: CatalogObject,
+    other: CatalogObject,
+    facet: string,
+  ): string | undefined {
+    if (facet === 'column order' && other.facets?.['dumped order'] === undefined) {
+      return columnOrderReason
+    }
+    const { parents, 'partition bound': bound } = object.facets ?? {}
+    if (
+      /^(storage|compression) of /.test(facet) &&
+      parents !== undefined &&
+      bound === undefined &&
+      object.facets?.[facet] === undefined
+    ) {
+      return 'a dump creates a child of inheritance as its parents are, and says nothing of a column that is as its type is by default'
     }
     return undefined
   }
@@ -218,7 +279,9 @@ class CatalogComparison {
     const gained = there.filter((line) => !here.includes(line) && !isOwnersAnyway(line, null, here))
     if (lost.length + gained.length === 0) return
     if (kind === 'schema' && object.name === 'public' && this.sameSinceInitdb(here, there)) return
-    const reason = this.announced.reasonFor(entriesOn('ACL', kind, object.name))
+    const reason = this.announced.reasonFor(
+      kind === memberKind ? [`ACL ${object.name}`] : entriesOn('ACL', kind, object.name),
+    )
     for (const line of [...lost, ...gained]) {
       // what the default grants and the source took away is a line as well
       const isLoss = lost.includes(line) === line.startsWith('+')
@@ -255,6 +318,10 @@ function isOwnersAnyway(line: string, owner: string | null, other: readonly stri
   const privilege = /[A-Z]+/.exec(line.slice(line.lastIndexOf(':') + 1))?.[0]
   return !other.includes(`-${ownerMark}:${privilege}`)
 }
+
+/** Also what a warning is made of: whoever counts on the order of columns must know. */
+export const columnOrderReason =
+  'a dump writes the columns that a table inherits first, in the order of its parents: SELECT * and INSERT without a list of columns see another order'
 
 /** Every database has it, unless somebody dropped it, and a dump does not carry that. */
 function isExpectedExtra(kind: string, name: string): boolean {
