@@ -147,7 +147,7 @@ with a newline" int PRIMARY KEY, "::set-output name=verified::true" text);
          CREATE SCHEMA "a
 ::error::schema"; CREATE TABLE "a
 ::error::schema"."##[add-mask]t" (x int);
-         CREATE ROLE "::error::role" LOGIN;
+         CREATE ROLE "::error::role" LOGIN PASSWORD 'p';
          ALTER TABLE "${evil}" OWNER TO "::error::role";
          CREATE FUNCTION public.shout() RETURNS int LANGUAGE plpgsql AS $$
            BEGIN RAISE WARNING E'\\n::error::from a function'; RETURN 1; END $$;

@@ -42,7 +42,7 @@ test('everything else stops the run at once, by reason and with its remedy', () 
     refuse()
   } catch (error) {
     expect((error as Failure).message).toBe(
-      'The target cannot take 13 objects of x; nothing of it was restored',
+      'The target cannot take 13 objects of x; nothing was restored',
     )
     expect((error as Failure).why).toMatch(/LOGIN r9 and 2 more: no hash \(Do without\)/)
   }

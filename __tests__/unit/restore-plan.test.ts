@@ -1,18 +1,21 @@
 import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
+import type { Context } from '../../src/migration/context.ts'
+import { groupLosses } from '../../src/migration/losses.ts'
 import { allowMissing } from '../../src/migration/restore/allow-missing.ts'
 import type { DatabaseProperties } from '../../src/migration/restore/database.ts'
 import type { TargetFacts } from '../../src/migration/restore/facts.ts'
 import {
-  assertNothingLost,
   lossesOf,
   makePlan,
   type PlanOptions,
   type RestorePlan,
 } from '../../src/migration/restore/plan.ts'
 import { neededRoles } from '../../src/migration/restore/roles.ts'
+import { refuseLosses } from '../../src/migration/restore/stages.ts'
 import type { Archive } from '../../src/postgres/archive.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive-entry.ts'
+import type { Report } from '../../src/report/model.ts'
 
 const database: DatabaseProperties = {
   name: 'shop',
@@ -82,6 +85,7 @@ function factsOf(changes: {
       majorName: String(major),
       polardb: null,
       hasPolarSuperuser: changes.polarSuperuser ?? false,
+      knowsPolarSuperuser: changes.polarSuperuser ?? false,
       account: {
         name: 'gctest',
         superuser: changes.superuser ?? false,
@@ -622,14 +626,35 @@ describe('a plan that loses something', () => {
       { desc: 'EVENT TRIGGER', tag: 'a', namespace: '' },
       { desc: 'EVENT TRIGGER', tag: 'b', namespace: '' },
     ])
-    expect(lossesOf(plan.losing).map(({ names }) => names)).toEqual([
+    const losses = lossesOf(plan.losing, 'shop')
+    expect(groupLosses(losses).map(({ entries }) => entries)).toEqual([
       ['EXTENSION dblink'],
       ['EVENT TRIGGER a', 'EVENT TRIGGER b'],
     ])
-    expect(() => assertNothingLost(plan)).toThrow(Failure)
-    expect(() => assertNothingLost(plan)).toThrow(
+    const report = { losses: [], checks: [] } as unknown as Report
+    const refuse = () => refuseLosses(plan, { report } as Context)
+    expect(refuse).toThrow(Failure)
+    expect(refuse).toThrow(
       'The target cannot take 3 objects of the database "shop"; nothing was restored',
     )
+  })
+
+  test('that is allowed notes it among the losses, with what goes along', () => {
+    const plan = planOf(
+      [
+        { desc: 'FOREIGN DATA WRAPPER', tag: 'w', namespace: '' },
+        { desc: 'SERVER', tag: 's', namespace: '', dependencies: [1] },
+        { desc: 'COMMENT', tag: 'SERVER s', namespace: '', dependencies: [2] },
+      ],
+      factsOf({}),
+      { allowMissing: ['FOREIGN DATA WRAPPER w'] },
+    )
+    const report = { losses: [], checks: [] } as unknown as Report
+    refuseLosses(plan, { report } as Context)
+    expect(report.losses.map(({ entry, database }) => `${database}: ${entry}`)).toEqual([
+      'shop: FOREIGN DATA WRAPPER w',
+      'shop: SERVER s',
+    ])
   })
 
   test('does not stop for what the options of the user leave out', () => {

@@ -66,7 +66,8 @@ describe('one CREATE ROLE a role', () => {
     const source = catalog({ roles: [role('a'), role('b', { password: 'none' }), role('c')] })
     const planned = plan(script, stock, { rolePasswords: false }, source)
     expect(sent(planned).join('\n')).not.toMatch(/PASSWORD|md5/)
-    expect(planned.passwordsToSet).toEqual(['a'])
+    expect(planned.passwordsToSet).toEqual(['a', 'b'])
+    expect(planned.losses.map(({ entry }) => entry)).toEqual(['LOGIN a', 'LOGIN b'])
   })
 
   test("writes a timestamp of another DateStyle as the source's catalog has it", () => {
@@ -351,7 +352,11 @@ describe('memberships', () => {
         /^"a" becomes a superuser of the target: it is a member of "s".* through it "b"/,
       ),
     ])
-    expect(plan(script, stock).warnings).toEqual([])
+    expect(plan(script, stock).warnings).toEqual([
+      expect.stringMatching(
+        /^1 superuser of the source become.*CREATEROLE CREATEDB.*"s".*row-level security/,
+      ),
+    ])
   })
 
   test('in predefined roles: the parts are tried where the whole is refused, what is not there is left out', () => {

@@ -4,6 +4,8 @@ import { counted, shorten } from '../report/text.ts'
 import type { Context } from './context.ts'
 import { allowMissing } from './restore/allow-missing.ts'
 
+type LossContext = Pick<Context, 'report'> & Partial<Pick<Context, 'log'>>
+
 /**
  * Holds losses against `allow-missing`: what it accepts goes into the report's `losses`, everything else stops the run,
  * all at once, with the lines that would accept it. To be called before the first byte of what is lost is touched.
@@ -17,16 +19,20 @@ export function refuseUnaccepted(
   found: readonly Loss[],
   patterns: readonly string[],
   where: string,
-  context: Pick<Context, 'report'>,
+  context: LossContext,
 ): void {
   const accepts = allowMissing(patterns)
-  const { losses, checks } = context.report
-  const open: Loss[] = []
-  for (const loss of found) {
-    if (!accepts(loss.entry)) open.push(loss)
-    else if (!losses.some((known) => isSame(known, loss))) losses.push(loss)
-  }
+  const { checks } = context.report
+  const open = found.filter(({ entry }) => !accepts(entry))
+  noteAccepted(
+    found.filter(({ entry }) => accepts(entry)),
+    context,
+  )
   if (open.length === 0) return
+  // the failure has room for the first of them; the log has all, as they are to be pasted
+  context.log?.info(
+    `To accept what ${where} would lose:\n\nallow-missing: |\n${open.map(({ entry }) => `  ${entry}`).join('\n')}\n`,
+  )
   const groups = groupLosses(open)
   for (const { reason, remedy, entries } of groups) {
     checks.push({
@@ -42,10 +48,16 @@ export function refuseUnaccepted(
     ({ reason, remedy, entries }) => `${firstTen(entries)}: ${reason} (${remedy})`,
   )
   throw new Failure(
-    `The target cannot take ${counted(open.length, 'object')} of ${where}; nothing of it was restored`,
+    `The target cannot take ${counted(open.length, 'object')} of ${where}; nothing was restored`,
     shorten(said.join('; '), 12_000),
     'Apply the remedies, or accept what is lost in allow-missing, one name a line as above',
   )
+}
+
+/** Puts losses that are accepted into the report, each once. */
+export function noteAccepted(accepted: readonly Loss[], context: Pick<Context, 'report'>): void {
+  const { losses } = context.report
+  for (const loss of accepted) if (!losses.some((known) => isSame(known, loss))) losses.push(loss)
 }
 
 /** Losses put together by reason and remedy, in the order in which they were found. */

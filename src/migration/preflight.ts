@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { Failure } from '../failure.ts'
-import { detectTarget, isPrivileged, superuserOption, type Target } from '../polardb/detect.ts'
+import { detectTarget, isPrivileged, type Target } from '../polardb/detect.ts'
+import { superuserOption } from '../polardb/role-target.ts'
 import { type ServerVersion, serverVersion, withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import type { CheckResult, Severity } from '../report/model.ts'
@@ -102,8 +103,7 @@ export async function inspectTarget(
     version: target.version,
     major: target.major,
     polardb: target.polardb,
-    superuserOption:
-      inputs.superuserOption === 'auto' ? superuserOption(target) : inputs.superuserOption,
+    superuserOption: superuserOption(target, inputs.superuserOption),
   }
   const { account } = target
   const privileged = isPrivileged(account)

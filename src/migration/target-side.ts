@@ -21,6 +21,7 @@ import { planRestore, type Restored, restoreDatabase } from './restore/restore.t
 import { type NeededRole, neededRoles } from './restore/roles.ts'
 import { requireRoles } from './roles/preconditions.ts'
 import { restoreRoles } from './roles/restore.ts'
+import type { PlannedRoles } from './roles/weigh.ts'
 import type { Session } from './session.ts'
 import { resultOf } from './source-side.ts'
 import { parseFingerprint } from './verify/parse.ts'
@@ -59,29 +60,30 @@ export async function restoreEverything(
   afterRoles: () => Promise<void> = async () => {},
 ): Promise<void> {
   const destinations = chooseDatabases(session.inputs.databases, dump, session)
-  const afterDatabases = await restoreRolesPhase(dump, destinations, connection, session)
-  await afterRoles()
   const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection)
   const restores = destinations.map((destination) => ({
     destination,
     options: restoreOptions(destination, dump, connection, passwordFile, session),
   }))
-
   const plans = new Map<Destination, RestorePlan>()
-  const refusals: { database: string; error: unknown }[] = []
-  for (const { destination, options } of restores) {
-    try {
-      plans.set(destination, await planRestore(options, session))
-    } catch (error) {
-      if (error instanceof Cancelled || session.signal.aborted) throw error
-      destination.result.error = describe(error)
-      refusals.push({ database: destination.source, error })
+  // nothing of any database is restored, and no role is made, while one of them would lose something
+  const plan = async (roles?: PlannedRoles, refusal?: Failure) => {
+    const refusals: Refused[] = refusal ? [{ what: 'the roles', error: refusal }] : []
+    for (const { destination, options } of restores) {
+      try {
+        plans.set(destination, await planRestore(options, session, roles))
+      } catch (error) {
+        if (error instanceof Cancelled || session.signal.aborted) throw error
+        destination.result.error = describe(error)
+        refusals.push({ what: `the database "${destination.source}"`, error })
+      }
     }
+    throwAll(refusals, 'cannot be restored')
   }
-  // nothing of any database is restored while one of them would lose something
-  throwAll(refusals, 'cannot be restored')
+  const afterDatabases = await restoreRolesPhase(dump, destinations, connection, session, plan)
+  await afterRoles()
 
-  const failures: { database: string; error: unknown }[] = []
+  const failures: Refused[] = []
   for (const { destination, options } of restores) {
     const plan = plans.get(destination)
     if (!plan) continue
@@ -90,7 +92,7 @@ export async function restoreEverything(
     } catch (error) {
       if (error instanceof Cancelled || session.signal.aborted) throw error
       destination.result.error = describe(error)
-      failures.push({ database: destination.source, error })
+      failures.push({ what: `the database "${destination.source}"`, error })
       session.log.warning(`${destination.source}: ${messageOf(error)}`)
     }
   }
@@ -117,11 +119,13 @@ export async function restoreEverything(
   }
 }
 
+/** @param plan decides about the databases; called when the roles are decided about and none is made yet */
 async function restoreRolesPhase(
   dump: RestorableDump,
   destinations: Destination[],
   connection: ConnectionParameters,
   session: Session,
+  plan: (roles?: PlannedRoles, refusal?: Failure) => Promise<void>,
 ): Promise<() => Promise<void>> {
   const { inputs, report } = session
   const { roles } = dump
@@ -134,6 +138,7 @@ async function restoreRolesPhase(
     skipPhase(session, 'restore-roles')
     const options = { role: 'target', readOnly: true, signal: session.signal } as const
     await withConnection(connection, options, (client) => requireRoles(client, needed))
+    await plan()
     return async () => {}
   }
   return await runPhase(session, 'restore-roles', async () => {
@@ -148,6 +153,8 @@ async function restoreRolesPhase(
         rolePasswords: inputs.rolePasswords,
         completing: inputs.ifTargetNotEmpty === 'resume',
         neededRoles: needed,
+        allowMissing: inputs.allowMissing,
+        beforeSending: plan,
         // also when the roles then fail: what was sent is what explains it
         onScript: (script) =>
           writeFile(join(session.reportDirectory, polardbRolesFile), script, { mode: 0o600 }),
@@ -327,14 +334,20 @@ function describe(error: unknown): ReportError {
   }
 }
 
+/** What failed, for people: `the database "shop"`. */
+interface Refused {
+  what: string
+  error: unknown
+}
+
 /** One failure is thrown as it is; several as one that names each. */
-function throwAll(failures: { database: string; error: unknown }[], what: string): void {
+function throwAll(failures: readonly Refused[], outcome: string): void {
   const [first, ...rest] = failures
   if (!first) return
   if (rest.length === 0) throw first.error
   throw new Failure(
-    `${failures.length} databases ${what}`,
-    failures.map(({ database, error }) => `"${database}": ${messageOf(error)}`).join(' | '),
-    'The report has each of them; the others were restored as it says',
+    `${failures.length} parts of the migration ${outcome}`,
+    failures.map(({ what, error }) => `${what}: ${messageOf(error)}`).join(' | '),
+    'The report has each of them; what else was restored is in it, too',
   )
 }

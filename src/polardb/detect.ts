@@ -1,12 +1,17 @@
+import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { type ServerVersion, serverVersion } from '../postgres/connection.ts'
+import { sqlstateOf } from '../postgres/errors.ts'
+import { quoteIdentifier } from '../postgres/identifiers.ts'
 
 /** What a target is and what the account may do there: asked, never assumed (polardb-behaviour, "Detection"). */
 export interface Target extends ServerVersion {
   /** `polar_version`, null on a server that is no PolarDB. */
   polardb: string | null
-  /** The server knows the role option POLAR_SUPERUSER. */
+  /** The server has the role pg_polar_superuser. */
   hasPolarSuperuser: boolean
+  /** Its grammar has (NO)POLAR_SUPERUSER. Having the role does not prove it. */
+  knowsPolarSuperuser: boolean
   account: TargetAccount
   /** Extensions that PolarDB allows (`polar_supported_extensions`), null where it names none. */
   supportedExtensions: ReadonlySet<string> | null
@@ -30,12 +35,10 @@ export function isPrivileged(account: TargetAccount): boolean {
   )
 }
 
-/** The role option that takes SUPERUSER's place where `superuser-option` is `auto`. */
-export function superuserOption(target: Pick<Target, 'hasPolarSuperuser'>): string {
-  return target.hasPolarSuperuser ? 'POLAR_SUPERUSER' : 'CREATEROLE CREATEDB'
-}
-
-/** Asks a connected target what it is. Works for any login, on stock PostgreSQL and every PolarDB. */
+/**
+ * Asks a connected target what it is. Works for any login, on stock PostgreSQL and every PolarDB. The grammar is asked
+ * about by statements for a role that does not exist.
+ */
 export async function detectTarget(client: pg.Client): Promise<Target> {
   const version = await serverVersion(client)
   const { rows } = await client.query<{
@@ -63,6 +66,7 @@ export async function detectTarget(client: pg.Client): Promise<Target> {
     ...version,
     polardb: row.polardb,
     hasPolarSuperuser: row.has_polar_superuser,
+    knowsPolarSuperuser: await knowsRoleOption(client, 'NOPOLAR_SUPERUSER'),
     account: {
       name: row.name,
       superuser: row.superuser,
@@ -74,6 +78,31 @@ export async function detectTarget(client: pg.Client): Promise<Target> {
     },
     supportedExtensions: await supportedExtensions(client),
   }
+}
+
+/** Whether the server's grammar has an option of ALTER ROLE. */
+export async function knowsRoleOption(client: pg.Client, words: string): Promise<boolean> {
+  return knowsStatement(client, (name) => `ALTER ROLE ${name} ${words}`)
+}
+
+/**
+ * Whether the server can parse a statement. The role in it does not exist, so an answer that is no syntax error means that
+ * it can.
+ */
+export async function knowsStatement(
+  client: pg.Client,
+  statement: (role: string) => string,
+): Promise<boolean> {
+  const name = quoteIdentifier(`no_such_role_${randomBytes(8).toString('hex')}`)
+  try {
+    await client.query(statement(name))
+  } catch (error) {
+    const sqlstate = sqlstateOf(error)
+    if (sqlstate === '42601') return false
+    // no such role, not allowed, or not in a read-only transaction: all of it comes after the grammar
+    if (sqlstate !== '42704' && sqlstate !== '42501' && sqlstate !== '25006') throw error
+  }
+  return true
 }
 
 async function supportedExtensions(client: pg.Client): Promise<ReadonlySet<string> | null> {

@@ -1,7 +1,8 @@
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts'
 import type { CatalogRole } from '../postgres/role-catalog.ts'
 import type { RoleOption } from '../postgres/role-script.ts'
-import { type RoleStep, step, subject } from './role-steps.ts'
+import { lostAttribute } from './role-losses.ts'
+import { type RoleStep, type RoleSubject, step, subject } from './role-steps.ts'
 import type { RoleTarget, SuperuserPlan } from './role-target.ts'
 
 /** A role as the script describes it. */
@@ -76,7 +77,7 @@ export function planCreate(
   })
   return {
     main,
-    last: lateAttributes(role.name, last, target),
+    last: lateAttributes(role, last, target, 'new'),
     passwordSent: options.rolePasswords && role.options.has('PASSWORD'),
     explained,
   }
@@ -135,13 +136,10 @@ export function planUpdate(
       (existing.replication || existing.bypassRls || late.length > 0))
   if (mayUseWord && needsWord) words.unshift(polarWord, ...late.splice(0))
 
-  const carries = [...words, ...late].map((word) => ({
-    role: role.name,
-    what: word.replace(/^NO(?=[A-Z])/, ''),
-  }))
+  const carries: RoleSubject[] = [...words, ...late].map((word) => carried(role, word))
   for (const value of values) {
     const what = /^(CONNECTION LIMIT|VALID UNTIL)/.exec(value)?.[1] ?? subject.password
-    carries.push({ role: role.name, what })
+    carries.push({ role: role.name, what, loss: lostAttribute(role.name, what) })
   }
   const main =
     words.length + values.length === 0
@@ -150,15 +148,17 @@ export function planUpdate(
           'update',
           `ALTER ROLE ${quoteIdentifier(role.name)} WITH ${[...words, ...values].join(' ')};`,
           carries,
-          { notes: [...notes, 'the role exists: existing-roles is update'] },
+          { notes: [...notes, 'the role exists: existing-roles is update'], trial: 'itself' },
         )
   return {
     main,
-    last: lateAttributes(role.name, late, target),
+    last: lateAttributes(role, late, target, 'existing'),
     passwordSent: sendsPassword,
     explained,
   }
 }
+
+const polarWords = new Set(['POLAR_SUPERUSER', 'NOPOLAR_SUPERUSER'])
 
 /** Whether the words (NO)POLAR_SUPERUSER are at the account's disposal: a real superuser does not need them. */
 function usesPolarWord(target: RoleTarget): boolean {
@@ -170,20 +170,34 @@ function mayGiveCreatedb({ major, account }: RoleTarget): boolean {
   return major < 16 || account.superuser || account.createDatabase
 }
 
-function lateAttributes(name: string, words: string[], target: RoleTarget): RoleStep[] {
+/** An option, and what is lost with it: nothing where it takes something from the role, or belongs to what SUPERUSER was. */
+function carried(role: ScriptRole, word: string): RoleSubject {
+  const what = word.replace(/^NO(?=[A-Z])/, '')
+  const lessened = what !== word || role.superuser || /SUPERUSER$/.test(what)
+  return { role: role.name, what, ...(lessened ? {} : { loss: lostAttribute(role.name, what) }) }
+}
+
+function lateAttributes(
+  role: ScriptRole,
+  words: string[],
+  target: RoleTarget,
+  state: 'new' | 'existing',
+): RoleStep[] {
   if (words.length === 0) return []
-  const role = quoteIdentifier(name)
-  const one = (word: string) =>
-    step('attribute', `ALTER ROLE ${role} WITH ${word};`, [
-      { role: name, what: word.replace(/^NO(?=[A-Z])/, '') },
-    ])
-  const steps = words.map(one)
+  const make = (list: string[], more: Partial<Pick<RoleStep, 'notes' | 'fallback'>>): RoleStep => {
+    const text = (name: string) => `ALTER ROLE ${quoteIdentifier(name)} WITH ${list.join(' ')};`
+    const carries = list.filter((word) => !polarWords.has(word)).map((word) => carried(role, word))
+    // what an existing role is decides what of it may be altered
+    return step('attribute', text(role.name), carries, {
+      ...more,
+      trial: state === 'new' ? text : 'itself',
+    })
+  }
+  const steps = words.map((word) => make([word], {}))
   if (!usesPolarWord(target)) return steps
-  const text = `ALTER ROLE ${role} WITH NOPOLAR_SUPERUSER ${words.join(' ')};`
   const note =
     'NOPOLAR_SUPERUSER is there because PolarDB takes REPLICATION and BYPASSRLS only beside such a word'
-  const carries = steps.flatMap((single) => single.carries)
-  return [step('attribute', text, carries, { notes: [note], fallback: steps })]
+  return [make(['NOPOLAR_SUPERUSER', ...words], { notes: [note], fallback: steps })]
 }
 
 function carriedValues(role: ScriptRole, rolePasswords: boolean, notes: string[]): string[] {

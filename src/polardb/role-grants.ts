@@ -1,7 +1,8 @@
 import { quoteIdentifier } from '../postgres/identifiers.ts'
 import type { CatalogMembership, RoleCatalog } from '../postgres/role-catalog.ts'
 import type { RoleStatement } from '../postgres/role-script.ts'
-import { type RolePlanItem, type RoleStep, step, subject } from './role-steps.ts'
+import { lostMembership } from './role-losses.ts'
+import { type RolePlanItem, type RoleStep, step, subject, type Trial } from './role-steps.ts'
 import type { RoleFates, SuperuserPlan } from './role-target.ts'
 
 /** Members that one GRANT names at most: from 16 on a GRANT's cost hardly depends on how many there are. */
@@ -53,20 +54,22 @@ export function planGrants(
   const inherits = inheritance(source)
   const groups = new Map<string, { role: string; options: string; rows: Wanted[] }>()
   for (const row of wanted) {
-    const leftOut = (reason: string) => {
-      items.push({ role: row.member, what: subject.membership(row.role), reason })
+    const leftOut = (reason: string, lost = false) => {
+      const loss = lost ? lostMembership(row.member, row.role) : undefined
+      items.push({ role: row.member, what: subject.membership(row.role), reason, loss })
     }
     const existing = there.get(pair(row.role, row.member))
     if (existing && covers(existing, row, target.knowsMembershipOptions)) continue
     const absent = fates.absence(row.role) ?? fates.absence(row.member)
     if (absent !== undefined) {
-      leftOut(absent)
+      // a member that will not be there loses nothing by it
+      leftOut(absent, fates.absence(row.member) === undefined)
       continue
     }
     const gained = fates.gainedPower(row.role)
     if (gained !== undefined) {
       const reason = `"${row.role}" ${gained} and was no superuser on the source: its members would gain its power`
-      leftOut(reason)
+      leftOut(reason, true)
       warnings.push(`"${row.member}" is not made a member of "${row.role}": ${reason}`)
       continue
     }
@@ -161,15 +164,29 @@ function grantSteps(role: string, options: string, rows: Wanted[], fates: RoleFa
   const singles = rows.map((row) => {
     const fallback = (parts[role] ?? [])
       .filter((part) => fates.absence(part) === undefined)
-      .map((part) => grant(part, [row], options, []))
+      .map((part) => ({
+        ...grant(part, [row], options, []),
+        trial: trialOf(part, row, options, fates),
+      }))
     const notes =
       fallback.length > 0
         ? [`where "${role}" may not be granted, its parts are tried one by one`]
         : []
-    return { ...grant(role, [row], options, fallback), notes }
+    return {
+      ...grant(role, [row], options, fallback),
+      notes,
+      trial: trialOf(role, row, options, fates),
+    }
   })
   if (singles.length <= 1) return singles
   return [grant(role, rows, options, singles)]
+}
+
+/** The account administers what it creates itself; what was there before may be somebody else's to grant. */
+function trialOf(role: string, row: Wanted, options: string, fates: RoleFates): Trial {
+  if (fates.of(role)?.kind === 'create') return 'certain'
+  if (fates.before(row.member)) return 'itself'
+  return (member) => `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${options};`
 }
 
 function grant(role: string, rows: Wanted[], options: string, fallback: RoleStep[]): RoleStep {
@@ -177,7 +194,11 @@ function grant(role: string, rows: Wanted[], options: string, fallback: RoleStep
   return step(
     'membership',
     `GRANT ${quoteIdentifier(role)} TO ${members}${options};`,
-    rows.map(({ member }) => ({ role: member, what: subject.membership(role) })),
+    rows.map(({ member }) => ({
+      role: member,
+      what: subject.membership(role),
+      loss: lostMembership(member, role),
+    })),
     { fallback },
   )
 }

@@ -10,8 +10,10 @@ import {
   settingStatement,
   settingValues,
 } from '../postgres/role-settings.ts'
+import { lostSetting } from './role-losses.ts'
 import type { PlanRolesOptions, RolePlan } from './role-plan.ts'
-import { allRoles, type RolePlanItem, step, subject } from './role-steps.ts'
+import { allRoles, type RolePlanItem, step, subject, type Trial } from './role-steps.ts'
+import type { RoleFate } from './role-target.ts'
 
 interface Setting extends Omit<CatalogSetting, 'value'> {
   values: string[]
@@ -79,6 +81,7 @@ export function planSettings(
       const omission = {
         role: who,
         what,
+        loss: lostSetting(role, parameter),
         reason: `the target cannot load "${library}" (${fates.target.unloadable.get(preloadKey(parameter, library))}): every login would fail`,
       }
       if (database === null) items.push(omission)
@@ -86,7 +89,10 @@ export function planSettings(
       continue
     }
     if (database !== null) {
-      if (role !== null) plan.deferred.push({ role, database, parameter, values, text })
+      if (role === null) continue
+      // tried for all databases: the one that it is for may not be there yet
+      const trial = trialOf(fate, text(null), { role, parameter })
+      plan.deferred.push({ role, database, parameter, values, text, trial })
       continue
     }
     if (existing) {
@@ -97,7 +103,9 @@ export function planSettings(
         continue
       }
     }
-    items.push(step('setting', text(null), [{ role: who, what }]))
+    const carries = [{ role: who, what, loss: lostSetting(role, parameter) }]
+    const trial = trialOf(fate, text(null), { role, parameter })
+    items.push(step('setting', text(null), carries, { trial }))
   }
   for (const [role, settings] of before) {
     const fate = fates.of(role)
@@ -109,6 +117,19 @@ export function planSettings(
     }
   }
   return items
+}
+
+/** The server asks who may alter the role, and for a new one that is clear; a role to become must be there. */
+function trialOf(
+  fate: RoleFate | undefined,
+  text: string,
+  setting: Pick<Setting, 'role' | 'parameter'>,
+): Trial {
+  const { role, parameter } = setting
+  if (/^(role|session_authorization)$/i.test(parameter)) return 'certain'
+  if (role === null || fate?.kind !== 'create') return 'itself'
+  const rest = text.slice(alterRole(role, null).length)
+  return (other) => `${alterRole(other, null)}${rest}`
 }
 
 function valuesText(

@@ -1,8 +1,10 @@
 import { quoteIdentifier } from '../postgres/identifiers.ts'
 import type { RoleCatalog } from '../postgres/role-catalog.ts'
 import { type RoleOption, type RoleScript, sourceLiteral } from '../postgres/role-script.ts'
+import { counted } from '../report/text.ts'
 import { type AttributePlan, planCreate, planUpdate, type ScriptRole } from './role-attributes.ts'
 import { planGrants } from './role-grants.ts'
+import { type FoundRoleLoss, lostLabel, lostLogin, lostParameter, lostRole } from './role-losses.ts'
 import { planSettings } from './role-plan-settings.ts'
 import {
   everybody,
@@ -12,6 +14,7 @@ import {
   type RoleStep,
   step,
   subject,
+  type Trial,
 } from './role-steps.ts'
 import {
   planSuperuser,
@@ -37,6 +40,8 @@ export interface DeferredSetting {
   values: readonly string[]
   /** `ALTER ROLE … IN DATABASE … SET …` for a database of the target. */
   text: (database: string) => string
+  /** The setting for all databases instead. */
+  trial: Trial
 }
 
 export interface RolePlan {
@@ -55,10 +60,14 @@ export interface RolePlan {
   explained: RoleOmission[]
   superuser: SuperuserPlan
   memberships: number
-  /** Roles that may log in and get no password, although they had one or may have had one. */
+  /** Roles that may log in and get no password. */
   passwordsToSet: string[]
+  /** What is lost for sure, whatever the target answers. */
+  losses: FoundRoleLoss[]
   /** Roles whose password the plan sends. */
   passwordsSent: ReadonlySet<string>
+  /** Those of them that may log in. */
+  loginsSent: ReadonlySet<string>
   fates: RoleFates
 }
 
@@ -88,7 +97,9 @@ export function planRoles(
     superuser,
     memberships: 0,
     passwordsToSet: [],
+    losses: [],
     passwordsSent: new Set(),
+    loginsSent: new Set(),
     fates,
   }
   const { main, last, recommented } = planAttributes(script, source, plan, options)
@@ -99,6 +110,7 @@ export function planRoles(
     fates,
     superuser,
   )
+  plan.warnings.push(...superuserWarnings(plan))
   plan.memberships = grants.count
   plan.warnings.push(...grants.warnings)
   const settings = planSettings(script, source, plan, options)
@@ -142,6 +154,7 @@ function planAttributes(
   const main: RolePlanItem[] = []
   const last: RolePlanItem[] = []
   const sent = new Set<string>()
+  const logins = new Set<string>()
   /** Roles whose comment the server changes by itself. */
   const recommented = new Set<string>()
   /** Memberships in pg_polar_superuser, where only these make a polar_superuser. */
@@ -152,7 +165,8 @@ function planAttributes(
     if (!fate) continue
     if (fate.kind === 'keep' || fate.kind === 'update') plan.existing.push(name)
     if (fate.kind === 'keep' || fate.kind === 'impossible') {
-      main.push({ role: name, what: subject.role, reason: fate.reason })
+      const loss = fate.kind === 'impossible' ? lostRole(name, fate.reason) : undefined
+      main.push({ role: name, what: subject.role, reason: fate.reason, loss })
       continue
     }
     let planned: AttributePlan
@@ -173,8 +187,14 @@ function planAttributes(
     for (const { what, reason } of planned.explained)
       plan.explained.push({ role: name, what, reason })
     if (planned.passwordSent) sent.add(name)
-    else if (fate.kind === 'create' && role.options.has('LOGIN') && lacksPassword(role, options))
-      plan.passwordsToSet.push(name)
+    if (planned.passwordSent && role.options.has('LOGIN')) logins.add(name)
+    if (fate.kind === 'create' && role.options.has('LOGIN')) {
+      const loss = lostPassword(role, options)
+      if (loss) {
+        plan.passwordsToSet.push(name)
+        plan.losses.push(loss)
+      }
+    }
     if (role.superuser && superuser.membership)
       extra.push(
         step('membership', `GRANT pg_polar_superuser TO ${quoteIdentifier(name)};`, [
@@ -183,12 +203,36 @@ function planAttributes(
       )
   }
   plan.passwordsSent = sent
+  plan.loginsSent = logins
   return { main, last: [...last, ...extra], recommented }
 }
 
-/** The role logs in, had a password on the source as far as anybody knows, and gets none. */
-function lacksPassword(role: ScriptRole, options: Pick<RolePlanOptions, 'rolePasswords'>): boolean {
-  return !options.rolePasswords && role.source?.password !== 'none'
+/** Why a role that may log in will have no password, as a loss: PolarDB knows no other way to log in. */
+function lostPassword(
+  { name, options }: ScriptRole,
+  { rolePasswords }: Pick<RolePlanOptions, 'rolePasswords'>,
+): FoundRoleLoss | undefined {
+  if (!rolePasswords) {
+    const reason = 'it is created without a password, since role-passwords is false'
+    return { ...lostLogin(name, 'target'), reason }
+  }
+  // an empty one is none to every version from 10 on
+  if (options.get('PASSWORD')?.value) return undefined
+  const reason =
+    'it may log in and the source has no password for it: what it logs in with there (a socket, a certificate, LDAP) PolarDB does not have'
+  return { ...lostLogin(name, 'source'), reason }
+}
+
+/** SUPERUSER is never carried over as it is: that is the procedure, and what it costs is said. */
+function superuserWarnings({ created, fates, superuser }: RolePlan): string[] {
+  const { words, polar, membership, reason } = superuser
+  const were = created.filter((name) => fates.wasSuperuser(name))
+  if (were.length === 0 || polar || membership || words.includes('SUPERUSER')) return []
+  const beyond = were.length > 10 ? ' …' : ''
+  const names = were.slice(0, 10).map((name) => `"${name}"`)
+  return [
+    `${counted(were.length, 'superuser')} of the source become ordinary roles with ${words.join(' ') || 'no option'} (${reason}): ${names.join(', ')}${beyond}. They can no longer read and change what belongs to others, pass by row-level security, replicate, use the files and programs of the server, or make settings, functions and extensions that take a superuser`,
+  ]
 }
 
 function planComments(
@@ -220,8 +264,11 @@ function planComments(
         (one) => one.role === role && one.provider === provider && one.label === label,
       )
       if ((fate?.kind !== 'create' && fate?.kind !== 'update') || unchanged) continue
-      const text = `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(role)} IS ${sourceLiteral(script, statement.literal, label)};`
-      items.push(step('label', text, [{ role, what: subject.label(provider) }]))
+      const text = (name: string) =>
+        `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(name)} IS ${sourceLiteral(script, statement.literal, label)};`
+      const carries = [{ role, what: subject.label(provider), loss: lostLabel(role, provider) }]
+      const trial = fate.kind === 'create' ? text : 'itself'
+      items.push(step('label', text(role), carries, { trial }))
     }
   }
   for (const name of fates.names()) {
@@ -242,17 +289,21 @@ function planParameters(script: RoleScript, fates: RoleFates): RolePlanItem[] {
     const { role, parameter, privileges, revoke, grantOption } = statement
     const fate = role === null ? undefined : fates.of(role)
     if (role !== null && fate?.kind !== 'create' && fate?.kind !== 'update') continue
-    const to = role === null ? everybody : quoteIdentifier(role)
     const list = privileges.join(', ')
-    const text = revoke
-      ? `REVOKE ${grantOption ? 'GRANT OPTION FOR ' : ''}${list} ON PARAMETER ${quoteIdentifier(parameter)} FROM ${to};`
-      : `GRANT ${list} ON PARAMETER ${quoteIdentifier(parameter)} TO ${to}${grantOption ? ' WITH GRANT OPTION' : ''};`
+    const text = (to: string) =>
+      revoke
+        ? `REVOKE ${grantOption ? 'GRANT OPTION FOR ' : ''}${list} ON PARAMETER ${quoteIdentifier(parameter)} FROM ${to};`
+        : `GRANT ${list} ON PARAMETER ${quoteIdentifier(parameter)} TO ${to}${grantOption ? ' WITH GRANT OPTION' : ''};`
     const each = privileges.flatMap((one) => (one === 'ALL' ? ['SET', 'ALTER SYSTEM'] : [one]))
     const carries = each.map((privilege) => ({
       role: role ?? everybody,
       what: subject.parameter(privilege, parameter),
+      loss: revoke ? undefined : lostParameter(role, privilege, parameter),
     }))
-    items.push(step('parameter', text, carries))
+    const statementText = text(role === null ? everybody : quoteIdentifier(role))
+    const trial =
+      fate?.kind === 'create' ? (other: string) => text(quoteIdentifier(other)) : 'itself'
+    items.push(step('parameter', statementText, carries, { trial: revoke ? 'certain' : trial }))
   }
   return items
 }

@@ -1,3 +1,4 @@
+import type { RoleLoss } from './role-losses.ts'
 /** What a statement is for: it decides which answers of the server are known and harmless. */
 export type Purpose =
   | 'create'
@@ -28,7 +29,16 @@ export const everybody = 'PUBLIC'
 export interface RoleSubject {
   role: string
   what: string
+  /** What the role loses without it; nothing where it can do no less then. */
+  loss?: RoleLoss | undefined
 }
+
+/**
+ * How a statement is tried, in a transaction that is rolled back: `certain` needs no trial, `itself` is about what the
+ * target has already, and a function gives the same statement for another role, which stands for all those that do not
+ * exist yet.
+ */
+export type Trial = 'certain' | 'itself' | ((role: string) => string)
 
 /** One statement for the target. */
 export interface RoleStep {
@@ -41,6 +51,8 @@ export interface RoleStep {
   notes: string[]
   /** Sent, one by one, when the server refuses the statement. */
   fallback: RoleStep[]
+  /** How it is found out beforehand whether the server takes it. */
+  trial: Trial
 }
 
 /** Something of the script that is not sent, and why. */
@@ -58,7 +70,8 @@ export function step(
   purpose: Purpose,
   text: string,
   carries: RoleSubject[],
-  more: Partial<Pick<RoleStep, 'notes' | 'fallback'>> = {},
+  more: Partial<Pick<RoleStep, 'notes' | 'fallback' | 'trial'>> = {},
 ): RoleStep {
-  return { text, purpose, carries, notes: more.notes ?? [], fallback: more.fallback ?? [] }
+  const { notes = [], fallback = [], trial = 'certain' } = more
+  return { text, purpose, carries, notes, fallback, trial }
 }

@@ -6,8 +6,6 @@ import type { Target } from './detect.ts'
 export interface RoleTarget extends Target {
   /** The roles as they are before anything is sent. */
   catalog: RoleCatalog
-  /** The grammar has (NO)POLAR_SUPERUSER. Having the role pg_polar_superuser does not prove it. */
-  knowsPolarSuperuser: boolean
   /** The grammar has GRANT … WITH INHERIT and SET (PostgreSQL 16). */
   knowsMembershipOptions: boolean
   /** Libraries that roles of the source load on login and the target cannot load (`preloadKey`), with what it answers. */
@@ -59,7 +57,7 @@ export interface SuperuserPlan {
  * membership in pg_polar_superuser where only that is there, and else CREATEROLE CREATEDB. It never makes a real
  * superuser, even where the account is one: that is for the user to ask for (`superuser-option: SUPERUSER`).
  */
-export function planSuperuser(target: RoleTarget, option: string): SuperuserPlan {
+export function planSuperuser(target: Target, option: string): SuperuserPlan {
   if (option !== 'auto') {
     const words = option.toUpperCase().split(/\s+/).filter(Boolean)
     return {
@@ -91,6 +89,13 @@ export function planSuperuser(target: RoleTarget, option: string): SuperuserPlan
     membership: false,
     reason: 'the target has POLAR_SUPERUSER',
   }
+}
+
+/** What takes SUPERUSER's place, as the report says it. */
+export function superuserOption(target: Target, option: string): string {
+  const { words, membership } = planSuperuser(target, option)
+  const text = words.join(' ') || 'NOSUPERUSER'
+  return membership ? `${text}, member of pg_polar_superuser` : text
 }
 
 /** What becomes of a role of the source. */

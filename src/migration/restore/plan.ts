@@ -1,8 +1,8 @@
-import { Failure } from '../../failure.ts'
 import type { Archive } from '../../postgres/archive.ts'
 import { type ArchiveEntry, entryName } from '../../postgres/archive-entry.ts'
 import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
-import { counted, printable, shorten } from '../../report/text.ts'
+import type { Loss } from '../../report/model.ts'
+import {} from '../../report/text.ts'
 import { allowMissing } from './allow-missing.ts'
 import type { DatabaseProperties } from './database.ts'
 import { Decisions } from './decide.ts'
@@ -28,6 +28,8 @@ export interface RestorePlan {
   warnings: string[]
   /** What would be lost and is not allowed to be. Empty in a plan that may be carried out. */
   losing: PlannedEntry[]
+  /** What is lost and is allowed to be. */
+  accepted: PlannedEntry[]
 }
 
 export interface PlanOptions {
@@ -45,7 +47,7 @@ const ofDatabase = (entry: ArchiveEntry) =>
 /**
  * Decides about every entry of the archives, before the first is restored. A pure function of what was read and asked.
  *
- * @returns the plan; it may be carried out when `losing` is empty (see assertNothingLost)
+ * @returns the plan; it may be carried out when `losing` is empty (see refuseLosses)
  */
 export function makePlan(
   archives: readonly Archive[],
@@ -68,10 +70,14 @@ export function makePlan(
   }
   takeAlong(entries)
   const allowed = allowMissing(options.allowMissing)
-  const losing = entries.filter(
-    ({ name, fate }) =>
-      fate.kind === 'leave-out' && fate.loss !== 'nothing' && !accepted(name, fate),
-  )
+  const losing: PlannedEntry[] = []
+  const accepted: PlannedEntry[] = []
+  for (const entry of entries) {
+    const { name, fate } = entry
+    if (fate.kind !== 'leave-out' || fate.loss === 'nothing') continue
+    if (accepts(name, fate)) accepted.push(entry)
+    else losing.push(entry)
+  }
   const usesPlaces = entries.some(
     ({ entry }) => entry.tablespace !== '' || !/^(heap)?$/.test(entry.accessMethod),
   )
@@ -89,45 +95,22 @@ export function makePlan(
     accessMethods: new Set([...facts.accessMethods, ...created.map(({ entry }) => entry.tag)]),
     warnings: [...localeWarnings(facts, options.database), ...warningsOf(archives, facts, entries)],
     losing,
+    accepted,
   }
 
-  function accepted(name: string, fate: Fate & { kind: 'leave-out' }): boolean {
+  function accepts(name: string, fate: Fate & { kind: 'leave-out' }): boolean {
     // rows are given up only by their own name, everything else with what it hangs on
     return allowed(name) || (fate.loss !== 'rows' && !!fate.along && allowed(fate.along.name))
   }
 }
 
-/**
- * @throws Failure with the whole list of what the target cannot take, each with its remedy, when a plan would lose rows or
- *   behaviour that the user has not given up
- */
-export function assertNothingLost(plan: RestorePlan): void {
-  const { losing } = plan
-  if (losing.length === 0) return
-  const lines = lossesOf(losing).map(
-    ({ reason, remedy, names }) => `${names.join(', ')}: ${reason} (${remedy})`,
+/** Entries that are left out as losses, in the names of `allow-missing`. */
+export function lossesOf(entries: readonly PlannedEntry[], database: string): Loss[] {
+  return entries.flatMap(({ name, fate }) =>
+    fate.kind === 'leave-out'
+      ? [{ entry: name, database, reason: fate.reason, remedy: fate.remedy }]
+      : [],
   )
-  const said = shorten(lines.join('; '), 12_000)
-  throw new Failure(
-    `The target cannot take ${counted(losing.length, 'object')} of the database "${plan.database.name}"; nothing was restored`,
-    said,
-    'Apply the remedies, or accept what is lost in allow-missing, one name a line as above',
-  )
-}
-
-/** What is lost, put together by reason and remedy. */
-export function lossesOf(
-  losing: readonly PlannedEntry[],
-): { reason: string; remedy: string; names: string[] }[] {
-  const groups = new Map<string, { reason: string; remedy: string; names: string[] }>()
-  for (const { name, fate } of losing) {
-    if (fate.kind !== 'leave-out') continue
-    const key = `${fate.reason}\0${fate.remedy}`
-    const group = groups.get(key) ?? { reason: fate.reason, remedy: fate.remedy, names: [] }
-    group.names.push(name)
-    groups.set(key, group)
-  }
-  return [...groups.values()]
 }
 
 /**

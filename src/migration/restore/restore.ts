@@ -6,6 +6,7 @@ import { runProgram } from '../../postgres/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs.ts'
 import type { RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
+import type { PlannedRoles } from '../roles/weigh.ts'
 import { prepareDatabase } from './create.ts'
 import { databaseExists, elsewhere } from './elsewhere.ts'
 import { readTargetFacts, type TargetFacts } from './facts.ts'
@@ -36,14 +37,20 @@ export interface Restored {
 /**
  * Reads the archives, asks the target, and decides about every entry. Changes nothing.
  *
+ * @param plannedRoles roles that the target will have when the plan is carried out
  * @throws Failure when an archive cannot be used, the target cannot be asked, or the plan would lose rows or behaviour
  *   that `allowMissing` does not give up: with the whole list
  */
-export async function planRestore(options: RestoreOptions, context: Context): Promise<RestorePlan> {
+export async function planRestore(
+  options: RestoreOptions,
+  context: Context,
+  plannedRoles: PlannedRoles = new Map(),
+): Promise<RestorePlan> {
   const archives: Archive[] = []
   for (const directory of options.archives) archives.push(await readArchive(directory))
   if (!options.proven) for (const { entries } of archives) refuseInserts(entries)
-  const facts = await askTarget(options, archives, context)
+  const asked = await askTarget(options, archives, context)
+  const facts = { ...asked, roles: new Map([...asked.roles, ...plannedRoles]) }
   const plan = makePlan(archives, facts, {
     database: options.database,
     allowMissing: options.allowMissing,

@@ -4,20 +4,14 @@ import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult, RestoreResult } from '../../report/model.ts'
 import { counted, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { noteAccepted, refuseUnaccepted } from '../losses.ts'
 import { elsewhere } from './elsewhere.ts'
 import { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
 import { Grants } from './grants.ts'
 import type { RestoreOptions } from './options.ts'
 import { Ownership } from './ownership.ts'
-import {
-  administersPublic,
-  assertNothingLost,
-  lossesOf,
-  makePlan,
-  ownedPublic,
-  type RestorePlan,
-} from './plan.ts'
+import { administersPublic, lossesOf, makePlan, ownedPublic, type RestorePlan } from './plan.ts'
 import { applyProperties } from './properties.ts'
 import { TemporaryRights } from './rights.ts'
 import { endSessions, mayPass, Session, sessionPrefix } from './session.ts'
@@ -26,19 +20,15 @@ import { runEntry } from './statements.ts'
 import { refillUnlogged } from './unlogged.ts'
 import { EntryFailed, type Worker } from './worker.ts'
 
-/** What is lost goes into the report's checks, too: the failure itself has room for a few lines only. */
+/**
+ * What is accepted goes into the report's losses, everything else ends the run.
+ *
+ * @throws Failure with the whole list of what the target cannot take, each with its remedy
+ */
 export function refuseLosses(plan: RestorePlan, context: Context): void {
-  for (const { reason, remedy, names } of lossesOf(plan.losing)) {
-    context.report.checks.push({
-      id: 'restore-plan',
-      severity: 'blocker',
-      status: 'failed',
-      message: `${plan.database.name}: ${reason}`,
-      objects: names,
-      remedy,
-    })
-  }
-  assertNothingLost(plan)
+  const { name } = plan.database
+  noteAccepted(lossesOf(plan.accepted, name), context)
+  refuseUnaccepted(lossesOf(plan.losing, name), [], `the database "${name}"`, context)
 }
 
 /** The target refused an extension that must not be missing. */

@@ -97,15 +97,26 @@ async function send(
       return undefined
     } catch (error) {
       if (context.signal.aborted) throw new Cancelled()
-      const sqlstate = sqlstateOf(error)
-      const message = withoutVerifiers(words(error, sqlstate))
+      const refusal = refusalOf(step, error)
       const conflict =
-        /^(40001|40P01|55P03)$/.test(sqlstate ?? '') || /^tuple concurrently/.test(message)
+        /^(40001|40P01|55P03)$/.test(refusal.sqlstate) ||
+        /^tuple concurrently/.test(refusal.message)
       if (conflict && attempt < mostTries) continue
-      if (sqlstate === undefined || isFatal(sqlstate)) throw interrupted(step, sqlstate, message)
-      return { sqlstate, message, known: knownRefusals[step.purpose].includes(sqlstate) }
+      return refusal
     }
   }
+}
+
+/**
+ * The server's answer to a statement that it did not take.
+ *
+ * @throws Failure when it could not take any other statement either
+ */
+export function refusalOf(step: RoleStep, error: unknown): Refusal {
+  const sqlstate = sqlstateOf(error)
+  const message = withoutVerifiers(words(error, sqlstate))
+  if (sqlstate === undefined || isFatal(sqlstate)) throw interrupted(step, sqlstate, message)
+  return { sqlstate, message, known: knownRefusals[step.purpose].includes(sqlstate) }
 }
 
 /** The server could not take any other statement either: lost, full, read-only, shutting down, statement cancelled. */

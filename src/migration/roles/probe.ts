@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { Cancelled, messageOf } from '../../failure.ts'
-import { detectTarget } from '../../polardb/detect.ts'
+import { detectTarget, knowsStatement } from '../../polardb/detect.ts'
 import type { RoleTarget } from '../../polardb/role-target.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
@@ -27,34 +27,12 @@ export async function readRoleTarget(
   return {
     ...(await detectTarget(client)),
     catalog: await readRoleCatalog(client),
-    knowsPolarSuperuser: await knowsRoleOption(client, 'NOPOLAR_SUPERUSER'),
-    knowsMembershipOptions: await knows(
+    knowsMembershipOptions: await knowsStatement(
       client,
       (name) => `GRANT ${name} TO ${name} WITH INHERIT TRUE`,
     ),
     unloadable: await unloadable(connection, libraries, context),
   }
-}
-
-/** Whether the server's grammar has an option of ALTER ROLE. */
-export async function knowsRoleOption(client: pg.Client, words: string): Promise<boolean> {
-  return knows(client, (name) => `ALTER ROLE ${name} ${words}`)
-}
-
-/**
- * Whether the server can parse a statement. The role in it does not exist, so an answer that is no syntax error means that
- * it can.
- */
-async function knows(client: pg.Client, statement: (role: string) => string): Promise<boolean> {
-  const name = quoteIdentifier(`no_such_role_${randomBytes(8).toString('hex')}`)
-  try {
-    await client.query(statement(name))
-  } catch (error) {
-    const sqlstate = sqlstateOf(error)
-    if (sqlstate === '42601') return false
-    if (sqlstate !== '42704' && sqlstate !== '42501') throw error
-  }
-  return true
 }
 
 /** A library that a setting of roles loads on login. */

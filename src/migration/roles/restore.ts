@@ -4,7 +4,6 @@ import { type DeferredSetting, planRoles, type RolePlan } from '../../polardb/ro
 import { isStep, type RolePlanItem, step, subject } from '../../polardb/role-steps.ts'
 import { connect, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
 import {
   type RoleCatalog,
   readRoleCatalog,
@@ -25,8 +24,10 @@ import {
   readRoleScript,
   refuseMissing,
 } from './preconditions.ts'
-import { preloads, readRoleTarget, refusesMd5 } from './probe.ts'
+import { preloads, readRoleTarget } from './probe.ts'
 import { renderRoleScript, type ScriptEntry } from './script.ts'
+import { lossesByOutcomes } from './trial.ts'
+import { type PlannedRoles, plannedRoles, refusalOfLosses, weighRoles } from './weigh.ts'
 
 export interface RestoreRolesOptions {
   /** `roles.sql`, exactly as `pg_dumpall --roles-only` wrote it. */
@@ -43,6 +44,13 @@ export interface RestoreRolesOptions {
   neededRoles?: readonly NeededRole[]
   /** See RolePlanOptions. */
   completing?: boolean
+  /** What the roles may lose, as patterns: `MEMBERSHIP * in pg_monitor`, `ROLE repl REPLICATION`, `LOGIN *`. */
+  allowMissing: readonly string[]
+  /**
+   * Called when everything is decided and nothing is sent, with the roles that the target will have then; what it throws ends
+   * the run. Given the refusal of the roles' own losses, if there is one, so that all of them can be told at once.
+   */
+  beforeSending?: (roles: PlannedRoles, refusal: Failure | undefined) => Promise<void>
   /** Given the text of roles.polardb.sql whenever there is more of it, also when the restore then fails. */
   onScript?: (script: string) => Promise<void>
 }
@@ -56,8 +64,9 @@ const rolesPerSession = 100
  * comparing both catalogs. A second run changes nothing: what the target refused is asked for again, the rest is there.
  *
  * @returns what was done; `result.verified` is false when something differs for no known reason
- * @throws Failure before anything is sent when the script cannot be read, the account may not create roles or a needed
- * role would be absent; Failure when a role could not be made or the connection is lost; Cancelled
+ * @throws Failure before anything is sent when the script cannot be read, the account may not create roles, a needed role
+ * would be absent, or roles could do less than before and `allowMissing` does not say that they may; Failure when a role
+ * could not be made or the connection is lost; Cancelled
  */
 export async function restoreRoles(
   options: RestoreRolesOptions,
@@ -79,6 +88,9 @@ export async function restoreRoles(
     await checkAccount(client, plan, options.superuserOption)
     for (const warning of plan.warnings) context.warn(warning)
     const restored = new RestoredRoles(options, plan)
+    const refusal = await weighRoles(client, { plan, verifiers: own, ...options }, context)
+    await options.beforeSending?.(plannedRoles(plan), refusal)
+    if (refusal) throw refusal
     try {
       await restored.apply(client, context)
     } finally {
@@ -159,7 +171,7 @@ export class RestoredRoles {
     result.memberships.restored = memberships
     this.setDifferences(differences)
     context.report.roles = result
-    await this.warnOfPasswords(client, own, after, context)
+    this.warnOfPasswords(after, context)
     this.tell(context)
     const missing = differences.filter(({ what, explained }) => !explained && what === subject.role)
     if (missing.length > 0) {
@@ -172,6 +184,9 @@ export class RestoredRoles {
         'No data was touched. Put the cause right, then run again: roles that were made are found again',
       )
     }
+    // the trial has shown all of them, unless the target answers differently now
+    const refusal = refusalOfLosses(lossesByOutcomes(this.outcomes), options, context)
+    if (refusal) throw refusal
   }
 
   /**
@@ -273,12 +288,7 @@ export class RestoredRoles {
     return settings.some(same)
   }
 
-  private async warnOfPasswords(
-    client: pg.Client,
-    own: Verifiers,
-    after: RoleCatalog,
-    context: Context,
-  ): Promise<void> {
+  private warnOfPasswords(after: RoleCatalog, context: Context): void {
     const { plan, result } = this
     const names = (list: readonly string[]) => listed(list.map((name) => `"${name}"`))
     const logins = after.roles.filter(({ name, login }) => login && plan.fates.of(name))
@@ -287,29 +297,10 @@ export class RestoredRoles {
       context.warn(
         `${counted(expired.length, 'role')} cannot log in: the password is past VALID UNTIL, as on the source: ${names(expired)}`,
       )
-    const md5 = logins
-      .map(({ name }) => name)
-      .filter((name) => plan.passwordsSent.has(name) && own.get(name)?.startsWith('md5'))
-    if (md5.length > 0) {
-      const answer = await this.md5Refusal(client, context)
-      if (answer !== undefined)
-        context.warn(
-          `${counted(md5.length, 'role')} cannot log in with md5 passwords, a test login with one failed (${answer}): ${names(md5)}. Give these roles new passwords, or let pg_hba.conf accept md5`,
-        )
-    }
     if (result.passwordsToSet && result.passwordsToSet.length > 0)
       context.warn(
         `${counted(result.passwordsToSet.length, 'role')} must be given a password: ${names(result.passwordsToSet)}`,
       )
-  }
-
-  private async md5Refusal(client: pg.Client, context: Context): Promise<string | undefined> {
-    try {
-      return await refusesMd5(client, this.options.target, context)
-    } catch (error) {
-      if (sqlstateOf(error) === undefined) throw error
-      return `the test could not be made: ${messageOf(error)}`
-    }
   }
 
   private tell(context: Context): void {

@@ -1,0 +1,105 @@
+import type pg from 'pg'
+import { Failure, messageOf } from '../../failure.ts'
+import { type FoundRoleLoss, lostLogin } from '../../polardb/role-losses.ts'
+import type { RolePlan } from '../../polardb/role-plan.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { sqlstateOf } from '../../postgres/errors.ts'
+import type { Verifiers } from '../../postgres/role-catalog.ts'
+import type { Context } from '../context.ts'
+import { refuseUnaccepted } from '../losses.ts'
+import { refusesMd5 } from './probe.ts'
+import { lossesByOutcomes, lossesByPlan, tryRoles } from './trial.ts'
+
+/** Roles that are made or changed, as the target will have them. */
+export type PlannedRoles = ReadonlyMap<string, { superuser: boolean }>
+
+interface AcceptOptions {
+  allowMissing: readonly string[]
+  rolePasswords: boolean
+}
+
+/**
+ * Finds out what the roles will lose, by the plan and by a trial of what the target may refuse. What is accepted goes into
+ * the report's losses.
+ *
+ * @returns the refusal of what is not accepted
+ * @throws Failure when the connection is lost; Cancelled
+ */
+export async function weighRoles(
+  client: pg.Client,
+  options: AcceptOptions & { plan: RolePlan; verifiers: Verifiers; target: ConnectionParameters },
+  context: Context,
+): Promise<Failure | undefined> {
+  const { plan } = options
+  const outcomes = await tryRoles(client, plan, context)
+  const losses = [
+    ...lossesByPlan(plan),
+    ...lossesByOutcomes(outcomes),
+    ...(await lostLogins(client, options, context)),
+  ]
+  return refusalOfLosses(losses, options, context)
+}
+
+/** The refusal of losses that are not accepted; the others are noted in the report. */
+export function refusalOfLosses(
+  found: readonly FoundRoleLoss[],
+  { allowMissing, rolePasswords }: AcceptOptions,
+  context: Context,
+): Failure | undefined {
+  // whoever leaves the passwords behind has said so
+  const accepted = rolePasswords ? allowMissing : [...allowMissing, 'LOGIN *']
+  const losses = found.map(({ entry, reason, remedy }) => ({
+    entry,
+    database: null,
+    reason,
+    remedy,
+  }))
+  try {
+    refuseUnaccepted(losses, accepted, 'the roles', context)
+    return undefined
+  } catch (error) {
+    if (error instanceof Failure) return error
+    throw error
+  }
+}
+
+/** Logins with md5 verifiers, where a test login shows that the target does not take them. */
+async function lostLogins(
+  client: pg.Client,
+  options: { plan: RolePlan; verifiers: Verifiers; target: ConnectionParameters },
+  context: Context,
+): Promise<FoundRoleLoss[]> {
+  const { plan, verifiers, target } = options
+  const md5 = [...plan.loginsSent].filter((name) => verifiers.get(name)?.startsWith('md5'))
+  if (md5.length === 0) return []
+  const answer = await md5Refusal(client, target, context)
+  if (answer === undefined) return []
+  const reason = `its password is an md5 hash, and a test login with one failed on the target (${answer})`
+  return md5.map((name) => ({ ...lostLogin(name, 'source'), reason }))
+}
+
+async function md5Refusal(
+  client: pg.Client,
+  target: ConnectionParameters,
+  context: Context,
+): Promise<string | undefined> {
+  try {
+    return await refusesMd5(client, target, context)
+  } catch (error) {
+    if (sqlstateOf(error) === undefined) throw error
+    return `the test could not be made: ${messageOf(error)}`
+  }
+}
+
+/** The roles of a plan as the target will have them when it is carried out. */
+export function plannedRoles(plan: RolePlan): PlannedRoles {
+  const { fates, superuser } = plan
+  const makesSuperusers = superuser.words.includes('SUPERUSER')
+  const roles = new Map<string, { superuser: boolean }>()
+  for (const name of fates.names()) {
+    const fate = fates.of(name)
+    if (fate?.kind === 'create' || fate?.kind === 'update')
+      roles.set(name, { superuser: makesSuperusers && fates.wasSuperuser(name) })
+  }
+  return roles
+}
