@@ -251,7 +251,7 @@ describe('what would be lost', () => {
     }
     const { rows } = await plain15.backend.sql(`SELECT FROM pg_database WHERE datname = 'losing'`)
     expect(rows).toEqual([])
-    const checks = harness.context.report.checks.filter(({ id }) => id === 'restore-plan')
+    const checks = harness.context.report.checks.filter(({ id }) => id === 'losses')
     expect(checks.flatMap(({ objects }) => objects)).toHaveLength(6)
     expect(checks.every(({ remedy }) => remedy !== '')).toBe(true)
 
