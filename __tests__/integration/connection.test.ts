@@ -3,8 +3,10 @@ import { Cancelled, Failure } from '../../src/failure.ts'
 import { connect, serverVersion, withConnection } from '../../src/postgres/connection.ts'
 import {
   type ConnectionParameters,
+  conninfo,
   parseConnectionString,
 } from '../../src/postgres/connection-string.ts'
+import { Pooler } from '../support/pooler.ts'
 import { type Major, TestServer } from '../support/server.ts'
 
 let plain: TestServer
@@ -95,7 +97,74 @@ describe('a session', () => {
       SELECT current_setting('statement_timeout') AS timeout, current_setting('search_path') AS path,
              current_setting('transaction_read_only') AS ro, current_setting('datestyle') AS style, current_user::text AS who`)
     await client.end()
-    expect(rows[0]).toEqual({ timeout: '0', path: '', ro: 'off', style: 'ISO, YMD', who: 'slow' })
+    expect(rows[0]).toEqual({
+      timeout: '0',
+      path: 'pg_catalog, pg_temp',
+      ro: 'off',
+      style: 'ISO, YMD',
+      who: 'slow',
+    })
+  })
+
+  test("has the user's own options, and ours after them", async () => {
+    const options = '-c search_path=public -c work_mem=1234kB -c default_transaction_read_only=off'
+    const client = await connect({ ...to(plain), options }, { readOnly: true })
+    const { rows } = await client.query(
+      `SELECT current_setting('search_path') AS path, current_setting('work_mem') AS memory, current_setting('transaction_read_only') AS ro`,
+    )
+    await client.end()
+    expect(rows[0]).toEqual({ path: 'pg_catalog, pg_temp', memory: '1234kB', ro: 'on' })
+  })
+
+  describe('through a pooler', () => {
+    test.each(['refuses options', 'throws options away'] as const)(
+      'that %s is made safe by its first statements',
+      async (how) => {
+        await plain.sql(`
+        DROP ROLE IF EXISTS pooled;
+        CREATE ROLE pooled LOGIN PASSWORD 'p';
+        ALTER ROLE pooled SET search_path = evil, pg_catalog;
+        ALTER ROLE pooled SET quote_all_identifiers = on;
+        ALTER ROLE pooled SET statement_timeout = '200ms'`)
+        const pooler = await Pooler.start(plain.port, how)
+        try {
+          const place = { ...to(plain), port: pooler.port, user: 'pooled', password: 'p' }
+          const client = await connect(place, { readOnly: true })
+          const { rows } = await client.query(
+            `SELECT current_setting('search_path') AS path, current_setting('transaction_read_only') AS ro`,
+          )
+          await client.end()
+          expect(rows[0]).toEqual({ path: 'pg_catalog, pg_temp', ro: 'on' })
+          // the programs are then not given what would keep them out
+          const given = conninfo(place, 'read').includes('search_path')
+          expect(given).toBe(how === 'throws options away')
+        } finally {
+          await pooler.stop()
+        }
+      },
+    )
+
+    test("that refuses options says so where the user's own are meant", async () => {
+      const pooler = await Pooler.start(plain.port, 'refuses options')
+      try {
+        const place = { ...to(plain), port: pooler.port, options: '-c work_mem=1MB' }
+        await expect(connect(place)).rejects.toThrow(/does not take options=/)
+      } finally {
+        await pooler.stop()
+      }
+    })
+
+    test('that forgets settings from one message to the next is refused', async () => {
+      const pooler = await Pooler.start(plain.port, 'forgets settings')
+      try {
+        await expect(connect({ ...to(plain), port: pooler.port })).rejects.toMatchObject({
+          message: 'A session on the server cannot be made safe',
+          why: expect.stringMatching(/search_path was set to .* and is/),
+        })
+      } finally {
+        await pooler.stop()
+      }
+    })
   })
 
   test('that only looks cannot write', async () => {

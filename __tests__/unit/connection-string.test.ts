@@ -60,7 +60,7 @@ describe('a libpq connection string', () => {
     const parameters = parseConnectionString(
       "host=h user='o\\'n' password=s3cret keepalives_idle=5",
     )
-    const text = conninfo(parameters, "a b'c\\d")
+    const text = conninfo(parameters, 'read', "a b'c\\d")
     expect(text).toContain("user='o\\'n' dbname='a b\\'c\\\\d'")
     expect(text).toContain("keepalives_idle='5'")
     expect(text).not.toContain('s3cret')

@@ -24,7 +24,7 @@ export function dumpRolesArguments(
     '--verbose',
     '--no-password',
     // pg_dumpall reads `-l` as a connection string too when it looks like one, so it is given as one
-    `--dbname=${conninfo(connection)}`,
+    `--dbname=${conninfo(connection, 'read')}`,
     `--database=dbname=${quoteValue(connection.dbname)}`,
     `--file=${file}`,
     ...(options.rolePasswords ? [] : ['--no-role-passwords']),
@@ -56,7 +56,7 @@ export function dumpArguments(client: ClientPrograms, options: DumpArguments): s
     '--verbose',
     '--no-password',
     `--file=${options.directory}`,
-    `--dbname=${conninfo(options.connection, options.database)}`,
+    `--dbname=${conninfo(options.connection, 'read', options.database)}`,
     `--lock-wait-timeout=${lockWait}`,
     ...options.compression,
     ...(options.snapshot ? [`--snapshot=${options.snapshot}`] : []),

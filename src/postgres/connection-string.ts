@@ -1,4 +1,5 @@
 import { Failure } from '../failure.ts'
+import { type Access, startupOptions } from './startup.ts'
 
 /** The modes of libpq's `sslmode` (PostgreSQL, "SSL Support", table 34.1), weakest first. */
 export const sslModes = [
@@ -122,9 +123,15 @@ export function parseConnectionString(text: string, password?: string): Connecti
 
 /**
  * The parameters as a libpq `key=value` string without the password, for `--dbname` of a client program: it may be read
- * by everybody in the process list.
+ * by everybody in the process list. Its `options` make the program's sessions as safe as our own, from the first byte.
+ *
+ * @param access whether the program may write
  */
-export function conninfo(parameters: ConnectionParameters, dbname = parameters.dbname): string {
+export function conninfo(
+  parameters: ConnectionParameters,
+  access: Access,
+  dbname = parameters.dbname,
+): string {
   const pairs: Record<string, string | undefined> = {
     host: parameters.host,
     port: String(parameters.port),
@@ -135,7 +142,7 @@ export function conninfo(parameters: ConnectionParameters, dbname = parameters.d
     sslcert: parameters.sslcert,
     sslkey: parameters.sslkey,
     connect_timeout: String(parameters.connectTimeout),
-    options: parameters.options,
+    options: startupOptions(parameters, access),
     // a connection that dies silently is noticed within two minutes (failure-modes of every long dump)
     keepalives_idle: '30',
     keepalives_interval: '10',

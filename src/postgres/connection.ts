@@ -1,16 +1,30 @@
+import type { EventEmitter } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
-import { Cancelled, Failure } from '../failure.ts'
+import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { printable } from '../report/text.ts'
 import type { ConnectionParameters } from './connection-string.ts'
 import { explainConnectionError } from './errors.ts'
+import {
+  type Access,
+  expectedSettings,
+  firstStatements,
+  learnStartup,
+  lesserMode,
+  type StartupMode,
+  safePath,
+  startupModesFor,
+  startupOptions,
+  versionNumber,
+} from './startup.ts'
 
 export interface ConnectOptions {
   /** Another database of the same server. */
   database?: string
-  /** Makes every transaction of the session read-only: a safety belt wherever we only look. */
+  /** Makes every transaction of the session read-only, from the first byte on: wherever we only look. */
   readOnly?: boolean
   signal?: AbortSignal
   /** How messages call this server. */
@@ -30,10 +44,12 @@ export interface ServerVersion {
 }
 
 /**
- * Opens a session whose results do not depend on the account's or the database's settings: no timeouts but for locks, an empty
- * search_path (names from a database are hostile), UTF-8, ISO dates.
+ * Opens a session that is ours from its first byte: it resolves no name by the account's or the database's settings, runs
+ * nothing of theirs, and its results do not depend on them. Its search_path is `pg_catalog, pg_temp` (names from a database
+ * are hostile), its timeouts are off but for locks, its texts are UTF-8 with ISO dates.
  *
- * @throws Failure that says what could not be reached, why, and what to do; Cancelled when the signal fires
+ * @throws Failure that says what could not be reached, why, and what to do, or which setting does not take; Cancelled when
+ * the signal fires
  */
 export async function connect(
   parameters: ConnectionParameters,
@@ -42,36 +58,12 @@ export async function connect(
   options.signal?.throwIfAborted()
   let first: unknown
   for (const ssl of tlsAttempts(parameters)) {
-    const client = new pg.Client({
-      host: parameters.host,
-      port: parameters.port,
-      user: parameters.user,
-      database: options.database ?? parameters.dbname,
-      // never undefined: pg would look for PGPASSWORD and ~/.pgpass, which are not the user's inputs
-      password: parameters.password ?? '',
-      ssl: parameters.host.startsWith('/') ? false : ssl,
-      connectionTimeoutMillis: parameters.connectTimeout * 1000,
-      keepAlive: true,
-      keepAliveInitialDelayMillis: 30_000,
-      application_name: 'migrate-to-polardb',
-      ...(parameters.options ? { options: parameters.options } : {}),
-    })
-    // A session that the server ends while no query runs must not end the process; the next query reports it.
-    client.on('error', () => {})
-    const abort = () => void client.end().catch(() => {})
-    options.signal?.addEventListener('abort', abort, { once: true })
     try {
-      await client.connect()
-      await prepare(client, options.readOnly ?? false)
-      options.signal?.throwIfAborted()
-      return client
+      return await connectOver(ssl, parameters, options)
     } catch (error) {
-      await client.end().catch(() => {})
-      if (options.signal?.aborted) throw new Cancelled()
+      if (error instanceof Cancelled) throw error
       first ??= error
       if (!mayTryOtherTransport(error)) throw explain(error)
-    } finally {
-      options.signal?.removeEventListener('abort', abort)
     }
   }
   throw explain(first)
@@ -81,6 +73,80 @@ export async function connect(
       database: options.database ?? parameters.dbname,
       role: options.role,
     })
+  }
+}
+
+/** Tries with everything in the startup packet, then with what the server or pooler takes of it. */
+async function connectOver(
+  ssl: false | ConnectionOptions,
+  parameters: ConnectionParameters,
+  options: ConnectOptions,
+): Promise<pg.Client> {
+  let [mode] = startupModesFor(parameters)
+  for (;;) {
+    try {
+      const client = await open(ssl, parameters, options, mode ?? 'nothing')
+      learnStartup(parameters, mode ?? 'nothing')
+      return client
+    } catch (error) {
+      const lesser = mode && lesserMode(error, mode)
+      if (options.signal?.aborted || !lesser) throw error
+      if (lesser === 'nothing' && parameters.options) {
+        throw new Failure(
+          `${options.role ? `The ${options.role}` : 'The server'} does not take options=… of the connection string`,
+          `${parameters.host}:${parameters.port}: ${messageOf(error)}`,
+          'Remove it from the connection string, or connect to the server itself instead of a pooler',
+          { cause: error },
+        )
+      }
+      mode = lesser
+    }
+  }
+}
+
+async function open(
+  ssl: false | ConnectionOptions,
+  parameters: ConnectionParameters,
+  options: ConnectOptions,
+  mode: StartupMode,
+): Promise<pg.Client> {
+  const access: Access = options.readOnly ? 'read' : 'write'
+  const startup = startupOptions(parameters, access, mode)
+  const client = new pg.Client({
+    host: parameters.host,
+    port: parameters.port,
+    user: parameters.user,
+    database: options.database ?? parameters.dbname,
+    // never undefined: pg would look for PGPASSWORD and ~/.pgpass, which are not the user's inputs
+    password: parameters.password ?? '',
+    ssl: parameters.host.startsWith('/') ? false : ssl,
+    connectionTimeoutMillis: parameters.connectTimeout * 1000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 30_000,
+    application_name: 'migrate-to-polardb',
+    ...(startup === undefined ? {} : { options: startup }),
+  })
+  // A session that the server ends while no query runs must not end the process; the next query reports it.
+  client.on('error', () => {})
+  let reported = ''
+  // without asking: the server tells its version while the session begins
+  const { connection } = client as unknown as { connection: EventEmitter }
+  connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
+    if (status.parameterName === 'server_version') reported = status.parameterValue
+  })
+  const abort = () => void client.end().catch(() => {})
+  options.signal?.addEventListener('abort', abort, { once: true })
+  try {
+    await client.connect()
+    await prepare(client, access, reported, startup !== undefined, options.role)
+    options.signal?.throwIfAborted()
+    return client
+  } catch (error) {
+    await client.end().catch(() => {})
+    if (options.signal?.aborted) throw new Cancelled()
+    throw error
+  } finally {
+    options.signal?.removeEventListener('abort', abort)
   }
 }
 
@@ -126,7 +192,7 @@ export async function cancelQuery(
 /** Reads the version of a connected server. */
 export async function serverVersion(client: pg.Client): Promise<ServerVersion> {
   const { rows } = await client.query<{ version: string; number: string }>(
-    `SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number`,
+    `SELECT pg_catalog.current_setting('server_version') AS version, pg_catalog.current_setting('server_version_num') AS number`,
   )
   const [row] = rows
   if (!row) throw new Error('the server did not tell its version')
@@ -143,26 +209,57 @@ export async function serverVersion(client: pg.Client): Promise<ServerVersion> {
 /** Milliseconds to wait for a lock that somebody else holds: as long as pg_dump does (see arguments.ts). */
 const lockWait = 300_000
 
-async function prepare(client: pg.Client, readOnly: boolean): Promise<void> {
-  // by itself: a timeout of a millisecond would end the longer statement
-  await client.query('SET statement_timeout = 0')
-  // set_config over pg_settings: one statement for every major, whichever of these it knows
-  await client.query(`
-    SELECT pg_catalog.set_config(name, CASE pg_catalog.lower(name)
-      WHEN 'search_path' THEN ''
-      WHEN 'client_encoding' THEN 'UTF8'
-      WHEN 'datestyle' THEN 'ISO, YMD'
-      WHEN 'intervalstyle' THEN 'postgres'
-      WHEN 'standard_conforming_strings' THEN 'on'
-      WHEN 'row_security' THEN 'off'
-      WHEN 'default_transaction_read_only' THEN '${readOnly ? 'on' : 'off'}'
-      WHEN 'role' THEN 'none'
-      WHEN 'lock_timeout' THEN '${lockWait}'
-      ELSE '0' END, false)
-    FROM pg_catalog.pg_settings
-    WHERE pg_catalog.lower(name) IN ('search_path', 'client_encoding', 'datestyle', 'intervalstyle',
-      'standard_conforming_strings', 'row_security', 'default_transaction_read_only', 'statement_timeout',
-      'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', 'idle_session_timeout')`)
+/**
+ * Puts the settings of a session right by statements that look nothing up, and makes sure that they have taken: a pooler may
+ * have thrown the startup packet's away, and may give each statement to another session.
+ *
+ * @param reported the `server_version` that the server told
+ * @param asked the startup packet carried our settings
+ */
+async function prepare(
+  client: pg.Client,
+  access: Access,
+  reported: string,
+  asked: boolean,
+  role: ConnectOptions['role'],
+): Promise<void> {
+  // by itself where the packet had nothing: a timeout of a millisecond would end a longer message
+  if (!asked) await client.query('SET statement_timeout = 0')
+  const number = versionNumber(reported) ?? (await askVersionNumber(client))
+  const expected = expectedSettings(number, access)
+  const settings = firstStatements(number, access, lockWait)
+  const shows = expected.map(([name]) => `SHOW ${name}`)
+  // one message: a server far away answers all of it no later than one statement
+  const answers = resultsOf(
+    await client.query(['SHOW search_path', settings, ...shows].join('; ')),
+  ).map(onlyValue)
+  if (!asked || answers[0] !== safePath.replaceAll(' ', '')) {
+    // a pooler stands between: the settings must hold from one message to the next
+    for (const show of shows) answers.push(...resultsOf(await client.query(show)).map(onlyValue))
+  }
+  const last = answers.slice(-expected.length)
+  const wrong = expected.findIndex(([, value], index) => last[index] !== value)
+  if (wrong < 0) return
+  const [name, value] = expected[wrong] ?? []
+  throw new Failure(
+    `A session on ${role ? `the ${role}` : 'the server'} cannot be made safe`,
+    `${name} was set to "${value}" and is "${printable(String(last[wrong]))}": a pooler between does not keep the settings of a session`,
+    'Connect to the server itself, or to a pooler that gives every client a session of its own',
+  )
+}
+
+/** SHOW looks no function up. */
+async function askVersionNumber(client: pg.Client): Promise<number> {
+  return Number(resultsOf(await client.query('SHOW server_version_num')).map(onlyValue)[0])
+}
+
+/** Several statements in one message have several results, which the types of `pg` do not say. */
+function resultsOf(result: pg.QueryResult | pg.QueryResult[]): pg.QueryResult[] {
+  return Array.isArray(result) ? result : [result]
+}
+
+function onlyValue({ rows }: pg.QueryResult): unknown {
+  return Object.values(rows[0] ?? {})[0]
 }
 
 /**

@@ -146,7 +146,7 @@ export class Grants {
     schema: string,
     grant: string,
   ): Promise<string[]> {
-    const { rows } = await session.client.query<{ owner: string }>(
+    const { rows } = await session.query<{ owner: string }>(
       `SELECT pg_catalog.pg_get_userbyid(n.nspowner) AS owner FROM pg_catalog.pg_namespace n
          JOIN pg_catalog.pg_roles r ON r.rolname = $2
         WHERE n.nspname = $1 AND NOT pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE')`,
@@ -208,7 +208,7 @@ const roleName = (role: string | null) => (role === null ? 'NONE' : quoteIdentif
  * @throws the error of a lost connection, and of what may pass
  */
 export async function tryInTransaction(
-  { client }: Session,
+  session: Session,
   texts: readonly string[],
 ): Promise<Refusal | undefined> {
   const warnings: pg.DatabaseError[] = []
@@ -216,6 +216,7 @@ export async function tryInTransaction(
     const warning = notice as pg.DatabaseError
     if (doneByHalves.test(warning.code ?? '')) warnings.push(warning)
   }
+  const client = await session.own()
   await client.query('BEGIN')
   client.on('notice', listen)
   try {

@@ -178,7 +178,7 @@ export function loadArguments(options: RestoreOptions, list: string, archive: st
     '--format=directory',
     '--verbose',
     '--no-password',
-    `--dbname=${conninfo(options.target, options.targetName)}`,
+    `--dbname=${conninfo(options.target, 'write', options.targetName)}`,
     `--use-list=${list}`,
     '--no-owner',
     '--no-privileges',
@@ -270,7 +270,7 @@ export async function isLoaded(
   expected: number | undefined,
 ): Promise<boolean> {
   if (item.entry.desc !== 'TABLE DATA') return false
-  const { rows: security } = await session.client.query<{ on: boolean }>(
+  const { rows: security } = await session.query<{ on: boolean }>(
     'SELECT relrowsecurity AS on FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.regclass',
     [tableOf(item)],
   )
@@ -291,12 +291,12 @@ export async function hasAllRows(
 ): Promise<boolean> {
   const table = tableOf(item)
   if (expected === undefined) {
-    const { rows } = await session.client.query<{ some: boolean }>(
+    const { rows } = await session.query<{ some: boolean }>(
       `SELECT EXISTS (SELECT FROM ONLY ${table}) AS some`,
     )
     return rows[0]?.some ?? false
   }
-  const { rows } = await session.client.query<{ count: string }>(
+  const { rows } = await session.query<{ count: string }>(
     `SELECT pg_catalog.count(*) AS count FROM ONLY ${table}`,
   )
   return Number(rows[0]?.count) === expected
@@ -314,5 +314,5 @@ export async function empty(
           .filter(({ entry }) => entry.desc === 'TABLE DATA')
           .map((item) => `ONLY ${tableOf(item)}`)
       : [load.root]
-  if (tables.length > 0) await session.client.query(`TRUNCATE ${tables.join(', ')}`)
+  if (tables.length > 0) await session.query(`TRUNCATE ${tables.join(', ')}`)
 }

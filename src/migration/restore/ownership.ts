@@ -155,7 +155,7 @@ export class Ownership {
   private async followers(): Promise<Set<string>> {
     const found = new Set<string>()
     await this.worker.retrying('owned sequences', '', async (session) => {
-      const { rows } = await session.client.query<{ schema: string; name: string }>(`
+      const { rows } = await session.query<{ schema: string; name: string }>(`
         SELECT n.nspname AS schema, c.relname AS name
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
@@ -200,7 +200,7 @@ export class Ownership {
 
   private async alter(session: Session, item: PlannedEntry, sql: string): Promise<boolean> {
     try {
-      await session.client.query(sql)
+      await session.query(sql)
       return true
     } catch (error) {
       if (sqlstateOf(error) !== '42501') throw error
@@ -239,15 +239,16 @@ export class Ownership {
 
 /** Runs statements in one transaction; false, and nothing done, when the server refuses one of them. */
 async function succeeds(session: Session, sql: string): Promise<boolean> {
-  await session.client.query('BEGIN')
+  const client = await session.own()
+  await client.query('BEGIN')
   try {
-    await session.client.query(sql)
-    await session.client.query('COMMIT')
+    await client.query(sql)
+    await client.query('COMMIT')
     return true
   } catch (error) {
     const sqlstate = sqlstateOf(error)
     if (sqlstate === undefined || mayPass(error)) throw error
-    await session.client.query('ROLLBACK')
+    await client.query('ROLLBACK')
     return false
   }
 }

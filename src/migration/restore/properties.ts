@@ -51,7 +51,7 @@ export async function applyProperties(
   const attempt = async (entry: string, sql: string) => {
     await worker.retrying(entry, sql, async (session) => {
       try {
-        await session.client.query(sql)
+        await session.query(sql)
       } catch (error) {
         // not allowed, not known, not changeable, or not valid there: told, and not worth the whole migration
         if (!/^(42501|42704|55P02|22023|0A000|42601|0LP01|0L000)$/.test(sqlstateOf(error) ?? ''))

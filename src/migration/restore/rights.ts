@@ -2,6 +2,7 @@ import { messageOf } from '../../failure.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { TargetFacts } from './facts.ts'
+import type { PlannedEntry } from './fate.ts'
 import type { Session } from './session.ts'
 import { type RestoreState, writeState } from './state.ts'
 
@@ -41,7 +42,7 @@ export class TemporaryRights {
     if (!found) return `the role "${role}" does not exist on the target`
     if (role === account.name || account.superuser) return undefined
     if (found.superuser) return `"${role}" is a superuser on the target, and the account is none`
-    const { rows } = await session.client.query<{ able: boolean }>(
+    const { rows } = await session.query<{ able: boolean }>(
       // before version 16, where SET and INHERIT became options of a grant, a member could do all that is done here
       major >= 16
         ? `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'SET') AND pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`
@@ -50,10 +51,10 @@ export class TemporaryRights {
     )
     if (rows[0]?.able) return undefined
     const granted = { ...this.state, memberships: [...this.state.memberships, role] }
-    await writeState(session.client, granted)
+    await writeState(await session.own(), granted)
     this.state.memberships.push(role)
     try {
-      await session.client.query(
+      await session.query(
         `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(account.name)}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
       )
       return undefined
@@ -69,15 +70,16 @@ export class TemporaryRights {
   private async mayActAs(session: Session, role: string): Promise<boolean> {
     const { account, hasPolarSuperuser } = this.facts.target
     if (!account.polarSuperuser || !hasPolarSuperuser) return false
-    await session.client.query('BEGIN')
+    const client = await session.own()
+    await client.query('BEGIN')
     try {
-      await session.client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`)
+      await client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`)
       return true
     } catch (error) {
       if (sqlstateOf(error) === undefined) throw error
       return false
     } finally {
-      await session.client.query('ROLLBACK')
+      await client.query('ROLLBACK')
     }
   }
 
@@ -87,7 +89,7 @@ export class TemporaryRights {
     pairs: readonly { role: string; schema: string }[],
   ): Promise<void> {
     if (pairs.length === 0) return
-    const { rows } = await session.client.query<{ role: string; schema: string }>(
+    const { rows } = await session.query<{ role: string; schema: string }>(
       `SELECT p.role, p.schema FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) p(role, schema)
          JOIN pg_catalog.pg_namespace n ON n.nspname = p.schema JOIN pg_catalog.pg_roles r ON r.rolname = p.role
         WHERE NOT pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')`,
@@ -95,7 +97,7 @@ export class TemporaryRights {
     )
     if (rows.length === 0) return
     this.state.schemaGrants.push(...rows)
-    await writeState(session.client, this.state)
+    await writeState(await session.own(), this.state)
     for (const { role, schema } of rows) {
       await this.attempt(
         session,
@@ -106,14 +108,14 @@ export class TemporaryRights {
 
   /** Lets roles create in the database: owners of schemas and publications must be able to. */
   async createInDatabase(session: Session, roles: readonly string[]): Promise<void> {
-    const { rows } = await session.client.query<{ role: string }>(
+    const { rows } = await session.query<{ role: string }>(
       `SELECT rolname AS role FROM pg_catalog.pg_roles
         WHERE rolname = ANY ($1) AND NOT pg_catalog.has_database_privilege(oid, pg_catalog.current_database(), 'CREATE')`,
       [roles],
     )
     if (rows.length === 0) return
     this.state.databaseGrants.push(...rows.map(({ role }) => role))
-    await writeState(session.client, this.state)
+    await writeState(await session.own(), this.state)
     for (const { role } of rows) {
       await this.attempt(
         session,
@@ -137,7 +139,7 @@ export class TemporaryRights {
     }
     this.state.schemaGrants = []
     this.state.databaseGrants = []
-    await writeState(session.client, this.state)
+    await writeState(await session.own(), this.state)
   }
 
   /**
@@ -154,7 +156,7 @@ export class TemporaryRights {
       )
     }
     // from version 16 on others may have made the account a member as well: that is not ours to end
-    const { rows } = await session.client.query<{ role: string }>(
+    const { rows } = await session.query<{ role: string }>(
       `SELECT r.rolname AS role FROM pg_catalog.pg_auth_members m
          JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
         WHERE a.rolname = session_user AND r.rolname = ANY ($1)
@@ -163,21 +165,26 @@ export class TemporaryRights {
     )
     this.state.memberships = rows.map(({ role }) => role)
     this.able.clear()
-    await writeState(session.client, this.state)
+    await writeState(await session.own(), this.state)
     return this.state.memberships
   }
 
-  /** Runs a statement as a role that the account can become, or as itself. */
-  async as(session: Session, role: string, statement: string): Promise<void> {
+  /**
+   * Runs a statement as a role that the account can become, or as itself.
+   *
+   * @param of the entry of an archive that the statement comes from or works on; without one it is a statement of our own
+   */
+  async as(session: Session, role: string, statement: string, of?: PlannedEntry): Promise<void> {
     const { account } = this.facts.target
     const other = role !== account.name && (await this.become(session, role)) === undefined
-    await session.client.query('BEGIN')
+    const client = of ? await session.foreign(of.archive, of.entry.namespace) : await session.own()
+    await client.query('BEGIN')
     try {
-      if (other) await session.client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`)
-      await session.client.query(statement)
-      await session.client.query('COMMIT')
+      if (other) await client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`)
+      await client.query(statement)
+      await client.query('COMMIT')
     } catch (error) {
-      await session.client.query('ROLLBACK').catch(() => {})
+      await client.query('ROLLBACK').catch(() => {})
       throw error
     }
   }
@@ -185,7 +192,7 @@ export class TemporaryRights {
   /** A right that the server refuses to give or take shows later, in what it was for. */
   private async attempt(session: Session, statement: string): Promise<void> {
     try {
-      await session.client.query(statement)
+      await session.query(statement)
     } catch (error) {
       const sqlstate = sqlstateOf(error)
       if (sqlstate === undefined || !/^(42501|0L|42704)/.test(sqlstate)) throw error
@@ -199,7 +206,7 @@ export class TemporaryRights {
     ownerColumn: string,
     name: string,
   ): Promise<string | null> {
-    const { rows } = await session.client.query<{ owner: string }>(
+    const { rows } = await session.query<{ owner: string }>(
       `SELECT pg_catalog.pg_get_userbyid(${ownerColumn}) AS owner FROM pg_catalog.${catalog} WHERE ${nameColumn} = $1`,
       [name],
     )

@@ -5,6 +5,7 @@ import type { Archive } from '../../postgres/archive.ts'
 import { cancelQuery, connect } from '../../postgres/connection.ts'
 import { isTransient, sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { safePath } from '../../postgres/startup.ts'
 import type { RestoreOptions } from './options.ts'
 
 /**
@@ -13,14 +14,22 @@ import type { RestoreOptions } from './options.ts'
  */
 export const sessionPrefix = 'migrate-to-polardb restore '
 
-/** A session on the target that works through entries of archives, with the settings that pg_restore would make. */
+/**
+ * A session on the target that works through entries of archives, with the settings that pg_restore would make. The
+ * archives' statements want a search_path of theirs, and code of the database that they call may leave behind whatever it
+ * sets. So there are two ways to the server: `foreign` for what an archive brings, `own` and `query` for what we ask and do,
+ * which never runs under anybody else's settings.
+ */
 export class Session {
-  readonly client: pg.Client
+  readonly #client: pg.Client
   private readonly options: RestoreOptions
-  private archive: Archive | undefined
+  /** Since our settings were made, statements ran that are not ours. */
+  private strayed = false
+  /** What was set last for an archive, as long as it holds. */
+  private foreignSettings: string | null = null
 
   private constructor(client: pg.Client, options: RestoreOptions) {
-    this.client = client
+    this.#client = client
     this.options = options
   }
 
@@ -32,7 +41,7 @@ export class Session {
     })
     const session = new Session(client, options)
     try {
-      await client.query('SELECT set_config($1, $2, false)', ['application_name', name])
+      await client.query('SELECT pg_catalog.set_config($1, $2, false)', ['application_name', name])
       // as _doSetFixedOutputState of pg_restore; timeouts and the like are set by connect
       await client.query(
         'SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; SET row_security = off',
@@ -44,29 +53,56 @@ export class Session {
     }
   }
 
-  /** Makes the session as the archive's statements expect it: string syntax and search_path. */
-  async use(archive: Archive, namespace: string): Promise<void> {
-    if (this.archive !== archive) {
-      await this.client.query(
-        `SET standard_conforming_strings = ${archive.standardStrings ? 'on' : 'off'}; SET escape_string_warning = off`,
-      )
-      if (archive.searchPath !== null) await this.client.query(archive.searchPath)
-      this.archive = archive
-    }
+  /**
+   * The connection for statements of an archive, set up as they expect it: string syntax and search_path.
+   *
+   * @param namespace the entry's schema, '' for none
+   */
+  async foreign(archive: Archive, namespace: string): Promise<pg.Client> {
+    this.strayed = true
+    const settings = [
+      `SET standard_conforming_strings = ${archive.standardStrings ? 'on' : 'off'}`,
+      'SET escape_string_warning = off',
+    ]
+    if (archive.searchPath !== null) settings.push(archive.searchPath)
     // archives from before 10.3 have no path of their own: their statements count on their schema being first
-    if (archive.searchPath === null && namespace !== '') {
-      const path = `${quoteIdentifier(namespace)}, pg_catalog`
-      await this.client.query(`SET search_path = ${path}`)
+    else if (namespace !== '') {
+      settings.push(`SET search_path = ${quoteIdentifier(namespace)}, pg_catalog`)
+    } else settings.push(`SET search_path = ${safePath}`)
+    const text = settings.join('; ')
+    // it holds until our own settings are made again, and a message costs a round trip
+    if (this.foreignSettings !== text) await this.#client.query(text)
+    this.foreignSettings = text
+    return this.#client
+  }
+
+  /** The connection for statements of our own. */
+  async own(): Promise<pg.Client> {
+    if (this.strayed) {
+      await this.#client.query(
+        `SET search_path = ${safePath}; SET standard_conforming_strings = on; SET ROLE NONE`,
+      )
+      this.foreignSettings = null
+      this.strayed = false
     }
+    return this.#client
+  }
+
+  /** A statement of our own. */
+  async query<R extends pg.QueryResultRow>(
+    sql: string,
+    values?: unknown[],
+  ): Promise<pg.QueryResult<R>> {
+    return (await this.own()).query<R>(sql, values)
   }
 
   /** Ends what the session runs, and the session. */
   async cancel(): Promise<void> {
-    await cancelQuery(this.client, this.options.target)
+    await cancelQuery(this.#client, this.options.target)
   }
 
   async close(): Promise<void> {
-    await this.client.end().catch(() => {})
+    await this.#client.end().catch(() => {})
   }
 }
 

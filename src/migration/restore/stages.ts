@@ -94,7 +94,8 @@ export class Stages {
 
   /** Marks the database, and takes over what an interrupted restore left: its sessions and its rights. */
   async begin(): Promise<void> {
-    await this.worker.retrying('the mark of the restore', '', async ({ client }) => {
+    await this.worker.retrying('the mark of the restore', '', async (session) => {
+      const client = await session.own()
       const left = await readState(client)
       if (left) {
         await endSessions(client, `${sessionPrefix}%`, this.run.signal)
@@ -140,8 +141,8 @@ export class Stages {
       })
     }
     if (wanted.length > 0) {
-      await this.worker.retrying('access methods', '', async ({ client }) => {
-        const { rows } = await client.query<{ name: string }>(
+      await this.worker.retrying('access methods', '', async (session) => {
+        const { rows } = await session.query<{ name: string }>(
           'SELECT amname AS name FROM pg_catalog.pg_am',
         )
         for (const { name } of rows) this.plan.accessMethods.add(name)
@@ -190,8 +191,7 @@ export class Stages {
     for (const item of this.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
       const running = this.worker.begin(item.name, 1)
       await this.worker.retrying(item.name, item.entry.definition, async (session) => {
-        await session.use(item.archive, item.entry.namespace)
-        await this.rights.as(session, item.entry.owner, item.entry.definition)
+        await this.rights.as(session, item.entry.owner, item.entry.definition, item)
       })
       this.later++
       running.end()
@@ -266,7 +266,7 @@ export class Stages {
     try {
       await this.rights.takeBackGrants(session)
       const left = await this.rights.takeBackMemberships(session)
-      if (done && left.length === 0) await removeState(session.client)
+      if (done && left.length === 0) await removeState(await session.own())
       return left.length === 0
     } finally {
       await session.close()

@@ -42,15 +42,15 @@ export async function runEntry(
   plan: RestorePlan,
 ): Promise<void> {
   const { archive, entry } = planned
-  await session.use(archive, entry.namespace)
+  const client = await session.foreign(archive, entry.namespace)
   const sql = sqlOf(planned, plan)
   if (sql !== null) {
-    if (sql.trim() !== '') await session.client.query(sql)
+    if (sql.trim() !== '') await client.query(sql)
     return
   }
-  await session.client.query(settings(planned, plan) || ';')
-  if (entry.bytes) await sendBytes(session.client, entry.bytes, archive.encoding)
-  else if (entry.definition.trim() !== '') await session.client.query(entry.definition)
+  await client.query(settings(planned, plan) || ';')
+  if (entry.bytes) await sendBytes(client, entry.bytes, archive.encoding)
+  else if (entry.definition.trim() !== '') await client.query(entry.definition)
 }
 
 /**
@@ -152,7 +152,7 @@ export function saysItExists(error: unknown): boolean {
  */
 export async function isThere(session: Session, { entry }: PlannedEntry): Promise<boolean> {
   const exists = async (sql: string, values: string[]) =>
-    (await session.client.query(sql, values)).rowCount !== 0
+    (await session.query(sql, values)).rowCount !== 0
   if (entry.desc === 'TABLE ATTACH') {
     return exists(
       `SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -16,8 +16,8 @@ export async function refillUnlogged(
 ): Promise<void> {
   const wanted = plan.entries.filter(({ fate }) => fate.kind !== 'leave-out')
   const unlogged = new Set<string>()
-  await worker.retrying('unlogged tables', '', async ({ client }) => {
-    const { rows } = await client.query<{ schema: string; name: string }>(`
+  await worker.retrying('unlogged tables', '', async (session) => {
+    const { rows } = await session.query<{ schema: string; name: string }>(`
       SELECT n.nspname AS schema, c.relname AS name
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        WHERE c.relkind = 'r' AND c.relpersistence = 'u'`)
@@ -30,7 +30,7 @@ export async function refillUnlogged(
     const table = tableOf(item)
     const triggers = triggersOf(item, wanted)
     const asOwner = async (what: string, sql: string) =>
-      worker.retrying(what, sql, async (session) => rights.as(session, item.entry.owner, sql))
+      worker.retrying(what, sql, async (session) => rights.as(session, item.entry.owner, sql, item))
     if (triggers.length > 0) {
       await asOwner(item.name, `ALTER TABLE ${table} DISABLE TRIGGER USER`)
     }
@@ -45,7 +45,7 @@ export async function refillUnlogged(
   }
   for (const item of wanted.filter(({ entry }) => entry.desc === 'SEQUENCE SET')) {
     await worker.retrying(item.name, item.entry.definition, async (session) =>
-      rights.as(session, item.entry.owner, item.entry.definition),
+      rights.as(session, item.entry.owner, item.entry.definition, item),
     )
   }
 }

@@ -122,8 +122,8 @@ export class Worker {
           // what became of a message whose answer was lost shows for each statement on its own
           if (uncertain) return
           const session = await this.session()
-          await session.use(first.archive, '')
-          await session.client.query(texts.join('\n;\n'))
+          const client = await session.foreign(first.archive, '')
+          await client.query(texts.join('\n;\n'))
           state.outcome = 'done'
           run.restored += items.length
         },
@@ -220,7 +220,7 @@ export class Worker {
   private async endLost(): Promise<void> {
     const session = await Session.open(this.run.options, `${this.name} check`, this.run.signal)
     try {
-      await endSessions(session.client, this.name, this.run.signal)
+      await endSessions(await session.own(), this.name, this.run.signal)
     } finally {
       await session.close()
     }
@@ -296,7 +296,7 @@ export class Worker {
           if (await hasAllRows(session, item, expected)) return
           // INSERT statements may have come half the way, a COPY has not
           if (item.entry.copyStatement === null) {
-            await session.client.query(`TRUNCATE ONLY ${tableOf(item)}`)
+            await session.query(`TRUNCATE ONLY ${tableOf(item)}`)
           }
           await this.drop()
           await load(options, [item], this.name, context.temporaryDirectory, signal, () => {})

@@ -1,0 +1,81 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runCommand } from '../../src/commands/index.ts'
+import { parseInputs } from '../../src/migration/inputs.ts'
+import type { Session } from '../../src/migration/session.ts'
+import type { Report } from '../../src/report/model.ts'
+
+/** What a command did: its report, what it said, and what it threw. */
+export interface CommandResult {
+  report: Report
+  lines: string[]
+  error: unknown
+}
+
+/**
+ * Runs one of the action's commands in this process, without the bundle and without GitHub: nothing is uploaded.
+ *
+ * @param inputs as in a workflow; `client-path` must name client programs
+ */
+export async function runInProcess(inputs: Record<string, string>): Promise<CommandResult> {
+  const directory = await mkdtemp(join(tmpdir(), 'in-process-'))
+  const lines: string[] = []
+  const say = (line: string) => void lines.push(line)
+  const parsed = parseInputs((name) => inputs[name] ?? '')
+  const report: Report = {
+    command: parsed.command,
+    status: 'failed',
+    startedAt: new Date().toISOString(),
+    phases: [],
+    checks: [],
+    databases: [],
+    verified: false,
+    cutoverSeconds: null,
+    losses: [],
+    sourceStill: 'unknown',
+    warnings: [],
+    error: null,
+  }
+  const parts = {
+    temporaryDirectory: join(directory, 'temporary'),
+    dumpDirectory: parsed.dumpDirectory ?? join(directory, 'dump'),
+    reportDirectory: join(directory, 'report'),
+  }
+  for (const path of Object.values(parts)) await mkdir(path, { recursive: true, mode: 0o700 })
+  const noArtifacts = () => Promise.reject(new Error('there is no artifact service here'))
+  const session: Session = {
+    ...parts,
+    inputs: parsed,
+    report,
+    signal: new AbortController().signal,
+    log: { debug: say, info: say, warning: say },
+    progress: { update: say },
+    processors: 2,
+    artifacts: {
+      upload: noArtifacts,
+      find: noArtifacts,
+      download: noArtifacts,
+      uploadReport: noArtifacts,
+    },
+    canUpload: false,
+    repository: undefined,
+    isPublicRepository: async () => false,
+    toolCache: { directory: undefined, find: () => [], store: noArtifacts },
+    environment: process.env,
+    dumpBegan: null,
+    warn: (message) => report.warnings.push(message),
+    setOutput: () => {},
+    close: async () => {},
+  }
+  let error: unknown
+  try {
+    await runCommand(session)
+    report.status = 'succeeded'
+  } catch (thrown) {
+    error = thrown
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+  return { report, lines, error }
+}

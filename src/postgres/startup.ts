@@ -1,0 +1,147 @@
+import type { ConnectionParameters } from './connection-string.ts'
+
+/**
+ * What goes into a session's startup packet, so that the session is ours from its first byte. A database and a role carry
+ * settings (ALTER DATABASE … SET, ALTER ROLE … SET) that the server applies before the first statement: with a search_path of
+ * its owner's making even `=` may be his operator, and he would run with our rights. Settings of the packet outrank these
+ * (PostgreSQL source, GucSource: PGC_S_CLIENT after PGC_S_DATABASE_USER).
+ */
+
+/**
+ * The search_path of every session of ours: what the server brings, and temporary objects last. Left out of the path, or in
+ * an empty one, pg_temp would be searched first for tables and types, and a function that ran in the session before may have
+ * made a type "text" there. Definitions are printed as with an empty path: only what is in pg_catalog has no schema before it.
+ */
+export const safePath = 'pg_catalog, pg_temp'
+
+/** How much of it a server takes, best first. */
+export const startupModes = ['no event triggers', 'settings', 'nothing'] as const
+export type StartupMode = (typeof startupModes)[number]
+
+/** Whether a session may write. */
+export type Access = 'read' | 'write'
+
+/** By server and account: what the last session was opened with. Children are given the same. */
+const learned = new Map<string, StartupMode>()
+
+const keyOf = ({ host, port, user }: ConnectionParameters) => JSON.stringify([host, port, user])
+
+/** Notes how a server let the account in. */
+export function learnStartup(parameters: ConnectionParameters, mode: StartupMode): void {
+  learned.set(keyOf(parameters), mode)
+}
+
+/** The modes worth a try, in their order: a server that has refused one is not asked again. */
+export function startupModesFor(parameters: ConnectionParameters): readonly StartupMode[] {
+  const known = learned.get(keyOf(parameters))
+  return known === undefined ? startupModes : startupModes.slice(startupModes.indexOf(known))
+}
+
+/**
+ * The command-line options for the server, the user's own first and ours last: of two that set the same, the last one holds.
+ * Only what every server from 8.4 on knows: one unknown name, and the server refuses the connection. No value holds a blank,
+ * so none needs escaping (PostgreSQL, "libpq", options).
+ *
+ * @returns undefined where the server takes none
+ */
+export function startupOptions(
+  parameters: ConnectionParameters,
+  access: Access,
+  mode: StartupMode = learned.get(keyOf(parameters)) ?? 'settings',
+): string | undefined {
+  if (mode === 'nothing') return undefined
+  const settings = [
+    `search_path=${safePath.replaceAll(' ', '')}`,
+    `default_transaction_read_only=${access === 'read' ? 'on' : 'off'}`,
+    'role=none',
+    'statement_timeout=0',
+    'standard_conforming_strings=on',
+    // what a database names here is loaded before the first statement, or keeps everybody out where it is missing
+    'local_preload_libraries=',
+    // login event triggers came with version 17, and only a superuser can switch them off
+    ...(mode === 'no event triggers' ? ['event_triggers=off'] : []),
+  ]
+  const ours = settings.map((setting) => `-c ${setting}`).join(' ')
+  return parameters.options ? `${parameters.options} ${ours}` : ours
+}
+
+/**
+ * Whether a refused connection is worth another try with less in its startup packet, and with what.
+ *
+ * @param error what `pg` threw
+ * @param mode what the packet held
+ */
+export function lesserMode(error: unknown, mode: StartupMode): StartupMode | undefined {
+  const { code = '', message = '' } = error as { code?: string; message?: string }
+  if (mode === 'no event triggers' && message.includes('event_triggers')) {
+    // 42704: before version 17; 42501: the account is no superuser
+    if (code === '42704' || code === '42501') return 'settings'
+  }
+  if (mode === 'nothing') return undefined
+  // PgBouncer: "unsupported startup parameter: options" [08P01]; RDS Proxy: "command-line options" [0A000]
+  const refused =
+    /startup (parameter|option)|command-line option/i.test(message) ||
+    (/^(42704|42501|22023)$/.test(code) &&
+      /search_path|local_preload_libraries|default_transaction_read_only/.test(message))
+  return refused ? 'nothing' : undefined
+}
+
+/**
+ * The first statements of a session, in one message. SET looks nothing up, neither operators nor functions, so they are safe
+ * even where the startup packet was refused. What a setting of the account or the database could bend is put straight here.
+ *
+ * @param number `server_version_num`
+ */
+export function firstStatements(number: number, access: Access, lockTimeout: number): string {
+  const since = (version: number, ...settings: string[]) => (number >= version ? settings : [])
+  const settings = [
+    // first: a timeout of a millisecond would end the message
+    'statement_timeout = 0',
+    // the second: with it the server would quote the names that SET search_path keeps
+    ...since(90_100, 'quote_all_identifiers = off'),
+    `search_path = ${safePath}`,
+    'role = none',
+    `default_transaction_read_only = ${access === 'read' ? 'on' : 'off'}`,
+    `default_transaction_isolation = 'read committed'`,
+    `client_encoding = 'UTF8'`,
+    `DateStyle = 'ISO, YMD'`,
+    `IntervalStyle = 'postgres'`,
+    'standard_conforming_strings = on',
+    'array_nulls = on',
+    'transform_null_equals = off',
+    ...since(90_000, `bytea_output = 'hex'`),
+    ...since(90_100, 'default_transaction_deferrable = off', 'exit_on_error = off'),
+    ...since(90_300, `lock_timeout = ${lockTimeout}`),
+    ...since(90_500, 'row_security = off'),
+    ...since(90_600, 'idle_in_transaction_session_timeout = 0'),
+    ...since(140_000, 'idle_session_timeout = 0'),
+    ...since(160_000, `createrole_self_grant = ''`),
+    ...since(170_000, 'transaction_timeout = 0'),
+    ...(number < 100_000 ? ['sql_inheritance = on'] : []),
+  ]
+  return settings.map((setting) => `SET ${setting}`).join('; ')
+}
+
+/** Settings that must have taken, with what SHOW answers: SHOW looks nothing up, either. */
+export function expectedSettings(
+  number: number,
+  access: Access,
+): readonly (readonly [name: string, value: string])[] {
+  return [
+    ['search_path', safePath],
+    ['role', 'none'],
+    ['default_transaction_read_only', access === 'read' ? 'on' : 'off'],
+    ['standard_conforming_strings', 'on'],
+    ['statement_timeout', '0'],
+    ...(number >= 90_500 ? ([['row_security', 'off']] as const) : []),
+  ]
+}
+
+/** `server_version_num` from the `server_version` that a server reports on connection: `15.20 (Debian …)`, `9.1.24`, `18beta1`. */
+export function versionNumber(reported: string): number | undefined {
+  const [, major, minor = '0', patch = '0'] = /^(\d+)(?:\.(\d+))?(?:\.(\d+))?/.exec(reported) ?? []
+  if (major === undefined) return undefined
+  return Number(major) >= 10
+    ? Number(major) * 10_000 + Number(minor)
+    : Number(major) * 10_000 + Number(minor) * 100 + Number(patch)
+}
