@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare.ts'
 import { rereadSequences } from '../../src/migration/verify/fingerprint.ts'
+import { parseFingerprint } from '../../src/migration/verify/parse.ts'
 import { exportSnapshot } from '../../src/migration/verify/session.ts'
 import { startTasks } from '../../src/migration/verify/workers.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -116,24 +117,75 @@ describe('what cannot be read', () => {
     )
   })
 
-  test('row-level security is a failure that names the table and the remedy', async () => {
+  test('row-level security leaves a hole with the remedy, and a warning at once', async () => {
     const connection = parseConnectionString(server.uri('policed', 'reader', 'r'))
-    const failure = await failureOf(
-      fingerprintOf(server, 'policed', { connection, level: 'counts' }),
+    const context = testContext()
+    const { tables } = await fingerprintOf(
+      server,
+      'policed',
+      { connection, level: 'counts' },
+      context,
     )
-    expect(failure.line).toBe(
-      'The table public.p on the source cannot be verified. query would be affected by row-level security policy for table "p". ' +
-        'Row-level security would hide rows from "reader": give that account BYPASSRLS, or use a superuser.',
-    )
+    expect(tables).toEqual([
+      expect.objectContaining({
+        name: 'p',
+        unreadable:
+          'query would be affected by row-level security policy for table "p" [42501]. ' +
+          'Row-level security would hide rows from "reader": give that account BYPASSRLS, or use a superuser',
+      }),
+    ])
+    expect(context.warnings).toEqual([
+      expect.stringMatching(
+        /^policed: the table public\.p cannot be read, so it will not be verified: query would/,
+      ),
+    ])
   })
 
-  test('a table that the account may not read is a failure, among many small ones as well', async () => {
+  test('what the account may not read is a hole with its reason, among many small ones as well', async () => {
     const connection = parseConnectionString(server.uri('guarded', 'reader', 'r'))
-    const failure = await failureOf(fingerprintOf(server, 'guarded', { connection }))
-    expect(failure.line).toBe(
-      'The table public.hidden on the source cannot be verified. permission denied for table hidden. ' +
-        'Give "reader" USAGE on the schema "public" and SELECT on the table, or membership in the owner "owner".',
-    )
+    await server.sql('REVOKE SELECT ON counter FROM reader', 'guarded')
+    await server.sql('REVOKE SELECT ON LARGE OBJECT 700001 FROM reader', 'guarded')
+    const source = await fingerprintOf(server, 'guarded', { connection })
+    await server.sql('GRANT SELECT ON counter TO reader', 'guarded')
+    await server.sql('GRANT SELECT ON LARGE OBJECT 700001 TO reader', 'guarded')
+    expect(source.tables).toEqual([
+      expect.objectContaining({
+        name: 'hidden',
+        unreadable:
+          'permission denied for table hidden [42501]. ' +
+          'Give "reader" USAGE on the schema "public" and SELECT on the table, or membership in the owner "owner"',
+      }),
+      expect.objectContaining({ name: 'open', rows: 0 }),
+    ])
+    // nothing is proven by two holes, nor by one
+    const recipe = parseFingerprint(JSON.parse(JSON.stringify(source)))
+    for (const as of [connection, undefined]) {
+      const target = await fingerprintOf(server, 'guarded', {
+        recipe,
+        ...(as ? { connection: as } : {}),
+      })
+      const comparison = compareFingerprints(recipe, target, [])
+      expect(comparison.verified).toBe(false)
+      expect(comparison.tables).toEqual([
+        {
+          schema: 'public',
+          name: 'hidden',
+          sourceRows: null,
+          targetRows: as ? null : 1,
+          match: false,
+          unreadable: expect.stringMatching(/^on the source: permission denied for table hidden/),
+        },
+        expect.objectContaining({ name: 'open', match: true }),
+      ])
+      expect(differencesIn(comparison)).toEqual(
+        expect.arrayContaining([
+          expect.stringMatching(
+            /^sequence value public\.counter: cannot be read: permission denied/,
+          ),
+          expect.stringMatching(/^large object 700001: cannot be read: The large objects 700001/),
+        ]),
+      )
+    }
   })
 
   test('an account that may become the owner reads as the owner: tables, sequences, large objects', async () => {
@@ -173,15 +225,23 @@ describe('what cannot be read', () => {
     },
   )
 
-  test('a row that the server cannot read is a failure that names the table', async () => {
+  test('a row that the server cannot read is a hole, and no reason to stop', async () => {
     await database(
       'broken',
       `CREATE TYPE e AS ENUM ('a'); CREATE TABLE fine (a int); CREATE TABLE bad (v e); INSERT INTO bad VALUES ('a');
        DELETE FROM pg_enum WHERE enumtypid = 'e'::regtype`,
     )
-    const failure = await failureOf(fingerprintOf(server, 'broken'))
-    expect(failure.message).toBe('The table public.bad on the source cannot be verified')
-    expect(failure.why).toMatch(/invalid internal value for enum/)
+    const { tables } = await fingerprintOf(server, 'broken')
+    expect(tables).toEqual([
+      expect.objectContaining({
+        name: 'bad',
+        unreadable: expect.stringMatching(
+          /^invalid internal value for enum: .*\. Mend what the server/,
+        ),
+      }),
+      expect.objectContaining({ name: 'fine', rows: 0 }),
+    ])
+    expect(tables[1]).not.toHaveProperty('unreadable')
   })
 
   test('a cancelled job ends every session on the server', async () => {

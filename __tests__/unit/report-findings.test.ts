@@ -52,6 +52,10 @@ test.each([
   [table({ match: true }), 'equal'],
   [table({}), 'contents differ'],
   [table({ targetRows: null }), 'not on the target'],
+  [
+    table({ targetRows: null, unreadable: 'on the target: denied [42501]' }),
+    'cannot be read on the target: denied [42501]',
+  ],
   [table({ targetRows: 9 }), '1 row missing'],
   [table({ targetRows: 12 }), '2 rows too many'],
   [

@@ -3,6 +3,7 @@ import { startUpload } from '../migration/keep-dump.ts'
 import { runPhase } from '../migration/phases.ts'
 import { checkTogether, inspectSource } from '../migration/preflight.ts'
 import type { Session } from '../migration/session.ts'
+import { checkReadable } from '../migration/source-readable.ts'
 import { dumpEverything, sealEverything } from '../migration/source-side.ts'
 import { watchWrites } from '../migration/source-writes.ts'
 
@@ -14,6 +15,7 @@ export async function dump(session: Session): Promise<void> {
       session.inputs.databases,
       session,
     )
+    await checkReadable(source, session.inputs, session)
     await checkTogether(source, undefined, session.dumpDirectory, session)
     return source
   })

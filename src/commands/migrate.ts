@@ -4,6 +4,7 @@ import { startUpload, type Upload } from '../migration/keep-dump.ts'
 import { runPhase } from '../migration/phases.ts'
 import { checkTogether, inspectSource, inspectTarget } from '../migration/preflight.ts'
 import type { Session } from '../migration/session.ts'
+import { checkReadable } from '../migration/source-readable.ts'
 import { dumpEverything, sealEverything } from '../migration/source-side.ts'
 import { watchWrites } from '../migration/source-writes.ts'
 import { restoreEverything } from '../migration/target-side.ts'
@@ -15,6 +16,7 @@ export async function migrate(session: Session): Promise<void> {
   const { source, target } = await runPhase(session, 'preflight', async () => {
     const target = await inspectTarget(connection, inputs, session)
     const source = await inspectSource(required(inputs, 'source'), inputs.databases, session)
+    await checkReadable(source, inputs, session)
     await checkTogether(source, target, session.dumpDirectory, session)
     return { source, target }
   })

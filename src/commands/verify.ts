@@ -44,6 +44,7 @@ export async function verify(session: Session): Promise<void> {
               announced: [],
               substitutes,
               jobs,
+              mayAlter: 'if unused',
               source: inputs.source ? { connection: inputs.source, database: source } : undefined,
             },
             result,

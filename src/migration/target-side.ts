@@ -245,6 +245,7 @@ async function verifyOne(
       verifyDatabase(
         {
           ...{ connection, name, fingerprint, jobs },
+          mayAlter: true,
           source:
             session.inputs.command === 'migrate' && session.inputs.source
               ? { connection: session.inputs.source, database: source }

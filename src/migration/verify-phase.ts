@@ -1,7 +1,7 @@
 import { Failure, messageOf } from '../failure.ts'
 import { withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
-import type { DatabaseResult, EntryResult } from '../report/model.ts'
+import type { DatabaseResult, EntryResult, TableResult } from '../report/model.ts'
 import { counted, formatCount } from '../report/text.ts'
 import type { Session } from './session.ts'
 import { compareFingerprints } from './verify/compare.ts'
@@ -9,6 +9,7 @@ import type { RoleSubstitute } from './verify/compare-catalog.ts'
 import { explainDifferences } from './verify/drill.ts'
 import { fingerprintDatabase } from './verify/fingerprint.ts'
 import { parseFingerprint } from './verify/parse.ts'
+import type { MayAlter } from './verify/transaction.ts'
 
 export interface VerifyOptions {
   connection: ConnectionParameters
@@ -21,6 +22,8 @@ export interface VerifyOptions {
   /** Roles of the source whose objects or grants the target cannot have, and who has them instead. */
   substitutes: RoleSubstitute[]
   jobs: number
+  /** See FingerprintOptions: true during a restore, which has the database to itself. */
+  mayAlter: MayAlter
   /** The live source, where it can be reached: differing tables are then searched for the rows that differ. */
   source?: { connection: ConnectionParameters; database: string } | undefined
 }
@@ -51,6 +54,7 @@ export async function verifyDatabase(
       level: session.inputs.verify,
       jobs: options.jobs,
       recipe: source,
+      mayAlter: options.mayAlter,
     },
     session,
   )
@@ -73,7 +77,7 @@ export async function verifyDatabase(
     [...missing, ...different, ...extra].map((name) => `${kind} ${name}`),
   )
   if (comparison.equal) {
-    const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + sourceRows, 0)
+    const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + (sourceRows ?? 0), 0)
     session.log.info(
       `Verified ${result.name} (${session.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`,
     )
@@ -88,6 +92,7 @@ export async function verifyDatabase(
           fingerprint: source,
           tables: comparison.tables,
           showKeys: session.inputs.showKeys,
+          mayAlter: options.mayAlter,
         },
         session,
       )
@@ -99,19 +104,20 @@ export async function verifyDatabase(
       )
     }
   }
-  const named = [
-    ...tables.map(
-      ({ schema, name, sourceRows, targetRows }) =>
-        `table ${schema}.${name} (${formatCount(sourceRows)} rows on the source, ${targetRows === null ? 'none' : formatCount(targetRows)} on the target)`,
-    ),
-    ...objects,
-  ]
+  const named = [...tables.map(described), ...objects]
   const more = named.length > 10 ? `, and ${named.length - 10} more` : ''
   throw new Failure(
     `The target differs from the source in the database "${result.name}"`,
     `${named.slice(0, 10).join(', ')}${more}`,
     'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace',
   )
+}
+
+function described({ schema, name, sourceRows, targetRows, unreadable }: TableResult): string {
+  const table = `table ${schema}.${name}`
+  if (unreadable !== undefined) return `${table} (cannot be read ${unreadable})`
+  const rows = (count: number | null) => (count === null ? 'none' : formatCount(count))
+  return `${table} (${rows(sourceRows)} rows on the source, ${rows(targetRows)} on the target)`
 }
 
 /**

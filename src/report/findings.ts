@@ -6,7 +6,7 @@ import type {
   Report,
   TableResult,
 } from './model.ts'
-import { counted } from './text.ts'
+import { counted, shorten } from './text.ts'
 
 /** Something that is not the same on both sides, and nobody said why. */
 export interface Difference {
@@ -57,8 +57,9 @@ export function tableDifference(table: TableResult): string {
   ] as const
   const rows = parts.flatMap(([count, what]) => (count ? [`${counted(count, 'row')} ${what}`] : []))
   if (rows.length > 0) return rows.join(', ')
+  if (table.unreadable !== undefined) return shorten(`cannot be read ${table.unreadable}`, 500)
   if (table.targetRows === null) return 'not on the target'
-  const off = table.targetRows - table.sourceRows
+  const off = table.targetRows - (table.sourceRows ?? 0)
   if (off === 0) return 'contents differ'
   return `${counted(Math.abs(off), 'row')} ${off < 0 ? 'missing' : 'too many'}`
 }
@@ -69,14 +70,14 @@ export function tablesInOrder(database: DatabaseResult): TableResult[] {
   return database.tables.toSorted(
     (a, b) =>
       rank(a) - rank(b) ||
-      b.sourceRows - a.sourceRows ||
+      (b.sourceRows ?? 0) - (a.sourceRows ?? 0) ||
       (`${a.schema}.${a.name}` < `${b.schema}.${b.name}` ? -1 : 1),
   )
 }
 
 /** The rows of the tables on the source. */
 export function rowsOf(tables: TableResult[]): number {
-  return sum(tables.map((table) => table.sourceRows))
+  return sum(tables.map((table) => table.sourceRows ?? 0))
 }
 
 /** How a database's comparison ended, in a word or two. */

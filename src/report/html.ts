@@ -313,7 +313,7 @@ function tableList(tables: TableResult[]): Markup {
     ['Table', 'Source rows>', 'Target rows>', 'Result'],
     tables.map((table) => [
       code(`${table.schema}.${table.name}`),
-      number(formatCount(table.sourceRows)),
+      number(table.sourceRows === null ? '–' : formatCount(table.sourceRows)),
       number(table.targetRows === null ? '–' : formatCount(table.targetRows)),
       state(
         table.match ? 'good' : tableDiffers(table) ? 'bad' : 'doubtful',

@@ -57,6 +57,7 @@ const shape: Shape<Report> = {
       sourceRows: true,
       targetRows: true,
       match: true,
+      unreadable: true,
       explained: true,
       missingRows: true,
       changedRows: true,

@@ -307,7 +307,7 @@ function tables(page: Page, report: Report): void {
   const odd = all.filter(({ table }) => !table.match)
   const equal = all
     .filter(({ table }) => table.match)
-    .toSorted((a, b) => b.table.sourceRows - a.table.sourceRows)
+    .toSorted((a, b) => (b.table.sourceRows ?? 0) - (a.table.sourceRows ?? 0))
   const shown = [...odd, ...equal.slice(0, equalTables)]
   page.folded(
     `Tables: ${formatCount(equal.length)} of ${formatCount(all.length)} equal`,
@@ -315,9 +315,9 @@ function tables(page: Page, report: Report): void {
     shown.map(({ database, table }) => [
       code(database),
       code(`${table.schema}.${table.name}`),
-      formatCount(table.sourceRows),
+      table.sourceRows === null ? '–' : formatCount(table.sourceRows),
       table.targetRows === null ? '–' : formatCount(table.targetRows),
-      `${tableDiffers(table) ? '❌ ' : ''}${tableDifference(table)}`,
+      `${tableDiffers(table) ? '❌ ' : ''}${prose(tableDifference(table))}`,
     ]),
     all.length - shown.length,
   )

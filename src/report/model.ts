@@ -118,9 +118,13 @@ export interface RestoreResult {
 export interface TableResult {
   schema: string
   name: string
-  sourceRows: number
+  /** Null where they could not be read. */
+  sourceRows: number | null
+  /** Null where the target does not have the table, or it could not be read. */
   targetRows: number | null
   match: boolean
+  /** Why the rows of a side could not be read, each side named: nothing is proven of the table. */
+  unreadable?: string
   /** Why the two may differ, where the restore announced it. */
   explained?: string
   /** Keys of rows that differ, masked unless `show-keys`; never values. */

@@ -29,6 +29,11 @@ export function compareLargeObjects(
   const explained: EntryResult[] = []
   source.ranges.forEach((range, index) => {
     const other = target.ranges[index]
+    const blind = range.unreadable ?? other?.unreadable
+    if (blind !== undefined && other?.count === range.count) {
+      different.push(`${nameOf(range, other)}: cannot be read: ${blind}`)
+      return
+    }
     const same =
       other?.digest === undefined || range.digest === undefined || other.digest === range.digest
     if (other && other.count === range.count && same) return

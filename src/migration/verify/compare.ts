@@ -67,21 +67,26 @@ function compareTables(
   return source.tables.map((table): TableResult => {
     const { schema, name } = table
     const other = there.get(keyOf(table))
+    const blind = [
+      ...(table.unreadable === undefined ? [] : [`on the source: ${table.unreadable}`]),
+      ...(other?.unreadable === undefined ? [] : [`on the target: ${other.unreadable}`]),
+    ]
     const result: TableResult = {
       schema,
       name,
-      sourceRows: table.rows,
-      targetRows: other?.rows ?? null,
-      match: other !== undefined && sameRows(table, other, digests),
+      sourceRows: table.unreadable === undefined ? table.rows : null,
+      targetRows: other?.unreadable === undefined ? (other?.rows ?? null) : null,
+      match: blind.length === 0 && other !== undefined && sameRows(table, other, digests),
     }
     if (result.match) return result
+    if (blind.length > 0) result.unreadable = blind.join('; ')
     const view = table.kind === 'materialized view'
     const own = view ? 'MATERIALIZED VIEW' : 'TABLE'
     // a table that was restored otherwise than dumped still holds all its rows
     const entries = other ? [`${own} DATA`] : [own, `${own} DATA`]
     const reason = announced.reasonFor(entries.map((entry) => `${entry} ${schema}.${name}`))
     if (reason !== undefined) result.explained = reason
-    else if (table.kind && other && table.populated === other.populated) {
+    else if (blind.length === 0 && table.kind && other && table.populated === other.populated) {
       result.explained =
         'The restore computes a materialized view anew; the rows on the source are those of its last refresh'
     }
@@ -135,9 +140,11 @@ function compareSequences(
   for (const sequence of source) {
     const name = `${sequence.schema}.${sequence.name}`
     const other = there.get(keyOf(sequence))
-    if (other && sameState(sequence, other)) continue
+    const blind = sequence.unreadable ?? other?.unreadable
+    if (blind === undefined && other && sameState(sequence, other)) continue
     const reason = announced.reasonFor([`SEQUENCE ${name}`, `SEQUENCE SET ${name}`])
     if (reason !== undefined) explained.push({ entry: `SEQUENCE SET ${name}`, reason })
+    else if (blind !== undefined) result.different.push(`${name}: cannot be read: ${blind}`)
     else if (other) {
       result.different.push(
         `${name}: ${describe(sequence)} on the source, ${describe(other)} on the target`,

@@ -9,7 +9,7 @@ import { type Recipe, rowExpression } from './digest.ts'
 import type { DatabaseFingerprint } from './fingerprint.ts'
 import type { ExportedSnapshot } from './session.ts'
 import { fromClause, keyOf, listTables, type TableInfo } from './tables.ts'
-import { inTransaction, withSession } from './transaction.ts'
+import { inTransaction, isUnused, type MayAlter, withSession } from './transaction.ts'
 import { prepareReader, type ReadPlan } from './workers.ts'
 
 export interface DrillOptions {
@@ -22,6 +22,8 @@ export interface DrillOptions {
   tables: TableResult[]
   /** False shows no character of a key. */
   showKeys: boolean
+  /** See FingerprintOptions. */
+  mayAlter?: MayAlter
 }
 
 /** Together no more than a screenful. */
@@ -50,7 +52,8 @@ interface RowDigest {
  */
 export async function explainDifferences(options: DrillOptions, context: Context): Promise<void> {
   const differing = options.tables.filter(
-    ({ match, explained, targetRows }) => !match && explained === undefined && targetRows !== null,
+    ({ match, explained, unreadable, targetRows }) =>
+      !match && explained === undefined && unreadable === undefined && targetRows !== null,
   )
   if (differing.length === 0 || options.fingerprint.level !== 'data') return
   const { fingerprint, snapshot } = options
@@ -59,7 +62,7 @@ export async function explainDifferences(options: DrillOptions, context: Context
   await withSession(source, context.signal, (sourceClient) =>
     withSession(target, context.signal, async (targetClient) => {
       const here = await Side.open(sourceClient, source, fingerprint, snapshot?.id ?? null)
-      const there = await Side.open(targetClient, target, fingerprint, null)
+      const there = await Side.open(targetClient, target, fingerprint, null, options.mayAlter)
       let keys = mostKeys
       for (const result of differing.slice(0, mostTables)) {
         const table = fingerprint.tables.find((one) => keyOf(one) === keyOf(result))
@@ -91,18 +94,25 @@ class Side {
     place: ReadPlan['place'],
     { encoding, floatDigits, method }: DatabaseFingerprint,
     snapshot: string | null,
+    mayAlter: MayAlter = false,
   ): Promise<Side> {
     const { number: server } = await serverVersion(client)
     const { tables } = await listTables(client, server, true)
     const reading = { snapshot, jobs: 1, pieceBytes: Number.POSITIVE_INFINITY }
-    const plan = { place, server, encoding, ...reading, floatDigits, method }
+    const alters = mayAlter === 'if unused' ? await isUnused(client) : mayAlter
+    const plan = { place, server, encoding, ...reading, floatDigits, method, mayAlter: alters }
     await prepareReader(client, plan)
     return new Side(client, plan, tables)
   }
 
   query<R extends pg.QueryResultRow>(table: TableInfo, sql: string, values: unknown[]) {
-    const { schema, name, owner } = table
-    const object = { what: `The table ${schema}.${name}`, grant: 'SELECT on the table', owner }
+    const { schema, name, owner, barred } = table
+    const object = {
+      what: `The table ${schema}.${name}`,
+      grant: 'SELECT on the table',
+      owner,
+      ...(barred ? { barred: { schema, name } } : {}),
+    }
     return inTransaction(this.client, this.plan, object, () => this.client.query<R>(sql, values))
   }
 
@@ -194,7 +204,7 @@ async function findRows(
   // columns that are not alike: there is no row to compare with
   if (recipe.some(([name]) => !names.has(name))) return null
   const sql = rowSql(recipe, await here.keyColumns(table), here.plan)
-  const rows = Math.max(result.sourceRows, result.targetRows ?? 0)
+  const rows = Math.max(result.sourceRows ?? 0, result.targetRows ?? 0)
   const count = Math.min(mostBuckets, 2 ** Math.ceil(Math.log2(rows / rowsPerBucket + 1)))
   const [source, target] = await Promise.all([
     here.buckets(table, sql, count),

@@ -3,6 +3,7 @@ import { Failure, messageOf } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
+import { printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { type CatalogFingerprint, readCatalog } from './catalog.ts'
 import type { DigestMethod, Recipe } from './digest.ts'
@@ -11,7 +12,7 @@ import { largePiece, tableWork } from './rows.ts'
 import { readSequences, type SequenceState } from './sequences.ts'
 import { type ExportedSnapshot, exportFrom } from './session.ts'
 import { keyOf, listTables, type NotRead } from './tables.ts'
-import { begin, type Place, withSession } from './transaction.ts'
+import { begin, isUnused, type MayAlter, type Place, withSession } from './transaction.ts'
 import { type ReadPlan, startTasks } from './workers.ts'
 
 /** The values of the input `verify`. */
@@ -32,6 +33,8 @@ export interface TableFingerprint {
   recipe?: number
   /** On the target: columns that the recipe names and that are missing here, or are of another type. */
   unlike?: string[]
+  /** Why its rows could not be read: `rows` and `digest` then say nothing, and nothing is proven of it. */
+  unreadable?: string
 }
 
 /** A sequence at the dump's start and, where it moved meanwhile, at its end. */
@@ -87,14 +90,20 @@ export interface FingerprintOptions {
   targetMajor?: number | undefined
   /** On the target: the source's fingerprint, whose digests are to be computed again. */
   recipe?: DatabaseFingerprint
+  /**
+   * On a target that nobody else uses: tables that even their owner may not read whole are read without FORCE ROW LEVEL
+   * SECURITY, say, in transactions that are rolled back (see inTransaction). Default false.
+   */
+  mayAlter?: MayAlter
 }
 
 /**
  * Takes the fingerprint of a database: exact row counts, at level `data` a digest of every table; never a sample and never
- * an estimate. Reads in read-only transactions of one moment, largest table first, `jobs` at a time.
+ * an estimate. Reads in read-only transactions of one moment, largest table first, `jobs` at a time. A table, sequence or large
+ * object that cannot be read is a hole with its reason in it, which compares equal to nothing.
  *
  * @returns plain data; at level `none` an empty fingerprint
- * @throws Failure when anything could not be read: the check that could not run has failed. Cancelled.
+ * @throws Failure when the catalogs could not be read: the check that could not run has failed. Cancelled.
  */
 export async function fingerprintDatabase(
   options: FingerprintOptions,
@@ -157,6 +166,8 @@ async function takeFingerprint(
   const sequences = snapshot?.sequences ?? (await readSequences(place, context.signal))
   const moment = snapshot ?? (await exportFrom(leader, server))
   if (snapshot) await begin(leader, snapshot.id)
+  const { mayAlter = false } = options
+  const alters = mayAlter === 'if unused' ? await isUnused(leader) : mayAlter
   const plan: ReadPlan = {
     place,
     server,
@@ -166,11 +177,14 @@ async function takeFingerprint(
     pieceBytes: options.pieceBytes ?? largePiece,
     floatDigits: empty.floatDigits,
     method: level === 'data' ? empty.method : null,
+    mayAlter: place.role === 'target' && alters,
   }
   const { tables, notRead } = await listTables(leader, server, level === 'data')
   const work = await tableWork(plan, tables, recipe, leader)
   const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader)
   const tasks = [...work.tasks, ...large.tasks].sort((a, b) => b.bytes - a.bytes)
+  // before the catalogs: whoever prints a view holds a lock on its tables until its transaction ends
+  const altered = await startTasks(plan, work.barred, tables.length, context).done
   const reading = startTasks(plan, tasks, tables.length, context)
   let catalog: CatalogFingerprint | null
   try {
@@ -179,7 +193,8 @@ async function takeFingerprint(
     await reading.stop()
     throw error
   }
-  const seconds = await reading.done
+  const seconds = altered + (await reading.done)
+  if (place.role === 'source') warnOfHoles(place, work.tables, sequences, context)
   const rows = work.tables.reduce((sum, table) => sum + table.rows, 0)
   return {
     ...empty,
@@ -214,6 +229,28 @@ export async function rereadSequences(
     if (state && (state.last !== sequence.last || state.called !== sequence.called)) {
       sequence.later = { last: state.last, called: state.called }
     }
+  }
+}
+
+/** A source that cannot be read whole is known now, hours before the verification that will fail for it. */
+function warnOfHoles(
+  { database }: Place,
+  tables: readonly TableFingerprint[],
+  sequences: readonly SequenceState[],
+  context: Context,
+): void {
+  const holes = [
+    ...tables.map((table) => ({ ...table, what: 'table' })),
+    ...sequences.map((sequence) => ({ ...sequence, what: 'sequence' })),
+  ]
+  for (const { what, schema, name, unreadable } of holes) {
+    if (unreadable === undefined) continue
+    const object = `${what} ${schema}.${name}`
+    context.warn(
+      printable(
+        `${database}: the ${object} cannot be read, so it will not be verified: ${unreadable}`,
+      ),
+    )
   }
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { aclDifference, explodeAcl } from './acl.ts'
 import { hashOfBytes } from './digest.ts'
-import { inTransaction } from './transaction.ts'
+import { inTransaction, isUnreadable, reasonOf } from './transaction.ts'
 import type { ReadPlan, Task } from './workers.ts'
 
 /** Large objects of neighbouring OIDs and the sum of their digests. The first range begins at 0, whatever it says. */
@@ -12,6 +12,8 @@ export interface LargeObjectRange {
   count: number
   /** Absent where they are only counted. */
   digest?: string
+  /** Why some of them could not be read. */
+  unreadable?: string
 }
 
 /** Large objects of one owner and one ACL. */
@@ -71,7 +73,10 @@ export async function largeObjectWork(
     tasks.push({
       bytes: bytes * some.length,
       run: async (client) => {
-        for (const [oid, digest] of await digests(client, plan, some)) {
+        const unreadable = (oid: number, reason: string) => {
+          rangeOf(ranges, oid).unreadable ??= reason
+        }
+        for (const [oid, digest] of await digests(client, plan, some, unreadable)) {
           const range = rangeOf(ranges, oid)
           range.digest = String(BigInt(range.digest ?? 0) + digest)
         }
@@ -161,6 +166,7 @@ async function digests(
   client: pg.Client,
   plan: ReadPlan,
   objects: LargeObject[],
+  unreadable: (oid: number, reason: string) => void,
 ): Promise<Map<number, bigint>> {
   const result = new Map<number, bigint>()
   // one owner at a time: an account without SELECT on them reads them as their owner
@@ -168,9 +174,15 @@ async function digests(
     const oids = objects.filter((object) => object.owner === owner).map(({ oid }) => oid)
     const what = `The large objects ${oids[0]} to ${oids.at(-1)} of "${owner}"`
     const object = { what, grant: 'SELECT on the large objects', owner }
-    const { rows } = await inTransaction(client, plan, object, () =>
-      client.query<{ oid: string; digest: string }>(digestQuery(plan), [oids]),
-    )
+    const read = () => client.query<{ oid: string; digest: string }>(digestQuery(plan), [oids])
+    let rows: { oid: string; digest: string }[]
+    try {
+      rows = (await inTransaction(client, plan, object, read)).rows
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+      for (const oid of oids) unreadable(oid, `${what}: ${reasonOf(error)}`)
+      continue
+    }
     if (rows.length !== oids.length) throw new Error(`${what}: the server left some of them out`)
     for (const { oid, digest } of rows) result.set(Number(oid), BigInt(digest))
   }

@@ -45,6 +45,7 @@ export function parseFingerprint(value: unknown): DatabaseFingerprint {
     })
     // without its digest a table would be compared by its count alone
     const digested = table.digest !== undefined && table.recipe !== undefined
+    optional(table.unreadable, (reason) => text(reason, `${where}.unreadable`))
     if (isData && table.kind === undefined && !digested) throw wrong(`${where}.digest`)
   })
   each(list(root.notRead, 'notRead'), 'notRead', (one, where) =>
@@ -53,6 +54,7 @@ export function parseFingerprint(value: unknown): DatabaseFingerprint {
   each(list(root.sequences, 'sequences'), 'sequences', (one, where) => {
     const sequence = named(one, where)
     state(sequence, where)
+    optional(sequence.unreadable, (reason) => text(reason, `${where}.unreadable`))
     optional(sequence.later, (later) => state(object(later, where), where))
   })
   if (root.largeObjects !== null) largeObjects(root.largeObjects, isData)
@@ -78,6 +80,7 @@ function largeObjects(value: unknown, digested: boolean): void {
     if (from <= after || to < from) throw wrong(where)
     after = to
     count(range.count, where)
+    optional(range.unreadable, (reason) => text(reason, where))
     if (digested) whole(range.digest, where)
   })
   each(list(all.groups, where), where, (one) => {

@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import { Failure } from '../../failure.ts'
 import {
   type DigestMethod,
   differingColumns,
@@ -9,7 +8,7 @@ import {
 } from './digest.ts'
 import type { DatabaseFingerprint, TableFingerprint } from './fingerprint.ts'
 import { fromClause, keyOf, readTypes, type TableInfo } from './tables.ts'
-import { inTransaction } from './transaction.ts'
+import { inTransaction, isUnreadable, reasonOf } from './transaction.ts'
 import type { ReadPlan, Task } from './workers.ts'
 
 /** A table, or a range of its blocks, to be read in one scan. */
@@ -32,6 +31,8 @@ const piecesPerStatement = 40
 export const largePiece = 256 * megabyte
 
 export interface TableWork {
+  /** Tables that are altered to be read, one a task: to be done before any other session of ours locks a table. */
+  barred: Task[]
   /** Largest first. */
   tasks: Task[]
   /** Filled in by the tasks. */
@@ -79,7 +80,17 @@ export async function tableWork(
     pieces.push(...piecesOf(plan, table, result, recipe))
     return result
   })
-  return { tasks: tasksOf(plan, pieces), tables: results, recipes }
+  const isBarred = ({ table }: Piece) => plan.mayAlter === true && table.barred
+  return {
+    barred: tasksOf(plan, pieces.filter(isBarred), 1),
+    tasks: tasksOf(
+      plan,
+      pieces.filter((piece) => !isBarred(piece)),
+      piecesPerStatement,
+    ),
+    tables: results,
+    recipes,
+  }
 
   function chooseRecipe(table: TableInfo, result: TableFingerprint): void {
     const own = recipeOf(table.columns, types)
@@ -108,7 +119,11 @@ function piecesOf(
   const count = Math.floor(bytes / plan.pieceBytes)
   // without a shared snapshot two pieces would show two moments; before 14 a range of blocks costs a whole scan
   const cuttable =
-    plan.snapshot !== null && plan.server >= 140000 && table.heap && table.condition === null
+    plan.snapshot !== null &&
+    plan.server >= 140000 &&
+    table.heap &&
+    table.condition === null &&
+    !table.barred
   if (count < 2 || plan.jobs < 2 || !cuttable) {
     return [{ table, result, recipe, bytes, blocks: null, open: { pieces: 1 } }]
   }
@@ -121,11 +136,11 @@ function piecesOf(
 }
 
 /** Largest first; the small ones at the end share statements. */
-function tasksOf(plan: ReadPlan, pieces: Piece[]): Task[] {
+function tasksOf(plan: ReadPlan, pieces: Piece[], together: number): Task[] {
   const statements: Piece[][] = []
   for (const piece of pieces.toSorted((a, b) => b.bytes - a.bytes)) {
     const last = statements.at(-1)
-    const shares = last?.[0] && last[0].bytes < smallPiece && last.length < piecesPerStatement
+    const shares = last?.[0] && last[0].bytes < smallPiece && last.length < together
     if (shares) last.push(piece)
     else statements.push([piece])
   }
@@ -143,6 +158,12 @@ function tasksOf(plan: ReadPlan, pieces: Piece[]): Task[] {
   }))
 }
 
+/**
+ * Reads pieces in one transaction, or else each in its own. A table that cannot be read is noted as such, and blinds no
+ * other.
+ *
+ * @returns every piece with its rows; 0 of a table that cannot be read
+ */
 async function readPieces(
   client: pg.Client,
   plan: ReadPlan,
@@ -150,17 +171,23 @@ async function readPieces(
 ): Promise<Map<Piece, number>> {
   const [first] = pieces
   if (!first) return new Map()
-  const { schema, name, owner } = first.table
+  if (pieces.length === 1 && first.result.unreadable !== undefined) return new Map([[first, 0]])
+  const { schema, name, owner, barred } = first.table
   const object = {
     what: `The table ${schema}.${name}`,
     grant: `USAGE on the schema "${schema}" and SELECT on the table`,
     owner,
+    ...(barred && pieces.length === 1 ? { barred: { schema, name } } : {}),
   }
   try {
     const read = () => scan(client, plan, pieces)
     return await inTransaction(client, plan, object, read)
   } catch (error) {
-    if (pieces.length === 1 || !(error instanceof Failure) || !error.sqlstate) throw error
+    if (!isUnreadable(error)) throw error
+    if (pieces.length === 1) {
+      first.result.unreadable = reasonOf(error)
+      return new Map([[first, 0]])
+    }
     // one by one, to name the table
     const all = new Map<Piece, number>()
     for (const piece of pieces) {

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
-import { inTransaction, type Place, withSession } from './transaction.ts'
+import { inTransaction, isUnreadable, type Place, reasonOf, withSession } from './transaction.ts'
 
 /** What a sequence hands out next. Numbers as text: they may exceed what JSON's numbers hold exactly. */
 export interface SequenceState {
@@ -9,6 +9,8 @@ export interface SequenceState {
   name: string
   last: string
   called: boolean
+  /** Why it could not be read: the rest then says nothing. */
+  unreadable?: string
 }
 
 type Sequence = Pick<SequenceState, 'schema' | 'name'> & { owner: string }
@@ -20,7 +22,8 @@ const batch = 200
  * Reads the state of every sequence of the database, those of extensions left out. Not transactional: a snapshot does
  * not hold sequences still (PostgreSQL, "Sequence Manipulation Functions").
  *
- * @throws Failure that names a sequence which the account may read neither itself nor as its owner; Cancelled
+ * @returns with a reason in it, a sequence that the account may read neither itself nor as its owner
+ * @throws Failure when the server cannot be reached; Cancelled
  */
 export async function readSequences(place: Place, signal: AbortSignal): Promise<SequenceState[]> {
   return withSession(place, signal, async (client) => {
@@ -57,7 +60,12 @@ async function readBatch(
     const grant = `USAGE on the schema "${schema}" and SELECT on the sequence`
     const object = { what, grant, owner }
     const read = () => readStates(client, [sequence])
-    states.push(...(await inTransaction(client, { place, snapshot: null }, object, read)))
+    try {
+      states.push(...(await inTransaction(client, { place, snapshot: null }, object, read)))
+    } catch (error) {
+      if (!isUnreadable(error)) throw error
+      states.push({ schema, name, last: '0', called: false, unreadable: reasonOf(error) })
+    }
   }
   return states
 }

@@ -19,6 +19,8 @@ export interface TableInfo {
   /** An extension's configuration table: the condition of the rows that a dump carries; '' for all of them. */
   condition: string | null
   columns: { name: string; type: number }[]
+  /** Neither the account nor the owner may read it whole as things are: asked from version 11 on, else false. */
+  barred: boolean
 }
 
 /** A relation that holds no rows here, and why it is not read. */
@@ -32,6 +34,12 @@ export interface TableList {
   tables: TableInfo[]
   notRead: NotRead[]
 }
+
+/** SQL: row-level security or a revoked privilege keeps the account from reading a table, and its owner as well. */
+const barred = `(
+    (pg_catalog.row_security_active(c.oid) AND c.relforcerowsecurity)
+    OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') AND NOT pg_catalog.has_table_privilege(c.relowner, c.oid, 'SELECT')
+    OR NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND NOT pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE'))`
 
 /**
  * Lists the tables whose rows a dump carries: not those of the system, of extensions (but their configuration tables), nor
@@ -57,6 +65,7 @@ export async function listTables(
     heap: boolean
     member: boolean
     configuration: string | null
+    barred: boolean
   }>(`
     SELECT c.oid::text, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
            ${server >= 90300 ? 'c.relispopulated' : 'true'} AS populated,
@@ -67,7 +76,8 @@ export async function listTables(
            e.oid IS NOT NULL AS member,
            (SELECT x.condition FROM (SELECT pg_catalog.unnest(e.extconfig) AS relation,
                                             pg_catalog.unnest(e.extcondition) AS condition) x
-             WHERE x.relation = c.oid) AS configuration
+             WHERE x.relation = c.oid) AS configuration,
+           ${server >= 110000 ? barred : 'false'} AS barred
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_catalog.pg_depend d
@@ -93,6 +103,7 @@ export async function listTables(
       populated: row.populated,
       owner: row.owner,
       bytes: Number(row.bytes),
+      barred: row.barred,
       blocks: Number(row.blocks),
       heap: row.heap,
       condition: row.configuration,
