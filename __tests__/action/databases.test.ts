@@ -12,6 +12,9 @@ beforeAll(async () => {
     await source.sql(`CREATE DATABASE "${name.replaceAll('"', '""')}"`)
     await source.sql('CREATE TABLE t AS SELECT i FROM generate_series(1, 100) AS i', name)
   }
+  // how many close a database before they move it: only superusers get in any more
+  await source.sql('CREATE ROLE keeper; ALTER DATABASE crm OWNER TO keeper')
+  await source.sql('ALTER DATABASE crm CONNECTION LIMIT 0')
 })
 afterAll(() => Promise.all([source?.stop(), target?.stop()]))
 
@@ -31,6 +34,20 @@ test('several databases go to their names, each with its own verdict', async () 
     ['we,ird "db"', 'we,ird "db"', true],
   ])
   for (const name of ['shop_new', 'crm', 'we,ird "db"']) expect(await rows(name)).toBe(100)
+  const { rows: limits } = await target.backend.sql(
+    `SELECT datname, datconnlimit FROM pg_database WHERE datname IN ('shop_new', 'crm') ORDER BY 1`,
+  )
+  expect(limits).toEqual([
+    { datname: 'crm', datconnlimit: 0 },
+    { datname: 'shop_new', datconnlimit: -1 },
+  ])
+  // no mark is left where the account cannot get in any more, and no membership
+  const marks = await target.backend.sql(
+    `SELECT nspname FROM pg_namespace WHERE nspname ~ 'migrate'
+      UNION ALL SELECT 'keeper' FROM pg_auth_members WHERE roleid = 'keeper'::regrole`,
+    'crm',
+  )
+  expect(marks.rows).toEqual([])
   run.cleanUp()
 })
 

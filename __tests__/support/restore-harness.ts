@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type pg from 'pg'
 import type { Context } from '../../src/migration/context.ts'
+import { limitConnections } from '../../src/migration/restore/connection-limit.ts'
 import {
   type DatabaseProperties,
   readDatabaseProperties,
@@ -126,6 +127,7 @@ export class Harness {
     const plan = await planRestore(options, context)
     const restored = await restoreDatabase(options, plan, context)
     await restored.release()
+    await limitConnections(options, context)
     return restored
   }
 

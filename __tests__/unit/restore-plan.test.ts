@@ -59,6 +59,7 @@ function archiveOf(entries: Partial<ArchiveEntry>[], serverVersion = '15.20'): A
       tablespace: '',
       accessMethod: '',
       relationKind: '',
+      withOids: false,
       owner: 'app_owner',
       dependencies: [],
       dataFile: null,

@@ -26,6 +26,7 @@ function itemsOf(entries: Partial<ArchiveEntry>[], directory = '/dump'): Planned
       tablespace: '',
       accessMethod: '',
       relationKind: '',
+      withOids: false,
       owner: '',
       dependencies: [],
       dataFile: null,

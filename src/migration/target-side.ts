@@ -14,6 +14,7 @@ import { databasesOf } from './load-dump.ts'
 import { type DumpedDatabase, polardbRolesFile, rolesFile } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
 import { analyzeDatabase } from './restore/analyze.ts'
+import { announcedLimit, limitConnections } from './restore/connection-limit.ts'
 import { type DatabaseProperties, parseDatabaseProperties } from './restore/database.ts'
 import type { RestoreOptions } from './restore/options.ts'
 import type { RestorePlan } from './restore/plan.ts'
@@ -97,6 +98,17 @@ export async function restoreEverything(
     }
   }
   await afterDatabases()
+  for (const { destination, options } of restores) {
+    if (destination.result.error) continue
+    try {
+      await limitConnections(options, session)
+    } catch (error) {
+      if (error instanceof Cancelled || session.signal.aborted) throw error
+      destination.result.verified = false
+      destination.result.error = describe(error)
+      failures.push({ what: `the database "${destination.source}"`, error })
+    }
+  }
   const { report } = session
   if (session.dumpBegan !== null && failures.length === 0) {
     report.cutoverSeconds = Math.round((Date.now() - session.dumpBegan) / 100) / 10
@@ -235,7 +247,7 @@ async function verifyOne(
   session: Session,
 ): Promise<void> {
   if (session.inputs.verify === 'none') return skipPhase(session, 'verify')
-  const { source, target: name, dumped, result } = destination
+  const { source, target: name, dumped, properties, result } = destination
   const { target: connection, jobs } = options
   const { fingerprint } = dumped
   await runPhase(
@@ -250,7 +262,7 @@ async function verifyOne(
             session.inputs.command === 'migrate' && session.inputs.source
               ? { connection: session.inputs.source, database: source }
               : undefined,
-          announced: restored.result.skipped,
+          announced: [...restored.result.skipped, ...announcedLimit(properties)],
           substitutes: restored.owners.map(({ role, owner, reason }) => ({
             role,
             instead: owner,

@@ -8,6 +8,8 @@ export interface ArchiveEntry {
   dumpId: number
   /** It has data of its own: rows or large objects. */
   hasData: boolean
+  /** The table is WITH OIDS, which its definition does not say (before version 12). */
+  withOids: boolean
   /** OID of the system catalog, and of the object in it on the source. 0 where there is none. */
   tableOid: number
   oid: number

@@ -131,6 +131,7 @@ export function parseArchive(content: Buffer, directory: string): Archive {
 interface RawEntry {
   dumpId: number
   hasData: boolean
+  withOids: boolean
   tableOid: string
   oid: string
   tag: Buffer
@@ -168,23 +169,27 @@ function readEntry(reader: Reader, minor: number): RawEntry {
   const accessMethod = (minor >= 14 ? reader.text() : null) ?? nothing
   const kind = minor >= 16 ? reader.integer() : 0
   const owner = reader.text() ?? nothing
-  reader.text() // whether the table had OIDs
+  const withOids = reader.text()?.toString('latin1') === 'true'
   const dependencies: number[] = []
   for (let text = reader.text(); text !== null; text = reader.text()) {
     const id = Number.parseInt(text.toString('latin1'), 10)
     if (!(id > 0 && id <= 0x7fffffff)) throw reader.damaged(`a dependency of the entry ${dumpId}`)
     dependencies.push(id)
   }
-  const dataFile = (reader.text() ?? nothing).toString('latin1')
+  let dataFile = (reader.text() ?? nothing).toString('latin1')
   // pg_restore opens directory/name: nothing but a plain name may get there
   if (!/^(?!\.{1,2}$)[A-Za-z0-9_.-]{0,100}$/.test(dataFile)) {
     throw reader.damaged(
       `the entry ${dumpId} names the file ${printable(JSON.stringify(dataFile))}`,
     )
   }
+  // before archives of 17 there is one list of large objects, whatever the entry names: clients before 12 name a file in it
+  // that they never write (pg_backup_directory.c, _ArchiveEntry and _LoadLOs)
+  if (minor < 16 && desc === 'BLOBS' && dataFile !== '') dataFile = 'blobs.toc'
   return {
     dumpId,
     hasData,
+    withOids,
     tableOid,
     oid,
     tag,
@@ -225,6 +230,7 @@ function decodeEntry(raw: RawEntry, decode: Decode, directory: string): ArchiveE
   return {
     dumpId: raw.dumpId,
     hasData: raw.hasData,
+    withOids: raw.withOids,
     tableOid: Number(raw.tableOid) || 0,
     oid: Number(raw.oid) || 0,
     tag: text(raw.tag),

@@ -82,8 +82,8 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
     SELECT pg_catalog.pg_get_userbyid(a.grantor) AS grantor,
            CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END AS grantee,
            a.privilege_type AS privilege, a.is_grantable AS grantable
-      FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) a
-     WHERE d.oid = ${row.oid}`)
+      FROM pg_catalog.aclexplode((
+             SELECT d.datacl FROM pg_catalog.pg_database d WHERE d.oid = ${row.oid})) a`)
   const extensions =
     number >= 90_100
       ? await client.query<{ name: string; version: string; schema: string }>(`

@@ -48,6 +48,7 @@ export class Decisions {
       this.language(entry) ??
       this.collation(entry) ??
       this.cast(entry) ??
+      this.oids(entry) ??
       this.partition(entry) ??
       this.multirange(entry) ??
       this.limits(entry)
@@ -263,6 +264,17 @@ export class Decisions {
       'only a superuser may create a cast between types of the system or of an extension',
       'Do without the cast on the source, or let a superuser of the target create it',
       'behaviour',
+    )
+  }
+
+  /** Tables WITH OIDS, which the archive keeps beside their statement. */
+  private oids(entry: ArchiveEntry): Fate | undefined {
+    if (entry.desc !== 'TABLE' || !entry.withOids) return undefined
+    if (this.facts.settings.has('default_with_oids')) return undefined
+    return leaveOut(
+      'it is WITH OIDS, which PostgreSQL 12 removed',
+      'On the source: ALTER TABLE … SET WITHOUT OIDS; where something reads its oid, give it a column of that name of type bigint first',
+      'rows',
     )
   }
 

@@ -35,7 +35,7 @@ export function settingValue(name: string, value: string): string {
 
 /**
  * Gives the target database the settings, privileges, comment and owner of the source's. Each setting goes alone: one that
- * only a superuser may make must not cost the others (polardb-behaviour 6b).
+ * only a superuser may make must not cost the others (polardb-behaviour 6b). The connection limit comes later (limitConnections).
  *
  * @returns what the target refused, with its reason
  */
@@ -72,12 +72,6 @@ export async function applyProperties(
     }
     const parameter = setting.name.split('.').map(quoteIdentifier).join('.')
     await attempt(entry, `${of} SET ${parameter} TO ${settingValue(setting.name, setting.value)}`)
-  }
-  if (database.connectionLimit !== -1) {
-    await attempt(
-      'DATABASE CONNECTION LIMIT',
-      `ALTER DATABASE ${quoted} CONNECTION LIMIT ${database.connectionLimit}`,
-    )
   }
   if (database.comment !== null) {
     await attempt(

@@ -57,7 +57,17 @@ export async function runEntry(
  * Tablespace and table access method for what the next statement creates, the target's own where it lacks them. Nothing for
  * a database that uses neither: its target may have defaults of its own (polardb-behaviour, `--no-table-access-method`).
  */
-function settings({ entry }: PlannedEntry, plan: RestorePlan): string {
+function settings(planned: PlannedEntry, plan: RestorePlan): string {
+  return `${places(planned, plan)}${oids(planned, plan)}`
+}
+
+/** As pg_restore does: the archive keeps WITH OIDS beside the statement (pg_backup_archiver.c, _doSetWithOids). */
+function oids({ entry }: PlannedEntry, { facts }: RestorePlan): string {
+  if (entry.desc !== 'TABLE' || !facts.settings.has('default_with_oids')) return ''
+  return `SET default_with_oids = ${entry.withOids}; `
+}
+
+function places({ entry }: PlannedEntry, plan: RestorePlan): string {
   if (!plan.usesPlaces || !/^(TABLE|MATERIALIZED VIEW|INDEX|CONSTRAINT)$/.test(entry.desc))
     return ''
   const { target, tablespaces } = plan.facts
