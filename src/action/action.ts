@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as core from '@actions/core'
 import { runCommand } from '../commands/index.ts'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
-import { type Inputs, parseInputs, secretInputs } from '../migration/inputs.ts'
+import { parseInputs, secretInputs } from '../migration/inputs.ts'
 import type { Session } from '../migration/session.ts'
 import { killAllPrograms } from '../postgres/process.ts'
 import { annotations } from '../report/annotations.ts'
@@ -15,8 +15,10 @@ import type { Report } from '../report/model.ts'
 import { visible } from '../report/text.ts'
 import { verdict } from '../report/verdict.ts'
 import { GitHubArtifacts } from './artifacts.ts'
-import { leaveToPost, type Rubbish, removeLeftovers, removeRubbish } from './clean-up.ts'
+import { leaveToPost } from './clean-up.ts'
+import { openDumpPlace } from './dump-place.ts'
 import { RunnerLog } from './log.ts'
+import { PrivateDirectory, removeLeftovers } from './private-directory.ts'
 import { isPublicRepository } from './repository.ts'
 import { redact, registerConnectionString, registerSecret } from './secrets.ts'
 import { RunnerToolCache } from './tool-cache.ts'
@@ -85,20 +87,22 @@ async function openSession(log: RunnerLog, signal: AbortSignal, report: Report):
   )
   const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
   await removeLeftovers(runnerTemporary, (message) => log.info(message))
-  const temporaryDirectory = await mkdtemp(join(runnerTemporary, 'polardb-migration-'))
-  const rubbish: Rubbish[] = [{ path: temporaryDirectory, contentsOnly: false }]
-  leaveToPost(rubbish)
-  await writeFile(join(temporaryDirectory, 'owner'), String(process.pid), { mode: 0o600 })
-
-  const dumpDirectory = await openDumpDirectory(inputs, runnerTemporary, rubbish)
+  const own = await PrivateDirectory.make(runnerTemporary, leaveToPost)
+  const warn = (message: string) => {
+    if (report.warnings.includes(message)) return
+    report.warnings.push(message)
+    log.warning(message)
+  }
+  const dumpDirectory = await openDumpPlace(inputs, runnerTemporary, own, warn)
   core.setOutput('dump-directory', dumpDirectory)
   const reportDirectory = await mkdtemp(join(runnerTemporary, 'polardb-report-'))
+  await own.note([{ path: reportDirectory, contentsOnly: false, unless: 'report.json' }])
 
   return {
     inputs,
     report,
     signal,
-    temporaryDirectory,
+    temporaryDirectory: own.path,
     dumpDirectory,
     reportDirectory,
     log,
@@ -111,60 +115,12 @@ async function openSession(log: RunnerLog, signal: AbortSignal, report: Report):
     toolCache: new RunnerToolCache(),
     environment: process.env,
     dumpBegan: null,
-    warn(message) {
-      if (report.warnings.includes(message)) return
-      report.warnings.push(message)
-      log.warning(message)
-    },
+    warn,
     setOutput(name, value) {
       core.setOutput(name, value)
     },
-    async close() {
-      await removeRubbish(rubbish)
-      // later steps may use the same directory: post must not remove what they made
-      leaveToPost([])
-    },
+    close: () => own.remove(),
   }
-}
-
-/** The directory of the dump: made private, and noted for removal where this run makes the dump and may not keep it. */
-async function openDumpDirectory(
-  inputs: Inputs,
-  runnerTemporary: string,
-  rubbish: Rubbish[],
-): Promise<string> {
-  const given = inputs.dumpDirectory
-  const downloads =
-    inputs.runId !== undefined &&
-    (inputs.command === 'restore' || (inputs.command === 'verify' && !inputs.source))
-  const writes = inputs.command === 'migrate' || inputs.command === 'dump' || downloads
-  if (!given) {
-    const path = await mkdtemp(join(runnerTemporary, 'polardb-dump-'))
-    if (!inputs.keepDump) rubbish.push({ path, contentsOnly: false })
-    leaveToPost(rubbish)
-    return path
-  }
-  try {
-    const made = writes ? await mkdir(given, { recursive: true, mode: 0o700 }) : undefined
-    const names = await readdir(given)
-    if (writes && names.length > 0) {
-      throw new Failure(
-        'The dump directory is not empty',
-        `${given} holds ${names.length} entries, and a dump never mixes with what is there`,
-        'Name a new or an empty directory in dump-directory',
-      )
-    }
-    if (writes && !inputs.keepDump) rubbish.push({ path: given, contentsOnly: made === undefined })
-    leaveToPost(rubbish)
-  } catch (error) {
-    if (error instanceof Failure) throw error
-    throw new Failure(
-      'The dump directory cannot be used',
-      messageOf(error),
-      `Set dump-directory to a directory that the account of the runner may ${writes ? 'write to' : 'read'}`,
-    )
-  }
-  return given
 }
 
 async function writeEvidence(

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import * as core from '@actions/core'
 import { messageOf } from '../failure.ts'
+import { isPartOfDump } from '../migration/dump-directory.ts'
 import { visible } from '../report/text.ts'
 
 /** Something that this run made on the runner's disk and must not leave there. */
@@ -10,6 +11,8 @@ export interface Rubbish {
   path: string
   /** The directory was there before: only what was put into it is removed. */
   contentsOnly: boolean
+  /** It stays when it holds a file of this name: the report of a run that could write one. */
+  unless?: string
 }
 
 const state = 'rubbish'
@@ -27,49 +30,42 @@ export async function cleanUp(): Promise<void> {
   try {
     const rubbish = JSON.parse(core.getState(state) || '[]') as Rubbish[]
     for (const { path } of rubbish) await endPrograms(path)
-    await removeRubbish(rubbish)
+    await removeRubbish([...rubbish].reverse())
   } catch (error) {
     core.warning(visible(`Not everything could be removed from the runner: ${messageOf(error)}`))
   }
 }
 
-export async function removeRubbish(rubbish: readonly Rubbish[]): Promise<void> {
+/**
+ * Removes files and directories, as many as can be.
+ *
+ * @param options.onlyDumps leaves a directory alone that holds anything but a dump, or a part of one: after a while somebody
+ *   else may use it
+ * @throws AggregateError with the error of each that could not be removed
+ */
+export async function removeRubbish(
+  rubbish: readonly Rubbish[],
+  options: { onlyDumps?: boolean } = {},
+): Promise<void> {
   const errors: unknown[] = []
-  for (const { path, contentsOnly } of rubbish) {
-    const paths = contentsOnly
-      ? (await readdir(path).catch(() => [])).map((name) => join(path, name))
-      : [path]
-    for (const each of paths) {
-      // what cannot be removed must not keep the rest
+  for (const { path, contentsOnly, unless } of rubbish) {
+    const names = await readdir(path).catch(() => [] as string[])
+    if (unless !== undefined && names.includes(unless)) continue
+    if (options.onlyDumps && unless === undefined && !names.every(isPartOfDump)) continue
+    // what cannot be removed must not keep the rest
+    for (const each of contentsOnly ? names.map((name) => join(path, name)) : [path])
       await rm(each, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) =>
         errors.push(error),
       )
-    }
   }
   if (errors.length > 0) throw new AggregateError(errors)
-}
-
-/** Removes the private directories of runs that were killed: only those whose process is gone. */
-export async function removeLeftovers(
-  runnerTemporary: string,
-  tell: (message: string) => void,
-): Promise<void> {
-  for (const name of await readdir(runnerTemporary)) {
-    if (!name.startsWith('polardb-migration-')) continue
-    const path = join(runnerTemporary, name)
-    const owner = await readFile(join(path, 'owner'), 'utf8').catch(() => '')
-    if (!/^\d+$/.test(owner) || isAlive(Number(owner))) continue
-    await endPrograms(path)
-    await removeRubbish([{ path, contentsOnly: false }])
-    tell(`Removed what a killed run had left: ${path}`)
-  }
 }
 
 /**
  * Ends client programs whose parent was killed. They are known by their environment: their password file lies in the run's
  * private directory.
  */
-async function endPrograms(directory: string): Promise<void> {
+export async function endPrograms(directory: string): Promise<void> {
   const mine = async () => {
     const pids: number[] = []
     for (const pid of await readdir('/proc')) {
@@ -91,14 +87,5 @@ async function endPrograms(directory: string): Promise<void> {
       }
     }
     await setTimeout(500)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

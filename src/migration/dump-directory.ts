@@ -27,6 +27,13 @@ export type DumpContext = Pick<Context, 'log' | 'progress' | 'signal'>
 /** Lists the parts of a dump that took several artifacts; the artifacts' files, not the dump's. */
 export const partsFile = 'parts.json'
 
+/** Is this a name that a dump, encrypted or not, or one under way can have at its top? */
+export function isPartOfDump(name: string): boolean {
+  return /^(roles(\.polardb)?\.sql|manifest\.(json|seal)(\.tmp)?|parts\.json|databases|(\d{6,9}|identity|index)\.age|\.zip-\w{6})$/.test(
+    name,
+  )
+}
+
 /** Files read at once: enough to keep a disk and the hash busy, with a buffer of 1 MiB each. */
 const atOnce = 4
 const bufferBytes = 1024 * 1024

@@ -226,6 +226,7 @@ async function run(
       runProgram(programPath(source.client, program), args, {
         env: { ...programEnvironment(source.passwordFile, source.client.libraryPath), ...env },
         signal: context.signal,
+        privateFiles: true,
         onErrorLine: (line) => {
           log.write(`${line}\n`)
           onLine(line)
@@ -235,7 +236,13 @@ async function run(
   } catch (error) {
     if (error instanceof Cancelled || context.signal.aborted) throw new Cancelled()
     const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOSPC') throw diskFull(logFile)
+    if (code === 'ENOSPC')
+      throw new Failure(
+        'The disk of the runner is full',
+        `${logFile}: no space left on device`,
+        'Free space where RUNNER_TEMP is, the temporary directory of the runner: logs and reports lie there, the dump where dump-directory says',
+        { sqlstate: '53100' },
+      )
     throw new Failure(
       `${program} could not be started`,
       message,

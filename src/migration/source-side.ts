@@ -143,7 +143,7 @@ export async function sealEverything(
   session: Session,
 ): Promise<Manifest> {
   // what was made of the roles for this target, where they have been restored already
-  const roles = join(session.reportDirectory, polardbRolesFile)
+  const roles = join(session.temporaryDirectory, polardbRolesFile)
   if (dump.roles && existsSync(roles))
     await copyFile(roles, join(session.dumpDirectory, polardbRolesFile))
   const { version, major } = source.version

@@ -169,7 +169,7 @@ async function restoreRolesPhase(
         beforeSending: plan,
         // also when the roles then fail: what was sent is what explains it
         onScript: (script) =>
-          writeFile(join(session.reportDirectory, polardbRolesFile), script, { mode: 0o600 }),
+          writeFile(join(session.temporaryDirectory, polardbRolesFile), script, { mode: 0o600 }),
       },
       session,
     )

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { Cancelled } from '../failure.ts'
 
 export interface ProgramOptions {
@@ -13,6 +13,8 @@ export interface ProgramOptions {
   /** Bytes of stdout and of stderr kept for the result; default 64 KiB, the last ones. */
   keep?: number
   input?: string
+  /** What it writes is for this account alone (umask 077): dumps and role scripts. */
+  privateFiles?: boolean
   /** Milliseconds after which the program is ended like a cancelled one, with `timedOut` set. */
   deadline?: number
 }
@@ -45,12 +47,19 @@ export async function runProgram(
 ): Promise<ProgramResult> {
   options.signal?.throwIfAborted()
   const keep = options.keep ?? 65_536
-  const child = spawn(path, args, {
-    env: options.env,
-    cwd: options.cwd ?? '/',
-    detached: true,
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-  })
+  // a child begins with the umask of the moment in which it is spawned
+  const before = options.privateFiles ? process.umask(0o077) : undefined
+  let child: ChildProcess
+  try {
+    child = spawn(path, args, {
+      env: options.env,
+      cwd: options.cwd ?? '/',
+      detached: true,
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    })
+  } finally {
+    if (before !== undefined) process.umask(before)
+  }
   const { promise, resolve, reject } = Promise.withResolvers<ProgramResult>()
   const group = child.pid
   if (group !== undefined) running.add(group)

@@ -1,0 +1,96 @@
+import { constants } from 'node:fs'
+import { mkdir, mkdtemp, open, readdir, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { Failure, messageOf } from '../failure.ts'
+import type { Inputs } from '../migration/inputs.ts'
+import type { PrivateDirectory } from './private-directory.ts'
+
+/**
+ * The directory of the dump. Where this run writes it, the directory is empty, belongs to this account and is private (0700)
+ * before the first byte, and is noted for removal unless the dump is to be kept.
+ *
+ * @param warn told when somebody else could read a dump that is written as root
+ * @throws Failure when the directory cannot be made, read or made private, or is not empty
+ */
+export async function openDumpPlace(
+  inputs: Inputs,
+  runnerTemporary: string,
+  own: PrivateDirectory,
+  warn: (message: string) => void,
+): Promise<string> {
+  const given = inputs.dumpDirectory
+  const downloads =
+    inputs.runId !== undefined &&
+    (inputs.command === 'restore' || (inputs.command === 'verify' && !inputs.source))
+  const writes = inputs.command === 'migrate' || inputs.command === 'dump' || downloads
+  try {
+    if (given === undefined) {
+      if (inputs.keepDump) return await mkdtemp(join(runnerTemporary, 'polardb-dump-'))
+      await mkdir(join(own.path, 'dump'), { mode: 0o700 })
+      return join(own.path, 'dump')
+    }
+    if (!writes) {
+      await readdir(given)
+      return given
+    }
+    const wasThere = await makePath(given)
+    await checkEmpty(given)
+    await makePrivate(given, warn)
+    // somebody may have put something in before
+    await checkEmpty(given)
+    if (!inputs.keepDump) await own.note([{ path: given, contentsOnly: wasThere }])
+    return given
+  } catch (error) {
+    if (error instanceof Failure) throw error
+    throw new Failure(
+      'The dump directory cannot be used',
+      messageOf(error),
+      `Set dump-directory to a directory that the account of the runner may ${writes ? 'write to' : 'read'}`,
+    )
+  }
+}
+
+/**
+ * Makes a directory and those above it. One by one: in file systems that make nothing, such as /proc, Node's own way of doing it
+ * tries for ever.
+ *
+ * @returns whether it was there before
+ */
+async function makePath(path: string): Promise<boolean> {
+  const missing: string[] = []
+  for (let at = resolve(path); ; at = dirname(at)) {
+    if (await stat(at).catch(() => undefined)) break
+    missing.push(at)
+  }
+  for (const at of missing.reverse()) await mkdir(at, { mode: 0o700 })
+  return missing.length === 0
+}
+
+async function checkEmpty(path: string): Promise<void> {
+  const names = await readdir(path)
+  if (names.length > 0)
+    throw new Failure(
+      'The dump directory is not empty',
+      `${path} holds ${names.length} entries, and a dump never mixes with what is there`,
+      'Name a new or an empty directory in dump-directory',
+    )
+}
+
+/** Takes everybody else's rights away, without following a name that could be exchanged meanwhile. */
+async function makePrivate(path: string, warn: (message: string) => void): Promise<void> {
+  await using handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  const { uid } = await handle.stat()
+  const self = process.getuid?.()
+  if (uid !== self) {
+    if (self !== 0)
+      throw new Failure(
+        'The dump directory belongs to another account',
+        `${path} belongs to the user id ${uid}, who could read and change what is written there`,
+        'Name a directory in dump-directory that does not exist yet, or one of the account of the runner',
+      )
+    warn(
+      `The dump directory ${path} belongs to the user id ${uid}, who can read and change the dump: name one that does not exist yet`,
+    )
+  }
+  await handle.chmod(0o700)
+}
