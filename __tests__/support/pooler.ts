@@ -1,7 +1,11 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 /** How a pooler treats the `options` of a startup packet, or the settings of a session. */
-export type PoolerManner = 'refuses options' | 'throws options away' | 'forgets settings'
+export type PoolerManner =
+  | 'refuses options'
+  | 'throws options away'
+  | 'forgets settings'
+  | 'passes everything on'
 
 /** As much of a connection pooler as matters to what a session's settings are: it stands between a client and one server. */
 export class Pooler {
@@ -45,7 +49,7 @@ export class Pooler {
         client.end(refusal('unsupported startup parameter: options'))
         return
       }
-      if (at >= 0) names.splice(at, 2)
+      if (at >= 0 && manner !== 'passes everything on') names.splice(at, 2)
       upstream.write(startupPacket(packet.subarray(4, 8), names.join('\0')))
       client.on('data', (message) => {
         // as where each message goes to another session: SHOW answers something else than what was set

@@ -3,6 +3,7 @@ import { required } from '../migration/inputs.ts'
 import { startUpload, type Upload } from '../migration/keep-dump.ts'
 import { runPhase } from '../migration/phases.ts'
 import { checkTogether, inspectSource, inspectTarget } from '../migration/preflight.ts'
+import { refuseSameServer } from '../migration/same-server.ts'
 import type { Session } from '../migration/session.ts'
 import { checkReadable } from '../migration/source-readable.ts'
 import { dumpEverything, sealEverything } from '../migration/source-side.ts'
@@ -16,6 +17,18 @@ export async function migrate(session: Session): Promise<void> {
   const { source, target } = await runPhase(session, 'preflight', async () => {
     const target = await inspectTarget(connection, inputs, session)
     const source = await inspectSource(required(inputs, 'source'), inputs.databases, session)
+    const { ifTargetNotEmpty, sameServer } = inputs
+    await refuseSameServer(
+      {
+        source: source.connection,
+        target: connection,
+        databases: source.databases,
+        writes: true,
+        ifTargetNotEmpty,
+        sameServer,
+      },
+      session,
+    )
     await checkReadable(source, inputs, session)
     await checkTogether(source, target, session.dumpDirectory, session)
     return { source, target }

@@ -3,6 +3,7 @@ import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump } from '../migration/load-dump.ts'
 import { runPhase } from '../migration/phases.ts'
 import { inspectSource, inspectTarget } from '../migration/preflight.ts'
+import { refuseSameServer } from '../migration/same-server.ts'
 import type { Session } from '../migration/session.ts'
 import { resultOf } from '../migration/source-side.ts'
 import { fingerprintDatabase } from '../migration/verify/fingerprint.ts'
@@ -87,6 +88,12 @@ async function sources(session: Session): Promise<VerifySource[]> {
       session,
     )
     session.setOutput('source-version', version.version)
+    const { ifTargetNotEmpty, sameServer } = inputs
+    const target = required(inputs, 'target')
+    await refuseSameServer(
+      { source: connection, target, databases, writes: false, ifTargetNotEmpty, sameServer },
+      session,
+    )
     const jobs =
       inputs.dumpJobs === 'auto' ? Math.max(1, Math.floor(session.processors / 2)) : inputs.dumpJobs
     return databases.map((database) => ({

@@ -27,6 +27,8 @@ export interface Inputs {
   superuserOption: string
   createDatabase: boolean
   ifTargetNotEmpty: 'fail' | 'resume' | 'replace'
+  /** `no`: the user knows that source and target are different servers, where that cannot be found out. */
+  sameServer: 'auto' | 'no'
   allowMissing: string[]
   verify: 'none' | 'counts' | 'data'
   showKeys: boolean
@@ -141,6 +143,7 @@ export function parseInputs(get: (name: string) => string): Inputs {
     ),
     createDatabase: boolean('create-database', true),
     ifTargetNotEmpty: choice('if-target-not-empty', ['fail', 'resume', 'replace'], 'fail'),
+    sameServer: choice('same-server', ['auto', 'no'], 'auto'),
     allowMissing: lines('allow-missing'),
     verify: choice('verify', ['none', 'counts', 'data'], 'data'),
     showKeys: boolean('show-keys', false),
