@@ -362,6 +362,34 @@ const cases: Case[] = [
     facts: factsOf({ major: 11 }),
   },
   {
+    name: 'a generated column over several lines before 12',
+    entry: {
+      definition:
+        "CREATE TABLE t (\n    a int,\n    b text GENERATED ALWAYS AS (\nCASE\n    WHEN (a < 10) THEN 'light'::text\n    ELSE 'heavy'::text\nEND) STORED,\n    c int\n);",
+    },
+    facts: factsOf({ major: 11 }),
+    reason: /came with PostgreSQL 12/,
+    loss: 'rows',
+  },
+  {
+    name: 'a generated column over several lines',
+    entry: {
+      definition:
+        "CREATE TABLE t (\n    a int,\n    b text GENERATED ALWAYS AS (\nCASE\n    WHEN (a < 10) THEN 'light'::text\n    ELSE 'heavy'::text\nEND) STORED,\n    c int\n);",
+    },
+    facts: factsOf({ major: 15 }),
+  },
+  {
+    name: 'a virtual column over several lines before a stored one',
+    entry: {
+      definition:
+        'CREATE TABLE t (\n    a int GENERATED ALWAYS AS (\nCASE\n    WHEN (b > 1) THEN 1\n    ELSE 2\nEND),\n    b int GENERATED ALWAYS AS ((1 + 1)) STORED\n);',
+    },
+    facts: factsOf({ major: 15 }),
+    reason: /came with PostgreSQL 18/,
+    loss: 'rows',
+  },
+  {
     name: 'a virtual column before 18',
     entry: {
       definition: 'CREATE TABLE t (\n    a int,\n    b int GENERATED ALWAYS AS ((a + 1))\n);',

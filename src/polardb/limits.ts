@@ -33,6 +33,14 @@ const behaviour6b = 'polardb-behaviour 6b'
 const routine = ['FUNCTION', 'PROCEDURE', 'AGGREGATE'] as const
 const table = ['TABLE', 'FOREIGN TABLE'] as const
 
+/** An expression in parentheses, over as many lines as the server prints it (a CASE takes several), as a pattern. */
+const parenthesized = (() => {
+  let inner = '[^()]*'
+  // a pattern cannot count: no expression that anybody wrote is nested deeper
+  for (let depth = 0; depth < 100; depth++) inner = `(?:[^()]|\\(${inner}\\))*`
+  return `\\(${inner}\\)`
+})()
+
 export const limits: readonly Limit[] = [
   storageParameters('vacuum_index_cleanup|vacuum_truncate', 12),
   storageParameters('autovacuum_vacuum_insert_threshold|autovacuum_vacuum_insert_scale_factor', 13),
@@ -154,7 +162,7 @@ export const limits: readonly Limit[] = [
   // what an older server does not know: the whole object would be lost
   {
     kinds: table,
-    syntax: /\bGENERATED ALWAYS AS \(.*\) STORED\b/,
+    syntax: new RegExp(`\\bGENERATED ALWAYS AS ${parenthesized} STORED\\b`),
     since: 12,
     reason: 'generated columns came with PostgreSQL 12',
     remedy:
@@ -163,7 +171,7 @@ export const limits: readonly Limit[] = [
   },
   {
     kinds: table,
-    syntax: /\bGENERATED ALWAYS AS \((?!.*\) STORED\b)/,
+    syntax: new RegExp(`\\bGENERATED ALWAYS AS ${parenthesized}(?! STORED\\b)`),
     since: 18,
     reason: 'virtual generated columns came with PostgreSQL 18',
     remedy: 'Make the column STORED on the source, or choose a newer target',
