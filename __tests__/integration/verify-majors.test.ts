@@ -4,8 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import {
+  type DatabaseProperties,
+  readDatabaseProperties,
+} from '../../src/migration/restore/database.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
 import { clientDirectory } from '../support/clients.ts'
+import { compareWithDump, undecidedIn } from '../support/rebuild.ts'
 import { type Major, TestServer } from '../support/server.ts'
 import {
   createRichDatabase,
@@ -43,6 +48,8 @@ async function programs(major: Major): Promise<string | undefined> {
 
 describe.each(sources)('a rich database of PostgreSQL %i, dumped', (major) => {
   let source: DatabaseFingerprint | undefined
+  let properties: DatabaseProperties
+  const archive = () => join(directory, String(major))
   const file = () => join(directory, `${major}.sql`)
 
   beforeAll(async () => {
@@ -53,6 +60,10 @@ describe.each(sources)('a rich database of PostgreSQL %i, dumped', (major) => {
       await createRichDatabase(server, 'rich', major)
       source = await fingerprintOf(server, 'rich', { targetMajor: 15 })
       await run(join(bin, 'pg_dump'), ['-f', file(), '-d', server.uri('rich')])
+      await run(join(bin, 'pg_dump'), ['-Fd', '-s', '-f', archive(), '-d', server.uri('rich')])
+      const client = await server.connect('rich')
+      properties = await readDatabaseProperties(client)
+      await client.end()
     } finally {
       if (!servers.has(major)) await server.stop()
     }
@@ -82,8 +93,16 @@ describe.each(sources)('a rich database of PostgreSQL %i, dumped', (major) => {
       .filter((line) => line && !line.includes('transaction_timeout'))
     expect(errors).toEqual([])
 
-    const comparison = await compareWith(source, server, copy)
+    const dump = { directory: archive(), properties }
+    const account = { account: server.superuser, backend: server }
+    const to = {
+      ...account,
+      uri: (database?: string) => server.uri(database),
+      connect: (database?: string) => server.connect(database),
+    }
+    const comparison = await compareWithDump(source, dump, to, copy)
     expect(differencesIn(comparison)).toEqual([])
+    expect(undecidedIn(comparison)).toEqual([])
     expect(comparison).toMatchObject({ equal: true, verified: true })
     const explained = comparison.objects.flatMap((result) => result.explained ?? [])
     // the child got a column of its parent's after its own, which no dump keeps
@@ -91,8 +110,8 @@ describe.each(sources)('a rich database of PostgreSQL %i, dumped', (major) => {
     expect(explained.filter(({ entry }) => !known.test(entry))).toEqual([])
     // and it is no accident: the same comparison sees one changed float
     await server.sql('UPDATE rich.types SET c6 = 0.10000000000000002 WHERE id = 1', copy)
-    expect(differencesIn(await compareWith(source, server, copy))).toEqual([
+    expect(differencesIn(await compareWith(source, server, copy))).toContain(
       'table rich.types: rows',
-    ])
+    )
   })
 })

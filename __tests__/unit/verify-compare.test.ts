@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { CatalogFingerprint, CatalogObject } from '../../src/migration/verify/catalog.ts'
 import { type Comparison, compareFingerprints } from '../../src/migration/verify/compare.ts'
 import type { RoleSubstitute } from '../../src/migration/verify/compare-catalog.ts'
-import { hashOf } from '../../src/migration/verify/definition.ts'
+import { type Decisions, hashOf } from '../../src/migration/verify/definition.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
 import type { EntryResult } from '../../src/report/model.ts'
 
@@ -39,6 +39,7 @@ function compareKind(
     substitutes?: RoleSubstitute[]
     servers?: [number, number]
     acls?: string[][]
+    decisions?: Decisions
   } = {},
 ): Comparison['objects'][number] | undefined {
   const { announced = [], substitutes = [], servers = [150000, 150000], acls = [] } = options
@@ -49,6 +50,7 @@ function compareKind(
     side(target, servers[1]),
     announced,
     substitutes,
+    options.decisions,
   )
   return objects.find((one) => one.kind === kind)
 }
@@ -260,23 +262,69 @@ describe('objects', () => {
     expect(result?.different.length === 0).toBe(equal)
   })
 
-  test('between majors a definition may be printed otherwise, within one it may not', () => {
-    const source = [
-      { name: 's.t c', facets: definition(`CHECK ((EXTRACT(year FROM born) > 1900))`) },
-    ]
-    const printed = [
-      { name: 's.t c', facets: definition(`CHECK ((date_part('year'::text, born) > (1900)))`) },
-    ]
-    const changed = [
-      { name: 's.t c', facets: definition(`CHECK ((date_part('year'::text, born) > 1901))`) },
-    ]
-    const servers: [number, number] = [150000, 110000]
-    expect(compareKind('constraint', source, printed)?.different).toHaveLength(1)
-    expect(compareKind('constraint', source, printed, { servers })).toMatchObject({
-      different: [],
-      explained: [{ entry: 's.t c: definition' }],
+  describe('a definition that is printed differently', () => {
+    const source = [{ name: 's.t c', facets: definition(`CHECK (((v)::text = ANY (a)))`) }]
+    const target = [{ name: 's.t c', facets: definition(`CHECK ((v = ANY (a)))`) }]
+    const decisions = (decision: ReturnType<Decisions['decide']>): Decisions => ({
+      decide: () => decision,
+      texts: () => ({ source: 'one', target: 'other' }),
     })
-    expect(compareKind('constraint', source, changed, { servers })?.different).toHaveLength(1)
+
+    test('is a difference as long as nobody decides, between majors as within one', () => {
+      const servers: [number, number] = [150000, 110000]
+      expect(compareKind('constraint', source, target)?.different).toEqual(['s.t c: definition'])
+      expect(compareKind('constraint', source, target, { servers })?.different).toHaveLength(1)
+    })
+
+    test('is none where the rebuild prints it as the target does', () => {
+      const result = compareKind('constraint', source, target, { decisions: decisions('equal') })
+      expect(result).toEqual({
+        kind: 'constraint',
+        source: 1,
+        target: 1,
+        missing: [],
+        different: [],
+      })
+    })
+
+    test('is one where the rebuild prints another, with both texts', () => {
+      const result = compareKind('constraint', source, target, {
+        decisions: decisions('different'),
+      })
+      expect(result).toMatchObject({
+        different: ['s.t c: definition'],
+        definitions: [{ name: 's.t c', what: 'definition', source: 'one', target: 'other' }],
+      })
+    })
+
+    test('is neither where the rebuild says nothing, and then nothing is verified', () => {
+      const undecided = decisions({ undecided: 'it could not be rebuilt' })
+      const [a, b] = [source, target].map((constraint) =>
+        fingerprint({ catalog: { ...empty, kinds: { constraint } } }),
+      )
+      if (!a || !b) throw new Error('two sides')
+      const comparison = compareFingerprints(a, b, [], [], undecided)
+      expect(comparison).toMatchObject({ equal: true, verified: false })
+      expect(comparison.objects.find(({ kind }) => kind === 'constraint')).toMatchObject({
+        different: [],
+        undecided: [{ entry: 's.t c: definition', reason: 'it could not be rebuilt' }],
+      })
+    })
+
+    test('is never decided where only one side has it, or where it is no matter of printing', () => {
+      const all = { decisions: decisions('equal') }
+      expect(compareKind('constraint', source, [{ name: 's.t c' }], all)?.different).toHaveLength(1)
+      expect(compareKind('constraint', [{ name: 's.t c' }], target, all)?.different).toHaveLength(1)
+      for (const facet of ['replica identity', 'persistence', 'access method', 'columns']) {
+        const side = (hash: string) => [{ name: 's.t', facets: { [facet]: hash } }]
+        expect(compareKind('table', side('1'), side('2'), all)?.different).toEqual([
+          `s.t: ${facet}`,
+        ])
+      }
+      expect(compareKind('constraint', source, [], all)?.missing).toHaveLength(1)
+      const owned = (owner: number) => [{ name: 's.t', owner }]
+      expect(compareKind('table', owned(0), owned(1), all)?.different).toHaveLength(1)
+    })
   })
 
   test("an extension's other version explains its own differences only", () => {

@@ -1,13 +1,22 @@
+import { randomUUID } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Failure, messageOf } from '../failure.ts'
+import { dumpSchema } from '../migration/dump.ts'
 import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump } from '../migration/load-dump.ts'
 import { runPhase } from '../migration/phases.ts'
-import { inspectSource, inspectTarget } from '../migration/preflight.ts'
+import { inspectSource, inspectTarget, type Source } from '../migration/preflight.ts'
+import { parseDatabaseProperties, readDatabaseProperties } from '../migration/restore/database.ts'
 import { refuseSameServer } from '../migration/same-server.ts'
 import type { Session } from '../migration/session.ts'
-import { resultOf } from '../migration/source-side.ts'
+import { getClient, resultOf } from '../migration/source-side.ts'
 import { fingerprintDatabase } from '../migration/verify/fingerprint.ts'
+import type { SchemaSource } from '../migration/verify/rebuild.ts'
+import { exportSnapshot } from '../migration/verify/session.ts'
 import { readSubstitutes, verifyDatabase } from '../migration/verify-phase.ts'
+import { withConnection } from '../postgres/connection.ts'
+import { writePasswordFile } from '../postgres/programs.ts'
 
 /** Compares two live servers, or a target with what a dump holds. Changes nothing anywhere. */
 export async function verify(session: Session): Promise<void> {
@@ -30,26 +39,30 @@ export async function verify(session: Session): Promise<void> {
       : inputs.restoreJobs
   const substitutes = await readSubstitutes(connection, session)
   const failures: unknown[] = []
-  for (const { source, target: name, bytes, fingerprint } of await sources(session)) {
+  for (const compared of await sources(session)) {
+    const { source, target: name, bytes } = compared
     const result = resultOf(session, { source, target: name, bytes })
     try {
       await runPhase(
         session,
         'verify',
-        async () =>
-          verifyDatabase(
-            {
-              connection,
-              name,
-              fingerprint: await fingerprint(),
-              announced: [],
-              substitutes,
-              jobs,
-              mayAlter: 'if unused',
-              source: inputs.source ? { connection: inputs.source, database: source } : undefined,
-            },
-            result,
-            session,
+        () =>
+          compared.open((fingerprint, schema) =>
+            verifyDatabase(
+              {
+                connection,
+                name,
+                fingerprint,
+                schema,
+                announced: [],
+                substitutes,
+                jobs,
+                mayAlter: 'if unused',
+                source: inputs.source ? { connection: inputs.source, database: source } : undefined,
+              },
+              result,
+              session,
+            ),
           ),
         source,
       )
@@ -75,42 +88,81 @@ interface VerifySource {
   source: string
   target: string
   bytes: number
-  fingerprint: () => Promise<unknown>
+  /** Hands on what is known of the source; a live one is held at its moment meanwhile. */
+  open(work: (fingerprint: unknown, schema: SchemaSource) => Promise<void>): Promise<void>
 }
 
 /** What the target is compared with: the live source where one is given, otherwise the dump. */
 async function sources(session: Session): Promise<VerifySource[]> {
   const { inputs, report } = session
   if (inputs.source) {
-    const { connection, databases, version } = await inspectSource(
-      inputs.source,
-      inputs.databases,
-      session,
-    )
-    session.setOutput('source-version', version.version)
+    const source = await inspectSource(inputs.source, inputs.databases, session)
+    session.setOutput('source-version', source.version.version)
     const { ifTargetNotEmpty, sameServer } = inputs
-    const target = required(inputs, 'target')
     await refuseSameServer(
-      { source: connection, target, databases, writes: false, ifTargetNotEmpty, sameServer },
+      {
+        source: source.connection,
+        target: required(inputs, 'target'),
+        databases: source.databases,
+        writes: false,
+        ifTargetNotEmpty,
+        sameServer,
+      },
       session,
     )
-    const jobs =
-      inputs.dumpJobs === 'auto' ? Math.max(1, Math.floor(session.processors / 2)) : inputs.dumpJobs
-    return databases.map((database) => ({
+    return source.databases.map((database) => ({
       ...database,
-      fingerprint: () =>
-        fingerprintDatabase(
-          { connection, database: database.source, level: inputs.verify, jobs },
-          session,
-        ),
+      open: (work) => openLive(source, database.source, session, work),
     }))
   }
-  const { manifest } = await loadDump(session)
+  const { manifest, directory } = await loadDump(session)
   report.source = { version: manifest.source.version, major: manifest.source.major }
   session.setOutput('source-version', manifest.source.version)
   return databasesOf(manifest.databases, inputs.databases).map(({ dumped, ...name }) => ({
     ...name,
     bytes: dumped.bytes,
-    fingerprint: async () => dumped.fingerprint,
+    open: (work) =>
+      work(dumped.fingerprint, {
+        properties: parseDatabaseProperties(dumped.properties),
+        archives: async () => dumped.archives.map(({ path }) => join(directory, path)),
+      }),
   }))
+}
+
+/** Takes the fingerprint of a live source, and its schema where definitions are printed differently: of one moment. */
+async function openLive(
+  source: Source,
+  database: string,
+  session: Session,
+  work: (fingerprint: unknown, schema: SchemaSource) => Promise<void>,
+): Promise<void> {
+  const { connection, version } = source
+  const { inputs } = session
+  const jobs =
+    inputs.dumpJobs === 'auto' ? Math.max(1, Math.floor(session.processors / 2)) : inputs.dumpJobs
+  const snapshot = await exportSnapshot(connection, database, session.signal)
+  const directory = join(session.temporaryDirectory, `schema-${randomUUID()}`)
+  try {
+    const place = { database, readOnly: true, role: 'source', signal: session.signal } as const
+    const properties = await withConnection(connection, place, readDatabaseProperties)
+    const fingerprint = await fingerprintDatabase(
+      { connection, database, snapshot, level: inputs.verify, jobs },
+      session,
+    )
+    const archives = async () => {
+      const client = await getClient(version, session)
+      const passwordFile = await writePasswordFile(session.temporaryDirectory, 'source', connection)
+      const logFile = join(session.reportDirectory, `pg_dump-schema-${randomUUID()}.log`)
+      await dumpSchema(
+        { connection, client, passwordFile, number: version.number },
+        { database, directory, snapshot: snapshot.id ?? undefined, logFile },
+        session,
+      )
+      return [directory]
+    }
+    await work(fingerprint, { properties, archives })
+  } finally {
+    await snapshot.close()
+    await rm(directory, { recursive: true, force: true })
+  }
 }

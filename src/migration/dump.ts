@@ -129,6 +129,39 @@ export async function dumpDatabase(
   return { bytes: await directorySize(options.directory), seconds: (Date.now() - began) / 1000 }
 }
 
+/**
+ * Dumps the schema of one database, without a row, with `pg_dump -Fd --schema-only`.
+ *
+ * @param options.directory must not exist; it holds the archive afterwards
+ * @throws Failure on anything that pg_dump reports; Cancelled
+ */
+export async function dumpSchema(
+  source: DumpSource,
+  options: { database: string; directory: string; snapshot?: string | undefined; logFile: string },
+  context: Context,
+): Promise<void> {
+  const result = await run(
+    source,
+    'pg_dump',
+    dumpArguments(source.client, {
+      ...options,
+      connection: source.connection,
+      jobs: 1,
+      compression: compressionArguments(source.client, { method: 'none' }, new Set()),
+      sourceNumber: source.number,
+      extra: ['--schema-only'],
+    }),
+    options.logFile,
+    {},
+    context,
+    () => {},
+  )
+  if (result.code !== 0) {
+    const what = `The schema of the database "${options.database}" could not be dumped`
+    throw programFailure('pg_dump', what, result, options.directory)
+  }
+}
+
 /** Bytes of each table's own storage by its name as pg_dump prints it, to weigh progress with. */
 export interface TableSizes {
   tables: ReadonlyMap<string, number>

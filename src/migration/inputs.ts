@@ -32,6 +32,7 @@ export interface Inputs {
   allowMissing: string[]
   verify: 'none' | 'counts' | 'data'
   showKeys: boolean
+  showDefinitions: boolean
   analyze: boolean
   dumpOptions: string[]
   restoreOptions: string[]
@@ -147,6 +148,7 @@ export function parseInputs(get: (name: string) => string): Inputs {
     allowMissing: lines('allow-missing'),
     verify: choice('verify', ['none', 'counts', 'data'], 'data'),
     showKeys: boolean('show-keys', false),
+    showDefinitions: boolean('show-definitions', true),
     analyze: boolean('analyze', true),
     dumpOptions: options('dump-options'),
     restoreOptions: options('restore-options'),

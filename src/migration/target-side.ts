@@ -247,7 +247,7 @@ async function verifyOne(
   session: Session,
 ): Promise<void> {
   if (session.inputs.verify === 'none') return skipPhase(session, 'verify')
-  const { source, target: name, dumped, properties, result } = destination
+  const { source, target: name, dumped, properties, archives, result } = destination
   const { target: connection, jobs } = options
   const { fingerprint } = dumped
   await runPhase(
@@ -258,6 +258,7 @@ async function verifyOne(
         {
           ...{ connection, name, fingerprint, jobs },
           mayAlter: true,
+          schema: { properties, archives: async () => archives },
           source:
             session.inputs.command === 'migrate' && session.inputs.source
               ? { connection: session.inputs.source, database: source }

@@ -4,11 +4,13 @@ import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import type { DatabaseResult, EntryResult, TableResult } from '../report/model.ts'
 import { counted, formatCount } from '../report/text.ts'
 import type { Session } from './session.ts'
-import { compareFingerprints } from './verify/compare.ts'
+import { type Comparison, compareFingerprints } from './verify/compare.ts'
 import type { RoleSubstitute } from './verify/compare-catalog.ts'
+import { isShown } from './verify/definition.ts'
 import { explainDifferences } from './verify/drill.ts'
-import { fingerprintDatabase } from './verify/fingerprint.ts'
+import { type DatabaseFingerprint, fingerprintDatabase } from './verify/fingerprint.ts'
 import { parseFingerprint } from './verify/parse.ts'
+import { rebuildDefinitions, type SchemaSource } from './verify/rebuild.ts'
 import type { MayAlter } from './verify/transaction.ts'
 
 export interface VerifyOptions {
@@ -24,6 +26,8 @@ export interface VerifyOptions {
   jobs: number
   /** See FingerprintOptions: true during a restore, which has the database to itself. */
   mayAlter: MayAlter
+  /** The dump's own schema: what decides about definitions that are printed differently. */
+  schema: SchemaSource
   /** The live source, where it can be reached: differing tables are then searched for the rows that differ. */
   source?: { connection: ConnectionParameters; database: string } | undefined
 }
@@ -65,7 +69,7 @@ export async function verifyDatabase(
       `${result.name}: only row counts are compared, since the dump was made with verify: counts`,
     )
   }
-  const comparison = compareFingerprints(source, target, options.announced, options.substitutes)
+  const comparison = await compare(source, target, options, session)
   result.tables = comparison.tables
   result.objects = comparison.objects
   result.verified = comparison.verified
@@ -76,6 +80,10 @@ export async function verifyDatabase(
   const objects = comparison.objects.flatMap(({ kind, missing, different, extra = [] }) =>
     [...missing, ...different, ...extra].map((name) => `${kind} ${name}`),
   )
+  const undecided = comparison.objects.flatMap(({ kind, undecided = [] }) =>
+    undecided.map(({ entry, reason }) => ({ name: `${kind} ${entry}`, reason })),
+  )
+  if (comparison.equal && undecided.length > 0) throw notProven(result.name, undecided)
   if (comparison.equal) {
     const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + (sourceRows ?? 0), 0)
     session.log.info(
@@ -118,6 +126,43 @@ function described({ schema, name, sourceRows, targetRows, unreadable }: TableRe
   if (unreadable !== undefined) return `${table} (cannot be read ${unreadable})`
   const rows = (count: number | null) => (count === null ? 'none' : formatCount(count))
   return `${table} (${rows(sourceRows)} rows on the source, ${rows(targetRows)} on the target)`
+}
+
+/** Compares; where definitions are printed differently, the dump's own schema decides whether they are different. */
+async function compare(
+  source: DatabaseFingerprint,
+  target: DatabaseFingerprint,
+  options: VerifyOptions,
+  session: Session,
+): Promise<Comparison> {
+  const { announced, substitutes, connection, name: database, schema } = options
+  const comparison = compareFingerprints(source, target, announced, substitutes)
+  const showDefinitions =
+    comparison.open.length > 0 &&
+    session.inputs.showDefinitions &&
+    !(await session.isPublicRepository())
+  const open = comparison.open.filter(
+    ({ kind, facet, printed }) => printed || (showDefinitions && isShown(kind, facet)),
+  )
+  if (open.length === 0) return comparison
+  const decisions = await rebuildDefinitions(
+    { connection, database, schema, open, showDefinitions },
+    session,
+  )
+  return compareFingerprints(source, target, announced, substitutes, decisions)
+}
+
+function notProven(database: string, undecided: { name: string; reason: string }[]): Failure {
+  const more = undecided.length > 10 ? `, and ${undecided.length - 10} more` : ''
+  const [first] = undecided
+  return new Failure(
+    `The target of the database "${database}" is not proven to be the dump`,
+    `No difference was found, but ${counted(undecided.length, 'definition')} printed differently could not be decided: ${undecided
+      .slice(0, 10)
+      .map(({ name }) => name)
+      .join(', ')}${more}; ${first?.reason ?? ''}`,
+    'Look at them in the report, mend the reason (the account needs CREATEDB on the target for the rebuild that decides), then run verify',
+  )
 }
 
 /**

@@ -72,6 +72,8 @@ const shape: Shape<Report> = {
       different: true,
       extra: true,
       explained: entry,
+      undecided: entry,
+      definitions: { name: true, what: true, source: true, target: true },
     },
     verified: true,
     verifyRowsPerSecond: { source: true, target: true },

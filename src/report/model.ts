@@ -143,6 +143,19 @@ export interface ObjectResult {
   extra?: string[]
   /** Differences that the restore announced, each with its reason. */
   explained?: EntryResult[]
+  /** Definitions of which could not be found out whether they are the dump's, each with its reason. */
+  undecided?: EntryResult[]
+  /** Both sides of what differs, where `show-definitions` allows it. */
+  definitions?: DefinitionResult[]
+}
+
+/** A definition that differs: what the dump says, as the target prints it, and what the target has. */
+export interface DefinitionResult {
+  /** As in `different`. */
+  name: string
+  what: string
+  source: string | null
+  target: string | null
 }
 
 export interface DatabaseResult {

@@ -102,7 +102,7 @@ export async function prepareDatabase(
 }
 
 /** Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do. */
-async function createDatabase(
+export async function createDatabase(
   client: pg.Client,
   name: string,
   source: DatabaseProperties,

@@ -7,7 +7,7 @@ import type { RestoreOptions } from './options.ts'
  * Runs `work` in a database of the target that is not the one to be restored: there it is created, looked at and dropped.
  */
 export async function elsewhere<T>(
-  options: RestoreOptions,
+  options: Pick<RestoreOptions, 'target' | 'targetName'>,
   signal: AbortSignal,
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {

@@ -14,6 +14,9 @@ import type { RestoreOptions } from './options.ts'
  */
 export const sessionPrefix = 'migrate-to-polardb restore '
 
+/** Where a session is opened. */
+export type SessionPlace = Pick<RestoreOptions, 'target' | 'targetName'>
+
 /**
  * A session on the target that works through entries of archives, with the settings that pg_restore would make. The
  * archives' statements want a search_path of theirs, and code of the database that they call may leave behind whatever it
@@ -22,18 +25,18 @@ export const sessionPrefix = 'migrate-to-polardb restore '
  */
 export class Session {
   readonly #client: pg.Client
-  private readonly options: RestoreOptions
+  private readonly options: SessionPlace
   /** Since our settings were made, statements ran that are not ours. */
   private strayed = false
   /** What was set last for an archive, as long as it holds. */
   private foreignSettings: string | null = null
 
-  private constructor(client: pg.Client, options: RestoreOptions) {
+  private constructor(client: pg.Client, options: SessionPlace) {
     this.#client = client
     this.options = options
   }
 
-  static async open(options: RestoreOptions, name: string, signal: AbortSignal): Promise<Session> {
+  static async open(options: SessionPlace, name: string, signal: AbortSignal): Promise<Session> {
     const client = await connect(options.target, {
       database: options.targetName,
       role: 'target',

@@ -1,8 +1,7 @@
 import type pg from 'pg'
 import { quoteLiteral } from '../../postgres/identifiers.ts'
 import { stateSchema } from '../restore/state.ts'
-import type { CatalogQuery, ExtraFacets } from './catalog.ts'
-import { hashOf } from './definition.ts'
+import type { CatalogQuery, ExtraFacets, Keep } from './catalog.ts'
 import { settingText } from './properties.ts'
 
 const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
@@ -225,7 +224,10 @@ export function databaseQueries(server: number): CatalogQuery[] {
 }
 
 /** The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones. */
-export async function settingFacets(client: pg.Client): Promise<Map<string, ExtraFacets>> {
+export async function settingFacets(
+  client: pg.Client,
+  keep: Keep,
+): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; role: string | null; settings: string[] }>(`
     SELECT r.setdatabase::text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
            CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::text END AS role
@@ -238,7 +240,7 @@ export async function settingFacets(client: pg.Client): Promise<Map<string, Extr
     for (const setting of settings) {
       const end = setting.indexOf('=')
       const facet = `setting ${setting.slice(0, end)}${role === null ? '' : ` of ${role}`}`
-      found.facets[facet] = hashOf(facet, setting.slice(end + 1))
+      found.facets[facet] = keep(facet, setting.slice(end + 1))
     }
   }
   return result

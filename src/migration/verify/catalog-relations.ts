@@ -1,8 +1,7 @@
 import type pg from 'pg'
 import { quoteLiteral } from '../../postgres/identifiers.ts'
 import { explodeAcl } from './acl.ts'
-import type { CatalogQuery, ExtraFacets } from './catalog.ts'
-import { hashOf } from './definition.ts'
+import type { CatalogQuery, ExtraFacets, Keep } from './catalog.ts'
 import { columnOptions, relationOptions, toastOptions } from './properties.ts'
 
 /** `schema.table` of the relation a column refers to, as SQL. */
@@ -236,6 +235,7 @@ export function relationQueries(server: number): CatalogQuery[] {
 export async function columnFacets(
   client: pg.Client,
   server: number,
+  keep: Keep,
 ): Promise<Map<string, ExtraFacets>> {
   const since = (number: number, sql: string, otherwise = 'NULL') =>
     server >= number ? sql : otherwise
@@ -293,7 +293,7 @@ export async function columnFacets(
     texts.forEach((text, index) => {
       const facet = facets[index]
       if (text !== null && facet)
-        found.facets[`${facet} ${column}`] = hashOf(`${facet} ${column}`, text)
+        found.facets[`${facet} ${column}`] = keep(`${facet} ${column}`, text)
     })
     if (acl) found.acls.push({ column, entries: acl })
   }
@@ -301,7 +301,10 @@ export async function columnFacets(
 }
 
 /** Before 10 a sequence's settings are in the sequence itself. */
-export async function oldSequenceFacets(client: pg.Client): Promise<Map<string, ExtraFacets>> {
+export async function oldSequenceFacets(
+  client: pg.Client,
+  keep: Keep,
+): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; sql: string }>(`
     SELECT x.oid::text AS oid, 'SELECT ' || pg_catalog.quote_literal(x.oid) || ' AS oid, pg_catalog.concat_ws('' '', ''bigint'', start_value,
              increment_by, min_value, max_value, cache_value, is_cycled) AS text FROM '
@@ -313,7 +316,7 @@ export async function oldSequenceFacets(client: pg.Client): Promise<Map<string, 
     const some = rows.slice(at, at + 200).map(({ sql }) => sql)
     const settings = await client.query<{ oid: string; text: string }>(some.join(' UNION ALL '))
     for (const { oid, text } of settings.rows) {
-      result.set(oid, { facets: { sequence: hashOf('sequence', text) }, acls: [] })
+      result.set(oid, { facets: { sequence: keep('sequence', text) }, acls: [] })
     }
   }
   return result

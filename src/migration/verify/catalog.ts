@@ -50,28 +50,36 @@ export interface CatalogQuery {
   since?: number
 }
 
+/** What is kept of a facet's text. */
+export type Keep = (facet: string, text: string) => string
+
 /**
  * Reads the whole catalog of a database: every kind of object that a dump carries, less the system's and what belongs to
  * extensions.
  *
  * @param client a session with an empty search_path and pinned settings
  * @param server `server_version_num`
+ * @param keep what is kept of each text; its hash, unless told otherwise
  * @throws the server's error
  */
-export async function readCatalog(client: pg.Client, server: number): Promise<CatalogFingerprint> {
-  const catalog = new CatalogBuilder()
+export async function readCatalog(
+  client: pg.Client,
+  server: number,
+  keep: Keep = hashOf,
+): Promise<CatalogFingerprint> {
+  const catalog = new CatalogBuilder(keep)
   const queries = [
     ...databaseQueries(server),
     ...relationQueries(server),
     ...typeQueries(server),
   ].filter(({ since = 0 }) => server >= since)
-  const columns = await columnFacets(client, server)
+  const columns = await columnFacets(client, server, keep)
   if (server < 100000) {
-    for (const [oid, facets] of await oldSequenceFacets(client)) columns.set(oid, facets)
+    for (const [oid, facets] of await oldSequenceFacets(client, keep)) columns.set(oid, facets)
   }
   const extras: Record<string, Map<string, ExtraFacets>> = {
     pg_class: columns,
-    pg_database: await settingFacets(client),
+    pg_database: await settingFacets(client, keep),
   }
   for (const query of queries) {
     const { rows } = await client.query<Row>(sqlOf(query, server))
@@ -135,6 +143,11 @@ class CatalogBuilder {
   private readonly owners = new Map<string, number>()
   private readonly acls = new Map<string, number>()
   private readonly kinds = new Map<string, Map<string, CatalogObject>>()
+  private readonly keep: Keep
+
+  constructor(keep: Keep) {
+    this.keep = keep
+  }
 
   add(row: Row, query: CatalogQuery, extra: ExtraFacets | undefined): void {
     const objects = this.kinds.get(row.kind) ?? new Map<string, CatalogObject>()
@@ -155,7 +168,7 @@ class CatalogBuilder {
       const text = row[`f_${facet}`]
       if (text === null || text === undefined || text === '') continue
       if (row.builtin && facet === 'comment') continue
-      facets[facet] = query.plain?.includes(facet) ? `=${text}` : hashOf(facet, text)
+      facets[facet] = query.plain?.includes(facet) ? `=${text}` : this.keep(facet, text)
     }
     if (Object.keys(facets).length > 0) object.facets = facets
     objects.set(name, object)

@@ -1,11 +1,11 @@
-import type { EntryResult, ObjectResult } from '../../report/model.ts'
+import type { DefinitionResult, EntryResult, ObjectResult } from '../../report/model.ts'
 import { printable } from '../../report/text.ts'
 import { describeAcl, granteeOf, ownerMark } from './acl.ts'
 import type { Announced } from './announced.ts'
 import { entriesOf, entriesOn, parentEntries } from './archive-names.ts'
 import type { CatalogFingerprint, CatalogObject } from './catalog.ts'
 import { memberKind } from './catalog-members.ts'
-import { sameInOtherWords, sameText } from './definition.ts'
+import { type Decisions, isPrinted, isShown, type OpenDefinition, sameText } from './definition.ts'
 
 /** Why a role of the source is not, or not everywhere, on the target: its objects are somebody else's there. */
 export interface RoleSubstitute {
@@ -37,37 +37,52 @@ export interface CatalogSide {
  * Compares two catalogs, kind by kind.
  *
  * @param substitutes roles whose ownership or grants could not be carried over
- * @returns a result for each kind that either side has; an explained difference is in `explained` only
+ * @param decisions about printed definitions; without them each that differs is a difference
+ * @returns a result for each kind that either side has; an explained difference is in `explained` only. And the texts
+ *   that differ, decided or not
  */
 export function compareCatalogs(
   source: CatalogSide,
   target: CatalogSide,
   announced: Announced,
   substitutes: readonly RoleSubstitute[],
-): ObjectResult[] {
+  decisions?: Decisions,
+): { objects: ObjectResult[]; open: OpenDefinition[] } {
   const kinds = new Set([
     ...Object.keys(source.catalog.kinds),
     ...Object.keys(target.catalog.kinds),
   ])
-  const comparison = new CatalogComparison(source, target, announced, substitutes)
-  return [...kinds].sort().map((kind) => comparison.kind(kind))
+  const comparison = new CatalogComparison(source, target, announced, substitutes, decisions)
+  const objects = [...kinds].sort().map((kind) => comparison.kind(kind))
+  return { objects, open: comparison.open }
+}
+
+interface Difference {
+  what: string
+  reason: string | undefined
+  undecided?: string
+  texts?: { source: string | null; target: string | null } | undefined
 }
 
 class CatalogComparison {
+  readonly open: OpenDefinition[] = []
   private readonly source: CatalogSide
   private readonly target: CatalogSide
   private readonly announced: Announced
   private readonly substitutes: ReadonlyMap<string, RoleSubstitute>
+  private readonly decisions: Decisions | undefined
 
   constructor(
     source: CatalogSide,
     target: CatalogSide,
     announced: Announced,
     substitutes: readonly RoleSubstitute[],
+    decisions: Decisions | undefined,
   ) {
     this.source = source
     this.target = target
     this.announced = announced
+    this.decisions = decisions
     this.substitutes = new Map(substitutes.map((substitute) => [substitute.role, substitute]))
   }
 
@@ -77,6 +92,8 @@ class CatalogComparison {
     const missing: string[] = []
     const different: string[] = []
     const explained: EntryResult[] = []
+    const undecided: EntryResult[] = []
+    const definitions: DefinitionResult[] = []
     for (const object of here) {
       const other = there.get(object.name)
       there.delete(object.name)
@@ -89,9 +106,13 @@ class CatalogComparison {
         continue
       }
       const open: string[] = []
-      for (const { what, reason } of this.differences(kind, object, other)) {
-        if (reason === undefined) open.push(what)
-        else explained.push({ entry: label(name, what), reason })
+      for (const { what, reason, undecided: why, texts } of this.differences(kind, object, other)) {
+        if (reason !== undefined) explained.push({ entry: label(name, what), reason })
+        else if (why !== undefined) undecided.push({ entry: label(name, what), reason: why })
+        else {
+          open.push(what)
+          if (texts) definitions.push({ name, what, ...texts })
+        }
       }
       if (open.length > 0) different.push(label(name, open.join(', ')))
     }
@@ -107,6 +128,8 @@ class CatalogComparison {
       different,
       ...(extra.length > 0 ? { extra } : {}),
       ...(explained.length > 0 ? { explained } : {}),
+      ...(undecided.length > 0 ? { undecided } : {}),
+      ...(definitions.length > 0 ? { definitions } : {}),
     }
   }
 
@@ -155,7 +178,7 @@ class CatalogComparison {
     kind: string,
     object: CatalogObject,
     other: CatalogObject,
-  ): Generator<{ what: string; reason: string | undefined }> {
+  ): Generator<Difference> {
     yield* this.ownerDifference(kind, object, other)
     yield* this.aclDifferences(kind, object, other)
     const facets = new Set([
@@ -175,7 +198,37 @@ class CatalogComparison {
         readable.length > 0
           ? `${facet} (${a?.slice(1) ?? 'none'} on the source, ${b?.slice(1) ?? 'none'} on the target)`
           : facet
-      yield { what, reason: this.reasonForFacet(kind, object, other, facet) }
+      const reason = this.reasonForFacet(kind, object, other, facet)
+      if (reason !== undefined) yield { what, reason }
+      else yield* this.openDifference(what, kind, object, other, facet)
+    }
+  }
+
+  /** A difference that nothing explains, unless it is one of printing alone. */
+  private *openDifference(
+    what: string,
+    kind: string,
+    object: CatalogObject,
+    other: CatalogObject,
+    facet: string,
+  ): Generator<Difference> {
+    const [a, b] = [object.facets?.[facet], other.facets?.[facet]]
+    const open: OpenDefinition = {
+      kind,
+      name: object.name,
+      facet,
+      target: b,
+      constraint: object.facets?.['of constraint']?.slice(1),
+      // what only one side has is no matter of printing
+      printed: a !== undefined && b !== undefined && isPrinted(kind, facet),
+    }
+    this.open.push(open)
+    const decided = open.printed && this.decisions ? this.decisions.decide(open) : 'different'
+    if (decided === 'equal') return
+    if (decided !== 'different') yield { what, reason: undefined, undecided: decided.undecided }
+    else {
+      const texts = isShown(kind, facet) ? this.decisions?.texts(open) : undefined
+      yield { what, reason: undefined, texts }
     }
   }
 
@@ -206,9 +259,6 @@ class CatalogComparison {
     if (kind === 'extension' && object.facets?.version !== other.facets?.version) {
       return 'the target has another version of the extension, and a dump names none'
     }
-    if (this.isPrintedDifferently(object, other, facet)) {
-      return 'the two servers print it differently, with the same names, values and operators'
-    }
     if (kind === 'publication' && facet === 'tables') {
       return this.announced.find(
         (entry) => /^PUBLICATION TABLE/.test(entry) && entry.includes(shown(object.name)),
@@ -236,25 +286,6 @@ class CatalogComparison {
       return 'a dump creates a child of inheritance as its parents are, and says nothing of a column that is as its type is by default'
     }
     return undefined
-  }
-
-  /** Between majors only: on servers of one major, a difference in words is one in meaning. */
-  private isPrintedDifferently(
-    object: CatalogObject,
-    other: CatalogObject,
-    facet: string,
-  ): boolean {
-    const majors = [this.source.server, this.target.server].map((server) =>
-      Math.floor(server / 10_000),
-    )
-    if (majors[0] === majors[1]) return false
-    const same = (name: string) =>
-      sameInOtherWords(object.facets?.[name] ?? '', other.facets?.[name] ?? '')
-    // a view's columns have the types of its expressions: EXTRACT gives numeric from 14 on, before that a float
-    return (
-      same(facet) ||
-      (facet === 'columns' && object.facets?.query !== other.facets?.query && same('query'))
-    )
   }
 
   private *ownerDifference(kind: string, object: CatalogObject, other: CatalogObject) {

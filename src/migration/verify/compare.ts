@@ -2,6 +2,7 @@ import type { EntryResult, ObjectResult, TableResult } from '../../report/model.
 import { Announced } from './announced.ts'
 import { compareCatalogs, type RoleSubstitute } from './compare-catalog.ts'
 import { compareLargeObjects } from './compare-large-objects.ts'
+import type { Decisions, OpenDefinition } from './definition.ts'
 import type { DatabaseFingerprint, SequenceFingerprint, TableFingerprint } from './fingerprint.ts'
 import type { SequenceState } from './sequences.ts'
 import { keyOf } from './tables.ts'
@@ -13,6 +14,8 @@ export interface Comparison {
   equal: boolean
   /** Equal, and everything was compared: row counts alone verify nothing. */
   verified: boolean
+  /** Texts of the catalogs that differ, for a rebuild to decide about. */
+  open: OpenDefinition[]
 }
 
 /**
@@ -20,6 +23,7 @@ export interface Comparison {
  *
  * @param announced what the restore left out or changed, each with its reason: such differences are listed as explained
  * @param substitutes roles whose ownership or grants the target cannot have
+ * @param decisions what a rebuild says about printed definitions; without it each that differs is a difference
  * @throws Error when the two are no pair: another structure, or digests of another method
  */
 export function compareFingerprints(
@@ -27,24 +31,28 @@ export function compareFingerprints(
   target: DatabaseFingerprint,
   announced: readonly EntryResult[],
   substitutes: readonly RoleSubstitute[] = [],
+  decisions?: Decisions,
 ): Comparison {
   if (source.format !== target.format || source.method !== target.method) {
     throw new Error('the two fingerprints were not taken by the same method')
   }
   const known = new Announced(announced)
   const tables = compareTables(source, target, known)
-  const objects = [
-    source.catalog && target.catalog ? null : extraTables(source, target),
-    compareSequences(source.sequences, target.sequences, known),
-    ...compareLargeObjects(source.largeObjects, target.largeObjects, known, substitutes),
-    ...(source.catalog && target.catalog
+  const catalogs =
+    source.catalog && target.catalog
       ? compareCatalogs(
           { server: source.server, catalog: source.catalog },
           { server: target.server, catalog: target.catalog },
           known,
           substitutes,
+          decisions,
         )
-      : []),
+      : null
+  const objects = [
+    catalogs ? null : extraTables(source, target),
+    compareSequences(source.sequences, target.sequences, known),
+    ...compareLargeObjects(source.largeObjects, target.largeObjects, known, substitutes),
+    ...(catalogs?.objects ?? []),
   ].filter((result) => result !== null)
   const equal =
     tables.every(({ match, explained }) => match || explained !== undefined) &&
@@ -53,7 +61,8 @@ export function compareFingerprints(
     tables,
     objects,
     equal,
-    verified: equal && source.catalog !== null && target.catalog !== null,
+    verified: equal && catalogs !== null && objects.every((o) => o.undecided === undefined),
+    open: catalogs?.open ?? [],
   }
 }
 

@@ -1,95 +1,89 @@
 import { createHash } from 'node:crypto'
+import { maskStatement } from '../../postgres/archive-statement.ts'
 
-/** Removed where a query is compared: `schema.` and `table.` before a name. */
-const qualifier = /(?:"(?:[^"]|"")*"|[\p{L}_][\p{L}\p{N}_$]*)\s*\.\s*(?=["\p{L}_])/u
-const literal = /[EeBbXx]?'(?:[^']|'')*'/u
+/** A text that differs without a known reason. */
+export interface OpenDefinition {
+  kind: string
+  /** As in the catalog's fingerprint. */
+  name: string
+  facet: string
+  /** The target's hash; undefined where only the source has such a text. */
+  target: string | undefined
+  /** Of an index that a constraint made, the constraint. */
+  constraint: string | undefined
+  /** Both sides have it, and it may be printed differently: a rebuild has to decide. */
+  printed: boolean
+}
 
-/** Facets whose text the server prints from a parse tree, so that another major may print another text. */
-const printed =
-  /^(query|rule definition|definition|using|with check|SQL body|argument defaults|constraints|partition bound|partition key|(default|generation) of .*)$/s
+/** What a rebuild of the dump's own schema says about a printed definition (see rebuild.ts). */
+export interface Decisions {
+  /** Whether the target's is the dump's; why that cannot be said, where it cannot. */
+  decide(open: OpenDefinition): 'equal' | 'different' | { undecided: string }
+  /** Both texts, where they are known and may be shown. */
+  texts(open: OpenDefinition): { source: string | null; target: string | null } | undefined
+}
 
 /**
- * What a fingerprint keeps of a text: 64 bits, and of what a server prints from a parse tree 32 bits more, of the
- * names, values and operators in it (see `sameInOtherWords`).
+ * What a fingerprint keeps of a text: 64 bits of it.
  *
  * @param facet what the text is
  */
 export function hashOf(facet: string, text: string): string {
-  const form = canonical(facet, text)
-  const exact = sha256(form).slice(0, 16)
-  return printed.test(facet) ? `${exact}~${sha256(ingredients(form)).slice(0, 8)}` : exact
+  return createHash('sha256').update(canonical(facet, text)).digest('hex').slice(0, 16)
 }
 
-/** Whether two hashes are of the same text. */
+/** Whether two hashes are of the same text. Fingerprints of earlier versions have more behind a `~`. */
 export function sameText(a: string | undefined, b: string | undefined): boolean {
   return a === b || (!!a && !!b && !/^=/.test(a + b) && a.split('~')[0] === b.split('~')[0])
 }
 
-/** Whether two hashes are of texts that differ, but only in how they put the same names, values and operators. */
-export function sameInOtherWords(a: string, b: string): boolean {
-  const [, first] = a.split('~')
-  const [, second] = b.split('~')
-  return first !== undefined && first === second
+/**
+ * A definition in a form that all majors share, where only a keyword of PostgreSQL's own changed: before 11 a trigger's
+ * says EXECUTE PROCEDURE. Nothing that a name or a constant holds is touched, so no two definitions become one.
+ */
+export function canonical(facet: string, text: string): string {
+  if (facet !== 'definition') return text
+  const [old, now] = [' EXECUTE PROCEDURE ', ' EXECUTE FUNCTION ']
+  const at = text.startsWith('CREATE ') ? maskStatement(text).indexOf(old) : -1
+  return at < 0 ? text : text.slice(0, at) + now + text.slice(at + old.length)
 }
 
 /**
- * A definition in a form that all majors share: what only the way of printing changes is taken out. Applied to both
- * sides, so it can hide no more than the difference of two definitions that read the same in this form.
+ * Facets whose text the server prints from a parse tree, by kind. A dump holds the printed text, which is read again and
+ * may then be another tree and print otherwise, also on a server of the same version (PostgreSQL source, ruleutils.c).
  */
-export function canonical(facet: string, text: string): string {
-  switch (facet) {
-    // before 11 EXECUTE PROCEDURE
-    case 'definition':
-      return text.replace(/ EXECUTE PROCEDURE /, ' EXECUTE FUNCTION ')
-    // before 16 a view of one table names it before every column; the tables are listed behind the text
-    case 'query':
-    case 'rule definition':
-      return withoutQualifiers(text)
-    default:
-      return text
-  }
+const printed: Readonly<Record<string, RegExp>> = {
+  table: /^(partition bound|partition key|(default|generation) of .*)$/s,
+  'foreign table': /^(partition bound|(default|generation) of .*)$/s,
+  // a view's columns have the types of its expressions
+  view: /^(query|columns|default of .*)$/s,
+  'materialized view': /^(query|columns)$/,
+  index: /^definition$/,
+  constraint: /^definition$/,
+  trigger: /^definition$/,
+  rule: /^rule definition$/,
+  policy: /^(using|with check)$/,
+  'statistics object': /^definition$/,
+  domain: /^(default|constraints)$/,
+  function: /^(SQL body|argument defaults)$/,
+  procedure: /^(SQL body|argument defaults)$/,
+  // the WHERE of a publication's tables
+  publication: /^tables$/,
 }
 
-/** Drops qualifiers outside of string literals, and what blanks and line breaks are about. */
-function withoutQualifiers(text: string): string {
-  const token = new RegExp(
-    `(?<literal>${literal.source})|(?<qualifier>${qualifier.source})|(?<blank>\\s+)|.`,
-    'gsu',
+/** Whether a difference in such a text may be one of printing alone, so that a rebuild has to decide. */
+export function isPrinted(kind: string, facet: string): boolean {
+  return printed[kind]?.test(facet) ?? false
+}
+
+/**
+ * Whether a text may be shown in the report: what the schema says of an object, never what may hold a password (options
+ * of servers, mappings and subscriptions, settings), and nothing that the rebuild leaves out (comments, labels).
+ */
+export function isShown(kind: string, facet: string): boolean {
+  return (
+    !/^(database|extension|foreign server|foreign-data wrapper|user mapping|subscription|event trigger|security label)$/.test(
+      kind,
+    ) && !/^(server|comment.*|.*options.*|setting .*)$/s.test(facet)
   )
-  return text.replace(token, (found, ...rest) => {
-    const groups = rest.at(-1) as Record<string, string | undefined>
-    if (groups.qualifier !== undefined) return ''
-    return groups.blank === undefined ? found : ' '
-  })
-}
-
-/** Words that only one of two spellings has: EXTRACT(year FROM x) is date_part('year', x) before 14. */
-const spelling = new Map([
-  ['extract', 'date_part'],
-  ['trim', 'btrim'],
-  ...['timezone', 'at', 'time', 'zone', 'from', 'for', 'in', 'both'].map(
-    (word) => [word, ''] as const,
-  ),
-])
-
-/** The names, values and operators of an expression, in any order: no casts, no parentheses, no qualifiers. */
-function ingredients(text: string): string {
-  const cast =
-    /::\s*(?:"(?:[^"]|"")*"|[\w.]+)(?: (?:varying|precision|with(?:out)? time zone))?(?:\([\d,]*\))?(?:\[\])*/gu
-  const words = withoutQualifiers(text.replace(cast, ' ')).matchAll(
-    new RegExp(
-      `${literal.source}|"(?:[^"]|"")*"|[\\p{L}\\p{N}_$.]+|[^\\s\\p{L}\\p{N}_$.'"(),;]+`,
-      'gu',
-    ),
-  )
-  return [...words]
-    .map(([word]) => word.replace(/^["']|["']$/g, ''))
-    .map((word) => spelling.get(word.toLowerCase()) ?? word.toLowerCase())
-    .filter(Boolean)
-    .sort()
-    .join('\n')
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }
