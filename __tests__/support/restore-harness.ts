@@ -111,7 +111,6 @@ export class Harness {
       extraOptions: [],
       expectedRows: dump.expectedRows,
       logFile: join(this.directory, 'pg_restore.log'),
-      pauses: [0.1, 0.2, 0.4, 0.8, 1, 2, 4],
       ...changes,
     }
   }
@@ -270,6 +269,7 @@ function testContext(directory: string): TestContext {
     },
     progress: { update: (line) => progressLines.push(line) },
     signal: controller.signal,
+    pauses: [0.1, 0.2, 0.4, 0.8, 1, 2, 4],
     temporaryDirectory: directory,
     report: {
       command: 'restore',

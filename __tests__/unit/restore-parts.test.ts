@@ -10,11 +10,11 @@ import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import { ownerStatements } from '../../src/migration/restore/ownership.ts'
 import { settingValue } from '../../src/migration/restore/properties.ts'
 import { remedyFor } from '../../src/migration/restore/remedies.ts'
-import { mayPass } from '../../src/migration/restore/session.ts'
 import { parseState } from '../../src/migration/restore/state.ts'
 import { saysItExists } from '../../src/migration/restore/statements.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive-entry.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import { mayPass } from '../../src/postgres/errors.ts'
 
 const properties: DatabaseProperties = {
   name: 'shop',

@@ -21,6 +21,8 @@ export interface Context {
   progress: Progress
   /** Aborted when the job is cancelled: pass it to whatever waits, connects or runs a program. */
   signal: AbortSignal
+  /** Seconds to wait before the first, second, … new try of what a lost connection or the like interrupted; see retry.ts. */
+  pauses?: readonly number[]
   /** A private directory (0700) under the runner's temporary one, removed by the post step. */
   temporaryDirectory: string
   /** The report that is being filled in; phases write their results here as soon as they have them. */

@@ -12,6 +12,7 @@ import {
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { meaningOf } from '../postgres/errors.ts'
 import { type ProgramResult, runProgram } from '../postgres/process.ts'
+import { sqlstateOfMessage } from '../postgres/program-messages.ts'
 import {
   type ClientPrograms,
   clientMajor,
@@ -316,13 +317,17 @@ export function programFailure(
       'Somebody or the kernel (out of memory?) ended it: look into the system log of the runner, then run again',
     )
   }
-  const lost =
-    /server closed the connection|connection to server was lost|terminating connection|SSL SYSCALL|no connection to the server|could not receive data/i
-  if (lost.test(stderr)) {
+  const lost = stderr
+    .split('\n')
+    .filter((line) => line.startsWith(`${program}: `))
+    .map(sqlstateOfMessage)
+    .find((sqlstate) => /^(08|57P|53300)/.test(sqlstate ?? ''))
+  if (lost || /connection to server was lost/.test(stderr)) {
     return new Failure(
       what,
       said || 'the connection to the server was lost',
       'Check the server log and the network between, then run again',
+      { sqlstate: lost ?? '08006' },
     )
   }
   if (/a worker process died unexpectedly/.test(stderr)) {

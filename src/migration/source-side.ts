@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs'
-import { copyFile, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled } from '../failure.ts'
 import { presumedTarget } from '../polardb/presumed-target.ts'
 import { clientEnvironment, provideClient } from '../postgres/clients/provide.ts'
 import type { ServerVersion } from '../postgres/connection.ts'
 import { withConnection } from '../postgres/connection.ts'
+import { mayPass } from '../postgres/errors.ts'
 import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
 import { type RoleCatalog, readRoleCatalog } from '../postgres/role-catalog.ts'
 import type { DatabaseResult } from '../report/model.ts'
@@ -23,11 +24,13 @@ import {
 import { runPhase, skipPhase } from './phases.ts'
 import type { Source, SourceDatabase } from './preflight.ts'
 import { readDatabaseProperties } from './restore/database.ts'
+import { retrying } from './retry.ts'
 import { planRoleScript } from './roles/script.ts'
 import { weaknessOf } from './seal.ts'
 import type { Session } from './session.ts'
 import { fingerprintDatabase, rereadSequences } from './verify/fingerprint.ts'
 import { exportSnapshot } from './verify/session.ts'
+import { MomentGone } from './verify/transaction.ts'
 
 /** What the source half has made, before it is sealed. */
 export interface DumpedEverything {
@@ -97,15 +100,18 @@ export async function dumpEverything(
   else {
     roles = await runPhase(session, 'dump-roles', async () => {
       const options = { readOnly: true, role: 'source', signal: session.signal } as const
-      const catalog = await withConnection(source.connection, options, (connection) =>
-        readRoleCatalog(
-          connection,
-          source.databases.map((database) => database.source),
+      const names = source.databases.map((database) => database.source)
+      const catalog = await retrying(session, () =>
+        withConnection(source.connection, options, (connection) =>
+          readRoleCatalog(connection, names),
         ),
       )
       const file = join(session.dumpDirectory, rolesFile)
       const logFile = join(session.reportDirectory, 'pg_dumpall.log')
-      await dumpRoles(dumpSource, file, { rolePasswords: inputs.rolePasswords, logFile }, session)
+      const { rolePasswords } = inputs
+      await retrying(session, () =>
+        dumpRoles(dumpSource, file, { rolePasswords, logFile }, session),
+      )
       // what a restore elsewhere would make of it; a restore in this job puts what it sent in its place
       const { script } = planRoleScript(
         await readFile(file, 'utf8'),
@@ -158,7 +164,49 @@ export async function sealEverything(
   return manifest
 }
 
+/** A moment that is lost cannot be had again: so often a database is dumped anew from another one. */
+const mostRedumps = 2
+
+/**
+ * Dumps a database, and takes the fingerprint of the same moment. When a connection is lost or the source restarts, the
+ * moment is gone, and with it all that was dumped: it is removed, and made again of a new moment, twice at most.
+ */
 async function dumpOne(
+  database: SourceDatabase,
+  dumpSource: DumpSource,
+  source: Source,
+  session: Session,
+  target: { number: number } | undefined,
+): Promise<DumpedDatabase> {
+  const directory = join(session.dumpDirectory, archivePath(database.source, 1))
+  return await retrying(
+    session,
+    async (attempt) => {
+      if (attempt > 0) {
+        await rm(directory, { recursive: true, force: true })
+        // a source that restarts must be there before another moment of it is looked at
+        await retrying(session, () => reach(source, database.source, session))
+      }
+      return await dumpMoment(database, dumpSource, source, session, target)
+    },
+    {
+      again: (error) => mayPass(error) || error instanceof MomentGone,
+      most: mostRedumps,
+      interrupted: () =>
+        session.warn(
+          `${database.source}: the connection to the source was lost; its dump is made again from the beginning`,
+        ),
+    },
+  )
+}
+
+/** @throws Failure while the source takes no connection */
+async function reach(source: Source, database: string, session: Session): Promise<void> {
+  const options = { database, readOnly: true, role: 'source', signal: session.signal } as const
+  await withConnection(source.connection, options, async () => {})
+}
+
+async function dumpMoment(
   database: SourceDatabase,
   dumpSource: DumpSource,
   source: Source,

@@ -1,8 +1,10 @@
+import type pg from 'pg'
 import { messageOf } from '../failure.ts'
 import { withConnection } from '../postgres/connection.ts'
 import { counted } from '../report/text.ts'
 import type { Context } from './context.ts'
 import { check, type Source } from './preflight.ts'
+import { retrying } from './retry.ts'
 
 /** Rows written to the tables of a database since its statistics were reset, as the server counts them. */
 interface Writes {
@@ -30,6 +32,9 @@ export async function watchWrites(source: Source, context: Context): Promise<() 
         const rows = (['inserted', 'updated', 'deleted'] as const)
           .map((what) => ({ what, count: now[what] - then[what] }))
           .filter(({ count }) => count !== 0)
+        if (rows.some(({ count }) => count < 0)) {
+          throw new Error('the server began to count anew meanwhile, as it does after a crash')
+        }
         const quiet = rows.length === 0
         const said = rows.map(({ what, count }) => `${counted(count, 'row')} ${what}`).join(', ')
         const message = quiet
@@ -65,7 +70,7 @@ export async function watchWrites(source: Source, context: Context): Promise<() 
 
 async function readWrites(source: Source, database: string, context: Context): Promise<Writes> {
   const options = { database, readOnly: true, role: 'source', signal: context.signal } as const
-  return await withConnection(source.connection, options, async (client) => {
+  const read = async (client: pg.Client) => {
     const { rows } = await client.query<Record<keyof Writes, string>>(`
       SELECT COALESCE(sum(n_tup_ins), 0) AS inserted, COALESCE(sum(n_tup_upd), 0) AS updated,
              COALESCE(sum(n_tup_del), 0) AS deleted
@@ -76,5 +81,6 @@ async function readWrites(source: Source, database: string, context: Context): P
       updated: Number(row?.updated),
       deleted: Number(row?.deleted),
     }
-  })
+  }
+  return await retrying(context, () => withConnection(source.connection, options, read))
 }

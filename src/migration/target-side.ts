@@ -20,6 +20,7 @@ import type { RestoreOptions } from './restore/options.ts'
 import type { RestorePlan } from './restore/plan.ts'
 import { planRestore, type Restored, restoreDatabase } from './restore/restore.ts'
 import { type NeededRole, neededRoles } from './restore/roles.ts'
+import { retrying } from './retry.ts'
 import { requireRoles } from './roles/preconditions.ts'
 import { restoreRoles } from './roles/restore.ts'
 import type { PlannedRoles } from './roles/weigh.ts'
@@ -149,7 +150,9 @@ async function restoreRolesPhase(
   if (inputs.roles === 'skip' || !roles) {
     skipPhase(session, 'restore-roles')
     const options = { role: 'target', readOnly: true, signal: session.signal } as const
-    await withConnection(connection, options, (client) => requireRoles(client, needed))
+    await retrying(session, () =>
+      withConnection(connection, options, (client) => requireRoles(client, needed)),
+    )
     await plan()
     return async () => {}
   }

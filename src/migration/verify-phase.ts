@@ -1,8 +1,10 @@
+import type pg from 'pg'
 import { Failure, messageOf } from '../failure.ts'
 import { withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import type { DatabaseResult, EntryResult, TableResult } from '../report/model.ts'
 import { counted, formatCount } from '../report/text.ts'
+import { retrying } from './retry.ts'
 import type { Session } from './session.ts'
 import { type Comparison, compareFingerprints } from './verify/compare.ts'
 import type { RoleSubstitute } from './verify/compare-catalog.ts'
@@ -93,17 +95,15 @@ export async function verifyDatabase(
   }
   if (options.source) {
     try {
-      await explainDifferences(
-        {
-          source: options.source,
-          target: { connection: options.connection, database: options.name },
-          fingerprint: source,
-          tables: comparison.tables,
-          showKeys: session.inputs.showKeys,
-          mayAlter: options.mayAlter,
-        },
-        session,
-      )
+      const drill = {
+        source: options.source,
+        target: { connection: options.connection, database: options.name },
+        fingerprint: source,
+        tables: comparison.tables,
+        showKeys: session.inputs.showKeys,
+        mayAlter: options.mayAlter,
+      }
+      await retrying(session, () => explainDifferences(drill, session))
     } catch (error) {
       if (session.signal.aborted) throw error
       // that they differ is known; which rows they are is a help, not the verdict
@@ -174,7 +174,7 @@ export async function readSubstitutes(
   session: Session,
 ): Promise<RoleSubstitute[]> {
   const options = { role: 'target', readOnly: true, signal: session.signal } as const
-  return await withConnection(connection, options, async (client) => {
+  const read = async (client: pg.Client) => {
     const { rows } = await client.query<{ role: string }>(
       'SELECT rolname AS role FROM pg_catalog.pg_roles WHERE rolsuper',
     )
@@ -183,5 +183,6 @@ export async function readSubstitutes(
       instead: null,
       reason: `"${role}" is a superuser on the target, and only a superuser could give it objects`,
     }))
-  })
+  }
+  return await retrying(session, () => withConnection(connection, options, read))
 }

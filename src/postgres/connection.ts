@@ -134,19 +134,47 @@ async function open(
   connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
     if (status.parameterName === 'server_version') reported = status.parameterValue
   })
-  const abort = () => void client.end().catch(() => {})
+  const abort = () => void closeSession(client)
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
     await client.connect()
-    await prepare(client, access, reported, startup !== undefined, options.role)
+    await inTime(
+      client,
+      parameters,
+      prepare(client, access, reported, startup !== undefined, options.role),
+    )
     options.signal?.throwIfAborted()
     return client
   } catch (error) {
-    await client.end().catch(() => {})
+    await closeSession(client)
     if (options.signal?.aborted) throw new Cancelled()
     throw error
   } finally {
     options.signal?.removeEventListener('abort', abort)
+  }
+}
+
+/** A session, and how it is closed. */
+export interface Opened {
+  client: pg.Client
+  /** Never throws, and never waits long. */
+  close(): Promise<void>
+}
+
+/** Opens a session whose running query the signal ends. @throws as connect */
+export async function openConnection(
+  parameters: ConnectionParameters,
+  options: ConnectOptions,
+): Promise<Opened> {
+  const client = await connect(parameters, options)
+  const abort = () => void cancelQuery(client, parameters)
+  options.signal?.addEventListener('abort', abort, { once: true })
+  return {
+    client,
+    async close() {
+      options.signal?.removeEventListener('abort', abort)
+      await closeSession(client)
+    },
   }
 }
 
@@ -156,18 +184,43 @@ export async function withConnection<T>(
   options: ConnectOptions,
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  const client = await connect(parameters, options)
-  const abort = () => void cancelQuery(client, parameters)
-  options.signal?.addEventListener('abort', abort, { once: true })
+  const { client, close } = await openConnection(parameters, options)
   try {
     return await work(client)
   } catch (error) {
     if (options.signal?.aborted) throw new Cancelled()
     throw error
   } finally {
-    options.signal?.removeEventListener('abort', abort)
-    await client.end().catch(() => {})
+    await close()
   }
+}
+
+/** What a server answers at once, unless it or something between stalls: then the session is cut off. */
+async function inTime<T>(
+  client: pg.Client,
+  { connectTimeout }: ConnectionParameters,
+  work: Promise<T>,
+): Promise<T> {
+  const { stream } = client.connection
+  // the words of `pg` for a connection that did not come about in time
+  const cut = () => void stream.destroy(new Error('timeout expired'))
+  const timer = setTimeout(cut, connectTimeout * 1000)
+  try {
+    return await work
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Milliseconds that a peer has to answer to a goodbye. */
+const goodbye = 3000
+
+/** Ends a session. Never throws; a peer that does not answer is cut off. */
+export async function closeSession(client: pg.Client): Promise<void> {
+  const { stream } = client.connection
+  const timer = setTimeout(() => stream.destroy(), goodbye)
+  await client.end().catch(() => {})
+  clearTimeout(timer)
 }
 
 /**
@@ -182,11 +235,11 @@ export async function cancelQuery(
   try {
     const canceller = await connect({ ...parameters, connectTimeout: 3 })
     await canceller.query('SELECT pg_catalog.pg_cancel_backend($1)', [processID])
-    await canceller.end()
+    await closeSession(canceller)
   } catch {
     // nothing more can be done from here
   }
-  await client.end().catch(() => {})
+  await closeSession(client)
 }
 
 /** Reads the version of a connected server. */

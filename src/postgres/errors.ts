@@ -1,4 +1,4 @@
-import { Failure } from '../failure.ts'
+import { Failure, messageOf } from '../failure.ts'
 import type { ConnectionParameters } from './connection-string.ts'
 
 /** What PostgreSQL's error codes mean to somebody who migrates (PostgreSQL, "PostgreSQL Error Codes"). */
@@ -47,10 +47,45 @@ export function meaningOf(sqlstate: string): string {
 
 /**
  * Whether the same statement may well succeed a little later: the connection was lost, the server restarted or ran out
- * of connections, or another session was in the way.
+ * of connections, or another session was in the way. 57014: somebody cancelled the statement, since our sessions have no
+ * timeouts. 55006: an object is being used. XX000 has no better code where two sessions change one catalog row at once.
+ *
+ * @param message what the server said with it
  */
-export function isTransient(sqlstate: string): boolean {
-  return /^(08...|40001|40P01|53300|55P03|57P0[123])$/.test(sqlstate)
+export function isTransient(sqlstate: string, message = ''): boolean {
+  if (sqlstate === 'XX000') return message.includes('concurrently')
+  // a timeout of the account's own will end it again
+  if (sqlstate === '57014') return !message.includes('statement timeout')
+  return /^(08...|40...|53300|55006|55P03|57P0[123])$/.test(sqlstate)
+}
+
+/** What Node calls a connection that was lost or could not be had just now (libuv's and OpenSSL's names). */
+const lostCodes =
+  /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOST(DOWN|UNREACH)|ENET(DOWN|RESET|UNREACH)|EAI_AGAIN|ERR_STREAM_(DESTROYED|PREMATURE_CLOSE|WRITE_AFTER_END)|ERR_SSL_UNEXPECTED_EOF_WHILE_READING)$/
+
+/** The same in the words of `pg`, whose own errors have no code. */
+const lostWords =
+  /^(Connection terminated( unexpectedly| due to connection timeout)?|Client has encountered a connection error and is not queryable|Client was closed and is not queryable|timeout expired)$/
+
+/**
+ * Whether what failed is known to pass by itself: the connection, the server's state or another session is to blame. The one
+ * list of the whole program. Everything else, a defect above all, is final at once.
+ *
+ * @param error what was thrown: the server's error, one of Node's network, or a Failure made of one
+ */
+export function mayPass(error: unknown): boolean {
+  const sqlstate = error instanceof Failure ? error.sqlstate : sqlstateOf(error)
+  if (sqlstate !== undefined) {
+    const said =
+      error instanceof Failure ? `${error.why} ${messageOf(error.cause)}` : messageOf(error)
+    return isTransient(sqlstate, said)
+  }
+  const cause = error instanceof Failure ? error.cause : error
+  const inner: unknown = cause instanceof AggregateError ? cause.errors[0] : cause
+  if (inner instanceof Failure) return inner !== error && mayPass(inner)
+  if (!(inner instanceof Error)) return false
+  const { code } = inner as { code?: unknown }
+  return typeof code === 'string' ? lostCodes.test(code) : lostWords.test(inner.message)
 }
 
 /** The SQLSTATE of an error from `pg`, or undefined when it is not the server's. */

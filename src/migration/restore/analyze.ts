@@ -1,10 +1,12 @@
+import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { serverVersion, withConnection } from '../../postgres/connection.ts'
+import { openConnection, serverVersion, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import { counted, formatBytes, printable, timeLeft } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { LastingSession, retrying } from '../retry.ts'
 
 export interface AnalyzeOptions {
   target: ConnectionParameters
@@ -35,7 +37,7 @@ export async function analyzeDatabase(
   const began = Date.now()
   const { target, targetName: database } = options
   const connection = { database, role: 'target' as const, signal: context.signal }
-  const { all, major } = await withConnection(target, connection, async (client) => {
+  const list = async (client: pg.Client) => {
     const { major } = await serverVersion(client)
     const maintain =
       major >= 17 ? `OR pg_catalog.has_table_privilege(session_user, c.oid, 'MAINTAIN')` : ''
@@ -59,7 +61,8 @@ export async function analyzeDatabase(
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        ORDER BY parent, bytes DESC`)
     return { all: rows, major }
-  })
+  }
+  const { all, major } = await retrying(context, () => withConnection(target, connection, list))
   const tables = all.filter(({ allowed }) => allowed)
   const refused = all
     .filter(({ allowed }) => !allowed)
@@ -72,14 +75,18 @@ export async function analyzeDatabase(
   const stop = new AbortController()
   const signal = AbortSignal.any([context.signal, stop.signal])
 
-  const work = () =>
-    withConnection(target, { ...connection, signal }, async (client) => {
+  const work = async () => {
+    const session = new LastingSession(() => openConnection(target, { ...connection, signal }))
+    const interrupted = () => session.drop()
+    try {
       for (let table = tables[next++]; table; table = tables[next++]) {
         signal.throwIfAborted()
-        const name = qualifiedName(table.schema, table.name)
+        // without ONLY, which came with version 18, its partitions would be analyzed a second time
+        const only = table.partitioned && major >= 18 ? 'ONLY ' : ''
+        const statement = `ANALYZE ${only}${qualifiedName(table.schema, table.name)}`
+        const analyze = async () => (await session.client()).query(statement)
         try {
-          // without ONLY, which came with version 18, its partitions would be analyzed a second time
-          await client.query(`ANALYZE ${table.partitioned && major >= 18 ? 'ONLY ' : ''}${name}`)
+          await retrying({ ...context, signal }, analyze, { interrupted })
         } catch (error) {
           // dropped meanwhile: nothing is left to analyze
           if (sqlstateOf(error) !== '42P01') throw error
@@ -92,7 +99,10 @@ export async function analyzeDatabase(
           `analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${formatBytes(bytes)} of ${formatBytes(total)}${left ? `, ${left}` : ''}`,
         )
       }
-    })
+    } finally {
+      await session.drop()
+    }
+  }
   const jobs = Math.max(1, Math.min(options.jobs, tables.length))
   const ends = await Promise.allSettled(
     Array.from({ length: jobs }, () =>

@@ -1,16 +1,16 @@
 import type pg from 'pg'
-import { Failure } from '../../failure.ts'
+import { Failure, messageOf } from '../../failure.ts'
 import { serverVersion, withConnection } from '../../postgres/connection.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { counted, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { retrying } from '../retry.ts'
 import { contentOf, mayCreate } from './content.ts'
 import type { DatabaseProperties } from './database.ts'
-import { becomeOwner, dropDatabase } from './drop.ts'
+import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
 import { databaseExists, elsewhere } from './elsewhere.ts'
 import type { RestoreOptions } from './options.ts'
-import { mayPass, pause } from './session.ts'
 import { readState } from './state.ts'
 
 /** Where the target database stands before its restore. */
@@ -32,12 +32,47 @@ export async function prepareDatabase(
   options: RestoreOptions,
   dump: string,
   context: Context,
-): Promise<{ standing: Standing; created: boolean }> {
+): Promise<Prepared> {
+  // the answer to a CREATE DATABASE may be lost: then the next try finds what this one has made
+  const lost = { creation: false }
+  return await retrying(
+    context,
+    async () => {
+      const found = await prepare(options, dump, context, lost)
+      return { ...found, created: found.created || (lost.creation && found.standing === 'empty') }
+    },
+    {
+      // a database that others use is not dropped by waiting for them
+      again: (error) => mayPass(error) && !(error instanceof Failure && error.sqlstate === '55006'),
+      exhausted: (error) =>
+        error instanceof Failure
+          ? error
+          : new Failure(
+              `The database "${options.targetName}" could not be prepared`,
+              messageOf(error),
+              'Look into the log of the target and at the network between, then run again',
+              { cause: error, sqlstate: sqlstateOf(error) },
+            ),
+    },
+  )
+}
+
+interface Prepared {
+  standing: Standing
+  created: boolean
+}
+
+async function prepare(
+  options: RestoreOptions,
+  dump: string,
+  context: Context,
+  lost: { creation: boolean },
+): Promise<Prepared> {
   const { targetName, database } = options
   const exists = await databaseExists(options, context.signal)
   const create = async () => {
     await elsewhere(options, context.signal, (client) =>
-      createDatabase(client, targetName, database, context),
+      createDatabase(client, targetName, database, lost),
     )
     return { standing: 'empty' as const, created: true }
   }
@@ -55,15 +90,19 @@ export async function prepareDatabase(
     // its owner may have let nobody else connect, the account included
     await elsewhere(options, context.signal, (client) => becomeOwner(client, targetName))
   }
-  const content = await withConnection(
-    options.target,
-    { database: targetName, role: 'target', signal: context.signal },
-    async (client) => ({
-      objects: await contentOf(client),
-      state: await readState(client),
-      mayCreate: await mayCreate(client),
-    }),
-  )
+  const content = await readContent(options, context)
+  if (content === 'invalid') {
+    if (options.ifNotEmpty !== 'replace') {
+      throw new Failure(
+        `The target database "${targetName}" is invalid`,
+        'A DROP DATABASE was interrupted in it, and nobody can connect to it any more',
+        `Drop it: DROP DATABASE ${quoteIdentifier(targetName)}, or set if-target-not-empty to replace`,
+        { sqlstate: '55000' },
+      )
+    }
+    await dropDatabase(options, context)
+    return create()
+  }
   if (!content.mayCreate && options.ifNotEmpty !== 'replace') {
     throw new Failure(
       `The account may not create anything in the database "${targetName}"`,
@@ -101,30 +140,47 @@ export async function prepareDatabase(
   return { standing: 'begun', created: false }
 }
 
+/** What is in the database; `invalid` where an interrupted DROP DATABASE lets nobody in. */
+async function readContent(options: RestoreOptions, context: Context) {
+  try {
+    return await withConnection(
+      options.target,
+      { database: options.targetName, role: 'target', signal: context.signal },
+      async (client) => ({
+        objects: await contentOf(client),
+        state: await readState(client),
+        mayCreate: await mayCreate(client),
+      }),
+    )
+  } catch (error) {
+    if (isInvalid(error)) return 'invalid' as const
+    throw error
+  }
+}
+
 /** Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do. */
 export async function createDatabase(
   client: pg.Client,
   name: string,
   source: DatabaseProperties,
-  context: Context,
+  lost: { creation: boolean },
 ): Promise<void> {
   const { major } = await serverVersion(client)
   const template = await templateProvider(client, major)
   let failure: unknown
   for (const clauses of localeClauses(source, major, template)) {
     const statement = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(source.encoding)} ${clauses}`
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await client.query(statement)
-        return
-      } catch (error) {
-        // another database is being created from the same template
-        if (!mayPass(error) || attempt >= 5) {
-          failure ??= error
-          break
-        }
-        await pause(attempt + 1, context.signal)
+    try {
+      await client.query(statement)
+      return
+    } catch (error) {
+      // the connection is lost, or another database is being created from the same template
+      if (mayPass(error)) {
+        lost.creation ||=
+          sqlstateOf(error) === undefined || /^(08|57P)/.test(sqlstateOf(error) ?? '')
+        throw error
       }
+      failure ??= error
     }
     const sqlstate = sqlstateOf(failure)
     if (sqlstate !== '42809' && sqlstate !== '22023') break

@@ -23,7 +23,7 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
       'Empty it by hand, or restore under another name (databases: name=other-name)',
     )
   }
-  await withConnection(
+  const clear = withConnection(
     options.target,
     { database: targetName, role: 'target', signal: context.signal },
     async (client) => {
@@ -40,6 +40,9 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
       }
     },
   )
+  await clear.catch((error: unknown) => {
+    if (!isInvalid(error)) throw error
+  })
   await elsewhere(options, context.signal, async (client) => {
     try {
       // the server itself waits five seconds for sessions that are about to end
@@ -62,6 +65,13 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
       )
     }
   })
+}
+
+/** Whether nobody can connect to a database because dropping it was interrupted (PostgreSQL 15.4 and newer). */
+export function isInvalid(error: unknown): boolean {
+  return (
+    error instanceof Failure && error.sqlstate === '55000' && error.why.includes('invalid database')
+  )
 }
 
 /**

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { Failure } from '../../failure.ts'
-import { connect } from '../../postgres/connection.ts'
+import { closeSession, connect } from '../../postgres/connection.ts'
 import type { RestoreOptions } from './options.ts'
 
 /**
@@ -28,7 +28,7 @@ export async function elsewhere<T>(
     try {
       return await work(client)
     } finally {
-      await client.end().catch(() => {})
+      await closeSession(client)
     }
   }
   throw refused
@@ -48,12 +48,13 @@ export async function databaseExists(
       role: 'target',
       signal,
     })
-    await client.end()
+    await closeSession(client)
     return true
   } catch (error) {
     const sqlstate = error instanceof Failure ? error.sqlstate : undefined
     if (sqlstate === '3D000') return false
-    if (sqlstate === '42501') return true
+    // 55000: it is there, and lets nobody in
+    if (sqlstate === '42501' || sqlstate === '55000') return true
     throw error
   }
 }

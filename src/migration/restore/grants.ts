@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { messageOf } from '../../failure.ts'
 import { splitStatements } from '../../postgres/archive-statement.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult } from '../../report/model.ts'
 import type { PlannedEntry } from './fate.ts'
@@ -9,7 +9,7 @@ import { mostTogether } from './graph.ts'
 import type { RestorePlan } from './plan.ts'
 import type { TemporaryRights } from './rights.ts'
 import { rolesIn } from './roles.ts'
-import { mayPass, type Session } from './session.ts'
+import type { Session } from './session.ts'
 import type { Worker } from './worker.ts'
 
 /** A statement of an ACL entry, and the role that the archive sets before it; null is the object's owner. */

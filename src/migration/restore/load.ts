@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { Cancelled, Failure } from '../../failure.ts'
 import { entryName } from '../../postgres/archive-entry.ts'
 import { conninfo } from '../../postgres/connection-string.ts'
+import { isTransient } from '../../postgres/errors.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import { runProgram } from '../../postgres/process.ts'
+import { aborted, sqlstateOfMessage } from '../../postgres/program-messages.ts'
 import { clientMajor, programEnvironment, programPath } from '../../postgres/programs.ts'
 import type { PlannedEntry } from './fate.ts'
 import type { RestoreOptions } from './options.ts'
@@ -152,8 +154,9 @@ export async function load(
         true,
       )
     }
-    const message = errors[0]?.message ?? `pg_restore ended with ${result.code} and no message`
-    throw new LoadFailure(message, errors, errors.length > 0 && errors.every(mayPass))
+    const told = errors.find(({ sqlstate }) => sqlstate !== aborted) ?? errors[0]
+    const message = told?.message ?? `pg_restore ended with ${result.code} ${reader.place}`
+    throw new LoadFailure(message, errors, mayAllPass(errors))
   } catch (error) {
     if (signal.aborted) throw new Cancelled()
     if (error instanceof LoadFailure || error instanceof Cancelled) throw error
@@ -189,25 +192,39 @@ export function loadArguments(options: RestoreOptions, list: string, archive: st
   ]
 }
 
-/** Lines of pg_restore's stderr, put together to errors. Before version 12 it writes `[archiver (db)] ` before messages. */
+/**
+ * Lines of pg_restore's stderr, put together to errors. Before version 12 it writes `[archiver (db)] ` before messages, and
+ * no `error: `.
+ */
 export class ErrorReader {
   readonly errors: LoadError[] = []
   /** What pg_restore itself counted at its end. */
   ignored = 0
   private dumpId: number | null = null
+  private last = ''
 
   read(line: string): void {
     const text = /^pg_restore: (?:\[[^\]]*\] )?(.*)$/.exec(line)?.[1]
     if (text === undefined) return
+    this.last = text
     const entry = /^(?:Error )?from TOC entry (\d+); /.exec(text)?.[1]
     const ignored = /^(?:warning|WARNING): errors ignored on restore: (\d+)/i.exec(text)?.[1]
     if (entry !== undefined) this.dumpId = Number(entry)
     else if (ignored !== undefined) this.ignored = Number(ignored)
     else if (/^processing data for table/.test(text)) this.dumpId = null
-    else if (/^(error|fatal): |^(COPY failed|could not |connection to )/.test(text)) {
+    else if (
+      /^(error|fatal): |^(COPY failed|could not |connection to |query failed|error returned by |lost synchronization)/.test(
+        text,
+      )
+    ) {
       const message = text.replace(/^(error|fatal): /, '')
       this.errors.push({ dumpId: this.dumpId, message, sqlstate: sqlstateOfMessage(message) })
     }
+  }
+
+  /** Where it was when it ended without an error of its own. */
+  get place(): string {
+    return this.last ? `after it said: ${this.last}` : 'and no message'
   }
 }
 
@@ -222,45 +239,21 @@ function isExpected({ message }: LoadError, options: RestoreOptions): boolean {
   )
 }
 
-/** SQLSTATEs of the messages that loading rows can bring: pg_restore prints no code. In English, as `LC_ALL=C` asks for. */
-const messages: readonly [RegExp, string][] = [
-  [/terminating connection due to administrator command/, '57P01'],
-  [/terminating connection because of crash of another server process/, '57P02'],
-  [
-    /the database system is (starting up|shutting down|in recovery mode|not (yet )?accepting)/,
-    '57P03',
-  ],
-  [/too many connections|too many clients already|connection slots are reserved/, '53300'],
-  [
-    /server closed the connection|connection to server .*failed|no connection to the server|could not (receive|send) data|SSL SYSCALL|SSL connection has been closed|could not connect to server|connection not open|could not translate host name/,
-    '08006',
-  ],
-  [/deadlock detected/, '40P01'],
-  [/canceling statement due to (user request|conflict)/, '57014'],
-  [/violates check constraint/, '23514'],
-  [/violates not-null constraint/, '23502'],
-  [/violates foreign key constraint/, '23503'],
-  [/duplicate key value violates unique constraint/, '23505'],
-  [/permission denied/, '42501'],
-  [/affected by row-level security/, '42501'],
-  [/invalid byte sequence for encoding/, '22021'],
-  [/has no equivalent in encoding/, '22P05'],
-  [/invalid input syntax/, '22P02'],
-  [/No space left on device|could not extend file/, '53100'],
-  [/relation .* does not exist/, '42P01'],
-  [/column .* of relation .* does not exist/, '42703'],
-  [/function .* does not exist/, '42883'],
-  [/unrecognized configuration parameter/, '42704'],
-  [/out of (shared )?memory/, '53200'],
-  [/in a read-only transaction/, '25006'],
-]
-
-function sqlstateOfMessage(message: string): string | null {
-  return messages.find(([pattern]) => pattern.test(message))?.[1] ?? null
-}
-
-function mayPass({ sqlstate }: LoadError): boolean {
-  return sqlstate !== null && /^(08...|40...|53300|57P0[123]|57014)$/.test(sqlstate)
+/**
+ * Whether another try may end better. Everything that pg_restore says after its connection is lost follows from that: it goes
+ * on through the large objects without one. Before version 15 it does not say why a large object could not be written.
+ */
+export function mayAllPass(errors: readonly LoadError[]): boolean {
+  const lost = errors.findIndex(({ sqlstate }) => /^(08|57P0)/.test(sqlstate ?? ''))
+  const causes = lost < 0 ? errors : errors.slice(0, lost + 1)
+  return (
+    causes.length > 0 &&
+    causes.every(
+      ({ message, sqlstate }) =>
+        (sqlstate !== null && isTransient(sqlstate, message)) ||
+        (lost >= 0 && /^could not write to large object( \(result: .*)?$/.test(message)),
+    )
+  )
 }
 
 /** Whether a table that may have been loaded before holds exactly the rows of the dump. */

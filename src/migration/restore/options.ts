@@ -29,9 +29,4 @@ export interface RestoreOptions {
   expectedRows?: ReadonlyMap<string, number>
   /** Takes what pg_restore wrote to stderr, as it came. */
   logFile: string
-  /** Seconds to wait before the first, second, … retry of what a lost connection or the like interrupted. */
-  pauses?: readonly number[]
 }
-
-/** Three and a half minutes in all: a cluster that restarts or fails over is back by then. */
-export const defaultPauses: readonly number[] = [1, 2, 4, 8, 15, 30, 30, 60, 60]

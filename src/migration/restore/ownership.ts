@@ -1,7 +1,7 @@
 import { messageOf } from '../../failure.ts'
 import type { ArchiveEntry } from '../../postgres/archive-entry.ts'
 import { maskStatement } from '../../postgres/archive-statement.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult } from '../../report/model.ts'
 import { counted } from '../../report/text.ts'
@@ -9,7 +9,7 @@ import type { PlannedEntry } from './fate.ts'
 import { mostTogether } from './graph.ts'
 import type { RestorePlan } from './plan.ts'
 import type { TemporaryRights } from './rights.ts'
-import { mayPass, type Session } from './session.ts'
+import type { Session } from './session.ts'
 import type { Worker } from './worker.ts'
 
 /** Kinds whose owner is changed by `ALTER kind name OWNER TO` (pg_backup_archiver.c, _getObjectDescription). */

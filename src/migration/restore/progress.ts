@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { messageOf } from '../../failure.ts'
-import { connect, serverVersion } from '../../postgres/connection.ts'
+import { closeSession, connect, serverVersion } from '../../postgres/connection.ts'
 import { formatBytes, formatCount, formatRate, shorten, timeLeft } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import type { PlannedEntry } from './fate.ts'
@@ -112,7 +112,7 @@ export class RestoreProgress {
       } catch (error) {
         // the workers find out by themselves what has become of the server
         this.context.log.debug(`progress cannot be read: ${messageOf(error)}`)
-        await client?.end().catch(() => {})
+        if (client) await closeSession(client)
         client = undefined
       }
     }
@@ -125,7 +125,7 @@ export class RestoreProgress {
       end: async () => {
         clearInterval(timer)
         await asking
-        await client?.end().catch(() => {})
+        if (client) await closeSession(client)
       },
     }
   }

@@ -1,3 +1,5 @@
+import { isTransient } from '../../postgres/errors.ts'
+
 /** Next steps for errors that only the restore itself can find, by SQLSTATE and message. */
 const remedies: readonly [string, RegExp, string][] = [
   [
@@ -75,6 +77,10 @@ const ofProgram: readonly [RegExp, string][] = [
     'The client program was built without this compression: set client-path to one that has it, or dump with compression: gzip',
   ],
   [
+    /^could not (open|create|write to|close) large object/,
+    'Look into the log of the target for why it does not take the large object',
+  ],
+  [
     /was killed by/,
     'Look into the system log of the runner: it may be short of memory. Fewer restore-jobs need less',
   ],
@@ -83,6 +89,12 @@ const ofProgram: readonly [RegExp, string][] = [
 /** The next step for an entry that failed. */
 export function remedyFor(name: string, sqlstate: string | null, message: string): string {
   const found = remedies.find(([code, pattern]) => code === sqlstate && pattern.test(message))
+  if (!found && sqlstate !== null && isTransient(sqlstate, message)) {
+    return 'It went on for longer than the restore waits: look into the log of the target and at the network between'
+  }
+  if (/statement timeout/.test(message)) {
+    return 'The account or the database has a statement_timeout: ALTER ROLE … RESET statement_timeout'
+  }
   const program = ofProgram.find(([pattern]) => pattern.test(message))
   return (
     found?.[2] ??

@@ -6,6 +6,7 @@ import { runProgram } from '../../postgres/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs.ts'
 import type { RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
+import { retrying } from '../retry.ts'
 import type { PlannedRoles } from '../roles/weigh.ts'
 import { prepareDatabase } from './create.ts'
 import { databaseExists, elsewhere } from './elsewhere.ts'
@@ -49,7 +50,7 @@ export async function planRestore(
   const archives: Archive[] = []
   for (const directory of options.archives) archives.push(await readArchive(directory))
   if (!options.proven) for (const { entries } of archives) refuseInserts(entries)
-  const asked = await askTarget(options, archives, context)
+  const asked = await retrying(context, () => askTarget(options, archives, context))
   const facts = { ...asked, roles: new Map([...asked.roles, ...plannedRoles]) }
   const plan = makePlan(archives, facts, {
     database: options.database,

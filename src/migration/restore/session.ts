@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { Cancelled, Failure } from '../../failure.ts'
+import { Failure } from '../../failure.ts'
 import type { Archive } from '../../postgres/archive.ts'
-import { cancelQuery, connect } from '../../postgres/connection.ts'
-import { isTransient, sqlstateOf } from '../../postgres/errors.ts'
+import { cancelQuery, closeSession, connect } from '../../postgres/connection.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { safePath } from '../../postgres/startup.ts'
+import { pause } from '../retry.ts'
 import type { RestoreOptions } from './options.ts'
 
 /**
@@ -105,7 +104,7 @@ export class Session {
   }
 
   async close(): Promise<void> {
-    await this.#client.end().catch(() => {})
+    await closeSession(this.#client)
   }
 }
 
@@ -136,41 +135,5 @@ export async function endSessions(
     'A session of an interrupted restore does not end',
     'The target still works for it after a minute of asking',
     'End it on the target (pg_terminate_backend), then run again with if-target-not-empty: resume',
-  )
-}
-
-/** Waits so many seconds. @throws Cancelled as soon as the signal fires */
-export async function pause(seconds: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(seconds * 1000, undefined, { signal })
-  } catch {
-    throw new Cancelled()
-  }
-}
-
-/** Whether what failed may well succeed a little later: the connection, the server's state or another session is to blame. */
-export function mayPass(error: unknown): boolean {
-  const sqlstate = error instanceof Failure ? error.sqlstate : sqlstateOf(error)
-  const { message = '' } = error as { message?: string }
-  // 57014: somebody cancelled the statement, since our sessions have no timeouts; 55006: an object is being used
-  if (sqlstate !== undefined) {
-    return (
-      isTransient(sqlstate) ||
-      sqlstate === '57014' ||
-      sqlstate === '55006' ||
-      // two sessions changed one catalog row at once: an internal error without a code of its own
-      (sqlstate === 'XX000' && message.includes('concurrently'))
-    )
-  }
-  const cause = error instanceof Failure ? error.cause : error
-  const inner = cause instanceof AggregateError ? cause.errors[0] : cause
-  const { code, message: text = '' } = (inner ?? {}) as { code?: unknown; message?: string }
-  return (
-    /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/.test(
-      String(code),
-    ) ||
-    /connection (was )?terminated|not queryable|closed the connection|timeout expired|socket/i.test(
-      text,
-    )
   )
 }

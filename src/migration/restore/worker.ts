@@ -1,12 +1,12 @@
-import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
+import { Failure, messageOf } from '../../failure.ts'
+import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
+import { retrying } from '../retry.ts'
 import type { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
 import type { Schedule, Task } from './graph.ts'
 import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
-import { defaultPauses } from './options.ts'
 import type { Running } from './progress.ts'
-import { endSessions, mayPass, pause, Session } from './session.ts'
+import { endSessions, Session } from './session.ts'
 import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
 
 /** An entry could not be restored; the execution has noted it. */
@@ -127,7 +127,7 @@ export class Worker {
           state.outcome = 'done'
           run.restored += items.length
         },
-        (error) => sqlstateOf(error) === undefined || mayPass(error),
+        mayPass,
         (error) => error,
       )
     } catch (error) {
@@ -190,30 +190,28 @@ export class Worker {
     )
   }
 
-  /** Runs `work` until it succeeds, with growing pauses, as long as `again` says so and no longer than the pauses last. */
+  /** Works until it is done, in a session of its own for each try; see retrying. */
   private async persist(
     work: (uncertain: boolean) => Promise<void>,
     again: (error: unknown) => boolean,
     exhausted: (error: unknown) => unknown,
   ): Promise<void> {
-    const { options, signal, context, resuming } = this.run
-    const pauses = options.pauses ?? defaultPauses
-    for (let attempt = 0; ; attempt++) {
-      try {
+    const { run } = this
+    await retrying(
+      { ...run.context, signal: run.signal },
+      async (attempt) => {
         if (attempt > 0) await this.endLost()
-        await work(resuming || attempt > 0)
-        return
-      } catch (error) {
-        if (signal.aborted || error instanceof Cancelled) throw new Cancelled()
-        if (error instanceof EntryFailed || !again(error)) throw error
-        const wait = pauses[attempt]
-        if (wait === undefined) throw exhausted(error)
-        this.run.attempts++
-        context.log.info(`${messageOf(error)}; trying again in ${wait} s`)
-        await this.drop()
-        await pause(wait, signal)
-      }
-    }
+        await work(run.resuming || attempt > 0)
+      },
+      {
+        again: (error) => !(error instanceof EntryFailed) && again(error),
+        exhausted,
+        interrupted: async () => {
+          run.attempts++
+          await this.drop()
+        },
+      },
+    )
   }
 
   /** Ends what the server may still be doing for a session of this worker that was lost. */

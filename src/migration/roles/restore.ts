@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { type DeferredSetting, planRoles, type RolePlan } from '../../polardb/role-plan.ts'
 import { isStep, type RolePlanItem, step, subject } from '../../polardb/role-steps.ts'
-import { connect, withConnection } from '../../postgres/connection.ts'
+import { closeSession, connect, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import {
   type RoleCatalog,
@@ -146,7 +146,7 @@ export class RestoredRoles {
       try {
         await this.send([client, ...others], items, context, onDone)
       } finally {
-        await Promise.all(others.map((other) => other.end().catch(() => {})))
+        await Promise.all(others.map(closeSession))
       }
     }
   }
@@ -260,7 +260,7 @@ export class RestoredRoles {
         )
       } catch (error) {
         if (error instanceof Cancelled) {
-          await Promise.all(sessions.map((other) => other.end().catch(() => {})))
+          await Promise.all(sessions.map(closeSession))
           throw error
         }
         context.log.debug(`Only ${sessions.length + 1} sessions create roles: ${messageOf(error)}`)

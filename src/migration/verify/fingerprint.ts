@@ -2,9 +2,10 @@ import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { retrying } from '../retry.ts'
 import { type CatalogFingerprint, readCatalog } from './catalog.ts'
 import type { DigestMethod, Recipe } from './digest.ts'
 import { type LargeObjectsFingerprint, largeObjectWork } from './large-objects.ts'
@@ -12,7 +13,7 @@ import { largePiece, tableWork } from './rows.ts'
 import { readSequences, type SequenceState } from './sequences.ts'
 import { type ExportedSnapshot, exportFrom } from './session.ts'
 import { keyOf, listTables, type NotRead } from './tables.ts'
-import { begin, isUnused, type MayAlter, type Place, withSession } from './transaction.ts'
+import { begin, isUnused, MomentGone, type MayAlter, type Place, withSession } from './transaction.ts'
 import { type ReadPlan, startTasks } from './workers.ts'
 
 /** The values of the input `verify`. */
@@ -103,7 +104,8 @@ export interface FingerprintOptions {
  * object that cannot be read is a hole with its reason in it, which compares equal to nothing.
  *
  * @returns plain data; at level `none` an empty fingerprint
- * @throws Failure when the catalogs could not be read: the check that could not run has failed. Cancelled.
+ * @throws Failure when the catalogs could not be read: the check that could not run has failed. A lost connection is no such
+ *   failure before it has stayed lost; MomentGone when the given snapshot is gone. Cancelled.
  */
 export async function fingerprintDatabase(
   options: FingerprintOptions,
@@ -117,7 +119,7 @@ export async function fingerprintDatabase(
     database: options.database,
     role: options.role ?? (recipe ? 'target' : 'source'),
   }
-  return withSession(place, context.signal, async (leader) => {
+  const take = async (leader: pg.Client) => {
     try {
       return await takeFingerprint(leader, place, level, options, context)
     } catch (error) {
@@ -129,6 +131,10 @@ export async function fingerprintDatabase(
         { cause: error, sqlstate: sqlstateOf(error) },
       )
     }
+  }
+  // all of it again: what was read before the moment was lost is of another one
+  return await retrying(context, () => withSession(place, context.signal, take), {
+    again: (error) => mayPass(error) || (error instanceof MomentGone && !options.snapshot),
   })
 }
 
@@ -222,7 +228,7 @@ export async function rereadSequences(
 ): Promise<void> {
   if (fingerprint.level === 'none') return
   const place: Place = { role: 'source', ...options }
-  const now = await readSequences(place, context.signal)
+  const now = await retrying(context, () => readSequences(place, context.signal))
   const byName = new Map(now.map((state) => [keyOf(state), state]))
   for (const sequence of fingerprint.sequences) {
     const state = byName.get(keyOf(sequence))

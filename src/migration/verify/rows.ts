@@ -148,15 +148,27 @@ function tasksOf(plan: ReadPlan, pieces: Piece[], together: number): Task[] {
     bytes: statement.reduce((sum, { bytes }) => sum + bytes, 0),
     run: async (client) => {
       const done = { rows: 0, tables: 0 }
-      for (const [piece, rows] of await readPieces(client, plan, statement)) {
+      // once all of it is read: what is lost on the way is read again
+      for (const [piece, { rows, digest }] of await readPieces(client, plan, statement)) {
+        const { result, recipe, open } = piece
+        result.rows += rows
+        if (recipe) result.digest = String(BigInt(result.digest ?? 0) + digest)
         done.rows += rows
-        piece.open.pieces -= 1
-        if (piece.open.pieces === 0) done.tables += 1
+        open.pieces -= 1
+        if (open.pieces === 0) done.tables += 1
       }
       return done
     },
   }))
 }
+
+interface Scanned {
+  rows: number
+  digest: bigint
+}
+
+/** Of a table that cannot be read. */
+const nothing: Scanned = { rows: 0, digest: 0n }
 
 /**
  * Reads pieces in one transaction, or else each in its own. A table that cannot be read is noted as such, and blinds no
@@ -168,10 +180,10 @@ async function readPieces(
   client: pg.Client,
   plan: ReadPlan,
   pieces: Piece[],
-): Promise<Map<Piece, number>> {
+): Promise<Map<Piece, Scanned>> {
   const [first] = pieces
   if (!first) return new Map()
-  if (pieces.length === 1 && first.result.unreadable !== undefined) return new Map([[first, 0]])
+  if (pieces.length === 1 && first.result.unreadable !== undefined) return new Map([[first, nothing]])
   const { schema, name, owner, barred } = first.table
   const object = {
     what: `The table ${schema}.${name}`,
@@ -186,12 +198,12 @@ async function readPieces(
     if (!isUnreadable(error)) throw error
     if (pieces.length === 1) {
       first.result.unreadable = reasonOf(error)
-      return new Map([[first, 0]])
+      return new Map([[first, nothing]])
     }
     // one by one, to name the table
-    const all = new Map<Piece, number>()
+    const all = new Map<Piece, Scanned>()
     for (const piece of pieces) {
-      for (const [one, rows] of await readPieces(client, plan, [piece])) all.set(one, rows)
+      for (const [one, scanned] of await readPieces(client, plan, [piece])) all.set(one, scanned)
     }
     return all
   }
@@ -201,19 +213,16 @@ async function scan(
   client: pg.Client,
   plan: ReadPlan,
   pieces: Piece[],
-): Promise<Map<Piece, number>> {
+): Promise<Map<Piece, Scanned>> {
   const { rows } = await client.query<{ i: number; rows: string; digest: string | null }>(
     pieces.map((piece, index) => scanOf(piece, index, plan.method)).join(' UNION ALL '),
   )
   if (rows.length !== pieces.length) throw new Error('the server left out the answer for a table')
-  const read = new Map<Piece, number>()
+  const read = new Map<Piece, Scanned>()
   for (const row of rows) {
     const piece = pieces[row.i]
     if (!piece) throw new Error('the server answered for a table that was not asked for')
-    const { result, recipe } = piece
-    read.set(piece, Number(row.rows))
-    result.rows += Number(row.rows)
-    if (recipe) result.digest = String(BigInt(result.digest ?? 0) + BigInt(row.digest ?? 0))
+    read.set(piece, { rows: Number(row.rows), digest: BigInt(row.digest ?? 0) })
   }
   return read
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { connect, serverVersion } from '../../postgres/connection.ts'
+import { closeSession, connect, serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { readSequences, type SequenceState } from './sequences.ts'
 
@@ -39,9 +39,9 @@ export async function exportSnapshot(
     const exported = await exportFrom(client, server)
     const place = { connection, database, role: 'source' as const }
     const sequences = await readSequences(place, signal ?? new AbortController().signal)
-    return { ...exported, server, sequences, close: () => client.end().catch(() => {}) }
+    return { ...exported, server, sequences, close: () => closeSession(client) }
   } catch (error) {
-    await client.end().catch(() => {})
+    await closeSession(client)
     throw error
   }
 }

@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import { Failure, messageOf } from '../../failure.ts'
-import { withConnection } from '../../postgres/connection.ts'
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { type Opened, openConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { printable } from '../../report/text.ts'
 
@@ -62,28 +62,52 @@ const pinned: Record<string, string> = {
   client_min_messages: 'error',
 }
 
+/** The session that held a moment for others is gone, and the moment with it: all that is of one moment is to be read again. */
+export class MomentGone extends Failure {}
+
 /**
- * Runs `work` in a session whose texts depend on no setting of the account, the database or the server, inside a
- * read-only transaction that sees one moment: that of the snapshot, where one is given.
+ * Opens a session whose texts depend on no setting of the account, the database or the server. The signal ends what it runs.
  *
- * @throws Failure on a refused connection or a snapshot that is gone; Cancelled; whatever `work` throws
+ * @throws Failure on a refused connection; Cancelled
+ */
+export async function openSession(place: Place, signal: AbortSignal): Promise<Opened> {
+  const { connection, database, role } = place
+  const opened = await openConnection(connection, { database, role, signal, readOnly: true })
+  try {
+    await pin(opened.client)
+    return opened
+  } catch (error) {
+    await opened.close()
+    throw error
+  }
+}
+
+/**
+ * Runs `work` in such a session.
+ *
+ * @throws as openSession, and whatever `work` throws
  */
 export async function withSession<T>(
   place: Place,
   signal: AbortSignal,
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  const { connection, database, role } = place
-  return withConnection(connection, { database, role, signal, readOnly: true }, async (client) => {
-    await pin(client)
-    return work(client)
-  })
+  const { client, close } = await openSession(place, signal)
+  try {
+    return await work(client)
+  } catch (error) {
+    if (signal.aborted) throw new Cancelled()
+    throw error
+  } finally {
+    await close()
+  }
 }
 
 /**
  * Begins a transaction, of the snapshot's moment where one is given.
  *
  * @param writable only for what is rolled back: everything else is read-only
+ * @throws MomentGone where nobody holds the snapshot any more
  */
 export async function begin(
   client: pg.Client,
@@ -97,7 +121,8 @@ export async function begin(
   try {
     await client.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
   } catch (error) {
-    throw new Failure(
+    if (mayPass(error)) throw error
+    throw new MomentGone(
       'The moment that was to be verified is gone',
       messageOf(error),
       'The session that held it was ended: keep poolers, restarts and idle timeouts away from it, and run again',
@@ -219,7 +244,9 @@ async function unbar(
 
 /** Whether it was the thing itself that could not be read, while the session can go on with others. */
 export function isUnreadable(error: unknown): error is Failure {
-  return error instanceof Failure && error.sqlstate !== undefined && !endsSession(error.sqlstate)
+  if (!(error instanceof Failure) || error instanceof MomentGone || !error.sqlstate) return false
+  // whoever holds a lock for as long as we wait may hold it for longer; all else that may pass is tried again
+  return error.sqlstate === '55P03' || !(endsSession(error.sqlstate) || mayPass(error))
 }
 
 /** Why something cannot be read and what would mend it, in one line without the thing's name. */

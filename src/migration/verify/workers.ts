@@ -1,9 +1,11 @@
 import type pg from 'pg'
 import { Cancelled } from '../../failure.ts'
+import type { Opened } from '../../postgres/connection.ts'
 import { formatCount, timeLeft } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { LastingSession, retrying } from '../retry.ts'
 import type { DigestMethod } from './digest.ts'
-import { type Place, type Reading, withSession } from './transaction.ts'
+import { openSession, type Place, type Reading } from './transaction.ts'
 
 /** How one side is read. */
 export interface ReadPlan extends Reading {
@@ -23,12 +25,17 @@ export interface ReadPlan extends Reading {
 export interface Task {
   /** Predicts how long it takes; 0 where nothing is known. */
   bytes: number
-  /** @returns how many rows were read, and how many tables are done with it */
-  run(client: pg.Client): Promise<{ rows: number; tables: number }>
+  /**
+   * Reads, and only then writes down what it has read: it is run again when the session is lost on the way.
+   *
+   * @returns how many rows were read, and how many tables are done with it
+   */
+  run: (client: pg.Client) => Promise<{ rows: number; tables: number }>
 }
 
 /**
- * Runs the tasks over `jobs` sessions, in their order. The first that fails ends all the others.
+ * Runs the tasks over `jobs` sessions, in their order. A lost session is opened anew for the task that it was at; the first
+ * task that fails for good ends all the others.
  *
  * @param tables how many there are in all, for the progress line
  * @returns `done`: the seconds it took, or what the first failing task threw, or Cancelled; `stop` ends it early and waits
@@ -46,17 +53,20 @@ export function startTasks(
   const progress = new TaskProgress(plan, tasks, tables, context)
   let failed: unknown
   const worker = async () => {
+    const session = new LastingSession(() => openReader(plan, signal))
+    const interrupted = () => session.drop()
     try {
-      await withSession(plan.place, signal, async (client) => {
-        await prepareReader(client, plan)
-        for (let task = queue.shift(); task; task = queue.shift()) {
-          signal.throwIfAborted()
-          progress.done(task, await task.run(client))
-        }
-      })
+      for (let task = queue.shift(); task; task = queue.shift()) {
+        signal.throwIfAborted()
+        const { run } = task
+        const read = async () => run(await session.client())
+        progress.done(task, await retrying({ ...context, signal }, read, { interrupted }))
+      }
     } catch (error) {
       failed ??= error
       stop.abort(new Cancelled())
+    } finally {
+      await session.drop()
     }
   }
   const sessions = Math.min(Math.max(1, plan.jobs), tasks.length)
@@ -73,6 +83,17 @@ export function startTasks(
       stop.abort(new Cancelled())
       await ended.catch(() => {})
     },
+  }
+}
+
+async function openReader(plan: ReadPlan, signal: AbortSignal): Promise<Opened> {
+  const opened = await openSession(plan.place, signal)
+  try {
+    await prepareReader(opened.client, plan)
+    return opened
+  } catch (error) {
+    await opened.close()
+    throw error
   }
 }
 

@@ -1,0 +1,171 @@
+import { connect, createServer, type Server, type Socket } from 'node:net'
+
+/** What a bad network does to a connection. */
+export type Disturbance =
+  /** Both ends see it closed. */
+  | 'cut'
+  /** Both ends see a reset (RST). */
+  | 'reset'
+  /** Nothing is passed on any more, and nothing is closed. */
+  | 'stall'
+  /** A few kilobytes at a time. */
+  | 'slow'
+  /** What the client has sent arrives, the answer does not: the client's side is closed. */
+  | 'swallow'
+
+interface Rule {
+  pattern: RegExp
+  disturbance: Disturbance
+  met: () => void
+}
+
+/** A connection of a client through the proxy to the server. */
+class Link {
+  private readonly client: Socket
+  private readonly server: Socket
+  private stalled = false
+  private slow = false
+
+  constructor(client: Socket, port: number, sees: (link: Link, bytes: Buffer) => void) {
+    this.client = client
+    this.server = connect(port, '127.0.0.1')
+    const pass = (from: Socket, to: Socket) => {
+      from.on('data', (bytes: Buffer) => {
+        if (from === client) sees(this, bytes)
+        if (this.stalled || to.destroyed) return
+        if (!this.slow) {
+          if (!to.write(bytes)) {
+            from.pause()
+            to.once('drain', () => from.resume())
+          }
+          return
+        }
+        from.pause()
+        const trickle = (rest: Buffer) => {
+          if (to.destroyed || this.stalled) return
+          to.write(rest.subarray(0, 8192))
+          const left = rest.subarray(8192)
+          setTimeout(() => (left.length > 0 ? trickle(left) : from.resume()), 5)
+        }
+        trickle(bytes)
+      })
+      from.on('error', () => {})
+      from.on('close', () => {
+        if (!this.stalled) to.destroy()
+      })
+    }
+    pass(client, this.server)
+    pass(this.server, client)
+  }
+
+  disturb(disturbance: Disturbance): void {
+    const { client, server } = this
+    switch (disturbance) {
+      case 'cut':
+        client.destroy()
+        server.destroy()
+        break
+      case 'reset':
+        client.resetAndDestroy()
+        server.resetAndDestroy()
+        break
+      case 'stall':
+        this.stalled = true
+        break
+      case 'slow':
+        this.slow = true
+        break
+      case 'swallow':
+        // the server works on for a client that is gone, as after a cable was pulled
+        client.removeAllListeners('close')
+        client.destroy()
+        break
+    }
+  }
+
+  get open(): boolean {
+    return !this.client.destroyed
+  }
+
+  close(): void {
+    this.client.destroy()
+    this.server.destroy()
+  }
+}
+
+/** A TCP proxy before a server that can do to its connections what networks do. */
+export class TcpProxy {
+  readonly port: number
+  private readonly server: Server
+  private links: Link[] = []
+  private rules: Rule[] = []
+  /** New connections get no answer either. */
+  deaf = false
+
+  private constructor(server: Server, port: number) {
+    this.server = server
+    this.port = port
+  }
+
+  /** @param port of the server on 127.0.0.1 */
+  static async start(port: number): Promise<TcpProxy> {
+    let proxy: TcpProxy | undefined
+    const server = createServer((socket) => proxy?.accept(socket, port))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
+    proxy = new TcpProxy(server, address.port)
+    return proxy
+  }
+
+  private accept(socket: Socket, port: number): void {
+    const link = new Link(socket, port, (one, bytes) => this.see(one, bytes))
+    if (this.deaf) link.disturb('stall')
+    this.links = this.links.filter((one) => one.open)
+    this.links.push(link)
+  }
+
+  private see(link: Link, bytes: Buffer): void {
+    if (this.rules.length === 0) return
+    const text = bytes.toString('latin1')
+    const rule = this.rules.find(({ pattern }) => pattern.test(text))
+    if (!rule) return
+    this.rules = this.rules.filter((one) => one !== rule)
+    // after this chunk went out
+    setImmediate(() => {
+      link.disturb(rule.disturbance)
+      rule.met()
+    })
+  }
+
+  /** Disturbs the first connection whose client sends something that matches, right after that. @returns when it has */
+  when(pattern: RegExp, disturbance: Disturbance): Promise<void> {
+    return new Promise((met) => {
+      this.rules.push({ pattern, disturbance, met })
+    })
+  }
+
+  /** Disturbs every connection that is open now. */
+  disturb(disturbance: Disturbance): void {
+    for (const link of this.links) if (link.open) link.disturb(disturbance)
+  }
+
+  /** Forgets what it was to wait for. */
+  calm(): void {
+    this.rules = []
+    this.deaf = false
+  }
+
+  async stop(): Promise<void> {
+    for (const link of this.links) link.close()
+    await new Promise<void>((resolve) => this.server.close(() => resolve()))
+  }
+}
+
+/** The same URI with the port of the proxy, without TLS: what goes through it is looked at. */
+export function through(proxy: TcpProxy, uri: string): string {
+  const url = new URL(uri)
+  url.port = String(proxy.port)
+  url.searchParams.set('sslmode', 'disable')
+  return url.href
+}
