@@ -196,7 +196,7 @@ describe('a restore that is disturbed', () => {
       const name = `busy_${option.replace(/\W+/g, '_')}`
       const other = await harness.dump(source, 'busy', [option])
       const seen = harness.context.progressLines.length
-      const restoring = harness.restore(other, target, { targetName: name })
+      const restoring = harness.restore(other, target, { targetName: name, proven: true })
       const loading = () =>
         harness.context.progressLines
           .slice(seen)

@@ -14,7 +14,7 @@ export type Disturbance =
   | 'swallow'
 
 interface Rule {
-  pattern: RegExp
+  pattern: RegExp | Buffer
   disturbance: Disturbance
   met: () => void
 }
@@ -128,7 +128,9 @@ export class TcpProxy {
   private see(link: Link, bytes: Buffer): void {
     if (this.rules.length === 0) return
     const text = bytes.toString('latin1')
-    const rule = this.rules.find(({ pattern }) => pattern.test(text))
+    const rule = this.rules.find(({ pattern }) =>
+      Buffer.isBuffer(pattern) ? bytes.includes(pattern) : pattern.test(text),
+    )
     if (!rule) return
     this.rules = this.rules.filter((one) => one !== rule)
     // after this chunk went out
@@ -139,7 +141,7 @@ export class TcpProxy {
   }
 
   /** Disturbs the first connection whose client sends something that matches, right after that. @returns when it has */
-  when(pattern: RegExp, disturbance: Disturbance): Promise<void> {
+  when(pattern: RegExp | Buffer, disturbance: Disturbance): Promise<void> {
     return new Promise((met) => {
       this.rules.push({ pattern, disturbance, met })
     })

@@ -5,7 +5,7 @@ import {
   type DatabaseProperties,
   parseDatabaseProperties,
 } from '../../src/migration/restore/database.ts'
-import { ErrorReader, loadArguments } from '../../src/migration/restore/load.ts'
+import { ErrorReader, loadArguments, mayAllPass } from '../../src/migration/restore/load.ts'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import { ownerStatements } from '../../src/migration/restore/ownership.ts'
 import { settingValue } from '../../src/migration/restore/properties.ts'
@@ -304,6 +304,15 @@ describe('errors', () => {
     ],
     [new Failure('a', 'b', 'c', { sqlstate: '28P01' }), false],
     [new TypeError('a defect'), false],
+    [new TypeError('Promise.withResolvers is not a function'), false],
+    [new TypeError("Cannot read properties of undefined (reading 'socket')"), false],
+    [new Error('read ECONNRESET'), false],
+    [Object.assign(new Error('read'), { code: 'ECONNRESET' }), true],
+    [
+      Object.assign(server('57014'), { message: 'canceling statement due to statement timeout' }),
+      false,
+    ],
+    [Object.assign(server('57014'), { message: 'canceling statement due to user request' }), true],
   ])('%s may pass: %s', (error, passes) => {
     expect(mayPass(error)).toBe(passes)
   })
@@ -319,5 +328,93 @@ describe('errors', () => {
     expect(remedyFor('FK CONSTRAINT a', '23503', 'x')).toContain('NOT VALID')
     expect(remedyFor('VIEW public.v', 'XX000', 'x')).toContain('allow-missing: VIEW public.v')
     expect(remedyFor('VIEW public.v', null, 'x')).toContain('VIEW public.v')
+  })
+})
+
+describe('what pg_restore says when its connection is lost among large objects', () => {
+  const read = (lines: string[]) => {
+    const reader = new ErrorReader()
+    for (const line of lines) reader.read(line)
+    return reader.errors
+  }
+
+  test.each([
+    [
+      '18',
+      [
+        'pg_restore: error: could not write to large object: server closed the connection unexpectedly',
+        'pg_restore: error: could not create large object 9002: PQfn: connection in wrong state',
+        'pg_restore: error: could not commit database transaction: no connection to the server',
+      ],
+    ],
+    [
+      '13',
+      [
+        'pg_restore: error: could not write to large object (result: 18446744073709551615, expected: 16384)',
+        'pg_restore: error: could not open large object 9002: connection in wrong state',
+      ],
+    ],
+    [
+      '9.3',
+      [
+        'pg_restore: [archiver (db)] Error while PROCESSING TOC:',
+        'pg_restore: [archiver (db)] Error from TOC entry 2046; 0 0 BLOBS BLOBS ',
+        'pg_restore: [archiver] could not write to large object (result: 18446744073709551615, expected: 2048)',
+        'pg_restore: [archiver (db)] could not execute query: no connection to the server',
+      ],
+    ],
+    [
+      '10, in a query',
+      ['pg_restore: [archiver (db)] query failed: server closed the connection unexpectedly'],
+    ],
+    [
+      '17, in COPY',
+      [
+        'pg_restore: error: error returned by PQputCopyData: server closed the connection unexpectedly',
+        'pg_restore: error: COPY failed for table "t": no COPY in progress',
+      ],
+    ],
+  ])('is known to pass (%s)', (_, lines) => {
+    const errors = read(lines)
+    expect(errors.length).toBeGreaterThan(0)
+    expect(mayAllPass(errors)).toBe(true)
+  })
+
+  test.each([
+    [
+      [
+        'pg_restore: error: could not write to large object: ERROR:  permission denied for large object 7',
+      ],
+    ],
+    [
+      [
+        'pg_restore: error: could not write to large object (result: 18446744073709551615, expected: 1)',
+      ],
+    ],
+    [
+      [
+        'pg_restore: error: COPY failed for table "t": ERROR:  invalid input syntax for type integer: "x"',
+        'pg_restore: error: could not open large object 9: PQfn: connection in wrong state',
+      ],
+    ],
+    [
+      [
+        'pg_restore: error: connection to server at "h", port 5 failed: FATAL:  password authentication failed for user "u"',
+      ],
+    ],
+    [
+      [
+        'pg_restore: error: could not execute query: ERROR:  canceling statement due to statement timeout',
+      ],
+    ],
+  ])('is not confused with what stays: %j', (lines) => {
+    expect(mayAllPass(read(lines))).toBe(false)
+  })
+
+  test('is no reason to leave large objects out', () => {
+    expect(remedyFor('BLOBS', '08006', 'connection in wrong state')).not.toContain('allow-missing')
+    expect(remedyFor('BLOBS', null, 'could not open large object 9: x')).not.toContain(
+      'allow-missing',
+    )
   })
 })

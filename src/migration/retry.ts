@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { Cancelled, messageOf } from '../failure.ts'
+import { Cancelled, Failure, messageOf } from '../failure.ts'
 import type { Opened } from '../postgres/connection.ts'
-import { mayPass } from '../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../postgres/errors.ts'
 import type { Context } from './context.ts'
 
 /** Three and a half minutes in all (seconds): a cluster that restarts or fails over is back by then. */
@@ -11,7 +11,7 @@ export const defaultPauses: readonly number[] = [1, 2, 4, 8, 15, 30, 30, 60, 60]
 export interface RetryOptions {
   /** Whether what failed is worth another try; default `mayPass`. What it throws ends the work. */
   again?: (error: unknown) => boolean
-  /** What is thrown when the tries are used up; default the last error. */
+  /** What is thrown when the tries are used up; default a failure that says what was the last. */
   exhausted?: (error: unknown) => unknown
   /** Called with what failed before the pause: to count, and to close what is no longer of use. */
   interrupted?: (error: unknown) => Promise<void> | void
@@ -35,7 +35,7 @@ export async function retrying<T>(
   work: (attempt: number) => Promise<T>,
   options: RetryOptions = {},
 ): Promise<T> {
-  const { again = mayPass, exhausted = (error: unknown) => error, interrupted } = options
+  const { again = mayPass, exhausted = stayedLost, interrupted } = options
   const pauses = context.pauses ?? defaultPauses
   const most = Math.min(options.most ?? pauses.length, pauses.length)
   for (let attempt = 0; ; attempt++) {
@@ -55,6 +55,16 @@ export async function retrying<T>(
       await pause(wait, context.signal)
     }
   }
+}
+
+function stayedLost(error: unknown): Failure {
+  if (error instanceof Failure) return error
+  return new Failure(
+    'The connection was lost, and every new try ended in the same way',
+    messageOf(error),
+    'Look into the log of the server and at the network between, then run again',
+    { cause: error, sqlstate: sqlstateOf(error) },
+  )
 }
 
 function isGivenUp(error: unknown): boolean {

@@ -83,9 +83,8 @@ export function mayPass(error: unknown): boolean {
   const cause = error instanceof Failure ? error.cause : error
   const inner: unknown = cause instanceof AggregateError ? cause.errors[0] : cause
   if (inner instanceof Failure) return inner !== error && mayPass(inner)
-  if (!(inner instanceof Error)) return false
-  const { code } = inner as { code?: unknown }
-  return typeof code === 'string' ? lostCodes.test(code) : lostWords.test(inner.message)
+  const { code, message } = (inner ?? {}) as { code?: unknown; message?: unknown }
+  return typeof code === 'string' ? lostCodes.test(code) : lostWords.test(String(message))
 }
 
 /** The SQLSTATE of an error from `pg`, or undefined when it is not the server's. */

@@ -44,15 +44,6 @@ export async function prepareDatabase(
     {
       // a database that others use is not dropped by waiting for them
       again: (error) => mayPass(error) && !(error instanceof Failure && error.sqlstate === '55006'),
-      exhausted: (error) =>
-        error instanceof Failure
-          ? error
-          : new Failure(
-              `The database "${options.targetName}" could not be prepared`,
-              messageOf(error),
-              'Look into the log of the target and at the network between, then run again',
-              { cause: error, sqlstate: sqlstateOf(error) },
-            ),
     },
   )
 }
@@ -179,6 +170,15 @@ export async function createDatabase(
         lost.creation ||=
           sqlstateOf(error) === undefined || /^(08|57P)/.test(sqlstateOf(error) ?? '')
         throw error
+      }
+      if (lost.creation && /^(42P04|23505)$/.test(sqlstateOf(error) ?? '')) {
+        throw new Failure(
+          `The database "${name}" is still being created`,
+          messageOf(error),
+          'Wait until it is there, then run again with if-target-not-empty: resume',
+          // as if it were locked: it will be there soon
+          { cause: error, sqlstate: '55P03' },
+        )
       }
       failure ??= error
     }
