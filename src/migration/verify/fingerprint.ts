@@ -13,7 +13,14 @@ import { largePiece, tableWork } from './rows.ts'
 import { readSequences, type SequenceState } from './sequences.ts'
 import { type ExportedSnapshot, exportFrom } from './session.ts'
 import { keyOf, listTables, type NotRead } from './tables.ts'
-import { begin, isUnused, MomentGone, type MayAlter, type Place, withSession } from './transaction.ts'
+import {
+  begin,
+  isUnused,
+  type MayAlter,
+  MomentGone,
+  type Place,
+  withSession,
+} from './transaction.ts'
 import { type ReadPlan, startTasks } from './workers.ts'
 
 /** The values of the input `verify`. */

@@ -183,7 +183,8 @@ async function readPieces(
 ): Promise<Map<Piece, Scanned>> {
   const [first] = pieces
   if (!first) return new Map()
-  if (pieces.length === 1 && first.result.unreadable !== undefined) return new Map([[first, nothing]])
+  if (pieces.length === 1 && first.result.unreadable !== undefined)
+    return new Map([[first, nothing]])
   const { schema, name, owner, barred } = first.table
   const object = {
     what: `The table ${schema}.${name}`,
