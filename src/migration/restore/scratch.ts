@@ -3,12 +3,13 @@ import type pg from 'pg'
 import { messageOf } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { mayPass } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { Context } from '../context.ts'
+import { pause, retrying } from '../retry.ts'
 import { createDatabase } from './create.ts'
 import type { DatabaseProperties } from './database.ts'
 import { elsewhere } from './elsewhere.ts'
-import { mayPass, pause } from './session.ts'
 
 /** Throw-away databases are called this, then the time of the server in seconds, then something of this run alone. */
 const prefix = 'migrate_to_polardb_scratch_'
@@ -35,27 +36,30 @@ export async function withScratchDatabase<T>(
   work: (name: string) => Promise<T>,
 ): Promise<T> {
   const place = { target, targetName }
-  const state: { name: string | null } = { name: null }
+  /** A lost connection may leave one behind whose creation was never confirmed. */
+  const names: string[] = []
   try {
-    await elsewhere(place, context.signal, async (client) => {
+    const create = async (client: pg.Client) => {
       await dropAbandoned(client, context)
       const { rows } = await client.query<{ time: string }>(
         'SELECT pg_catalog.floor(pg_catalog.date_part($1, pg_catalog.now()))::pg_catalog.int8::text AS time',
         ['epoch'],
       )
       const name = `${prefix}${rows[0]?.time}_${randomBytes(6).toString('hex')}`
-      state.name = name
-      await createDatabase(client, name, properties, context)
+      names.push(name)
+      await createDatabase(client, name, properties, { creation: false })
       await client.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(name)} FROM PUBLIC`)
-    })
-    return await work(state.name ?? '')
+      return name
+    }
+    return await work(await retrying(context, () => elsewhere(place, context.signal, create)))
   } finally {
     // a signal that has fired must not keep the database
     const signal = AbortSignal.timeout(dropTimeout)
-    const { name } = state
-    if (name !== null) {
+    for (const name of names) {
       try {
-        await elsewhere(place, signal, (client) => dropScratch(client, name, signal))
+        await retrying({ ...context, signal }, () =>
+          elsewhere(place, signal, (client) => dropScratch(client, name, signal)),
+        )
       } catch (error) {
         context.warn(
           `The throw-away database ${name} could not be dropped (${messageOf(error)}): the next run drops it, or run on the target: DROP DATABASE ${quoteIdentifier(name)}`,
