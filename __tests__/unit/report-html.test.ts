@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
 import { renderHtml } from '../../src/report/html.ts'
+import { sideBySide } from '../../src/report/html-definitions.ts'
 import {
   cancelledReport,
   failedReport,
@@ -51,6 +52,7 @@ const vocabulary: Record<string, string[]> = {
   li: [],
   line: ['x1', 'x2', 'y1', 'y2'],
   main: [],
+  mark: [],
   meta: ['charset', 'http-equiv', 'content', 'name'],
   p: ['class'],
   path: ['d', 'class', 'fill', 'stroke', 'stroke-width', 'stroke-linecap', 'stroke-linejoin'],
@@ -522,4 +524,107 @@ test.each(hostile)('a page whose databases are all called %j is whole', (name) =
   for (const database of report.databases) Object.assign(database, { name, target: name })
   report.phases = report.phases.map((phase, index) => ({ ...phase, database: `${name}${index}` }))
   expectWellFormed(renderHtml(report))
+})
+
+describe('both sides of definitions that differ', () => {
+  const withDefinitions = (
+    definitions: { name: string; what: string; source: string | null; target: string | null }[],
+  ) => {
+    const report = failedReport()
+    report.databases[0]?.objects.push({
+      ...{ kind: 'view', source: 1, target: 1, missing: [] },
+      different: definitions.map(({ name, what }) => `${name}: ${what}`),
+      undecided: [{ entry: 'public.odd: query', reason: 'VIEW public.odd could not be rebuilt' }],
+      definitions,
+    })
+    return renderHtml(report)
+  }
+
+  test('stand side by side, with what differs marked and lines kept', () => {
+    const page = withDefinitions([
+      {
+        name: 'public.open_orders',
+        what: 'query',
+        source: " SELECT id\n   FROM orders\n  WHERE (state = 'open'::text);",
+        target: " SELECT id\n   FROM orders\n  WHERE (state = 'shut'::text);",
+      },
+      { name: 'public.t', what: 'default of a', source: '1', target: null },
+    ])
+    expectWellFormed(page)
+    expect(page).toContain(
+      '<code> SELECT id\n   FROM orders\n  WHERE (state = &#39;<mark>open</mark>&#39;::text);</code>',
+    )
+    expect(page).toContain('(state = &#39;<mark>shut</mark>&#39;::text);</code>')
+    expect(textOf(page)).toEqual(
+      expect.arrayContaining([
+        'Both sides of what differs',
+        'Definition | The dump says | The target has',
+        'Not proven: printed differently, and not decided',
+        'shop | view public.odd: query | VIEW public.odd could not be rebuilt',
+      ]),
+    )
+    expect(page).toContain('<mark>1</mark></code></td><td class="side"><span class="quiet">none')
+  })
+
+  const text = hostile.join(' ')
+
+  test('of any content and length make a page that is safe and not too long', () => {
+    const long = Array.from({ length: 20_000 }, (_, index) => `c${index}`).join(', ')
+    const page = withDefinitions([
+      ...Array.from({ length: 30 }, (_, index) => ({
+        ...{ name: `v${index}${text}`, what: text },
+        ...{ source: `${text}\n<mark>${index}</mark>`, target: text },
+      })),
+      { name: 'long', what: 'query', source: `${long} FROM a`, target: `${long} FROM b` },
+      { name: 'other', what: 'query', source: long, target: long.replaceAll('c', 'd') },
+    ])
+    expectWellFormed(page)
+    expect(page).toContain('12 more definitions')
+    expect(page.length).toBeLessThan(2_000_000)
+  })
+
+  test.each([
+    ['', '', [], []],
+    ['a', '', [['a', true]], []],
+    [
+      'f(a, b)',
+      'f(a, c)',
+      [
+        ['f(a, ', false],
+        ['b', true],
+        [')', false],
+      ],
+      [
+        ['f(a, ', false],
+        ['c', true],
+        [')', false],
+      ],
+    ],
+    [
+      'a b',
+      'a x b',
+      [['a b', false]],
+      [
+        ['a ', false],
+        ['x ', true],
+        ['b', false],
+      ],
+    ],
+    [
+      'a, a',
+      'a',
+      [
+        ['a', false],
+        [', a', true],
+      ],
+      [['a', false]],
+    ],
+  ] as [string, string, [string, boolean][], [string, boolean][]][])(
+    '%j and %j',
+    (left, right, onLeft, onRight) => {
+      const [a, b] = sideBySide(left, right)
+      expect(a.map(({ text, differs }) => [text, differs])).toEqual(onLeft)
+      expect(b.map(({ text, differs }) => [text, differs])).toEqual(onRight)
+    },
+  )
 })

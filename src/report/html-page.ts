@@ -123,6 +123,7 @@ const style = `
   --good: light-dark(#19703a, #56c271);
   --doubtful: light-dark(#8a5a00, #e0a63a);
   --bad: light-dark(#b3202c, #ff7b72);
+  --mark: light-dark(#ffe08a, #5c4a00);
   --bar: light-dark(#3f7cac, #5b9bd0);
 }
 * { box-sizing: border-box }
@@ -144,6 +145,8 @@ h3 { margin: 1.4rem 0 .5rem; font-size: 1rem; font-weight: 600 }
 p { margin: .5rem 0 }
 code { font: .9em/1.45 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace;
   unicode-bidi: isolate; overflow-wrap: anywhere; white-space: pre-wrap }
+mark { background: var(--mark); color: inherit; border-radius: 2px }
+.side { width: 42%; min-width: 18rem }
 .quiet { color: var(--quiet) }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1.1rem 1.6rem; margin: 1.6rem 0 0 }
 .facts div { min-width: 0 }

@@ -9,6 +9,7 @@ import {
   tableDiffers,
   tablesInOrder,
 } from './findings.ts'
+import { definitions, undecided } from './html-definitions.ts'
 import {
   type Cell,
   code,
@@ -50,7 +51,7 @@ export function renderHtml(report: Report): string {
 <p>${cut(sentence)}</p>
 </div></header>
 <main>
-${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${differences(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
+${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`,
   )
