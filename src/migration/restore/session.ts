@@ -16,6 +16,9 @@ export const sessionPrefix = 'migrate-to-polardb restore '
 /** Where a session is opened. */
 export type SessionPlace = Pick<RestoreOptions, 'target' | 'targetName'>
 
+/** The setting by which PolarDB 11 makes UNLOGGED tables permanent; a session may switch it off (polardb-behaviour 8). */
+export const unloggedSetting = 'polar_force_unlogged_to_logged_table'
+
 /**
  * A session on the target that works through entries of archives, with the settings that pg_restore would make. The
  * archives' statements want a search_path of theirs, and code of the database that they call may leave behind whatever it
@@ -48,10 +51,21 @@ export class Session {
       await client.query(
         'SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; SET row_security = off',
       )
+      await session.keepUnlogged()
       return session
     } catch (error) {
       await session.close()
       throw error
+    }
+  }
+
+  /** PolarDB 11 makes unlogged tables permanent unless told otherwise; whether it knows the setting only a try can tell. */
+  private async keepUnlogged(): Promise<void> {
+    try {
+      await this.#client.query(`SET ${unloggedSetting} = off`)
+    } catch (error) {
+      // not known, or not for the account: what comes of that shows in the tables (see correctTables)
+      if (!/^(42704|42501|55P02)$/.test(sqlstateOf(error) ?? '')) throw error
     }
   }
 

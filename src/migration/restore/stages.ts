@@ -18,6 +18,7 @@ import { TemporaryRights } from './rights.ts'
 import { endSessions, Session, sessionPrefix } from './session.ts'
 import { readState, removeState, stateSchema, writeState } from './state.ts'
 import { runEntry } from './statements.ts'
+import { correctTables } from './table-defaults.ts'
 import { refillUnlogged } from './unlogged.ts'
 import { EntryFailed, type Worker } from './worker.ts'
 
@@ -184,6 +185,7 @@ export class Stages {
     )
     await this.worker.drop()
     await this.run.inOrder(main.filter(({ entry }) => entry.section === 'pre-data'))
+    this.refused.push(...(await correctTables(this.plan, this.rights, this.worker)))
     await this.run.inParallel(main.filter(({ entry }) => entry.section !== 'pre-data'))
     await this.ownership.giveBack([...main, ...this.plan.publicSchemas])
     const grants = this.select(({ entry }) => /^(ACL|DEFAULT ACL)$/.test(entry.desc))

@@ -248,6 +248,8 @@ class CatalogComparison {
     }
     if (facet.startsWith('setting ')) own.push(`SETTING ${facet.slice('setting '.length)}`)
     if (facet === 'connection limit') own.push('DATABASE CONNECTION LIMIT')
+    if (facet === 'replica identity') own.push(`REPLICA IDENTITY ${object.name}`)
+    if (facet === 'persistence') own.push(`UNLOGGED ${object.name}`)
     if (facet === 'row security') own.push(`ROW SECURITY ${object.name}`)
     if (facet === 'owned by') own.push(`SEQUENCE OWNED BY ${object.name}`)
     if (facet === 'parents' || facet === 'partition bound') own.push(`TABLE ATTACH ${object.name}`)
