@@ -97,6 +97,14 @@ export const sampleContents: DumpContents = {
       fingerprint: [],
     },
   ],
+  losses: [
+    {
+      entry: 'TABLE jobs.queue',
+      database: sampleNames[0],
+      reason: 'of an extension',
+      remedy: 'take it out',
+    },
+  ],
   roles: { catalog: [{ name: 'app' }] },
 }
 

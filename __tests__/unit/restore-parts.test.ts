@@ -29,8 +29,10 @@ const properties: DatabaseProperties = {
   comment: null,
   settings: [{ role: null, name: 'search_path', value: 'app' }],
   connectionLimit: -1,
+  template: false,
   extensions: [{ name: 'hstore', version: '1.8', schema: 'public' }],
   extensionGrants: [],
+  extensionTables: [],
 }
 
 describe('what pg_restore says', () => {

@@ -30,8 +30,10 @@ const database: DatabaseProperties = {
   comment: null,
   settings: [],
   connectionLimit: -1,
+  template: false,
   extensions: [],
   extensionGrants: [],
+  extensionTables: [],
 }
 
 function archiveOf(entries: Partial<ArchiveEntry>[], serverVersion = '15.20'): Archive {
@@ -802,4 +804,24 @@ test('the roles that a dump needs are those of owners, grants, policies, mapping
     ].sort(),
   )
   expect(roles[0]).toEqual({ role: 'boss', reason: 'owner of the database' })
+})
+
+test('the rows of a table of an extension go with it, and are given up by their own name only, if there are any', () => {
+  const entries = [
+    { dumpId: 1, desc: 'EXTENSION', tag: 'missing', namespace: '', section: 'pre-data' as const },
+    { dumpId: 2, desc: 'TABLE DATA', tag: 'own', namespace: 'jobs', section: 'data' as const },
+    { dumpId: 3, desc: 'TABLE DATA', tag: 'none', namespace: 'jobs', section: 'data' as const },
+  ]
+  const extensionTables = ['own', 'none'].map((name) => ({
+    extension: 'missing',
+    schema: 'jobs',
+    name,
+  }))
+  const plan = planOf(entries, factsOf({}), {
+    database: { ...database, extensionTables },
+    allowMissing: ['EXTENSION missing'],
+    expectedRows: new Map([['"jobs"."none"', 0]]),
+  })
+  expect(plan.losing.map(({ name }) => name)).toEqual(['TABLE DATA jobs.own'])
+  expect(outcomes(plan)['TABLE DATA jobs.none']).toMatch(/needs EXTENSION missing/)
 })

@@ -1,5 +1,6 @@
 import { required } from '../migration/inputs.ts'
 import { startUpload } from '../migration/keep-dump.ts'
+import { tellLosses } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { checkTogether, inspectSource } from '../migration/preflight.ts'
 import type { Session } from '../migration/session.ts'
@@ -17,6 +18,7 @@ export async function dump(session: Session): Promise<void> {
     )
     await checkReadable(source, session.inputs, session)
     await checkTogether(source, undefined, session.dumpDirectory, session)
+    tellLosses(source.losses, session)
     return source
   })
   session.setOutput('source-version', source.version.version)

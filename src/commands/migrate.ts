@@ -1,6 +1,7 @@
 import { messageOf } from '../failure.ts'
 import { required } from '../migration/inputs.ts'
 import { startUpload, type Upload } from '../migration/keep-dump.ts'
+import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { checkTogether, inspectSource, inspectTarget } from '../migration/preflight.ts'
 import { refuseSameServer } from '../migration/same-server.ts'
@@ -31,6 +32,7 @@ export async function migrate(session: Session): Promise<void> {
     )
     await checkReadable(source, inputs, session)
     await checkTogether(source, target, session.dumpDirectory, session)
+    refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', session)
     return { source, target }
   })
   session.setOutput('source-version', source.version.version)
@@ -49,7 +51,7 @@ export async function migrate(session: Session): Promise<void> {
   let failure: unknown
   try {
     await restoreEverything(
-      { ...dump, directory: session.dumpDirectory, proven: true },
+      { ...dump, losses: source.losses, directory: session.dumpDirectory, proven: true },
       connection,
       session,
       keep,

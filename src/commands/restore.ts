@@ -19,7 +19,7 @@ export async function restore(session: Session): Promise<void> {
   // a dump is read by the major that wrote it
   const client = await getClient(versionOf(manifest.client.version), session)
   await restoreEverything(
-    { directory, client, databases: manifest.databases, roles, proven },
+    { directory, client, databases: manifest.databases, losses: manifest.losses, roles, proven },
     connection,
     session,
   )

@@ -5,6 +5,7 @@ import { Failure, messageOf } from '../failure.ts'
 import { dumpSchema } from '../migration/dump.ts'
 import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump } from '../migration/load-dump.ts'
+import { lossesAmong, refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { inspectSource, inspectTarget, type Source } from '../migration/preflight.ts'
 import { parseDatabaseProperties, readDatabaseProperties } from '../migration/restore/database.ts'
@@ -17,6 +18,7 @@ import { exportSnapshot } from '../migration/verify/session.ts'
 import { readSubstitutes, verifyDatabase } from '../migration/verify-phase.ts'
 import { withConnection } from '../postgres/connection.ts'
 import { writePasswordFile } from '../postgres/programs.ts'
+import type { Loss } from '../report/model.ts'
 
 /** Compares two live servers, or a target with what a dump holds. Changes nothing anywhere. */
 export async function verify(session: Session): Promise<void> {
@@ -39,7 +41,14 @@ export async function verify(session: Session): Promise<void> {
       : inputs.restoreJobs
   const substitutes = await readSubstitutes(connection, session)
   const failures: unknown[] = []
-  for (const compared of await sources(session)) {
+  const { databases, losses } = await sources(session)
+  try {
+    refuseUnaccepted(losses, inputs.allowMissing, 'the source', session)
+  } catch (error) {
+    // everything else is compared all the same
+    failures.push(error)
+  }
+  for (const compared of databases) {
     const { source, target: name, bytes } = compared
     const result = resultOf(session, { source, target: name, bytes })
     try {
@@ -54,7 +63,7 @@ export async function verify(session: Session): Promise<void> {
                 name,
                 fingerprint,
                 schema,
-                announced: [],
+                announced: losses.filter(({ database }) => database === source),
                 substitutes,
                 jobs,
                 mayAlter: 'if unused',
@@ -73,7 +82,9 @@ export async function verify(session: Session): Promise<void> {
     }
   }
   report.verified =
-    report.databases.length > 0 && report.databases.every(({ verified }) => verified)
+    failures.length === 0 &&
+    report.databases.length > 0 &&
+    report.databases.every(({ verified }) => verified)
   if (failures.length === 1) throw failures[0]
   if (failures.length > 1) {
     throw new Failure(
@@ -93,7 +104,7 @@ interface VerifySource {
 }
 
 /** What the target is compared with: the live source where one is given, otherwise the dump. */
-async function sources(session: Session): Promise<VerifySource[]> {
+async function sources(session: Session): Promise<{ databases: VerifySource[]; losses: Loss[] }> {
   const { inputs, report } = session
   if (inputs.source) {
     const source = await inspectSource(inputs.source, inputs.databases, session)
@@ -110,23 +121,30 @@ async function sources(session: Session): Promise<VerifySource[]> {
       },
       session,
     )
-    return source.databases.map((database) => ({
-      ...database,
-      open: (work) => openLive(source, database.source, session, work),
-    }))
+    const compared = source.databases.map(
+      (database): VerifySource => ({
+        ...database,
+        open: (work) => openLive(source, database.source, session, work),
+      }),
+    )
+    return { databases: compared, losses: source.losses }
   }
   const { manifest, directory } = await loadDump(session)
   report.source = { version: manifest.source.version, major: manifest.source.major }
   session.setOutput('source-version', manifest.source.version)
-  return databasesOf(manifest.databases, inputs.databases).map(({ dumped, ...name }) => ({
-    ...name,
-    bytes: dumped.bytes,
-    open: (work) =>
-      work(dumped.fingerprint, {
-        properties: parseDatabaseProperties(dumped.properties),
-        archives: async () => dumped.archives.map(({ path }) => join(directory, path)),
-      }),
-  }))
+  const chosen = databasesOf(manifest.databases, inputs.databases)
+  const databases = chosen.map(
+    ({ dumped, ...name }): VerifySource => ({
+      ...name,
+      bytes: dumped.bytes,
+      open: (work) =>
+        work(dumped.fingerprint, {
+          properties: parseDatabaseProperties(dumped.properties),
+          archives: async () => dumped.archives.map(({ path }) => join(directory, path)),
+        }),
+    }),
+  )
+  return { databases, losses: lossesAmong(manifest.losses, chosen, inputs.databases) }
 }
 
 /** Takes the fingerprint of a live source, and its schema where definitions are printed differently: of one moment. */

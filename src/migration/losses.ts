@@ -2,7 +2,9 @@ import { Failure } from '../failure.ts'
 import type { Loss } from '../report/model.ts'
 import { counted, shorten } from '../report/text.ts'
 import type { Context } from './context.ts'
+import type { Inputs } from './inputs.ts'
 import { allowMissing } from './restore/allow-missing.ts'
+import type { Session } from './session.ts'
 
 type LossContext = Pick<Context, 'report'> & Partial<Pick<Context, 'log'>>
 
@@ -58,6 +60,40 @@ export function refuseUnaccepted(
 export function noteAccepted(accepted: readonly Loss[], context: Pick<Context, 'report'>): void {
   const { losses } = context.report
   for (const loss of accepted) if (!losses.some((known) => isSame(known, loss))) losses.push(loss)
+}
+
+/**
+ * Tells what a dump goes without, where nothing is restored yet: a restore, or a verification, of it asks for every loss that
+ * `allow-missing` does not accept now.
+ */
+export function tellLosses(
+  found: readonly Loss[],
+  session: Pick<Session, 'inputs' | 'report' | 'warn'>,
+): void {
+  const accepts = allowMissing(session.inputs.allowMissing)
+  noteAccepted(
+    found.filter(({ entry }) => accepts(entry)),
+    session,
+  )
+  for (const { reason, remedy, entries } of groupLosses(
+    found.filter(({ entry }) => !accepts(entry)),
+  )) {
+    session.warn(
+      `The dump goes without ${firstTen(entries)}: ${reason} (${remedy}). To restore it all the same takes the same lines in allow-missing`,
+    )
+  }
+}
+
+/** The losses of a dump that concern what is asked for: those of its databases, and of the whole server where all are. */
+export function lossesAmong(
+  losses: readonly Loss[],
+  databases: readonly { source: string }[],
+  wanted: Inputs['databases'],
+): Loss[] {
+  const all = wanted === 'all' || wanted.length === 0
+  return losses.filter(({ database }) =>
+    database === null ? all : databases.some(({ source }) => source === database),
+  )
 }
 
 /** Losses put together by reason and remedy, in the order in which they were found. */

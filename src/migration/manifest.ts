@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Failure } from '../failure.ts'
+import type { Loss } from '../report/model.ts'
 import { printable, shorten } from '../report/text.ts'
 import { sealFile } from './seal.ts'
 
@@ -46,6 +47,8 @@ export interface DumpContents {
   client: { version: string }
   /** In the order of their restore. */
   databases: DumpedDatabase[]
+  /** What of the source is in no dump, by what `allow-missing` calls it: a restore asks for it again. */
+  losses: Loss[]
   /** The catalog of roles (JSON) beside `roles.sql` and `roles.polardb.sql`; null when roles were skipped. */
   roles: { catalog: unknown } | null
 }
@@ -148,6 +151,7 @@ export function parseManifest(bytes: Uint8Array): Manifest {
     },
     client: { version: version(client.version, 'client.version') },
     databases,
+    losses: root.losses === undefined ? [] : list(root.losses, 'losses', 1_000_000).map(parseLoss),
     roles: root.roles === null ? null : { catalog: object(root.roles, 'roles').catalog },
     files,
   }
@@ -194,6 +198,23 @@ function parseDatabase(value: unknown, index: number): DumpedDatabase {
     archives,
     properties: database.properties,
     fingerprint: database.fingerprint,
+  }
+}
+
+function parseLoss(value: unknown, index: number): Loss {
+  const where = `losses[${index}]`
+  const loss = object(value, where)
+  const text = (key: string) => {
+    const found = loss[key]
+    if (typeof found !== 'string' || found.length > 10_000 || found.includes('\0'))
+      throw malformed(`\`${where}.${key}\` is no text`)
+    return found
+  }
+  return {
+    entry: text('entry'),
+    database: loss.database === null ? null : text('database'),
+    reason: text('reason'),
+    remedy: text('remedy'),
   }
 }
 

@@ -1,14 +1,16 @@
 import type pg from 'pg'
-import { Failure } from '../failure.ts'
+import { Failure, messageOf } from '../failure.ts'
 import { detectTarget, isPrivileged, type Target } from '../polardb/detect.ts'
 import { superuserOption } from '../polardb/role-target.ts'
 import { type ServerVersion, serverVersion, withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
-import type { CheckResult, Severity } from '../report/model.ts'
-import { formatBytes } from '../report/text.ts'
+import { quoteIdentifier } from '../postgres/identifiers.ts'
+import type { CheckResult, Loss, Severity } from '../report/model.ts'
+import { formatBytes, printable } from '../report/text.ts'
 import type { Context } from './context.ts'
 import { freeSpace } from './dump.ts'
 import type { DatabaseName, Inputs } from './inputs.ts'
+import { findMemberRows, ownObjects } from './source-losses.ts'
 
 export interface SourceDatabase extends DatabaseName {
   /** Size on the source's disk. */
@@ -24,6 +26,8 @@ export interface Source {
   standby: boolean
   /** Connections that this account can still open. */
   freeConnections: number
+  /** What of the source no dump carries, whatever the target is. */
+  losses: Loss[]
 }
 
 /** The oldest server that a client with parallel dumps can read. */
@@ -42,7 +46,7 @@ export async function inspectSource(
   context: Context,
 ): Promise<Source> {
   const options = { role: 'source', readOnly: true, signal: context.signal } as const
-  return await withConnection(connection, options, async (client) => {
+  const source = await withConnection(connection, options, async (client) => {
     const version = await serverVersion(client)
     context.report.source = { version: version.version, major: version.major }
     if (version.number < oldestSource) {
@@ -57,10 +61,10 @@ export async function inspectSource(
       bytes: string | null
       connectable: boolean
     }>(`
-      SELECT datname AS name, datallowconn AS connectable,
+      SELECT datname AS name, datallowconn AND datconnlimit <> -2 AS connectable,
              CASE WHEN pg_catalog.has_database_privilege(datname, 'CONNECT')
                   THEN pg_catalog.pg_database_size(datname) END AS bytes
-        FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY 1`)
+        FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY 1`)
     const names = selectDatabases(wanted, connection.dbname, rows)
     const databases = names.map((name) => ({
       ...name,
@@ -84,8 +88,53 @@ export async function inspectSource(
       superuser: state[0]?.superuser ?? false,
       standby: state[0]?.standby ?? false,
       freeConnections: state[0]?.free ?? 0,
+      losses: wanted === 'all' ? closedDatabases(rows) : [],
     }
   })
+  for (const { source: name } of source.databases) {
+    source.losses.push(...(await findMemberRows(connection, name, context)))
+  }
+  if (wanted === 'all') await lookIntoTemplate(connection, context)
+  return source
+}
+
+/** Databases that nobody may connect to, pg_dump included; an interrupted DROP DATABASE leaves one, too (connection limit -2). */
+function closedDatabases(existing: readonly { name: string; connectable: boolean }[]): Loss[] {
+  return existing
+    .filter(({ connectable }) => !connectable)
+    .map(({ name }) => ({
+      entry: `DATABASE ${printable(name)}`,
+      database: null,
+      reason: 'it allows no connections, so nothing of it can be dumped',
+      remedy: `Open it for the migration: ALTER DATABASE ${printable(quoteIdentifier(name))} ALLOW_CONNECTIONS true; or drop it, if nobody needs it`,
+    }))
+}
+
+/** What somebody put into template1 comes into every database that is created after it, and no dump of another carries it. */
+async function lookIntoTemplate(connection: ConnectionParameters, context: Context): Promise<void> {
+  const options = {
+    database: 'template1',
+    readOnly: true,
+    role: 'source',
+    signal: context.signal,
+  } as const
+  let objects: string[]
+  try {
+    objects = await withConnection(connection, options, ownObjects)
+  } catch (error) {
+    if (context.signal.aborted) throw error
+    // most servers let anybody in; where this one does not, nothing of it is migrated, and that is to be known
+    context.warn(
+      `The database template1 is not migrated, and could not be looked into: ${messageOf(error)}`,
+    )
+    return
+  }
+  if (objects.length === 0) return
+  const named = objects.slice(0, 10).map(printable).join(', ')
+  const more = objects.length > 10 ? ` and ${objects.length - 10} more` : ''
+  context.warn(
+    `The database template1 holds objects of your own and is not migrated: databases that are created on the target will lack them (${named}${more})`,
+  )
 }
 
 /**
@@ -213,7 +262,7 @@ export function selectDatabases(
         ? 'A database does not exist on the source'
         : `${missing.length} databases do not exist on the source`,
       missing.map(({ source }) => `"${source}"`).join(', '),
-      'Check the names: they are case-sensitive, and templates are not migrated',
+      'Check the names: they are case-sensitive, and template0 and template1 are not migrated',
       { sqlstate: '3D000' },
     )
   }

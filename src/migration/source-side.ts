@@ -153,7 +153,13 @@ export async function sealEverything(
   if (dump.roles && existsSync(roles))
     await copyFile(roles, join(session.dumpDirectory, polardbRolesFile))
   const { version, major } = source.version
-  const contents = { ...dump, source: { version, major }, client: { version: dump.client.version } }
+  const { losses } = source
+  const contents = {
+    ...dump,
+    losses,
+    source: { version, major },
+    client: { version: dump.client.version },
+  }
   const { passphrase } = session.inputs
   const weakness = passphrase === undefined ? undefined : weaknessOf(passphrase)
   if (weakness) session.warn(weakness)

@@ -7,10 +7,11 @@ import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { qualifiedName } from '../postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
 import type { RoleCatalog } from '../postgres/role-catalog.ts'
-import type { DatabaseResult, ReportError } from '../report/model.ts'
+import type { DatabaseResult, Loss, ReportError } from '../report/model.ts'
 import { formatDuration } from '../report/text.ts'
 import type { DatabaseName, Inputs } from './inputs.ts'
 import { databasesOf } from './load-dump.ts'
+import { lossesAmong, refuseUnaccepted } from './losses.ts'
 import { type DumpedDatabase, polardbRolesFile, rolesFile } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
 import { analyzeDatabase } from './restore/analyze.ts'
@@ -34,6 +35,8 @@ export interface RestorableDump {
   directory: string
   client: ClientPrograms
   databases: DumpedDatabase[]
+  /** What of the source it goes without. */
+  losses: Loss[]
   roles: { catalog: RoleCatalog } | null
   /** Nobody but this run, or who knows the passphrase, can have written it. */
   proven: boolean
@@ -62,6 +65,9 @@ export async function restoreEverything(
   afterRoles: () => Promise<void> = async () => {},
 ): Promise<void> {
   const destinations = chooseDatabases(session.inputs.databases, dump, session)
+  const { databases: wanted, allowMissing } = session.inputs
+  const losses = lossesAmong(dump.losses, destinations, wanted)
+  refuseUnaccepted(losses, allowMissing, 'the source', session)
   const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection)
   const restores = destinations.map((destination) => ({
     destination,
@@ -266,7 +272,11 @@ async function verifyOne(
             session.inputs.command === 'migrate' && session.inputs.source
               ? { connection: session.inputs.source, database: source }
               : undefined,
-          announced: [...restored.result.skipped, ...announcedLimit(properties)],
+          announced: [
+            ...session.report.losses.filter(({ database }) => database === source),
+            ...restored.result.skipped,
+            ...announcedLimit(properties),
+          ],
           substitutes: restored.owners.map(({ role, owner, reason }) => ({
             role,
             instead: owner,

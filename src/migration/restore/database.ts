@@ -35,10 +35,14 @@ export interface DatabaseProperties {
   settings: DatabaseSetting[]
   /** -1: no limit. */
   connectionLimit: number
+  /** Marked IS_TEMPLATE: whoever may create databases may copy it, and nobody can drop it. */
+  template: boolean
   /** Installed extensions: archives do not name their versions. */
   extensions: { name: string; version: string; schema: string }[]
   /** Which members of extensions have grants of their own. */
   extensionGrants: ExtensionGrant[]
+  /** Tables and sequences of extensions whose content a dump carries (pg_extension_config_dump). */
+  extensionTables: { extension: string; schema: string; name: string }[]
 }
 
 /**
@@ -64,11 +68,13 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
     has_acl: boolean
     comment: string | null
     connection_limit: number
+    template: boolean
   }>(`
     SELECT d.oid::text AS oid, d.datname AS name, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,
            d.datcollate AS "collate", d.datctype AS ctype, ${provider} AS provider, ${locale} AS locale,
            ${rules} AS rules, pg_catalog.pg_get_userbyid(d.datdba) AS owner, d.datacl IS NOT NULL AS has_acl,
-           pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS connection_limit
+           pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS connection_limit,
+           d.datistemplate AS template
       FROM pg_catalog.pg_database d
      WHERE d.datname = pg_catalog.current_database()`)
   const [row] = rows
@@ -107,9 +113,22 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
       return { role, name: setting.slice(0, equals), value: setting.slice(equals + 1) }
     }),
     connectionLimit: row.connection_limit,
+    template: row.template,
     extensions: extensions.rows,
     extensionGrants: await readExtensionGrants(client, number),
+    extensionTables: number >= 90_100 ? await readExtensionTables(client) : [],
   }
+}
+
+async function readExtensionTables(
+  client: pg.Client,
+): Promise<DatabaseProperties['extensionTables']> {
+  const { rows } = await client.query<DatabaseProperties['extensionTables'][number]>(`
+    SELECT e.extname AS extension, n.nspname AS schema, c.relname AS name
+      FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig)
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     ORDER BY 1, 2, 3`)
+  return rows
 }
 
 /**
@@ -161,6 +180,7 @@ export function parseDatabaseProperties(value: unknown): DatabaseProperties {
       value: text(item, 'value'),
     })),
     connectionLimit: limit,
+    template: root.template === true,
     extensions: list('extensions').map((item) => ({
       name: text(item, 'name'),
       version: text(item, 'version'),
@@ -174,6 +194,14 @@ export function parseDatabaseProperties(value: unknown): DatabaseProperties {
             extension: text(item, 'extension'),
             schema: text(item, 'schema'),
             tag: text(item, 'tag'),
+          })),
+    extensionTables:
+      root.extensionTables === undefined
+        ? []
+        : list('extensionTables').map((item) => ({
+            extension: text(item, 'extension'),
+            schema: text(item, 'schema'),
+            name: text(item, 'name'),
           })),
   }
 

@@ -3,11 +3,13 @@ import type { Archive } from '../../postgres/archive.ts'
 import type { ArchiveEntry } from '../../postgres/archive-entry.ts'
 import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
 import type { DatabaseProperties } from './database.ts'
+import { absentFate, notesFate } from './exceptions.ts'
 import { extensionOf } from './extension-grants.ts'
 import type { TargetFacts } from './facts.ts'
 import { type Fate, leaveOut, lossOf } from './fate.ts'
 import { cutAll, cutSettings } from './rewrite.ts'
 import { labelProvider, rolesNamed } from './roles.ts'
+import { stateSchema } from './state.ts'
 
 /** One archive before one target, and what is decided about each of its entries. */
 export class Decisions {
@@ -40,6 +42,7 @@ export class Decisions {
   decide(entry: ArchiveEntry): Fate {
     return (
       this.existing(entry) ??
+      absentFate(entry, this.facts.absent, this.database) ??
       this.extension(entry) ??
       this.systemObject(entry) ??
       this.extensionMember(entry) ??
@@ -78,6 +81,7 @@ export class Decisions {
     if (entry.desc === 'SCHEMA') {
       const schema = this.facts.schemas.get(entry.tag)
       if (entry.tag === 'public') return there
+      if (entry.tag === stateSchema) return notesFate(this.archive)
       if (schema?.system) {
         return leaveOut(
           'the target has a schema of this name for itself',

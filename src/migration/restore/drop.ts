@@ -45,6 +45,7 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
   })
   await elsewhere(options, context.signal, async (client) => {
     try {
+      await unmarkTemplate(client, targetName)
       // the server itself waits five seconds for sessions that are about to end
       await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
     } catch (error) {
@@ -72,6 +73,17 @@ export function isInvalid(error: unknown): boolean {
   return (
     error instanceof Failure && error.sqlstate === '55000' && error.why.includes('invalid database')
   )
+}
+
+/** Takes the mark off a database that an earlier migration made a template, as its source was: it could not be dropped. */
+async function unmarkTemplate(client: pg.Client, name: string): Promise<void> {
+  const { rowCount } = await client.query(
+    'SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate',
+    [name],
+  )
+  if (rowCount) {
+    await client.query(`ALTER DATABASE ${quoteIdentifier(name)} WITH IS_TEMPLATE false`)
+  }
 }
 
 /**

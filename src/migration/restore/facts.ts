@@ -42,6 +42,8 @@ export interface TargetFacts {
   labelProviders: ReadonlyMap<string, boolean>
   /** Extensions that the server refused to create when asked, with its message. */
   refused: ReadonlyMap<string, string>
+  /** Tables and sequences, as `schema.name`, whose rows the archives hold without a definition, and that no extension made. */
+  absent?: ReadonlySet<string>
 }
 
 /** Objects below this OID were made by initdb (PostgreSQL, FirstNormalObjectId). */

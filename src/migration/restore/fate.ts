@@ -29,6 +29,8 @@ export interface PlannedEntry {
   fate: Fate
   /** Entries of the same archive that it needs although pg_dump notes no dependency, by dump id. */
   needs?: number[]
+  /** It holds no row, as the dump says. */
+  empty?: boolean
 }
 
 /** The fate of an entry that the target cannot take, or does not need. */

@@ -1,6 +1,7 @@
 import type { Archive } from '../../postgres/archive.ts'
 import { type ArchiveEntry, entryName } from '../../postgres/archive-entry.ts'
 import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
+import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { Loss } from '../../report/model.ts'
 import { printable } from '../../report/text.ts'
 import { allowMissing } from './allow-missing.ts'
@@ -37,6 +38,8 @@ export interface PlanOptions {
   allowMissing: readonly string[]
   /** Entries that the user's own pg_restore options leave out, by archive; null where there are no such options. */
   wanted: ReadonlyMap<Archive, ReadonlySet<number>> | null
+  /** Rows of each table of the dump, by quoted name, where the dump says so. */
+  expectedRows?: ReadonlyMap<string, number> | undefined
 }
 
 /** Entries about the session or the database itself: the restore looks after these on its own. */
@@ -65,7 +68,9 @@ export function makePlan(
           ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
           : decisions.decide(entry)
       const needs = unnamedNeeds(archive, entry, options.database)
-      entries.push({ archive, entry, name: entryName(entry), fate, needs })
+      const table = qualifiedName(entry.namespace, entry.tag)
+      const empty = entry.desc === 'TABLE DATA' && options.expectedRows?.get(table) === 0
+      entries.push({ archive, entry, name: entryName(entry), fate, needs, empty })
     }
   }
   takeAlong(entries)
@@ -154,8 +159,10 @@ export function takeAlong(entries: PlannedEntry[]): void {
       for (const dependant of dependants.get(next.entry.dumpId) ?? []) {
         if (dependant.fate.kind === 'leave-out' || doesWithout(next.entry, dependant.entry))
           continue
+        // an extension is in the archive without its tables, so nobody has given up their rows yet
+        const isAlone = next.entry.desc === 'EXTENSION' && !dependant.empty
         const goesWithIt =
-          dependant.entry.desc === 'TABLE DATA' ||
+          (dependant.entry.desc === 'TABLE DATA' && !isAlone) ||
           /^(ACL|COMMENT|SECURITY LABEL|SUBSCRIPTION TABLE|PUBLICATION TABLE)$/.test(
             dependant.entry.desc,
           )
@@ -183,16 +190,22 @@ function doesWithout(cause: ArchiveEntry, dependant: ArchiveEntry): boolean {
 
 /**
  * What an entry needs although pg_dump notes no dependency: a user mapping its server, grants on a member of an extension
- * that extension.
+ * and the rows of one of its tables that extension.
  */
 function unnamedNeeds(
   archive: Archive,
   entry: ArchiveEntry,
-  { extensionGrants }: DatabaseProperties,
+  { extensionGrants, extensionTables }: DatabaseProperties,
 ): number[] {
   const named = (desc: string, name: string | undefined) =>
     archive.entries.filter((one) => one.desc === desc && one.tag === name).map((one) => one.dumpId)
   if (entry.desc === 'ACL') return named('EXTENSION', extensionOf(extensionGrants, entry))
+  if (/^(TABLE DATA|SEQUENCE SET)$/.test(entry.desc)) {
+    const found = extensionTables.find(
+      ({ schema, name }) => schema === entry.namespace && name === entry.tag,
+    )
+    return found ? named('EXTENSION', found.extension) : []
+  }
   if (entry.desc !== 'USER MAPPING') return []
   const at = /\bSERVER /.exec(maskStatement(entry.definition, archive.standardStrings))
   return named(

@@ -73,6 +73,10 @@ export async function applyProperties(
     const parameter = setting.name.split('.').map(quoteIdentifier).join('.')
     await attempt(entry, `${of} SET ${parameter} TO ${settingValue(setting.name, setting.value)}`)
   }
+  // while the account owns it: an owner may, and so may nobody else but a superuser
+  if (database.template) {
+    await attempt('DATABASE TEMPLATE', `ALTER DATABASE ${quoted} WITH IS_TEMPLATE true`)
+  }
   if (database.comment !== null) {
     await attempt(
       'COMMENT DATABASE',

@@ -55,6 +55,7 @@ export async function planRestore(
   const plan = makePlan(archives, facts, {
     database: options.database,
     allowMissing: options.allowMissing,
+    expectedRows: options.expectedRows,
     wanted: await wantedEntries(options, archives, context),
   })
   refuseLosses(plan, context)

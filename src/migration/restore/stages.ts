@@ -7,6 +7,7 @@ import { counted, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { noteAccepted, refuseUnaccepted } from '../losses.ts'
 import { elsewhere } from './elsewhere.ts'
+import { absentTables } from './exceptions.ts'
 import { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
 import { Grants } from './grants.ts'
@@ -150,8 +151,10 @@ export class Stages {
         for (const { name } of rows) this.plan.accessMethods.add(name)
       })
     }
-    if (refused.size === this.plan.facts.refused.size) return
-    this.plan = makePlan(this.plan.archives, { ...this.plan.facts, refused }, this.plan.options)
+    const absent = await absentTables(this.plan, this.worker)
+    if (refused.size === this.plan.facts.refused.size && absent.size === 0) return
+    const facts = { ...this.plan.facts, refused, absent }
+    this.plan = makePlan(this.plan.archives, facts, this.plan.options)
     this.run.replan(this.plan)
     this.ownership = new Ownership(this.plan, this.rights, this.worker)
     this.grants = this.grantsOf(this.plan)

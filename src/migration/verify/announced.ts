@@ -10,7 +10,7 @@ export class Announced {
       this.reasons.set(normalise(entry), reason)
       // the fingerprint of a database does not name it: it may be called otherwise on the target
       const database =
-        /^((?:ACL |COMMENT |OWNER )?DATABASE(?: PROPERTIES)?) (?!CONNECTION LIMIT$)/.exec(
+        /^((?:ACL |COMMENT |OWNER )?DATABASE(?: PROPERTIES)?) (?!CONNECTION LIMIT$|TEMPLATE$)/.exec(
           entry,
         )?.[1]
       if (database) this.reasons.set(database, reason)

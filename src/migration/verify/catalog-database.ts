@@ -36,6 +36,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
         'locale provider': since(150000, `NULLIF(x.datlocprovider, 'c')`),
         locale: since(170000, 'x.datlocale', since(150000, 'x.daticulocale')),
         'connection limit': 'NULLIF(x.datconnlimit, -1)',
+        template: `CASE WHEN x.datistemplate THEN 'IS_TEMPLATE' END`,
       },
       plain: ['encoding'],
     },

@@ -248,6 +248,7 @@ class CatalogComparison {
     }
     if (facet.startsWith('setting ')) own.push(`SETTING ${facet.slice('setting '.length)}`)
     if (facet === 'connection limit') own.push('DATABASE CONNECTION LIMIT')
+    if (facet === 'template') own.push('DATABASE TEMPLATE')
     if (facet === 'replica identity') own.push(`REPLICA IDENTITY ${object.name}`)
     if (facet === 'persistence') own.push(`UNLOGGED ${object.name}`)
     if (facet === 'row security') own.push(`ROW SECURITY ${object.name}`)
