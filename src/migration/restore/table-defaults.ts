@@ -1,13 +1,13 @@
 import { messageOf } from '../../failure.ts'
 import { maskStatement } from '../../postgres/archive-statement.ts'
-import { sqlstateOf } from '../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { EntryResult } from '../../report/model.ts'
 import type { PlannedEntry } from './fate.ts'
 import { mostTogether } from './graph.ts'
 import type { RestorePlan } from './plan.ts'
 import type { TemporaryRights } from './rights.ts'
-import { mayPass, unloggedSetting } from './session.ts'
+import { unloggedSetting } from './session.ts'
 import type { Worker } from './worker.ts'
 
 /** What a table was made as, by the server's own account. */
