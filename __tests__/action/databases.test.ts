@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { between, runJob } from '../support/migration.ts'
-import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { TestServer } from '../support/server.ts'
 
 let source: TestServer
@@ -87,5 +87,35 @@ test('what is written to the source meanwhile is counted and reported as what it
   expect(run.report.checks.find(({ id }) => id === 'source-writes')).toMatchObject({
     status: 'failed',
   })
+  expect(run.report.sourceStill).toBe(false)
   run.cleanUp()
+})
+
+test('a PolarDB 11 as the source is dumped by one session, since its snapshots cannot be shared', async () => {
+  const polar = await PolarStandIn.start({ snapshots: 'refused' })
+  try {
+    await polar.backend.sql('CREATE DATABASE shop')
+    await polar.backend.sql(
+      `CREATE TABLE t AS SELECT i FROM generate_series(1, 100) AS i; CREATE TABLE u (x int);
+       GRANT SELECT ON t, u TO PUBLIC`,
+      'shop',
+    )
+    const run = await runJob({
+      inputs: between(polar, target, 'shop', {
+        databases: 'shop=from_polar',
+        roles: 'skip',
+        'dump-jobs': '4',
+        'upload-dump': 'false',
+      }),
+    })
+    expect(run.report.error).toBeNull()
+    expect(run.outputs.verified).toBe('true')
+    expect(run.report.sourceStill).not.toBe(false)
+    expect(run.report.warnings.join()).toMatch(/dumped by one session.*not 4 as dump-jobs says/)
+    expect(run.log).toContain('with 1 job')
+    expect(await rows('from_polar')).toBe(100)
+    run.cleanUp()
+  } finally {
+    await polar.stop()
+  }
 })

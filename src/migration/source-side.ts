@@ -30,6 +30,7 @@ import { weaknessOf } from './seal.ts'
 import type { Session } from './session.ts'
 import { fingerprintDatabase, rereadSequences } from './verify/fingerprint.ts'
 import { exportSnapshot } from './verify/session.ts'
+import { readActivity, stillness } from './verify/stillness.ts'
 import { MomentGone } from './verify/transaction.ts'
 
 /** What the source half has made, before it is sealed. */
@@ -228,8 +229,10 @@ async function dumpMoment(
   const stop = new AbortController()
   const context = { ...session, signal: AbortSignal.any([session.signal, stop.signal]) }
   try {
-    if (snapshot.unavailable)
-      session.warn(`${name}: dump and counts may not be of one moment: ${snapshot.unavailable}`)
+    const { unavailable } = snapshot
+    const activity = () => readActivity(connection, name, 'source', session.signal)
+    const before = unavailable === null ? null : await activity()
+    if (unavailable !== null) warnOfMoments(name, unavailable, session)
     const { sizes, properties } = await withConnection(
       connection,
       { database: name, readOnly: true, role: 'source', signal: session.signal },
@@ -238,10 +241,12 @@ async function dumpMoment(
         properties: await readDatabaseProperties(client),
       }),
     )
-    const jobs =
+    // several jobs of pg_dump share a snapshot by themselves: where that cannot be, one session alone sees one moment
+    const wanted =
       inputs.dumpJobs === 'auto'
         ? autoDumpJobs(session, source, sizes.tables.size)
         : inputs.dumpJobs
+    const jobs = unavailable === null ? wanted : 1
     const [dumped, fingerprint] = await bothOrNeither(stop, [
       dumpDatabase(
         dumpSource,
@@ -271,6 +276,8 @@ async function dumpMoment(
       ),
     ])
     const { bytes, seconds } = dumped
+    // the dump may have taken longer than the fingerprint
+    if (before) fingerprint.still = stillness(before, await activity())
     await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, session)
     resultOf(session, database).dumpBytes = bytes
     resultOf(session, database).dumpSeconds = Math.round(seconds * 1000) / 1000
@@ -281,6 +288,15 @@ async function dumpMoment(
   } finally {
     await snapshot.close()
   }
+}
+
+function warnOfMoments(name: string, why: string, session: Session): void {
+  const { dumpJobs } = session.inputs
+  const jobs =
+    dumpJobs === 'auto' || dumpJobs === 1 ? '' : `, and not ${dumpJobs} as dump-jobs says`
+  session.warn(
+    `${name}: ${why}. The database is dumped by one session, which is of one moment${jobs}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`,
+  )
 }
 
 /** Waits for two pieces of work; when one fails, the other is stopped, and the first failure is what is thrown. */

@@ -64,8 +64,8 @@ export async function verifyDatabase(
     },
     session,
   )
-  if (target.moments)
-    session.warn(`${result.name}: the target may have changed while it was read: ${target.moments}`)
+  if (target.moments && target.still === false)
+    session.warn(`${result.name}: the target changed while it was read: ${target.moments}`)
   if (source.level === 'counts' && session.inputs.verify === 'data') {
     session.warn(
       `${result.name}: only row counts are compared, since the dump was made with verify: counts`,
@@ -82,6 +82,15 @@ export async function verifyDatabase(
   const objects = comparison.objects.flatMap(({ kind, missing, different, extra = [] }) =>
     [...missing, ...different, ...extra].map((name) => `${kind} ${name}`),
   )
+  const doubt = doubtOf(source, comparison.equal)
+  if (doubt !== undefined) {
+    result.verified = false
+    throw new Failure(
+      `The database "${result.name}" is not proven`,
+      doubt,
+      'Stop the writes to the source, then migrate again',
+    )
+  }
   const undecided = comparison.objects.flatMap(({ kind, undecided = [] }) =>
     undecided.map(({ entry, reason }) => ({ name: `${kind} ${entry}`, reason })),
   )
@@ -119,6 +128,18 @@ export async function verifyDatabase(
     `${named.slice(0, 10).join(', ')}${more}`,
     'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace',
   )
+}
+
+/** Why a comparison proves nothing: it was of several moments, and the source did not stand still between them. */
+function doubtOf(source: DatabaseFingerprint, equal: boolean): string | undefined {
+  const { moments, still = 'unknown' } = source
+  if (moments === null || still === true || (still === 'unknown' && equal)) return undefined
+  const written =
+    still === false
+      ? 'it was written to meanwhile'
+      : 'nobody can tell whether it was written to meanwhile'
+  const found = equal ? 'the two sides compared equal' : 'the two sides differ'
+  return `The source was not read in one moment (${moments}), and ${written}: ${found}, which is neither a failure nor a proof`
 }
 
 function described({ schema, name, sourceRows, targetRows, unreadable }: TableResult): string {

@@ -12,6 +12,7 @@ import { type LargeObjectsFingerprint, largeObjectWork } from './large-objects.t
 import { largePiece, tableWork } from './rows.ts'
 import { readSequences, type SequenceState } from './sequences.ts'
 import { type ExportedSnapshot, exportFrom } from './session.ts'
+import { readActivity, type Stillness, stillness } from './stillness.ts'
 import { keyOf, listTables, type NotRead } from './tables.ts'
 import {
   begin,
@@ -65,6 +66,8 @@ export interface DatabaseFingerprint {
   floatDigits: 0 | 3
   /** Null when everything is of one moment; else why it may not be. */
   moments: string | null
+  /** Where it is not of one moment: whether nothing was written meanwhile. */
+  still?: Stillness
   recipes: Recipe[]
   tables: TableFingerprint[]
   notRead: NotRead[]
@@ -178,6 +181,8 @@ async function takeFingerprint(
 
   const sequences = snapshot?.sequences ?? (await readSequences(place, context.signal))
   const moment = snapshot ?? (await exportFrom(leader, server))
+  const activity = () => readActivity(place.connection, place.database, place.role, context.signal)
+  const before = moment.unavailable === null ? null : await activity()
   if (snapshot) await begin(leader, snapshot.id)
   const { mayAlter = false } = options
   const alters = mayAlter === 'if unused' ? await isUnused(leader) : mayAlter
@@ -208,10 +213,12 @@ async function takeFingerprint(
   }
   const seconds = altered + (await reading.done)
   if (place.role === 'source') warnOfHoles(place, work.tables, sequences, context)
+  const still = before && stillness(before, await activity())
   const rows = work.tables.reduce((sum, table) => sum + table.rows, 0)
   return {
     ...empty,
     moments: moment.unavailable,
+    ...(still === null ? {} : { still }),
     recipes: work.recipes,
     tables: work.tables,
     notRead,

@@ -23,6 +23,7 @@ export function parseFingerprint(value: unknown): DatabaseFingerprint {
   oneOf(root.method, ['hash', 'md5'], 'method')
   oneOf(root.floatDigits, [0, 3], 'floatDigits')
   if (root.moments !== null) text(root.moments, 'moments')
+  optional(root.still, (still) => oneOf(still, [true, false, 'unknown'], 'still'))
   for (const part of ['rows', 'seconds', 'rowsPerSecond']) count(root[part], part)
   const isData = root.level === 'data'
 
