@@ -70,4 +70,49 @@ describe('two live servers', () => {
       run.cleanUp()
     }
   })
+
+  test('whose definitions are printed differently are equal; of one that differs the report alone shows both sides', async () => {
+    for (const server of [source, target]) {
+      await server.sql('CREATE DATABASE printed')
+      await server.sql('CREATE TABLE ticket (id int PRIMARY KEY, state varchar(9))', 'printed')
+    }
+    const asWritten = `CHECK (state IN ('open', 'shut'))`
+    // what pg_dump makes of it, and what the server makes of that
+    const asDumped = `CHECK (((state)::text = ANY ((ARRAY['open'::character varying, 'shut'::character varying])::text[])))`
+    const define = (check: string) => `ALTER TABLE ticket ADD CONSTRAINT known ${check}`
+    await source.sql(define(asWritten), 'printed')
+    await target.sql(define(asDumped), 'printed')
+    const inputs = { source: withoutPassword(source.uri('printed')) }
+    const equal = await verify(inputs)
+    expect(equal.report.error).toBeNull()
+    expect(equal.outputs.verified).toBe('true')
+    expect(equal.log).toMatch(/1 definition printed differently, decided by rebuilding/)
+
+    await target.sql(
+      `ALTER TABLE ticket DROP CONSTRAINT known, ADD CONSTRAINT known ${asDumped.replace('shut', 'gone')}`,
+      'printed',
+    )
+    for (const [server, secret] of [
+      [source, 'none'],
+      [target, target.password],
+    ] as const) {
+      await server.sql(`ALTER TABLE ticket ALTER state SET DEFAULT '${secret}'`, 'printed')
+    }
+    const different = await verify(inputs)
+    expect(different.code).toBe(1)
+    expect(JSON.stringify(different.report)).toMatch(/'none'::character varying/)
+    expect(different.html + JSON.stringify(different.report)).not.toContain(target.password)
+    expect(different.report.error?.cause).toMatch(/constraint public\.ticket known: definition/)
+    const [definition] =
+      different.report.databases[0]?.objects.flatMap(({ definitions = [] }) => definitions) ?? []
+    expect(definition?.source).toMatch(/'shut'::character varying/)
+    expect(definition?.target).toMatch(/'gone'::character varying/)
+    expect(different.html).toContain('<mark>gone</mark>')
+    expect(different.log + different.summary).not.toMatch(/gone|character varying/)
+
+    const hidden = await verify({ ...inputs, 'show-definitions': 'false' })
+    expect(hidden.code).toBe(1)
+    expect(JSON.stringify(hidden.report) + hidden.html).not.toMatch(/gone|character varying/)
+    for (const run of [equal, different, hidden]) run.cleanUp()
+  })
 })

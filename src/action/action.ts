@@ -171,6 +171,15 @@ function redactReport(report: Report): void {
     }
   }
   walk(report)
+  // a default or a function's body may hold anything
+  for (const { objects } of report.databases) {
+    for (const definition of objects.flatMap(({ definitions = [] }) => definitions)) {
+      for (const side of ['source', 'target'] as const) {
+        const text = definition[side]
+        if (text !== null) definition[side] = redact(text)
+      }
+    }
+  }
   report.warnings = report.warnings.map(redact)
 }
 
