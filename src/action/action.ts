@@ -115,6 +115,7 @@ async function openSession(log: RunnerLog, signal: AbortSignal, report: Report):
     toolCache: new RunnerToolCache(),
     environment: process.env,
     dumpBegan: null,
+    secret: registerSecret,
     warn,
     setOutput(name, value) {
       core.setOutput(name, value)

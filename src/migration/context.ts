@@ -27,6 +27,8 @@ export interface Context {
   temporaryDirectory: string
   /** The report that is being filled in; phases write their results here as soon as they have them. */
   report: Report
+  /** Registers a secret that was made during the run, so that it is masked wherever it may turn up. */
+  secret?(value: string): void
   /** A warning for the user: kept in the report (once), logged, and annotated at the end. */
   warn(message: string): void
 }

@@ -212,7 +212,8 @@ async function restoreOne(
   })
   try {
     session.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`)
-    await analyzeOne(destination, options, session)
+    await analyzeOne(destination, options, restored, session)
+    await restored.settle()
     await verifyOne(destination, options, restored, session)
   } catch (error) {
     if (!restored.failure || session.signal.aborted) throw error
@@ -231,6 +232,7 @@ async function restoreOne(
 async function analyzeOne(
   destination: Destination,
   options: RestoreOptions,
+  restored: Restored,
   session: Session,
 ): Promise<void> {
   if (!session.inputs.analyze) return skipPhase(session, 'analyze')
@@ -240,8 +242,13 @@ async function analyzeOne(
     session,
     'analyze',
     async () => {
-      const analyzed = await analyzeDatabase({ target, targetName, jobs }, session)
-      for (const { table, reason } of analyzed.refused) {
+      const as = restored.analyzeAs ?? target
+      let { refused } = await analyzeDatabase({ target: as, targetName, jobs }, session)
+      if (as !== target && refused.length > 0) {
+        const only = new Set(refused.map(({ table }) => table))
+        refused = (await analyzeDatabase({ target, targetName, jobs, only }, session)).refused
+      }
+      for (const { table, reason } of refused) {
         session.warn(`${source}: no planner statistics for ${table}: ${reason}`)
       }
     },

@@ -14,6 +14,8 @@ export interface AnalyzeOptions {
   targetName: string
   /** Sessions at the same time, at least 1. */
   jobs: number
+  /** Only these tables, by their printable quoted names. */
+  only?: ReadonlySet<string>
 }
 
 export interface Analyzed {
@@ -60,14 +62,16 @@ export async function analyzeDatabase(
        WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        ORDER BY parent, bytes DESC`)
-    return { all: rows, major }
+    return { found: rows, major }
   }
-  const { all, major } = await retrying(context, () => withConnection(target, connection, list))
+  const { found, major } = await retrying(context, () => withConnection(target, connection, list))
+  const { only } = options
+  const all = only ? found.filter((table) => only.has(nameOf(table))) : found
   const tables = all.filter(({ allowed }) => allowed)
   const refused = all
     .filter(({ allowed }) => !allowed)
     .map(({ schema, name, owner }) => ({
-      table: printable(qualifiedName(schema, name)),
+      table: nameOf({ schema, name }),
       reason: `it belongs to "${printable(owner)}", whose member the account is not`,
     }))
   const total = tables.reduce((sum, { bytes }) => sum + Number(bytes), 0)
@@ -128,3 +132,6 @@ export async function analyzeDatabase(
   }
   return { tables: tables.length, seconds: (Date.now() - began) / 1000, refused }
 }
+
+const nameOf = ({ schema, name }: { schema: string; name: string }) =>
+  printable(qualifiedName(schema, name))

@@ -7,6 +7,7 @@ import type { Context } from '../context.ts'
 import { allowMissing } from './allow-missing.ts'
 import { leaveOut, lossOf, type PlannedEntry } from './fate.ts'
 import { makeTasks, mostTogether, Schedule } from './graph.ts'
+import type { Loader, Login } from './loader.ts'
 import type { RestoreOptions } from './options.ts'
 import { type RestorePlan, takeAlong } from './plan.ts'
 import { RestoreProgress } from './progress.ts'
@@ -29,6 +30,8 @@ export class Execution {
   /** 1, and one more for every interruption that was mended. */
   attempts = 1
   restored = 0
+  /** The role that loads; null where the account does all by itself. */
+  loader: Loader | null = null
   /** Tells the sessions of this run from those of others, in application_name. */
   private readonly id = Math.random().toString(36).slice(2, 10)
   private readonly stopper = new AbortController()
@@ -51,6 +54,18 @@ export class Execution {
   replan(plan: RestorePlan): void {
     this.plan = plan
     this.progress = new RestoreProgress(plan, this.options, this.context)
+  }
+
+  /** Who restores an entry. */
+  loginOf(item: PlannedEntry | undefined): Login {
+    return this.loader && !item?.byAccount ? 'loader' : 'account'
+  }
+
+  /** The options with which such a session, or pg_restore, connects. */
+  optionsOf(login: Login): RestoreOptions {
+    return login === 'loader' && this.loader
+      ? { ...this.options, ...this.loader.connection }
+      : this.options
   }
 
   /** A session's work, alone or among others. */

@@ -27,6 +27,8 @@ export interface PlannedEntry {
   /** As `allow-missing` and the report name it. */
   name: string
   fate: Fate
+  /** It takes the account itself: the role that loads must not be able to make it, or does not own what it is about. */
+  byAccount?: boolean
   /** Entries of the same archive that it needs although pg_dump notes no dependency, by dump id. */
   needs?: number[]
   /** It holds no row, as the dump says. */

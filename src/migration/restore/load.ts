@@ -30,6 +30,7 @@ const mostShared = 200
 export function makeLoads(items: readonly PlannedEntry[]): Load[] {
   const loads: Load[] = []
   const byRoot = new Map<string, Load>()
+  // what the account loads goes apart from what the loader does
   const open = new Map<object, Load>()
   const data = new Set(items.map(({ archive, entry }) => `${archive.directory}\0${entry.dumpId}`))
   for (const item of [...items].sort((a, b) => b.entry.dataBytes - a.entry.dataBytes)) {
@@ -46,18 +47,18 @@ export function makeLoads(items: readonly PlannedEntry[]): Load[] {
       root === null &&
       bytes < shared &&
       !item.entry.dependencies.some((id) => data.has(`${item.archive.directory}\0${id}`))
-    const gathering = open.get(item.archive)
+    const key = item.byAccount ? item.archive.entries : item.archive
+    const gathering = open.get(key)
     if (small && gathering) {
       gathering.items.push(item)
       gathering.bytes += bytes
-      if (gathering.bytes >= shared || gathering.items.length >= mostShared)
-        open.delete(item.archive)
+      if (gathering.bytes >= shared || gathering.items.length >= mostShared) open.delete(key)
       continue
     }
     const load: Load = { items: [item], bytes, root }
     loads.push(load)
     if (root !== null) byRoot.set(root, load)
-    else if (small) open.set(item.archive, load)
+    else if (small) open.set(key, load)
   }
   return loads
 }

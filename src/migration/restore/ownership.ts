@@ -118,6 +118,57 @@ export class Ownership {
     )
   }
 
+  /** Makes the loader the owner again of what an interrupted run has given away. */
+  async takeBack(loader: string, items: readonly PlannedEntry[]): Promise<void> {
+    const followers = await this.followers()
+    const own = items.filter(({ entry }) => !followers.has(keyOf(entry)))
+    await this.giveAll(
+      own.filter((item) => !item.byAccount || item.entry.desc === 'SCHEMA'),
+      loader,
+    )
+  }
+
+  /** Gives the account what it keeps: while code of the database could run, the loader owned it. */
+  async settle(): Promise<void> {
+    const followers = await this.followers()
+    const { account } = this
+    const staying = this.plan.entries.filter(
+      (item) =>
+        item.fate.kind !== 'leave-out' &&
+        (!item.byAccount || item.entry.desc === 'SCHEMA') &&
+        !this.owners.has(idOf(item, item.entry.dumpId)) &&
+        !followers.has(keyOf(item.entry)),
+    )
+    const schemas = new Set(staying.map(({ entry }) => entry.namespace).filter(Boolean))
+    await this.worker.retrying('temporary grants', '', async (session) => {
+      // the database and its schemas have their owners, who may have left themselves less than everything
+      await this.rights.createInDatabase(session, [account])
+      await this.rights.createIn(
+        session,
+        [...schemas].map((schema) => ({ role: account, schema })),
+      )
+    })
+    await this.giveAll(staying, account)
+  }
+
+  /** Makes a role the owner of objects, many in one message; what cannot be had, or is not there, stays as it is. */
+  private async giveAll(items: readonly PlannedEntry[], owner: string): Promise<void> {
+    const statements = items.flatMap(({ entry }) => ownerStatements(entry, owner))
+    for (let from = 0; from < statements.length; from += mostTogether) {
+      const some = statements.slice(from, from + mostTogether)
+      let done = false
+      await this.worker.retrying('owners', some[0] ?? '', async (session) => {
+        done = await succeeds(session, some.join(';\n'))
+      })
+      if (done) continue
+      for (const sql of some) {
+        await this.worker.retrying('owners', sql, async (session) => {
+          await succeeds(session, sql)
+        })
+      }
+    }
+  }
+
   private async takeBackSchemas(session: Session): Promise<void> {
     const { databaseGrants } = this.rights.state
     this.rights.state.databaseGrants = []

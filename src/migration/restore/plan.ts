@@ -27,6 +27,8 @@ export interface RestorePlan {
   accessMethods: Set<string>
   /** What the user should know of although nothing of the archives is lost with it. */
   warnings: string[]
+  /** The role that loads, once there is one: it must be able to use what the account makes. */
+  loader?: string
   /** What would be lost and is not allowed to be. Empty in a plan that may be carried out. */
   losing: PlannedEntry[]
   /** What is lost and is allowed to be. */

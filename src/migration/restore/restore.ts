@@ -2,6 +2,7 @@ import { Cancelled, Failure } from '../../failure.ts'
 import { type Archive, readArchive } from '../../postgres/archive.ts'
 import { refuseInserts } from '../../postgres/archive-check.ts'
 import { withConnection } from '../../postgres/connection.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { runProgram } from '../../postgres/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs.ts'
 import type { RestoreResult } from '../../report/model.ts'
@@ -27,6 +28,15 @@ export interface Restored {
    * again. Undefined when nothing failed.
    */
   failure: Failure | undefined
+  /** How the role connects that statistics are collected as, since code of the database runs then. Null for the account. */
+  analyzeAs: ConnectionParameters | null
+  /**
+   * Gives the account what belongs to no other role, and drops the role that loaded: before owners and grants are compared.
+   * `release` does it otherwise.
+   *
+   * @throws Failure; Cancelled
+   */
+  settle(): Promise<void>
   /**
    * Ends the memberships by which the account may still read and analyze what it gave away, and takes the mark off the
    * database. To be called once that is no longer needed, whatever came of it; the next run does so otherwise. It never
@@ -155,9 +165,24 @@ export async function restoreDatabase(
     await restore.entries()
     await restore.finish()
     return {
-      result: restore.result(),
+      get result() {
+        return restore.result()
+      },
       owners: [...restore.ownership.kept.values()],
-      failure: restore.failure,
+      get failure() {
+        return restore.failure
+      },
+      analyzeAs: restore.analyzeAs,
+      settle: async () => {
+        try {
+          await restore.settle()
+        } catch (error) {
+          if (context.signal.aborted) throw new Cancelled()
+          throw restore.explain(error)
+        } finally {
+          onResult(restore.result())
+        }
+      },
       release: () => restore.release(),
     }
   } catch (error) {

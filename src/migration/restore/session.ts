@@ -129,19 +129,21 @@ export class Session {
  *
  * @param client a session in the same database as the same account
  * @param name the session's application_name, or the beginning of several followed by `%`
+ * @param loader the role that loads, whose sessions are ours, too
  * @throws Failure when one does not end within a minute
  */
 export async function endSessions(
   client: pg.Client,
   name: string,
   signal: AbortSignal,
+  loader: string | null = null,
 ): Promise<void> {
   for (let round = 0; round < 120; round++) {
     const { rowCount } = await client.query(
       `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-        WHERE datname = pg_catalog.current_database() AND usename = session_user
+        WHERE datname = pg_catalog.current_database() AND (usename = session_user OR usename = $2)
           AND pid <> pg_catalog.pg_backend_pid() AND application_name LIKE $1`,
-      [name.replace(/[\\_]/g, '\\$&')],
+      [name.replace(/[\\_]/g, '\\$&'), loader],
     )
     if (!rowCount) return
     await pause(0.5, signal)

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure, messageOf } from '../../failure.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass } from '../../postgres/errors.ts'
-import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult, RestoreResult } from '../../report/model.ts'
 import { counted, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
@@ -11,6 +12,8 @@ import { absentTables } from './exceptions.ts'
 import { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
 import { Grants } from './grants.ts'
+import { type Loader, type Login, makeLoader, newLoaderName, withoutLoader } from './loader.ts'
+import { markForAccount } from './logins.ts'
 import type { RestoreOptions } from './options.ts'
 import { Ownership } from './ownership.ts'
 import { administersPublic, lossesOf, makePlan, ownedPublic, type RestorePlan } from './plan.ts'
@@ -85,6 +88,8 @@ export class Stages {
       memberships: [],
       schemaGrants: [],
       databaseGrants: [],
+      loader: newLoaderName(),
+      owners: false,
     })
     this.ownership = new Ownership(plan, this.rights, this.worker)
     this.grants = this.grantsOf(plan)
@@ -101,11 +106,13 @@ export class Stages {
       const client = await session.own()
       const left = await readState(client)
       if (left) {
-        await endSessions(client, `${sessionPrefix}%`, this.run.signal)
+        await endSessions(client, `${sessionPrefix}%`, this.run.signal, left.loader)
         const { state } = this.rights
         state.memberships = left.memberships
         state.schemaGrants = left.schemaGrants
         state.databaseGrants = left.databaseGrants
+        state.loader = left.loader
+        state.owners = left.owners
       }
       await writeState(client, this.rights.state)
     })
@@ -179,26 +186,66 @@ export class Stages {
     return this.plan.entries.filter((item) => item.fate.kind !== 'leave-out' && which(item))
   }
 
-  /** Everything that the archives hold, then owners, grants, and what must come after them. */
-  async entries(): Promise<void> {
-    const main = this.select(
+  /** The role that owns what is restored from here on, and loads it: see Loader. */
+  private async useLoader(): Promise<void> {
+    const { run, rights, options, context, worker } = this
+    markForAccount(this.plan)
+    const loader = await makeLoader(worker, this.plan, options, rights, context)
+    if (!loader) return
+    // schemas first, by the account: it takes CREATE on the database to make one, and nothing of the archives runs
+    await run.inOrder(
+      this.select(({ entry }) => entry.desc === 'SCHEMA' && entry.section === 'pre-data'),
+    )
+    let refused: string | undefined
+    await worker.retrying('what the loader needs', '', async (session) => {
+      refused = await loader.lend(session)
+      if (refused === undefined) return
+      await loader.dissolve(session)
+      await withoutLoader(session, refused, rights, context)
+    })
+    if (refused !== undefined) return
+    run.loader = loader
+    this.plan.loader = loader.name
+    if (this.resuming && rights.state.owners)
+      await this.ownership.takeBack(loader.name, this.main())
+  }
+
+  /** What the archives hold but what comes last. */
+  private main(): PlannedEntry[] {
+    return this.select(
       ({ entry }) =>
         !/^(ACL|DEFAULT ACL|EXTENSION|EVENT TRIGGER|MATERIALIZED VIEW DATA)$/.test(entry.desc) &&
         !ofEventTrigger(entry.desc, entry.tag),
     )
+  }
+
+  /** Everything that the archives hold, then owners, grants, and what must come after them. */
+  async entries(): Promise<void> {
+    await this.useLoader()
+    const { loader } = this.run
+    const main = this.main()
     await this.worker.drop()
-    await this.run.inOrder(main.filter(({ entry }) => entry.section === 'pre-data'))
+    await this.run.inOrder(
+      main.filter(
+        ({ entry }) => entry.section === 'pre-data' && !(loader && entry.desc === 'SCHEMA'),
+      ),
+    )
     this.refused.push(...(await correctTables(this.plan, this.rights, this.worker)))
     await this.run.inParallel(main.filter(({ entry }) => entry.section !== 'pre-data'))
+    if (loader) await this.noteOwners()
     await this.ownership.giveBack([...main, ...this.plan.publicSchemas])
+    if (loader) {
+      const owners = this.plan.entries.map(({ entry }) => entry.owner).filter(Boolean)
+      await this.worker.retrying('the loader and the owners', '', (session) =>
+        loader.join(session, owners),
+      )
+    }
     const grants = this.select(({ entry }) => /^(ACL|DEFAULT ACL)$/.test(entry.desc))
     await this.grants.apply(grants)
     this.later += grants.length - this.grants.lost.size
     for (const item of this.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
       const running = this.worker.begin(item.name, 1)
-      await this.worker.retrying(item.name, item.entry.definition, async (session) => {
-        await this.rights.as(session, item.entry.owner, item.entry.definition, item)
-      })
+      await this.refresh(item, loader)
       this.later++
       running.end()
     }
@@ -212,11 +259,47 @@ export class Stages {
     await this.refill()
   }
 
+  /** Who may work on what an entry is about, now that objects have their owners. */
+  private loginOf(item: PlannedEntry): Login {
+    return this.run.loader?.loginFor(this.ownership.ownerOf(item)) ?? 'account'
+  }
+
+  /** The code of a materialized view runs as its owner, and must not find the account behind him. */
+  private async refresh(item: PlannedEntry, loader: Loader | null): Promise<void> {
+    const { name, entry, archive } = item
+    const view = qualifiedName(entry.namespace, entry.tag)
+    if (loader && this.ownership.ownerOf(item) === undefined) {
+      await this.worker.retrying(name, '', (session) => loader.letRead(session, view))
+    }
+    const login = this.loginOf(item)
+    await this.worker.retrying(
+      name,
+      entry.definition,
+      async (session) => {
+        if (login === 'account') {
+          await this.rights.as(session, entry.owner, entry.definition, item)
+          return
+        }
+        const client = await session.foreign(archive, entry.namespace)
+        await client.query(entry.definition)
+      },
+      login,
+    )
+  }
+
+  /** From here on a resume finds objects with their owners. */
+  private async noteOwners(): Promise<void> {
+    this.rights.state.owners = true
+    await this.worker.retrying('the mark of the restore', '', async (session) =>
+      writeState(await session.own(), this.rights.state),
+    )
+  }
+
   /** Whenever something was interrupted since the last time, the server may have crashed. */
   private async refill(): Promise<void> {
     while (this.refilledAt < this.run.attempts) {
       this.refilledAt = this.run.attempts
-      await refillUnlogged(this.plan, this.rights, this.worker)
+      await refillUnlogged(this.plan, this.rights, this.worker, (item) => this.loginOf(item))
     }
   }
 
@@ -225,6 +308,46 @@ export class Stages {
     this.refused.push(
       ...(await applyProperties(this.plan, this.options.targetName, this.rights, this.worker)),
     )
+    const { loader } = this.run
+    if (loader) {
+      await this.worker.retrying('the login of the loader', '', (session) =>
+        loader.letConnect(session),
+      )
+    }
+    await this.worker.close()
+  }
+
+  /** What else code of the database runs for, statistics say, is done as the loader: how it connects. Null without one. */
+  get analyzeAs(): ConnectionParameters | null {
+    return this.run.loader?.connection.target ?? null
+  }
+
+  /**
+   * Gives what stays with the account to it, and drops the role that loaded. To be called when no code of the database runs
+   * any more, and before owners and grants are compared.
+   *
+   * @throws what ends the run (see explain)
+   */
+  async settle(): Promise<void> {
+    const { loader } = this.run
+    if (!loader) return
+    await this.ownership.settle()
+    // what was granted while the loader was the owner stands; what the owner himself was left with does not
+    await this.grants.apply(
+      this.select(
+        (item) => item.entry.desc === 'ACL' && this.ownership.ownerOf(item) === undefined,
+      ),
+    )
+    const { state } = this.rights
+    await this.worker.retrying('the role that loaded', '', async (session) => {
+      await loader.dissolve(session)
+      await this.rights.takeBackGrants(session)
+      // a resume makes another one, and finds everything with its owners
+      state.loader = newLoaderName()
+      state.owners = true
+      await writeState(await session.own(), state)
+    })
+    this.run.loader = null
     await this.worker.close()
   }
 
@@ -233,6 +356,15 @@ export class Stages {
    * told: the migration itself is done.
    */
   async release(): Promise<void> {
+    try {
+      await this.settle()
+    } catch (error) {
+      this.context.warn(
+        `Objects may still belong to the temporary role ${this.rights.state.loader ?? ''} (${messageOf(this.explain(error))}): run again with if-target-not-empty: resume`,
+      )
+      await this.giveBack(false)
+      return
+    }
     await this.giveBack(this.failure === undefined)
   }
 
@@ -272,6 +404,7 @@ export class Stages {
     try {
       await this.rights.takeBackGrants(session)
       const left = await this.rights.takeBackMemberships(session)
+      await this.run.loader?.retire(session)
       if (done && left.length === 0) await removeState(await session.own())
       return left.length === 0
     } finally {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
+import { isTemporaryRole } from './login-role.ts'
 
 /**
  * A schema that exists in the target database only while a restore is under way or interrupted. Its comment says of which
@@ -18,6 +19,10 @@ export interface RestoreState {
   /** Roles that were given CREATE on schemas, and on the database. */
   schemaGrants: { role: string; schema: string }[]
   databaseGrants: string[]
+  /** The role that loads (see Loader); null where the account does. */
+  loader: string | null
+  /** Objects have begun to go to their owners, so they are the loader's no longer. */
+  owners: boolean
 }
 
 /** What tells one dump of a database from another: a digest of its archives' tables of contents. */
@@ -55,6 +60,8 @@ export function parseState(comment: string): RestoreState {
     dump: typeof root.dump === 'string' ? root.dump : '',
     memberships: texts(root.memberships),
     databaseGrants: texts(root.databaseGrants),
+    loader: typeof root.loader === 'string' && isTemporaryRole(root.loader) ? root.loader : null,
+    owners: root.owners === true,
     schemaGrants: grants.flatMap((item) => {
       const { role, schema } = (item ?? {}) as { role?: unknown; schema?: unknown }
       return typeof role === 'string' && typeof schema === 'string' ? [{ role, schema }] : []

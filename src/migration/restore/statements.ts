@@ -22,6 +22,11 @@ export function sqlOf(planned: PlannedEntry, plan: RestorePlan): string | null {
     case 'SCHEMA':
       // an extension that was created beforehand may have brought the schema
       return definition.replace(/^CREATE SCHEMA (?!IF )/, 'CREATE SCHEMA IF NOT EXISTS ')
+    case 'SERVER':
+      // its foreign tables are the loader's to make
+      return plan.loader === undefined
+        ? definition
+        : `${definition};GRANT USAGE ON FOREIGN SERVER ${quoteIdentifier(entry.tag)} TO ${quoteIdentifier(plan.loader)};`
     case 'BLOB':
       return createLargeObjects([entry.tag])
     case 'BLOB METADATA':

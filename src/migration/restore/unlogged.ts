@@ -1,6 +1,7 @@
 import { splitStatements } from '../../postgres/archive-statement.ts'
 import type { PlannedEntry } from './fate.ts'
 import { tableOf } from './load.ts'
+import type { Login } from './loader.ts'
 import type { RestorePlan } from './plan.ts'
 import type { TemporaryRights } from './rights.ts'
 import type { Worker } from './worker.ts'
@@ -8,11 +9,14 @@ import type { Worker } from './worker.ts'
 /**
  * Fills unlogged tables again that a crash of the server has emptied after they were loaded, and sets sequences again, which
  * may be unlogged as well (PostgreSQL, CREATE TABLE, UNLOGGED). By now the tables have their triggers: these are off meanwhile.
+ *
+ * @param loginOf who may load the rows of a table that has its owner
  */
 export async function refillUnlogged(
   plan: RestorePlan,
   rights: TemporaryRights,
   worker: Worker,
+  loginOf: (item: PlannedEntry) => Login,
 ): Promise<void> {
   const wanted = plan.entries.filter(({ fate }) => fate.kind !== 'leave-out')
   const unlogged = new Set<string>()
@@ -34,7 +38,7 @@ export async function refillUnlogged(
     if (triggers.length > 0) {
       await asOwner(item.name, `ALTER TABLE ${table} DISABLE TRIGGER USER`)
     }
-    await worker.loadAgain(item)
+    await worker.loadAgain(item, loginOf(item))
     if (triggers.length > 0) {
       // as the archive has them: on, unless it says otherwise
       const states = triggers.flatMap((trigger) =>

@@ -5,6 +5,7 @@ import type { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
 import type { Schedule, Task } from './graph.ts'
 import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
+import type { Login } from './loader.ts'
 import type { Running } from './progress.ts'
 import { endSessions, Session } from './session.ts'
 import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
@@ -30,6 +31,8 @@ export class Worker {
   private readonly run: Execution
   private readonly name: string
   private current: Session | null = null
+  /** Who works now. */
+  private login: Login = 'account'
   private readonly abort = () => void this.current?.cancel()
 
   constructor(run: Execution, name: string) {
@@ -45,8 +48,14 @@ export class Worker {
 
   private async session(): Promise<Session> {
     this.run.signal.throwIfAborted()
-    this.current ??= await Session.open(this.run.options, this.name, this.run.signal)
+    this.current ??= await Session.open(this.run.optionsOf(this.login), this.name, this.run.signal)
     return this.current
+  }
+
+  /** Works as somebody from now on. */
+  private async as(login: Login): Promise<void> {
+    if (this.login !== login) await this.drop()
+    this.login = login
   }
 
   /** Closes the session until the next work. */
@@ -89,7 +98,39 @@ export class Worker {
    * @param kind whether those after one that failed are worth a try: they may fail for a reason of their own
    */
   async statements(all: readonly PlannedEntry[], kind: 'in order' | 'independent'): Promise<void> {
-    const items = all.filter(isWanted)
+    let failed: EntryFailed | undefined
+    for (const items of this.byLogin(all.filter(isWanted), kind)) {
+      try {
+        await this.several(items, kind)
+      } catch (error) {
+        if (!(error instanceof EntryFailed) || kind === 'in order') throw error
+        failed ??= error
+      }
+    }
+    if (failed) throw failed
+  }
+
+  /** Entries that the same role restores; what goes in order stays in it. */
+  private byLogin(
+    items: readonly PlannedEntry[],
+    kind: 'in order' | 'independent',
+  ): PlannedEntry[][] {
+    const groups: { login: Login; items: PlannedEntry[] }[] = []
+    for (const item of items) {
+      const login = this.run.loginOf(item)
+      const group =
+        kind === 'in order' ? groups.at(-1) : groups.find((known) => known.login === login)
+      if (group?.login === login) group.items.push(item)
+      else groups.push({ login, items: [item] })
+    }
+    return groups.map((group) => group.items)
+  }
+
+  private async several(
+    items: readonly PlannedEntry[],
+    kind: 'in order' | 'independent',
+  ): Promise<void> {
+    await this.as(this.run.loginOf(items[0]))
     let outcome: Outcome = 'failed'
     if (items.length > 1 && !this.run.resuming) outcome = await this.together(items)
     if (outcome === 'done') return
@@ -150,18 +191,23 @@ export class Worker {
     const { run } = this
     const running = run.progress.begin(item.name, this.name)
     try {
-      await this.retrying(item.name, item.entry.definition, async (session, again) => {
-        const uncertain = again || unknown
-        if (uncertain && (await isThere(session, item))) return
-        try {
-          await runEntry(session, item, run.plan)
-        } catch (error) {
-          if (uncertain && saysItExists(error)) return
-          const sqlstate = sqlstateOf(error)
-          const refused = sqlstate !== undefined && !mayPass(error)
-          if (!(refused && run.leaveOut(item, messageOf(error), sqlstate))) throw error
-        }
-      })
+      await this.retrying(
+        item.name,
+        item.entry.definition,
+        async (session, again) => {
+          const uncertain = again || unknown
+          if (uncertain && (await isThere(session, item))) return
+          try {
+            await runEntry(session, item, run.plan)
+          } catch (error) {
+            if (uncertain && saysItExists(error)) return
+            const sqlstate = sqlstateOf(error)
+            const refused = sqlstate !== undefined && !mayPass(error)
+            if (!(refused && run.leaveOut(item, messageOf(error), sqlstate))) throw error
+          }
+        },
+        this.login,
+      )
       if (isWanted(item)) run.restored++
     } finally {
       running.end()
@@ -172,6 +218,7 @@ export class Worker {
    * Works in this worker's session until it is done, again and again while what fails may pass.
    *
    * @param name of what is worked on, and its statement, for people
+   * @param login as whom
    * @param work told whether an earlier try may have done it
    * @throws EntryFailed when it cannot be mended; Cancelled
    */
@@ -179,7 +226,9 @@ export class Worker {
     name: string,
     statement: string,
     work: (session: Session, uncertain: boolean) => Promise<void>,
+    login: Login = 'account',
   ): Promise<void> {
+    await this.as(login)
     await this.persist(
       async (uncertain) => work(await this.session(), uncertain),
       (error) => {
@@ -216,7 +265,11 @@ export class Worker {
 
   /** Ends what the server may still be doing for a session of this worker that was lost. */
   private async endLost(): Promise<void> {
-    const session = await Session.open(this.run.options, `${this.name} check`, this.run.signal)
+    const session = await Session.open(
+      this.run.optionsOf(this.login),
+      `${this.name} check`,
+      this.run.signal,
+    )
     try {
       await endSessions(await session.own(), this.name, this.run.signal)
     } finally {
@@ -229,6 +282,7 @@ export class Worker {
     const { run } = this
     const running = run.progress.beginLoad(what, this.name)
     let left = what.items.filter(isWanted)
+    await this.as(run.loginOf(what.items[0]))
     let loaded = false
     try {
       await this.persist(
@@ -237,9 +291,14 @@ export class Worker {
           if (left.length === 0) return
           // pg_restore has a connection of its own: a job takes one, not two
           await this.drop()
-          const { options, context, signal } = run
-          await load(options, left, this.name, context.temporaryDirectory, signal, (begun) =>
-            running.at(left[begun - 1] ?? null),
+          const { context, signal } = run
+          await load(
+            run.optionsOf(this.login),
+            left,
+            this.name,
+            context.temporaryDirectory,
+            signal,
+            (begun) => running.at(left[begun - 1] ?? null),
           )
         },
         (error) => {
@@ -283,8 +342,10 @@ export class Worker {
   }
 
   /** Loads the rows of one table again unless they are all there; what else the table has is the caller's concern. */
-  async loadAgain(item: PlannedEntry): Promise<void> {
-    const { options, context, signal } = this.run
+  async loadAgain(item: PlannedEntry, login: Login): Promise<void> {
+    const { context, signal } = this.run
+    const options = this.run.optionsOf(login)
+    await this.as(login)
     const running = this.run.progress.begin(item.name, this.name, 0)
     try {
       await this.persist(
