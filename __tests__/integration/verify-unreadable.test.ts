@@ -118,6 +118,7 @@ describe('tables that even their owner may not read whole', () => {
     const options = await harness.options(dump, target)
     const plan = await planRestore(options, harness.context)
     const restored = await restoreDatabase(options, plan, harness.context)
+    await restored.settle()
     const connection = parseConnectionString(target.uri('postgres'))
     const read = (mayAlter: boolean | 'if unused') =>
       fingerprintOf(target.backend, 'guarded', { connection, recipe, mayAlter, jobs: 3 })

@@ -1,7 +1,7 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 /******/ var __webpack_modules__ = ({
 
-/***/ 785:
+/***/ 5183:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -13,7 +13,7 @@ exports["default"] = {};
 
 /***/ }),
 
-/***/ 6122:
+/***/ 5632:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -257,7 +257,7 @@ parse.parseIntoClientConfig = parseIntoClientConfig
 
 /***/ }),
 
-/***/ 2299:
+/***/ 6085:
 /***/ ((module) => {
 
 
@@ -364,7 +364,7 @@ module.exports = readInt8;
 
 /***/ }),
 
-/***/ 7558:
+/***/ 6924:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -461,7 +461,7 @@ class Pool extends EventEmitter {
     this.options.allowExitOnIdle = this.options.allowExitOnIdle || false
     this.options.maxLifetimeSeconds = this.options.maxLifetimeSeconds || 0
     this.log = this.options.log || function () {}
-    this.Client = this.options.Client || Client || (__nccwpck_require__(3273).Client)
+    this.Client = this.options.Client || Client || (__nccwpck_require__(3771).Client)
     this.Promise = this.options.Promise || global.Promise
 
     if (typeof this.options.idleTimeoutMillis === 'undefined') {
@@ -888,7 +888,7 @@ module.exports = Pool
 
 /***/ }),
 
-/***/ 9971:
+/***/ 6605:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -949,7 +949,7 @@ exports.BufferReader = BufferReader;
 
 /***/ }),
 
-/***/ 9315:
+/***/ 713:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -1068,18 +1068,18 @@ exports.Writer = Writer;
 
 /***/ }),
 
-/***/ 4233:
+/***/ 4095:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 Object.defineProperty(exports, "__esModule", ({ value: true }));
 exports.DatabaseError = exports.serialize = void 0;
 exports.parse = parse;
-const messages_1 = __nccwpck_require__(5809);
+const messages_1 = __nccwpck_require__(1679);
 Object.defineProperty(exports, "DatabaseError", ({ enumerable: true, get: function () { return messages_1.DatabaseError; } }));
-const serializer_1 = __nccwpck_require__(6513);
+const serializer_1 = __nccwpck_require__(7087);
 Object.defineProperty(exports, "serialize", ({ enumerable: true, get: function () { return serializer_1.serialize; } }));
-const parser_1 = __nccwpck_require__(3318);
+const parser_1 = __nccwpck_require__(960);
 function parse(stream, callback) {
     const parser = new parser_1.Parser();
     stream.on('data', (buffer) => parser.parse(buffer, callback));
@@ -1089,7 +1089,7 @@ function parse(stream, callback) {
 
 /***/ }),
 
-/***/ 5809:
+/***/ 1679:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -1255,14 +1255,14 @@ exports.NoticeMessage = NoticeMessage;
 
 /***/ }),
 
-/***/ 3318:
+/***/ 960:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 Object.defineProperty(exports, "__esModule", ({ value: true }));
 exports.Parser = void 0;
-const messages_1 = __nccwpck_require__(5809);
-const buffer_reader_1 = __nccwpck_require__(9971);
+const messages_1 = __nccwpck_require__(1679);
+const buffer_reader_1 = __nccwpck_require__(6605);
 // every message is prefixed with a single byte
 const CODE_LENGTH = 1;
 // every message has an int32 length which includes itself but does
@@ -1586,13 +1586,13 @@ const parseErrorMessage = (reader, name) => {
 
 /***/ }),
 
-/***/ 6513:
+/***/ 7087:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 Object.defineProperty(exports, "__esModule", ({ value: true }));
 exports.serialize = void 0;
-const buffer_writer_1 = __nccwpck_require__(9315);
+const buffer_writer_1 = __nccwpck_require__(713);
 const writer = new buffer_writer_1.Writer();
 const startup = (opts) => {
     // protocol version
@@ -1790,13 +1790,13 @@ exports.serialize = serialize;
 
 /***/ }),
 
-/***/ 1549:
+/***/ 8851:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
-var textParsers = __nccwpck_require__(4784);
-var binaryParsers = __nccwpck_require__(7522);
-var arrayParser = __nccwpck_require__(6471);
-var builtinTypes = __nccwpck_require__(6345);
+var textParsers = __nccwpck_require__(546);
+var binaryParsers = __nccwpck_require__(7752);
+var arrayParser = __nccwpck_require__(9509);
+var builtinTypes = __nccwpck_require__(2523);
 
 exports.getTypeParser = getTypeParser;
 exports.setTypeParser = setTypeParser;
@@ -1844,10 +1844,10 @@ binaryParsers.init(function(oid, converter) {
 
 /***/ }),
 
-/***/ 6471:
+/***/ 9509:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-var array = __nccwpck_require__(3879);
+var array = __nccwpck_require__(3113);
 
 module.exports = {
   create: function (source, transform) {
@@ -1862,10 +1862,10 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7522:
+/***/ 7752:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-var parseInt64 = __nccwpck_require__(2299);
+var parseInt64 = __nccwpck_require__(6085);
 
 var parseBits = function(data, bits, offset, invert, callback) {
   offset = offset || 0;
@@ -2126,7 +2126,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6345:
+/***/ 2523:
 /***/ ((module) => {
 
 /**
@@ -2206,14 +2206,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4784:
+/***/ 546:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-var array = __nccwpck_require__(3879)
-var arrayParser = __nccwpck_require__(6471);
-var parseDate = __nccwpck_require__(2690);
-var parseInterval = __nccwpck_require__(8755);
-var parseByteA = __nccwpck_require__(463);
+var array = __nccwpck_require__(3113)
+var arrayParser = __nccwpck_require__(9509);
+var parseDate = __nccwpck_require__(1200);
+var parseInterval = __nccwpck_require__(8557);
+var parseByteA = __nccwpck_require__(1381);
 
 function allowNull (fn) {
   return function nullAllowed (value) {
@@ -2428,20 +2428,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5042:
+/***/ 9908:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const EventEmitter = (__nccwpck_require__(4434).EventEmitter)
-const utils = __nccwpck_require__(9652)
+const utils = __nccwpck_require__(6822)
 const nodeUtils = __nccwpck_require__(9023)
-const sasl = __nccwpck_require__(948)
-const TypeOverrides = __nccwpck_require__(365)
+const sasl = __nccwpck_require__(9050)
+const TypeOverrides = __nccwpck_require__(4019)
 
-const ConnectionParameters = __nccwpck_require__(646)
-const Query = __nccwpck_require__(4473)
-const defaults = __nccwpck_require__(8995)
-const Connection = __nccwpck_require__(9809)
-const crypto = __nccwpck_require__(4150)
+const ConnectionParameters = __nccwpck_require__(7028)
+const Query = __nccwpck_require__(9547)
+const defaults = __nccwpck_require__(4677)
+const Connection = __nccwpck_require__(3975)
+const crypto = __nccwpck_require__(3068)
 
 const activeQueryDeprecationNotice = nodeUtils.deprecate(
   () => {},
@@ -2729,7 +2729,7 @@ class Client extends EventEmitter {
       cb()
     } else {
       try {
-        const pgPass = __nccwpck_require__(3272)
+        const pgPass = __nccwpck_require__(1594)
         pgPass(this.connectionParameters, (pass) => {
           if (undefined !== pass) {
             pgPassDeprecationNotice()
@@ -3281,16 +3281,16 @@ module.exports = Client
 
 /***/ }),
 
-/***/ 646:
+/***/ 7028:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const dns = __nccwpck_require__(2250)
 
-const defaults = __nccwpck_require__(8995)
+const defaults = __nccwpck_require__(4677)
 
-const parse = (__nccwpck_require__(6122).parse) // parses a connection string
+const parse = (__nccwpck_require__(5632).parse) // parses a connection string
 
 const val = function (key, config, envVar) {
   if (config[key]) {
@@ -3472,15 +3472,15 @@ module.exports = ConnectionParameters
 
 /***/ }),
 
-/***/ 9809:
+/***/ 3975:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const EventEmitter = (__nccwpck_require__(4434).EventEmitter)
 
-const { parse, serialize } = __nccwpck_require__(4233)
-const stream = __nccwpck_require__(829)
+const { parse, serialize } = __nccwpck_require__(4095)
+const stream = __nccwpck_require__(1647)
 const { getStream } = stream
 
 const flushBuffer = serialize.flush()
@@ -3729,7 +3729,7 @@ module.exports = Connection
 
 /***/ }),
 
-/***/ 9765:
+/***/ 4603:
 /***/ ((module) => {
 
 function x509Error(msg, cert) {
@@ -3858,12 +3858,12 @@ module.exports = { signatureAlgorithmHashFromCertificate }
 
 /***/ }),
 
-/***/ 948:
+/***/ 9050:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const crypto = __nccwpck_require__(4150)
-const { signatureAlgorithmHashFromCertificate } = __nccwpck_require__(9765)
+const crypto = __nccwpck_require__(3068)
+const { signatureAlgorithmHashFromCertificate } = __nccwpck_require__(4603)
 
 // SASLprep (RFC 4013) — minimal in-tree implementation.
 //
@@ -4127,7 +4127,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4150:
+/***/ 3068:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const nodeCrypto = __nccwpck_require__(6982)
@@ -4223,7 +4223,7 @@ async function deriveKey(password, salt, iterations) {
 
 /***/ }),
 
-/***/ 8995:
+/***/ 4677:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -4310,7 +4310,7 @@ module.exports = {
   keepalives_idle: 0,
 }
 
-const pgTypes = __nccwpck_require__(1549)
+const pgTypes = __nccwpck_require__(8851)
 // save default parsers
 const parseBigInteger = pgTypes.getTypeParser(20, 'text')
 const parseBigIntegerArray = pgTypes.getTypeParser(1016, 'text')
@@ -4324,20 +4324,20 @@ module.exports.__defineSetter__('parseInt8', function (val) {
 
 /***/ }),
 
-/***/ 3273:
+/***/ 3771:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Client = __nccwpck_require__(5042)
-const defaults = __nccwpck_require__(8995)
-const Connection = __nccwpck_require__(9809)
-const Result = __nccwpck_require__(6424)
-const utils = __nccwpck_require__(9652)
-const Pool = __nccwpck_require__(7558)
-const TypeOverrides = __nccwpck_require__(365)
-const { DatabaseError } = __nccwpck_require__(4233)
-const { escapeIdentifier, escapeLiteral } = __nccwpck_require__(9652)
+const Client = __nccwpck_require__(9908)
+const defaults = __nccwpck_require__(4677)
+const Connection = __nccwpck_require__(3975)
+const Result = __nccwpck_require__(7770)
+const utils = __nccwpck_require__(6822)
+const Pool = __nccwpck_require__(6924)
+const TypeOverrides = __nccwpck_require__(4019)
+const { DatabaseError } = __nccwpck_require__(4095)
+const { escapeIdentifier, escapeLiteral } = __nccwpck_require__(6822)
 
 const poolFactory = (Client) => {
   return class BoundPool extends Pool {
@@ -4354,7 +4354,7 @@ const PG = function (clientConstructor) {
   this.Pool = poolFactory(this.Client)
   this._pools = []
   this.Connection = Connection
-  this.types = __nccwpck_require__(1549)
+  this.types = __nccwpck_require__(8851)
   this.DatabaseError = DatabaseError
   this.TypeOverrides = TypeOverrides
   this.escapeIdentifier = escapeIdentifier
@@ -4373,7 +4373,7 @@ try {
 }
 
 if (forceNative) {
-  clientConstructor = __nccwpck_require__(5301)
+  clientConstructor = __nccwpck_require__(1759)
 }
 
 module.exports = new PG(clientConstructor)
@@ -4385,7 +4385,7 @@ Object.defineProperty(module.exports, "native", ({
   get() {
     let native = null
     try {
-      native = new PG(__nccwpck_require__(5301))
+      native = new PG(__nccwpck_require__(1759))
     } catch (err) {
       if (err.code !== 'MODULE_NOT_FOUND') {
         throw err
@@ -4404,7 +4404,7 @@ Object.defineProperty(module.exports, "native", ({
 
 /***/ }),
 
-/***/ 8942:
+/***/ 9352:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const nodeUtils = __nccwpck_require__(9023)
@@ -4413,16 +4413,16 @@ var Native
 // eslint-disable-next-line no-useless-catch
 try {
   // Wrap this `require()` in a try-catch to avoid upstream bundlers from complaining that this might not be available since it is an optional import
-  Native = __nccwpck_require__(4390)
+  Native = __nccwpck_require__(9025)
 } catch (e) {
   throw e
 }
-const TypeOverrides = __nccwpck_require__(365)
+const TypeOverrides = __nccwpck_require__(4019)
 const EventEmitter = (__nccwpck_require__(4434).EventEmitter)
 const util = __nccwpck_require__(9023)
-const ConnectionParameters = __nccwpck_require__(646)
+const ConnectionParameters = __nccwpck_require__(7028)
 
-const NativeQuery = __nccwpck_require__(7581)
+const NativeQuery = __nccwpck_require__(9735)
 
 const queryQueueLengthDeprecationNotice = nodeUtils.deprecate(
   () => {},
@@ -4738,7 +4738,7 @@ Client.prototype._pulsePipelinedQueryQueue = function () {
   const self = this
   const queries = []
   const nativeQueries = []
-  const utils = __nccwpck_require__(9652)
+  const utils = __nccwpck_require__(6822)
 
   while (this._queryQueue.length > 0) {
     const query = this._queryQueue.shift()
@@ -4839,23 +4839,23 @@ Client.prototype.getTransactionStatus = function () {
 
 /***/ }),
 
-/***/ 5301:
+/***/ 1759:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-module.exports = __nccwpck_require__(8942)
+module.exports = __nccwpck_require__(9352)
 
 
 /***/ }),
 
-/***/ 7581:
+/***/ 9735:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const EventEmitter = (__nccwpck_require__(4434).EventEmitter)
 const util = __nccwpck_require__(9023)
-const utils = __nccwpck_require__(9652)
+const utils = __nccwpck_require__(6822)
 
 const NativeQuery = (module.exports = function (config, values, callback) {
   EventEmitter.call(this)
@@ -5022,15 +5022,15 @@ NativeQuery.prototype.submit = function (client) {
 
 /***/ }),
 
-/***/ 4473:
+/***/ 9547:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { EventEmitter } = __nccwpck_require__(4434)
 
-const Result = __nccwpck_require__(6424)
-const utils = __nccwpck_require__(9652)
+const Result = __nccwpck_require__(7770)
+const utils = __nccwpck_require__(6822)
 
 class Query extends EventEmitter {
   constructor(config, values, callback) {
@@ -5292,12 +5292,12 @@ module.exports = Query
 
 /***/ }),
 
-/***/ 6424:
+/***/ 7770:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const types = __nccwpck_require__(1549)
+const types = __nccwpck_require__(8851)
 
 const matchRegexp = /^([A-Za-z]+)(?: (\d+))?(?: (\d+))?/
 
@@ -5408,7 +5408,7 @@ module.exports = Result
 
 /***/ }),
 
-/***/ 829:
+/***/ 1647:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const { getStream, getSecureStream } = getStreamFuncs()
@@ -5451,7 +5451,7 @@ function getNodejsStreamFuncs() {
  */
 function getCloudflareStreamFuncs() {
   function getStream(ssl) {
-    const { CloudflareSocket } = __nccwpck_require__(785)
+    const { CloudflareSocket } = __nccwpck_require__(5183)
     return new CloudflareSocket(ssl)
   }
 
@@ -5498,12 +5498,12 @@ function getStreamFuncs() {
 
 /***/ }),
 
-/***/ 365:
+/***/ 4019:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const types = __nccwpck_require__(1549)
+const types = __nccwpck_require__(8851)
 
 function TypeOverrides(userTypes) {
   this._types = userTypes || types
@@ -5540,12 +5540,12 @@ module.exports = TypeOverrides
 
 /***/ }),
 
-/***/ 9652:
+/***/ 6822:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const defaults = __nccwpck_require__(8995)
+const defaults = __nccwpck_require__(4677)
 const nodeUtils = __nccwpck_require__(9023)
 
 const { isDate } = __nccwpck_require__(8253)
@@ -5772,14 +5772,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8702:
+/***/ 1316:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 var path = __nccwpck_require__(6928)
   , Stream = (__nccwpck_require__(2203).Stream)
-  , split = __nccwpck_require__(5286)
+  , split = __nccwpck_require__(292)
   , util = __nccwpck_require__(9023)
   , defaultPort = 5432
   , isWin = (process.platform === 'win32')
@@ -6012,14 +6012,14 @@ var isValidEntry = module.exports.isValidEntry = function(entry){
 
 /***/ }),
 
-/***/ 3272:
+/***/ 1594:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 var path = __nccwpck_require__(6928)
   , fs = __nccwpck_require__(9896)
-  , helper = __nccwpck_require__(8702)
+  , helper = __nccwpck_require__(1316)
 ;
 
 
@@ -6042,7 +6042,7 @@ module.exports.warnTo = helper.warnTo;
 
 /***/ }),
 
-/***/ 3879:
+/***/ 3113:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -6146,7 +6146,7 @@ function identity (value) {
 
 /***/ }),
 
-/***/ 463:
+/***/ 1381:
 /***/ ((module) => {
 
 
@@ -6186,7 +6186,7 @@ module.exports = function parseBytea (input) {
 
 /***/ }),
 
-/***/ 2690:
+/***/ 1200:
 /***/ ((module) => {
 
 
@@ -6309,12 +6309,12 @@ function is0To99 (num) {
 
 /***/ }),
 
-/***/ 8755:
+/***/ 8557:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-var extend = __nccwpck_require__(223)
+var extend = __nccwpck_require__(4813)
 
 module.exports = PostgresInterval
 
@@ -6441,7 +6441,7 @@ function parse (interval) {
 
 /***/ }),
 
-/***/ 9379:
+/***/ 5869:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -6581,17 +6581,17 @@ class Comparator {
 
 module.exports = Comparator
 
-const parseOptions = __nccwpck_require__(356)
-const { safeRe: re, t } = __nccwpck_require__(5471)
-const cmp = __nccwpck_require__(8646)
-const debug = __nccwpck_require__(1159)
-const SemVer = __nccwpck_require__(7163)
-const Range = __nccwpck_require__(6782)
+const parseOptions = __nccwpck_require__(4630)
+const { safeRe: re, t } = __nccwpck_require__(7929)
+const cmp = __nccwpck_require__(3428)
+const debug = __nccwpck_require__(8705)
+const SemVer = __nccwpck_require__(1861)
+const Range = __nccwpck_require__(6900)
 
 
 /***/ }),
 
-/***/ 6782:
+/***/ 6900:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -6813,22 +6813,22 @@ class Range {
 
 module.exports = Range
 
-const LRU = __nccwpck_require__(1383)
+const LRU = __nccwpck_require__(8873)
 const cache = new LRU()
 
-const parseOptions = __nccwpck_require__(356)
-const Comparator = __nccwpck_require__(9379)
-const debug = __nccwpck_require__(1159)
-const SemVer = __nccwpck_require__(7163)
-const trimComparatorWhitespace = __nccwpck_require__(9737)
+const parseOptions = __nccwpck_require__(4630)
+const Comparator = __nccwpck_require__(5869)
+const debug = __nccwpck_require__(8705)
+const SemVer = __nccwpck_require__(1861)
+const trimComparatorWhitespace = __nccwpck_require__(8283)
 const {
   safeRe: re,
   src,
   t,
   tildeTrimReplace,
   caretTrimReplace,
-} = __nccwpck_require__(5471)
-const { FLAG_INCLUDE_PRERELEASE, FLAG_LOOSE } = __nccwpck_require__(5101)
+} = __nccwpck_require__(7929)
+const { FLAG_INCLUDE_PRERELEASE, FLAG_LOOSE } = __nccwpck_require__(3847)
 
 // unbounded global build-metadata stripper used by parseRange
 const BUILDSTRIPRE = new RegExp(src[t.BUILD], 'g')
@@ -7175,17 +7175,17 @@ const testSet = (set, version, options) => {
 
 /***/ }),
 
-/***/ 7163:
+/***/ 1861:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const debug = __nccwpck_require__(1159)
-const { MAX_LENGTH, MAX_SAFE_INTEGER } = __nccwpck_require__(5101)
-const { safeRe: re, t } = __nccwpck_require__(5471)
+const debug = __nccwpck_require__(8705)
+const { MAX_LENGTH, MAX_SAFE_INTEGER } = __nccwpck_require__(3847)
+const { safeRe: re, t } = __nccwpck_require__(7929)
 
-const parseOptions = __nccwpck_require__(356)
-const { compareIdentifiers } = __nccwpck_require__(3348)
+const parseOptions = __nccwpck_require__(4630)
+const { compareIdentifiers } = __nccwpck_require__(5054)
 
 const isPrereleaseIdentifier = (prerelease, identifier) => {
   const identifiers = identifier.split('.')
@@ -7532,12 +7532,12 @@ module.exports = SemVer
 
 /***/ }),
 
-/***/ 1799:
+/***/ 7881:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const parse = __nccwpck_require__(6353)
+const parse = __nccwpck_require__(9555)
 const clean = (version, options) => {
   const s = parse(version.trim().replace(/^[=v]+/, ''), options)
   return s ? s.version : null
@@ -7547,17 +7547,17 @@ module.exports = clean
 
 /***/ }),
 
-/***/ 8646:
+/***/ 3428:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const eq = __nccwpck_require__(5082)
-const neq = __nccwpck_require__(4974)
-const gt = __nccwpck_require__(6599)
-const gte = __nccwpck_require__(1236)
-const lt = __nccwpck_require__(3872)
-const lte = __nccwpck_require__(6717)
+const eq = __nccwpck_require__(5184)
+const neq = __nccwpck_require__(1292)
+const gt = __nccwpck_require__(6097)
+const gte = __nccwpck_require__(1810)
+const lt = __nccwpck_require__(5217)
+const lte = __nccwpck_require__(9063)
 
 const cmp = (a, op, b, loose) => {
   switch (op) {
@@ -7608,14 +7608,14 @@ module.exports = cmp
 
 /***/ }),
 
-/***/ 5385:
+/***/ 7279:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
-const parse = __nccwpck_require__(6353)
-const { safeRe: re, t } = __nccwpck_require__(5471)
+const SemVer = __nccwpck_require__(1861)
+const parse = __nccwpck_require__(9555)
+const { safeRe: re, t } = __nccwpck_require__(7929)
 
 const coerce = (version, options) => {
   if (version instanceof SemVer) {
@@ -7677,12 +7677,12 @@ module.exports = coerce
 
 /***/ }),
 
-/***/ 7648:
+/***/ 3322:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
+const SemVer = __nccwpck_require__(1861)
 const compareBuild = (a, b, loose) => {
   const versionA = new SemVer(a, loose)
   const versionB = new SemVer(b, loose)
@@ -7693,24 +7693,24 @@ module.exports = compareBuild
 
 /***/ }),
 
-/***/ 6874:
+/***/ 9348:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compare = __nccwpck_require__(8469)
+const compare = __nccwpck_require__(4123)
 const compareLoose = (a, b) => compare(a, b, true)
 module.exports = compareLoose
 
 
 /***/ }),
 
-/***/ 8469:
+/***/ 4123:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
+const SemVer = __nccwpck_require__(1861)
 const compare = (a, b, loose) =>
   new SemVer(a, loose).compare(new SemVer(b, loose))
 
@@ -7719,12 +7719,12 @@ module.exports = compare
 
 /***/ }),
 
-/***/ 711:
+/***/ 613:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const parse = __nccwpck_require__(6353)
+const parse = __nccwpck_require__(9555)
 
 const diff = (version1, version2) => {
   const v1 = parse(version1, null, true)
@@ -7786,48 +7786,48 @@ module.exports = diff
 
 /***/ }),
 
-/***/ 5082:
+/***/ 5184:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compare = __nccwpck_require__(8469)
+const compare = __nccwpck_require__(4123)
 const eq = (a, b, loose) => compare(a, b, loose) === 0
 module.exports = eq
 
 
 /***/ }),
 
-/***/ 6599:
+/***/ 6097:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compare = __nccwpck_require__(8469)
+const compare = __nccwpck_require__(4123)
 const gt = (a, b, loose) => compare(a, b, loose) > 0
 module.exports = gt
 
 
 /***/ }),
 
-/***/ 1236:
+/***/ 1810:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compare = __nccwpck_require__(8469)
+const compare = __nccwpck_require__(4123)
 const gte = (a, b, loose) => compare(a, b, loose) >= 0
 module.exports = gte
 
 
 /***/ }),
 
-/***/ 2338:
+/***/ 1940:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
+const SemVer = __nccwpck_require__(1861)
 
 const inc = (version, release, options, identifier, identifierBase) => {
   if (typeof (options) === 'string') {
@@ -7850,72 +7850,72 @@ module.exports = inc
 
 /***/ }),
 
-/***/ 3872:
+/***/ 5217:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compare = __nccwpck_require__(8469)
+const compare = __nccwpck_require__(4123)
 const lt = (a, b, loose) => compare(a, b, loose) < 0
 module.exports = lt
 
 
 /***/ }),
 
-/***/ 6717:
+/***/ 9063:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compare = __nccwpck_require__(8469)
+const compare = __nccwpck_require__(4123)
 const lte = (a, b, loose) => compare(a, b, loose) <= 0
 module.exports = lte
 
 
 /***/ }),
 
-/***/ 8511:
+/***/ 1981:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
+const SemVer = __nccwpck_require__(1861)
 const major = (a, loose) => new SemVer(a, loose).major
 module.exports = major
 
 
 /***/ }),
 
-/***/ 2603:
+/***/ 6953:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
+const SemVer = __nccwpck_require__(1861)
 const minor = (a, loose) => new SemVer(a, loose).minor
 module.exports = minor
 
 
 /***/ }),
 
-/***/ 4974:
+/***/ 1292:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compare = __nccwpck_require__(8469)
+const compare = __nccwpck_require__(4123)
 const neq = (a, b, loose) => compare(a, b, loose) !== 0
 module.exports = neq
 
 
 /***/ }),
 
-/***/ 6353:
+/***/ 9555:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
+const SemVer = __nccwpck_require__(1861)
 const parse = (version, options, throwErrors = false) => {
   if (version instanceof SemVer) {
     return version
@@ -7935,24 +7935,24 @@ module.exports = parse
 
 /***/ }),
 
-/***/ 8756:
+/***/ 8034:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
+const SemVer = __nccwpck_require__(1861)
 const patch = (a, loose) => new SemVer(a, loose).patch
 module.exports = patch
 
 
 /***/ }),
 
-/***/ 5714:
+/***/ 676:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const parse = __nccwpck_require__(6353)
+const parse = __nccwpck_require__(9555)
 const prerelease = (version, options) => {
   const parsed = parse(version, options)
   return (parsed && parsed.prerelease.length) ? parsed.prerelease : null
@@ -7962,36 +7962,36 @@ module.exports = prerelease
 
 /***/ }),
 
-/***/ 2173:
+/***/ 5507:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compare = __nccwpck_require__(8469)
+const compare = __nccwpck_require__(4123)
 const rcompare = (a, b, loose) => compare(b, a, loose)
 module.exports = rcompare
 
 
 /***/ }),
 
-/***/ 7192:
+/***/ 9410:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compareBuild = __nccwpck_require__(7648)
+const compareBuild = __nccwpck_require__(3322)
 const rsort = (list, loose) => list.sort((a, b) => compareBuild(b, a, loose))
 module.exports = rsort
 
 
 /***/ }),
 
-/***/ 8011:
+/***/ 6749:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Range = __nccwpck_require__(6782)
+const Range = __nccwpck_require__(6900)
 const satisfies = (version, range, options) => {
   try {
     range = new Range(range, options)
@@ -8005,26 +8005,26 @@ module.exports = satisfies
 
 /***/ }),
 
-/***/ 9872:
+/***/ 1386:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const compareBuild = __nccwpck_require__(7648)
+const compareBuild = __nccwpck_require__(3322)
 const sort = (list, loose) => list.sort((a, b) => compareBuild(a, b, loose))
 module.exports = sort
 
 
 /***/ }),
 
-/***/ 6114:
+/***/ 6620:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const parse = __nccwpck_require__(6353)
-const constants = __nccwpck_require__(5101)
-const SemVer = __nccwpck_require__(7163)
+const parse = __nccwpck_require__(9555)
+const constants = __nccwpck_require__(3847)
+const SemVer = __nccwpck_require__(1861)
 
 const truncate = (version, truncation, options) => {
   if (!constants.RELEASE_TYPES.includes(truncation)) {
@@ -8072,12 +8072,12 @@ module.exports = truncate
 
 /***/ }),
 
-/***/ 8780:
+/***/ 426:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const parse = __nccwpck_require__(6353)
+const parse = __nccwpck_require__(9555)
 const valid = (version, options) => {
   const v = parse(version, options)
   return v ? v.version : null
@@ -8087,54 +8087,54 @@ module.exports = valid
 
 /***/ }),
 
-/***/ 2088:
+/***/ 6626:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 // just pre-load all the stuff that index.js lazily exports
-const internalRe = __nccwpck_require__(5471)
-const constants = __nccwpck_require__(5101)
-const SemVer = __nccwpck_require__(7163)
-const identifiers = __nccwpck_require__(3348)
-const parse = __nccwpck_require__(6353)
-const valid = __nccwpck_require__(8780)
-const clean = __nccwpck_require__(1799)
-const inc = __nccwpck_require__(2338)
-const diff = __nccwpck_require__(711)
-const major = __nccwpck_require__(8511)
-const minor = __nccwpck_require__(2603)
-const patch = __nccwpck_require__(8756)
-const prerelease = __nccwpck_require__(5714)
-const compare = __nccwpck_require__(8469)
-const rcompare = __nccwpck_require__(2173)
-const compareLoose = __nccwpck_require__(6874)
-const compareBuild = __nccwpck_require__(7648)
-const sort = __nccwpck_require__(9872)
-const rsort = __nccwpck_require__(7192)
-const gt = __nccwpck_require__(6599)
-const lt = __nccwpck_require__(3872)
-const eq = __nccwpck_require__(5082)
-const neq = __nccwpck_require__(4974)
-const gte = __nccwpck_require__(1236)
-const lte = __nccwpck_require__(6717)
-const cmp = __nccwpck_require__(8646)
-const coerce = __nccwpck_require__(5385)
-const truncate = __nccwpck_require__(6114)
-const Comparator = __nccwpck_require__(9379)
-const Range = __nccwpck_require__(6782)
-const satisfies = __nccwpck_require__(8011)
-const toComparators = __nccwpck_require__(4750)
-const maxSatisfying = __nccwpck_require__(5574)
-const minSatisfying = __nccwpck_require__(8595)
-const minVersion = __nccwpck_require__(1866)
-const validRange = __nccwpck_require__(4737)
-const outside = __nccwpck_require__(280)
-const gtr = __nccwpck_require__(2276)
-const ltr = __nccwpck_require__(5213)
-const intersects = __nccwpck_require__(3465)
-const simplifyRange = __nccwpck_require__(2028)
-const subset = __nccwpck_require__(1489)
+const internalRe = __nccwpck_require__(7929)
+const constants = __nccwpck_require__(3847)
+const SemVer = __nccwpck_require__(1861)
+const identifiers = __nccwpck_require__(5054)
+const parse = __nccwpck_require__(9555)
+const valid = __nccwpck_require__(426)
+const clean = __nccwpck_require__(7881)
+const inc = __nccwpck_require__(1940)
+const diff = __nccwpck_require__(613)
+const major = __nccwpck_require__(1981)
+const minor = __nccwpck_require__(6953)
+const patch = __nccwpck_require__(8034)
+const prerelease = __nccwpck_require__(676)
+const compare = __nccwpck_require__(4123)
+const rcompare = __nccwpck_require__(5507)
+const compareLoose = __nccwpck_require__(9348)
+const compareBuild = __nccwpck_require__(3322)
+const sort = __nccwpck_require__(1386)
+const rsort = __nccwpck_require__(9410)
+const gt = __nccwpck_require__(6097)
+const lt = __nccwpck_require__(5217)
+const eq = __nccwpck_require__(5184)
+const neq = __nccwpck_require__(1292)
+const gte = __nccwpck_require__(1810)
+const lte = __nccwpck_require__(9063)
+const cmp = __nccwpck_require__(3428)
+const coerce = __nccwpck_require__(7279)
+const truncate = __nccwpck_require__(6620)
+const Comparator = __nccwpck_require__(5869)
+const Range = __nccwpck_require__(6900)
+const satisfies = __nccwpck_require__(6749)
+const toComparators = __nccwpck_require__(7900)
+const maxSatisfying = __nccwpck_require__(6575)
+const minSatisfying = __nccwpck_require__(6893)
+const minVersion = __nccwpck_require__(9232)
+const validRange = __nccwpck_require__(3739)
+const outside = __nccwpck_require__(6198)
+const gtr = __nccwpck_require__(7722)
+const ltr = __nccwpck_require__(7679)
+const intersects = __nccwpck_require__(4895)
+const simplifyRange = __nccwpck_require__(2086)
+const subset = __nccwpck_require__(3655)
 module.exports = {
   parse,
   valid,
@@ -8187,7 +8187,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5101:
+/***/ 3847:
 /***/ ((module) => {
 
 
@@ -8261,7 +8261,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1159:
+/***/ 8705:
 /***/ ((module) => {
 
 
@@ -8279,7 +8279,7 @@ module.exports = debug
 
 /***/ }),
 
-/***/ 3348:
+/***/ 5054:
 /***/ ((module) => {
 
 
@@ -8315,7 +8315,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1383:
+/***/ 8873:
 /***/ ((module) => {
 
 
@@ -8364,7 +8364,7 @@ module.exports = LRUCache
 
 /***/ }),
 
-/***/ 356:
+/***/ 4630:
 /***/ ((module) => {
 
 
@@ -8388,7 +8388,7 @@ module.exports = parseOptions
 
 /***/ }),
 
-/***/ 5471:
+/***/ 7929:
 /***/ ((module, exports, __nccwpck_require__) => {
 
 
@@ -8397,8 +8397,8 @@ const {
   MAX_SAFE_COMPONENT_LENGTH,
   MAX_SAFE_BUILD_LENGTH,
   MAX_LENGTH,
-} = __nccwpck_require__(5101)
-const debug = __nccwpck_require__(1159)
+} = __nccwpck_require__(3847)
+const debug = __nccwpck_require__(8705)
 exports = module.exports = {}
 
 // The actual regexps go on exports.re
@@ -8618,7 +8618,7 @@ createToken('GTE0PRE', '^\\s*>=\\s*0\\.0\\.0-0\\s*$')
 
 /***/ }),
 
-/***/ 9737:
+/***/ 8283:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // @ts-check
@@ -8633,7 +8633,7 @@ const {
   MAX_LENGTH,
   MAX_SAFE_BUILD_LENGTH,
   WHITESPACE_CHARACTERS,
-} = __nccwpck_require__(5101)
+} = __nccwpck_require__(3847)
 
 /**
  * Remembers the last two rows of digits so their characters need not be reread.
@@ -9063,25 +9063,25 @@ module.exports = trimComparatorWhitespace
 
 /***/ }),
 
-/***/ 2276:
+/***/ 7722:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 // Determine if version is greater than all the versions possible in the range.
-const outside = __nccwpck_require__(280)
+const outside = __nccwpck_require__(6198)
 const gtr = (version, range, options) => outside(version, range, '>', options)
 module.exports = gtr
 
 
 /***/ }),
 
-/***/ 3465:
+/***/ 4895:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Range = __nccwpck_require__(6782)
+const Range = __nccwpck_require__(6900)
 const intersects = (r1, r2, options) => {
   r1 = new Range(r1, options)
   r2 = new Range(r2, options)
@@ -9092,12 +9092,12 @@ module.exports = intersects
 
 /***/ }),
 
-/***/ 5213:
+/***/ 7679:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const outside = __nccwpck_require__(280)
+const outside = __nccwpck_require__(6198)
 // Determine if version is less than all the versions possible in the range
 const ltr = (version, range, options) => outside(version, range, '<', options)
 module.exports = ltr
@@ -9105,13 +9105,13 @@ module.exports = ltr
 
 /***/ }),
 
-/***/ 5574:
+/***/ 6575:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
-const Range = __nccwpck_require__(6782)
+const SemVer = __nccwpck_require__(1861)
+const Range = __nccwpck_require__(6900)
 
 const maxSatisfying = (versions, range, options) => {
   let max = null
@@ -9139,13 +9139,13 @@ module.exports = maxSatisfying
 
 /***/ }),
 
-/***/ 8595:
+/***/ 6893:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
-const Range = __nccwpck_require__(6782)
+const SemVer = __nccwpck_require__(1861)
+const Range = __nccwpck_require__(6900)
 const minSatisfying = (versions, range, options) => {
   let min = null
   let minSV = null
@@ -9172,14 +9172,14 @@ module.exports = minSatisfying
 
 /***/ }),
 
-/***/ 1866:
+/***/ 9232:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
-const Range = __nccwpck_require__(6782)
-const gt = __nccwpck_require__(6599)
+const SemVer = __nccwpck_require__(1861)
+const Range = __nccwpck_require__(6900)
+const gt = __nccwpck_require__(6097)
 
 const minVersion = (range, loose) => {
   range = new Range(range, loose)
@@ -9242,20 +9242,20 @@ module.exports = minVersion
 
 /***/ }),
 
-/***/ 280:
+/***/ 6198:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const SemVer = __nccwpck_require__(7163)
-const Comparator = __nccwpck_require__(9379)
+const SemVer = __nccwpck_require__(1861)
+const Comparator = __nccwpck_require__(5869)
 const { ANY } = Comparator
-const Range = __nccwpck_require__(6782)
-const satisfies = __nccwpck_require__(8011)
-const gt = __nccwpck_require__(6599)
-const lt = __nccwpck_require__(3872)
-const lte = __nccwpck_require__(6717)
-const gte = __nccwpck_require__(1236)
+const Range = __nccwpck_require__(6900)
+const satisfies = __nccwpck_require__(6749)
+const gt = __nccwpck_require__(6097)
+const lt = __nccwpck_require__(5217)
+const lte = __nccwpck_require__(9063)
+const gte = __nccwpck_require__(1810)
 
 const outside = (version, range, hilo, options) => {
   version = new SemVer(version, options)
@@ -9331,7 +9331,7 @@ module.exports = outside
 
 /***/ }),
 
-/***/ 2028:
+/***/ 2086:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -9339,8 +9339,8 @@ module.exports = outside
 // given a set of versions and a range, create a "simplified" range
 // that includes the same versions that the original range does
 // If the original range is shorter than the simplified one, return that.
-const satisfies = __nccwpck_require__(8011)
-const compare = __nccwpck_require__(8469)
+const satisfies = __nccwpck_require__(6749)
+const compare = __nccwpck_require__(4123)
 module.exports = (versions, range, options) => {
   const set = []
   let first = null
@@ -9387,16 +9387,16 @@ module.exports = (versions, range, options) => {
 
 /***/ }),
 
-/***/ 1489:
+/***/ 3655:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Range = __nccwpck_require__(6782)
-const Comparator = __nccwpck_require__(9379)
+const Range = __nccwpck_require__(6900)
+const Comparator = __nccwpck_require__(5869)
 const { ANY } = Comparator
-const satisfies = __nccwpck_require__(8011)
-const compare = __nccwpck_require__(8469)
+const satisfies = __nccwpck_require__(6749)
+const compare = __nccwpck_require__(4123)
 
 // Complex range `r1 || r2 || ...` is a subset of `R1 || R2 || ...` iff:
 // - Every simple range `r1, r2, ...` is a null set, OR
@@ -9643,12 +9643,12 @@ module.exports = subset
 
 /***/ }),
 
-/***/ 4750:
+/***/ 7900:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Range = __nccwpck_require__(6782)
+const Range = __nccwpck_require__(6900)
 
 // Mostly just for testing and legacy API reasons
 const toComparators = (range, options) =>
@@ -9660,12 +9660,12 @@ module.exports = toComparators
 
 /***/ }),
 
-/***/ 4737:
+/***/ 3739:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Range = __nccwpck_require__(6782)
+const Range = __nccwpck_require__(6900)
 const validRange = (range, options) => {
   try {
     // Return '*' instead of '' so that truthiness works.
@@ -9680,7 +9680,7 @@ module.exports = validRange
 
 /***/ }),
 
-/***/ 5286:
+/***/ 292:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 /*
@@ -9828,15 +9828,15 @@ module.exports = split
 
 /***/ }),
 
-/***/ 770:
+/***/ 408:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-/* unused reexport */ __nccwpck_require__(218);
+/* unused reexport */ __nccwpck_require__(376);
 
 
 /***/ }),
 
-/***/ 218:
+/***/ 376:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
@@ -10108,34 +10108,34 @@ __webpack_unused_export__ = debug; // for test
 
 /***/ }),
 
-/***/ 6752:
+/***/ 4718:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 var __webpack_unused_export__;
 
 
-const Client = __nccwpck_require__(3701)
-const Dispatcher = __nccwpck_require__(883)
-const Pool = __nccwpck_require__(628)
-const BalancedPool = __nccwpck_require__(837)
-const Agent = __nccwpck_require__(7405)
-const ProxyAgent = __nccwpck_require__(6672)
-const EnvHttpProxyAgent = __nccwpck_require__(3137)
-const RetryAgent = __nccwpck_require__(50)
-const errors = __nccwpck_require__(8707)
-const util = __nccwpck_require__(3440)
+const Client = __nccwpck_require__(271)
+const Dispatcher = __nccwpck_require__(2377)
+const Pool = __nccwpck_require__(8014)
+const BalancedPool = __nccwpck_require__(3207)
+const Agent = __nccwpck_require__(5539)
+const ProxyAgent = __nccwpck_require__(9710)
+const EnvHttpProxyAgent = __nccwpck_require__(6699)
+const RetryAgent = __nccwpck_require__(9176)
+const errors = __nccwpck_require__(6593)
+const util = __nccwpck_require__(5386)
 const { InvalidArgumentError } = errors
-const api = __nccwpck_require__(6615)
-const buildConnector = __nccwpck_require__(9136)
-const MockClient = __nccwpck_require__(7365)
-const MockAgent = __nccwpck_require__(7501)
-const MockPool = __nccwpck_require__(4004)
-const mockErrors = __nccwpck_require__(2429)
-const RetryHandler = __nccwpck_require__(7816)
-const { getGlobalDispatcher, setGlobalDispatcher } = __nccwpck_require__(2581)
-const DecoratorHandler = __nccwpck_require__(8155)
-const RedirectHandler = __nccwpck_require__(8754)
-const createRedirectInterceptor = __nccwpck_require__(5092)
+const api = __nccwpck_require__(5889)
+const buildConnector = __nccwpck_require__(5106)
+const MockClient = __nccwpck_require__(2839)
+const MockAgent = __nccwpck_require__(587)
+const MockPool = __nccwpck_require__(3926)
+const mockErrors = __nccwpck_require__(5347)
+const RetryHandler = __nccwpck_require__(3174)
+const { getGlobalDispatcher, setGlobalDispatcher } = __nccwpck_require__(4743)
+const DecoratorHandler = __nccwpck_require__(6949)
+const RedirectHandler = __nccwpck_require__(3216)
+const createRedirectInterceptor = __nccwpck_require__(5306)
 
 Object.assign(Dispatcher.prototype, api)
 
@@ -10153,10 +10153,10 @@ __webpack_unused_export__ = DecoratorHandler
 __webpack_unused_export__ = RedirectHandler
 __webpack_unused_export__ = createRedirectInterceptor
 __webpack_unused_export__ = {
-  redirect: __nccwpck_require__(1514),
-  retry: __nccwpck_require__(2026),
-  dump: __nccwpck_require__(8060),
-  dns: __nccwpck_require__(379)
+  redirect: __nccwpck_require__(1068),
+  retry: __nccwpck_require__(9636),
+  dump: __nccwpck_require__(5786),
+  dns: __nccwpck_require__(6149)
 }
 
 __webpack_unused_export__ = buildConnector
@@ -10218,7 +10218,7 @@ function makeDispatcher (fn) {
 __webpack_unused_export__ = setGlobalDispatcher
 __webpack_unused_export__ = getGlobalDispatcher
 
-const fetchImpl = (__nccwpck_require__(4398).fetch)
+const fetchImpl = (__nccwpck_require__(6860).fetch)
 __webpack_unused_export__ = async function fetch (init, options = undefined) {
   try {
     return await fetchImpl(init, options)
@@ -10230,39 +10230,39 @@ __webpack_unused_export__ = async function fetch (init, options = undefined) {
     throw err
   }
 }
-/* unused reexport */ __nccwpck_require__(660).Headers
-/* unused reexport */ __nccwpck_require__(9051).Response
-/* unused reexport */ __nccwpck_require__(9967).Request
-/* unused reexport */ __nccwpck_require__(5910).FormData
+/* unused reexport */ __nccwpck_require__(5662).Headers
+/* unused reexport */ __nccwpck_require__(9317).Response
+/* unused reexport */ __nccwpck_require__(3713).Request
+/* unused reexport */ __nccwpck_require__(8440).FormData
 __webpack_unused_export__ = globalThis.File ?? (__nccwpck_require__(4573).File)
-/* unused reexport */ __nccwpck_require__(8355).FileReader
+/* unused reexport */ __nccwpck_require__(4881).FileReader
 
-const { setGlobalOrigin, getGlobalOrigin } = __nccwpck_require__(1059)
+const { setGlobalOrigin, getGlobalOrigin } = __nccwpck_require__(8709)
 
 __webpack_unused_export__ = setGlobalOrigin
 __webpack_unused_export__ = getGlobalOrigin
 
-const { CacheStorage } = __nccwpck_require__(3245)
-const { kConstruct } = __nccwpck_require__(109)
+const { CacheStorage } = __nccwpck_require__(7403)
+const { kConstruct } = __nccwpck_require__(8271)
 
 // Cache & CacheStorage are tightly coupled with fetch. Even if it may run
 // in an older version of Node, it doesn't have any use without fetch.
 __webpack_unused_export__ = new CacheStorage(kConstruct)
 
-const { deleteCookie, getCookies, getSetCookies, setCookie } = __nccwpck_require__(9061)
+const { deleteCookie, getCookies, getSetCookies, setCookie } = __nccwpck_require__(8495)
 
 __webpack_unused_export__ = deleteCookie
 __webpack_unused_export__ = getCookies
 __webpack_unused_export__ = getSetCookies
 __webpack_unused_export__ = setCookie
 
-const { parseMIMEType, serializeAMimeType } = __nccwpck_require__(1900)
+const { parseMIMEType, serializeAMimeType } = __nccwpck_require__(782)
 
 __webpack_unused_export__ = parseMIMEType
 __webpack_unused_export__ = serializeAMimeType
 
-const { CloseEvent, ErrorEvent, MessageEvent } = __nccwpck_require__(5188)
-/* unused reexport */ __nccwpck_require__(3726).WebSocket
+const { CloseEvent, ErrorEvent, MessageEvent } = __nccwpck_require__(6814)
+/* unused reexport */ __nccwpck_require__(3435).WebSocket
 __webpack_unused_export__ = CloseEvent
 __webpack_unused_export__ = ErrorEvent
 __webpack_unused_export__ = MessageEvent
@@ -10278,18 +10278,18 @@ __webpack_unused_export__ = MockPool
 __webpack_unused_export__ = MockAgent
 __webpack_unused_export__ = mockErrors
 
-const { EventSource } = __nccwpck_require__(1238)
+const { EventSource } = __nccwpck_require__(6376)
 
 __webpack_unused_export__ = EventSource
 
 
 /***/ }),
 
-/***/ 158:
+/***/ 6128:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-const { addAbortListener } = __nccwpck_require__(3440)
-const { RequestAbortedError } = __nccwpck_require__(8707)
+const { addAbortListener } = __nccwpck_require__(5386)
+const { RequestAbortedError } = __nccwpck_require__(6593)
 
 const kListener = Symbol('kListener')
 const kSignal = Symbol('kSignal')
@@ -10349,16 +10349,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2279:
+/***/ 2574:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { InvalidArgumentError, SocketError } = __nccwpck_require__(8707)
-const util = __nccwpck_require__(3440)
-const { addSignal, removeSignal } = __nccwpck_require__(158)
+const { InvalidArgumentError, SocketError } = __nccwpck_require__(6593)
+const util = __nccwpck_require__(5386)
+const { addSignal, removeSignal } = __nccwpck_require__(6128)
 
 class ConnectHandler extends AsyncResource {
   constructor (opts, callback) {
@@ -10464,7 +10464,7 @@ module.exports = connect
 
 /***/ }),
 
-/***/ 6862:
+/***/ 884:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -10478,10 +10478,10 @@ const {
   InvalidArgumentError,
   InvalidReturnValueError,
   RequestAbortedError
-} = __nccwpck_require__(8707)
-const util = __nccwpck_require__(3440)
+} = __nccwpck_require__(6593)
+const util = __nccwpck_require__(5386)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { addSignal, removeSignal } = __nccwpck_require__(158)
+const { addSignal, removeSignal } = __nccwpck_require__(6128)
 const assert = __nccwpck_require__(4589)
 
 const kResume = Symbol('resume')
@@ -10722,16 +10722,16 @@ module.exports = pipeline
 
 /***/ }),
 
-/***/ 4043:
+/***/ 865:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { Readable } = __nccwpck_require__(9927)
-const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(8707)
-const util = __nccwpck_require__(3440)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(7655)
+const { Readable } = __nccwpck_require__(3897)
+const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(6593)
+const util = __nccwpck_require__(5386)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(6425)
 const { AsyncResource } = __nccwpck_require__(6698)
 
 class RequestHandler extends AsyncResource {
@@ -10943,18 +10943,18 @@ module.exports.RequestHandler = RequestHandler
 
 /***/ }),
 
-/***/ 3560:
+/***/ 4754:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
 const { finished, PassThrough } = __nccwpck_require__(7075)
-const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(8707)
-const util = __nccwpck_require__(3440)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(7655)
+const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(6593)
+const util = __nccwpck_require__(5386)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(6425)
 const { AsyncResource } = __nccwpck_require__(6698)
-const { addSignal, removeSignal } = __nccwpck_require__(158)
+const { addSignal, removeSignal } = __nccwpck_require__(6128)
 
 class StreamHandler extends AsyncResource {
   constructor (opts, factory, callback) {
@@ -11170,15 +11170,15 @@ module.exports = stream
 
 /***/ }),
 
-/***/ 1882:
+/***/ 3408:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { InvalidArgumentError, SocketError } = __nccwpck_require__(8707)
+const { InvalidArgumentError, SocketError } = __nccwpck_require__(6593)
 const { AsyncResource } = __nccwpck_require__(6698)
-const util = __nccwpck_require__(3440)
-const { addSignal, removeSignal } = __nccwpck_require__(158)
+const util = __nccwpck_require__(5386)
+const { addSignal, removeSignal } = __nccwpck_require__(6128)
 const assert = __nccwpck_require__(4589)
 
 class UpgradeHandler extends AsyncResource {
@@ -11285,21 +11285,21 @@ module.exports = upgrade
 
 /***/ }),
 
-/***/ 6615:
+/***/ 5889:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-module.exports.request = __nccwpck_require__(4043)
-module.exports.stream = __nccwpck_require__(3560)
-module.exports.pipeline = __nccwpck_require__(6862)
-module.exports.upgrade = __nccwpck_require__(1882)
-module.exports.connect = __nccwpck_require__(2279)
+module.exports.request = __nccwpck_require__(865)
+module.exports.stream = __nccwpck_require__(4754)
+module.exports.pipeline = __nccwpck_require__(884)
+module.exports.upgrade = __nccwpck_require__(3408)
+module.exports.connect = __nccwpck_require__(2574)
 
 
 /***/ }),
 
-/***/ 9927:
+/***/ 3897:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // Ported from https://github.com/nodejs/undici/pull/907
@@ -11308,9 +11308,9 @@ module.exports.connect = __nccwpck_require__(2279)
 
 const assert = __nccwpck_require__(4589)
 const { Readable } = __nccwpck_require__(7075)
-const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = __nccwpck_require__(8707)
-const util = __nccwpck_require__(3440)
-const { ReadableStreamFrom } = __nccwpck_require__(3440)
+const { RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError } = __nccwpck_require__(6593)
+const util = __nccwpck_require__(5386)
+const { ReadableStreamFrom } = __nccwpck_require__(5386)
 
 const kConsume = Symbol('kConsume')
 const kReading = Symbol('kReading')
@@ -11691,15 +11691,15 @@ module.exports = { Readable: BodyReadable, chunksDecode }
 
 /***/ }),
 
-/***/ 7655:
+/***/ 6425:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const assert = __nccwpck_require__(4589)
 const {
   ResponseStatusCodeError
-} = __nccwpck_require__(8707)
+} = __nccwpck_require__(6593)
 
-const { chunksDecode } = __nccwpck_require__(9927)
+const { chunksDecode } = __nccwpck_require__(3897)
 const CHUNK_LIMIT = 128 * 1024
 
 async function getResolveErrorBodyCallback ({ callback, body, contentType, statusCode, statusMessage, headers }) {
@@ -11791,16 +11791,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9136:
+/***/ 5106:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const net = __nccwpck_require__(7030)
 const assert = __nccwpck_require__(4589)
-const util = __nccwpck_require__(3440)
-const { InvalidArgumentError, ConnectTimeoutError } = __nccwpck_require__(8707)
-const timers = __nccwpck_require__(6603)
+const util = __nccwpck_require__(5386)
+const { InvalidArgumentError, ConnectTimeoutError } = __nccwpck_require__(6593)
+const timers = __nccwpck_require__(5929)
 
 function noop () {}
 
@@ -12038,7 +12038,7 @@ module.exports = buildConnector
 
 /***/ }),
 
-/***/ 735:
+/***/ 4037:
 /***/ ((module) => {
 
 
@@ -12163,7 +12163,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2414:
+/***/ 6644:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -12372,7 +12372,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8707:
+/***/ 6593:
 /***/ ((module) => {
 
 
@@ -12804,7 +12804,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4655:
+/***/ 8957:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -12812,7 +12812,7 @@ module.exports = {
 const {
   InvalidArgumentError,
   NotSupportedError
-} = __nccwpck_require__(8707)
+} = __nccwpck_require__(6593)
 const assert = __nccwpck_require__(4589)
 const {
   isValidHTTPToken,
@@ -12827,9 +12827,9 @@ const {
   validateHandler,
   getServerName,
   normalizedMethodRecords
-} = __nccwpck_require__(3440)
-const { channels } = __nccwpck_require__(2414)
-const { headerNameLowerCasedRecord } = __nccwpck_require__(735)
+} = __nccwpck_require__(5386)
+const { channels } = __nccwpck_require__(6644)
+const { headerNameLowerCasedRecord } = __nccwpck_require__(4037)
 
 // Verifies that a given path is valid does not contain control chars \x00 to \x20
 const invalidPathRegex = /[^\u0021-\u00ff]/
@@ -13293,7 +13293,7 @@ module.exports = Request
 
 /***/ }),
 
-/***/ 6443:
+/***/ 3377:
 /***/ ((module) => {
 
 module.exports = {
@@ -13367,7 +13367,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7752:
+/***/ 3838:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -13375,7 +13375,7 @@ module.exports = {
 const {
   wellknownHeaderNames,
   headerNameLowerCasedRecord
-} = __nccwpck_require__(735)
+} = __nccwpck_require__(4037)
 
 class TstNode {
   /** @type {any} */
@@ -13526,13 +13526,13 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3440:
+/***/ 5386:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { kDestroyed, kBodyUsed, kListeners, kBody } = __nccwpck_require__(6443)
+const { kDestroyed, kBodyUsed, kListeners, kBody } = __nccwpck_require__(3377)
 const { IncomingMessage } = __nccwpck_require__(7067)
 const stream = __nccwpck_require__(7075)
 const net = __nccwpck_require__(7030)
@@ -13540,9 +13540,9 @@ const { Blob } = __nccwpck_require__(4573)
 const nodeUtil = __nccwpck_require__(7975)
 const { stringify } = __nccwpck_require__(1792)
 const { EventEmitter: EE } = __nccwpck_require__(8474)
-const { InvalidArgumentError } = __nccwpck_require__(8707)
-const { headerNameLowerCasedRecord } = __nccwpck_require__(735)
-const { tree } = __nccwpck_require__(7752)
+const { InvalidArgumentError } = __nccwpck_require__(6593)
+const { headerNameLowerCasedRecord } = __nccwpck_require__(4037)
+const { tree } = __nccwpck_require__(3838)
 
 const [nodeMajor, nodeMinor] = process.versions.node.split('.').map(v => Number(v))
 
@@ -14252,18 +14252,18 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7405:
+/***/ 5539:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { InvalidArgumentError } = __nccwpck_require__(8707)
-const { kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(6443)
-const DispatcherBase = __nccwpck_require__(1841)
-const Pool = __nccwpck_require__(628)
-const Client = __nccwpck_require__(3701)
-const util = __nccwpck_require__(3440)
-const createRedirectInterceptor = __nccwpck_require__(5092)
+const { InvalidArgumentError } = __nccwpck_require__(6593)
+const { kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(3377)
+const DispatcherBase = __nccwpck_require__(803)
+const Pool = __nccwpck_require__(8014)
+const Client = __nccwpck_require__(271)
+const util = __nccwpck_require__(5386)
+const createRedirectInterceptor = __nccwpck_require__(5306)
 
 const kOnConnect = Symbol('onConnect')
 const kOnDisconnect = Symbol('onDisconnect')
@@ -14392,7 +14392,7 @@ module.exports = Agent
 
 /***/ }),
 
-/***/ 837:
+/***/ 3207:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -14400,7 +14400,7 @@ module.exports = Agent
 const {
   BalancedPoolMissingUpstreamError,
   InvalidArgumentError
-} = __nccwpck_require__(8707)
+} = __nccwpck_require__(6593)
 const {
   PoolBase,
   kClients,
@@ -14408,10 +14408,10 @@ const {
   kAddClient,
   kRemoveClient,
   kGetDispatcher
-} = __nccwpck_require__(2128)
-const Pool = __nccwpck_require__(628)
-const { kUrl, kInterceptors } = __nccwpck_require__(6443)
-const { parseOrigin } = __nccwpck_require__(3440)
+} = __nccwpck_require__(1278)
+const Pool = __nccwpck_require__(8014)
+const { kUrl, kInterceptors } = __nccwpck_require__(3377)
+const { parseOrigin } = __nccwpck_require__(5386)
 const kFactory = Symbol('factory')
 
 const kOptions = Symbol('options')
@@ -14608,7 +14608,7 @@ module.exports = BalancedPool
 
 /***/ }),
 
-/***/ 637:
+/***/ 8939:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -14616,9 +14616,9 @@ module.exports = BalancedPool
 /* global WebAssembly */
 
 const assert = __nccwpck_require__(4589)
-const util = __nccwpck_require__(3440)
-const { channels } = __nccwpck_require__(2414)
-const timers = __nccwpck_require__(6603)
+const util = __nccwpck_require__(5386)
+const { channels } = __nccwpck_require__(6644)
+const timers = __nccwpck_require__(5929)
 const {
   RequestContentLengthMismatchError,
   ResponseContentLengthMismatchError,
@@ -14631,7 +14631,7 @@ const {
   BodyTimeoutError,
   HTTPParserError,
   ResponseExceededMaxSizeError
-} = __nccwpck_require__(8707)
+} = __nccwpck_require__(6593)
 const {
   kUrl,
   kReset,
@@ -14664,9 +14664,9 @@ const {
   kOnError,
   kResume,
   kHTTPContext
-} = __nccwpck_require__(6443)
+} = __nccwpck_require__(3377)
 
-const constants = __nccwpck_require__(2824)
+const constants = __nccwpck_require__(6402)
 const EMPTY_BUF = Buffer.alloc(0)
 const FastBuffer = Buffer[Symbol.species]
 const addListener = util.addListener
@@ -14678,11 +14678,11 @@ const kSocketUsed = Symbol('kSocketUsed')
 let extractBody
 
 async function lazyllhttp () {
-  const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(3870) : undefined
+  const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(9240) : undefined
 
   let mod
   try {
-    mod = await WebAssembly.compile(__nccwpck_require__(3434))
+    mod = await WebAssembly.compile(__nccwpck_require__(9968))
   } catch (e) {
     /* istanbul ignore next */
 
@@ -14690,7 +14690,7 @@ async function lazyllhttp () {
     // being enabled, but the occurring of this other error
     // * https://github.com/emscripten-core/emscripten/issues/11495
     // got me to remove that check to avoid breaking Node 12.
-    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(3870))
+    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(9240))
   }
 
   return await WebAssembly.instantiate(mod, {
@@ -15605,7 +15605,7 @@ function writeH1 (client, request) {
 
   if (util.isFormDataLike(body)) {
     if (!extractBody) {
-      extractBody = (__nccwpck_require__(4492).extractBody)
+      extractBody = (__nccwpck_require__(6962).extractBody)
     }
 
     const [bodyStream, contentType] = extractBody(body)
@@ -16128,7 +16128,7 @@ module.exports = connectH1
 
 /***/ }),
 
-/***/ 8788:
+/***/ 7726:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -16136,13 +16136,13 @@ module.exports = connectH1
 const assert = __nccwpck_require__(4589)
 const { errorMonitor } = __nccwpck_require__(8474)
 const { pipeline } = __nccwpck_require__(7075)
-const util = __nccwpck_require__(3440)
+const util = __nccwpck_require__(5386)
 const {
   RequestContentLengthMismatchError,
   RequestAbortedError,
   SocketError,
   InformationalError
-} = __nccwpck_require__(8707)
+} = __nccwpck_require__(6593)
 const {
   kUrl,
   kReset,
@@ -16161,7 +16161,7 @@ const {
   kResume,
   kSize,
   kHTTPContext
-} = __nccwpck_require__(6443)
+} = __nccwpck_require__(3377)
 
 const kOpenStreams = Symbol('open streams')
 
@@ -16567,7 +16567,7 @@ function writeH2 (client, request) {
   let contentLength = util.bodyLength(body)
 
   if (util.isFormDataLike(body)) {
-    extractBody ??= (__nccwpck_require__(4492).extractBody)
+    extractBody ??= (__nccwpck_require__(6962).extractBody)
 
     const [bodyStream, contentType] = extractBody(body)
     headers['content-type'] = contentType
@@ -16927,7 +16927,7 @@ module.exports = connectH2
 
 /***/ }),
 
-/***/ 3701:
+/***/ 271:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // @ts-check
@@ -16937,16 +16937,16 @@ module.exports = connectH2
 const assert = __nccwpck_require__(4589)
 const net = __nccwpck_require__(7030)
 const http = __nccwpck_require__(7067)
-const util = __nccwpck_require__(3440)
-const { channels } = __nccwpck_require__(2414)
-const Request = __nccwpck_require__(4655)
-const DispatcherBase = __nccwpck_require__(1841)
+const util = __nccwpck_require__(5386)
+const { channels } = __nccwpck_require__(6644)
+const Request = __nccwpck_require__(8957)
+const DispatcherBase = __nccwpck_require__(803)
 const {
   InvalidArgumentError,
   InformationalError,
   ClientDestroyedError
-} = __nccwpck_require__(8707)
-const buildConnector = __nccwpck_require__(9136)
+} = __nccwpck_require__(6593)
+const buildConnector = __nccwpck_require__(5106)
 const {
   kUrl,
   kServerName,
@@ -16988,9 +16988,9 @@ const {
   kHTTPContext,
   kMaxConcurrentStreams,
   kResume
-} = __nccwpck_require__(6443)
-const connectH1 = __nccwpck_require__(637)
-const connectH2 = __nccwpck_require__(8788)
+} = __nccwpck_require__(3377)
+const connectH1 = __nccwpck_require__(8939)
+const connectH2 = __nccwpck_require__(7726)
 let deprecatedInterceptorWarned = false
 
 const kClosedResolve = Symbol('kClosedResolve')
@@ -17298,7 +17298,7 @@ class Client extends DispatcherBase {
   }
 }
 
-const createRedirectInterceptor = __nccwpck_require__(5092)
+const createRedirectInterceptor = __nccwpck_require__(5306)
 
 function onError (client, err) {
   if (
@@ -17558,19 +17558,19 @@ module.exports = Client
 
 /***/ }),
 
-/***/ 1841:
+/***/ 803:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const buffer = __nccwpck_require__(4573)
-const Dispatcher = __nccwpck_require__(883)
+const Dispatcher = __nccwpck_require__(2377)
 const {
   ClientDestroyedError,
   ClientClosedError,
   InvalidArgumentError
-} = __nccwpck_require__(8707)
-const { kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors } = __nccwpck_require__(6443)
+} = __nccwpck_require__(6593)
+const { kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors } = __nccwpck_require__(3377)
 
 const kOnDestroyed = Symbol('onDestroyed')
 const kOnClosed = Symbol('onClosed')
@@ -17773,7 +17773,7 @@ module.exports = DispatcherBase
 
 /***/ }),
 
-/***/ 883:
+/***/ 2377:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -17845,15 +17845,15 @@ module.exports = Dispatcher
 
 /***/ }),
 
-/***/ 3137:
+/***/ 6699:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const DispatcherBase = __nccwpck_require__(1841)
-const { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = __nccwpck_require__(6443)
-const ProxyAgent = __nccwpck_require__(6672)
-const Agent = __nccwpck_require__(7405)
+const DispatcherBase = __nccwpck_require__(803)
+const { kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent } = __nccwpck_require__(3377)
+const ProxyAgent = __nccwpck_require__(9710)
+const Agent = __nccwpck_require__(5539)
 
 const DEFAULT_PORTS = {
   'http:': 80,
@@ -18012,7 +18012,7 @@ module.exports = EnvHttpProxyAgent
 
 /***/ }),
 
-/***/ 4660:
+/***/ 2190:
 /***/ ((module) => {
 
 /* eslint-disable */
@@ -18136,15 +18136,15 @@ module.exports = class FixedQueue {
 
 /***/ }),
 
-/***/ 2128:
+/***/ 1278:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const DispatcherBase = __nccwpck_require__(1841)
-const FixedQueue = __nccwpck_require__(4660)
-const { kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch } = __nccwpck_require__(6443)
-const PoolStats = __nccwpck_require__(3246)
+const DispatcherBase = __nccwpck_require__(803)
+const FixedQueue = __nccwpck_require__(2190)
+const { kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch } = __nccwpck_require__(3377)
+const PoolStats = __nccwpck_require__(1680)
 
 const kClients = Symbol('clients')
 const kNeedDrain = Symbol('needDrain')
@@ -18337,10 +18337,10 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3246:
+/***/ 1680:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
-const { kFree, kConnected, kPending, kQueued, kRunning, kSize } = __nccwpck_require__(6443)
+const { kFree, kConnected, kPending, kQueued, kRunning, kSize } = __nccwpck_require__(3377)
 const kPool = Symbol('pool')
 
 class PoolStats {
@@ -18378,7 +18378,7 @@ module.exports = PoolStats
 
 /***/ }),
 
-/***/ 628:
+/***/ 8014:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -18389,14 +18389,14 @@ const {
   kNeedDrain,
   kAddClient,
   kGetDispatcher
-} = __nccwpck_require__(2128)
-const Client = __nccwpck_require__(3701)
+} = __nccwpck_require__(1278)
+const Client = __nccwpck_require__(271)
 const {
   InvalidArgumentError
-} = __nccwpck_require__(8707)
-const util = __nccwpck_require__(3440)
-const { kUrl, kInterceptors } = __nccwpck_require__(6443)
-const buildConnector = __nccwpck_require__(9136)
+} = __nccwpck_require__(6593)
+const util = __nccwpck_require__(5386)
+const { kUrl, kInterceptors } = __nccwpck_require__(3377)
+const buildConnector = __nccwpck_require__(5106)
 
 const kOptions = Symbol('options')
 const kConnections = Symbol('connections')
@@ -18492,19 +18492,19 @@ module.exports = Pool
 
 /***/ }),
 
-/***/ 6672:
+/***/ 9710:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(6443)
+const { kProxy, kClose, kDestroy, kDispatch, kInterceptors } = __nccwpck_require__(3377)
 const { URL } = __nccwpck_require__(3136)
-const Agent = __nccwpck_require__(7405)
-const Pool = __nccwpck_require__(628)
-const DispatcherBase = __nccwpck_require__(1841)
-const { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = __nccwpck_require__(8707)
-const buildConnector = __nccwpck_require__(9136)
-const Client = __nccwpck_require__(3701)
+const Agent = __nccwpck_require__(5539)
+const Pool = __nccwpck_require__(8014)
+const DispatcherBase = __nccwpck_require__(803)
+const { InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError } = __nccwpck_require__(6593)
+const buildConnector = __nccwpck_require__(5106)
+const Client = __nccwpck_require__(271)
 
 const kAgent = Symbol('proxy agent')
 const kClient = Symbol('proxy client')
@@ -18773,13 +18773,13 @@ module.exports = ProxyAgent
 
 /***/ }),
 
-/***/ 50:
+/***/ 9176:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const Dispatcher = __nccwpck_require__(883)
-const RetryHandler = __nccwpck_require__(7816)
+const Dispatcher = __nccwpck_require__(2377)
+const RetryHandler = __nccwpck_require__(3174)
 
 class RetryAgent extends Dispatcher {
   #agent = null
@@ -18815,7 +18815,7 @@ module.exports = RetryAgent
 
 /***/ }),
 
-/***/ 2581:
+/***/ 4743:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -18823,8 +18823,8 @@ module.exports = RetryAgent
 // We include a version number for the Dispatcher API. In case of breaking changes,
 // this version number must be increased to avoid conflicts.
 const globalDispatcher = Symbol.for('undici.globalDispatcher.1')
-const { InvalidArgumentError } = __nccwpck_require__(8707)
-const Agent = __nccwpck_require__(7405)
+const { InvalidArgumentError } = __nccwpck_require__(6593)
+const Agent = __nccwpck_require__(5539)
 
 if (getGlobalDispatcher() === undefined) {
   setGlobalDispatcher(new Agent())
@@ -18854,7 +18854,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8155:
+/***/ 6949:
 /***/ ((module) => {
 
 
@@ -18905,15 +18905,15 @@ module.exports = class DecoratorHandler {
 
 /***/ }),
 
-/***/ 8754:
+/***/ 3216:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(3440)
-const { kBodyUsed } = __nccwpck_require__(6443)
+const util = __nccwpck_require__(5386)
+const { kBodyUsed } = __nccwpck_require__(3377)
 const assert = __nccwpck_require__(4589)
-const { InvalidArgumentError } = __nccwpck_require__(8707)
+const { InvalidArgumentError } = __nccwpck_require__(6593)
 const EE = __nccwpck_require__(8474)
 
 const redirectableStatusCodes = [300, 301, 302, 303, 307, 308]
@@ -19144,20 +19144,20 @@ module.exports = RedirectHandler
 
 /***/ }),
 
-/***/ 7816:
+/***/ 3174:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const assert = __nccwpck_require__(4589)
 
-const { kRetryHandlerDefaultRetry } = __nccwpck_require__(6443)
-const { RequestRetryError } = __nccwpck_require__(8707)
+const { kRetryHandlerDefaultRetry } = __nccwpck_require__(3377)
+const { RequestRetryError } = __nccwpck_require__(6593)
 const {
   isDisturbed,
   parseHeaders,
   parseRangeHeader,
   wrapRequestBody
-} = __nccwpck_require__(3440)
+} = __nccwpck_require__(5386)
 
 function calculateRetryAfterHeader (retryAfter) {
   const current = Date.now()
@@ -19588,14 +19588,14 @@ module.exports = RetryHandler
 
 /***/ }),
 
-/***/ 379:
+/***/ 6149:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const { isIP } = __nccwpck_require__(7030)
 const { lookup } = __nccwpck_require__(610)
-const DecoratorHandler = __nccwpck_require__(8155)
-const { InvalidArgumentError, InformationalError } = __nccwpck_require__(8707)
+const DecoratorHandler = __nccwpck_require__(6949)
+const { InvalidArgumentError, InformationalError } = __nccwpck_require__(6593)
 const maxInt = Math.pow(2, 31) - 1
 
 class DNSInstance {
@@ -19970,14 +19970,14 @@ module.exports = interceptorOpts => {
 
 /***/ }),
 
-/***/ 8060:
+/***/ 5786:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(3440)
-const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(8707)
-const DecoratorHandler = __nccwpck_require__(8155)
+const util = __nccwpck_require__(5386)
+const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(6593)
+const DecoratorHandler = __nccwpck_require__(6949)
 
 class DumpHandler extends DecoratorHandler {
   #maxSize = 1024 * 1024
@@ -20100,12 +20100,12 @@ module.exports = createDumpInterceptor
 
 /***/ }),
 
-/***/ 5092:
+/***/ 5306:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const RedirectHandler = __nccwpck_require__(8754)
+const RedirectHandler = __nccwpck_require__(3216)
 
 function createRedirectInterceptor ({ maxRedirections: defaultMaxRedirections }) {
   return (dispatch) => {
@@ -20128,11 +20128,11 @@ module.exports = createRedirectInterceptor
 
 /***/ }),
 
-/***/ 1514:
+/***/ 1068:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const RedirectHandler = __nccwpck_require__(8754)
+const RedirectHandler = __nccwpck_require__(3216)
 
 module.exports = opts => {
   const globalMaxRedirections = opts?.maxRedirections
@@ -20159,11 +20159,11 @@ module.exports = opts => {
 
 /***/ }),
 
-/***/ 2026:
+/***/ 9636:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
-const RetryHandler = __nccwpck_require__(7816)
+const RetryHandler = __nccwpck_require__(3174)
 
 module.exports = globalOpts => {
   return dispatch => {
@@ -20185,13 +20185,13 @@ module.exports = globalOpts => {
 
 /***/ }),
 
-/***/ 2824:
+/***/ 6402:
 /***/ ((__unused_webpack_module, exports, __nccwpck_require__) => {
 
 
 Object.defineProperty(exports, "__esModule", ({ value: true }));
 exports.SPECIAL_HEADERS = exports.HEADER_STATE = exports.MINOR = exports.MAJOR = exports.CONNECTION_TOKEN_CHARS = exports.HEADER_CHARS = exports.TOKEN = exports.STRICT_TOKEN = exports.HEX = exports.URL_CHAR = exports.STRICT_URL_CHAR = exports.USERINFO_CHARS = exports.MARK = exports.ALPHANUM = exports.NUM = exports.HEX_MAP = exports.NUM_MAP = exports.ALPHA = exports.FINISH = exports.H_METHOD_MAP = exports.METHOD_MAP = exports.METHODS_RTSP = exports.METHODS_ICE = exports.METHODS_HTTP = exports.METHODS = exports.LENIENT_FLAGS = exports.FLAGS = exports.TYPE = exports.ERROR = void 0;
-const utils_1 = __nccwpck_require__(172);
+const utils_1 = __nccwpck_require__(6650);
 // C headers
 var ERROR;
 (function (ERROR) {
@@ -20469,7 +20469,7 @@ exports.SPECIAL_HEADERS = {
 
 /***/ }),
 
-/***/ 3870:
+/***/ 9240:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -20481,7 +20481,7 @@ module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f3
 
 /***/ }),
 
-/***/ 3434:
+/***/ 9968:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -20493,7 +20493,7 @@ module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f3
 
 /***/ }),
 
-/***/ 172:
+/***/ 6650:
 /***/ ((__unused_webpack_module, exports) => {
 
 
@@ -20514,13 +20514,13 @@ exports.enumToMap = enumToMap;
 
 /***/ }),
 
-/***/ 7501:
+/***/ 587:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kClients } = __nccwpck_require__(6443)
-const Agent = __nccwpck_require__(7405)
+const { kClients } = __nccwpck_require__(3377)
+const Agent = __nccwpck_require__(5539)
 const {
   kAgent,
   kMockAgentSet,
@@ -20531,14 +20531,14 @@ const {
   kGetNetConnect,
   kOptions,
   kFactory
-} = __nccwpck_require__(1117)
-const MockClient = __nccwpck_require__(7365)
-const MockPool = __nccwpck_require__(4004)
-const { matchValue, buildMockOptions } = __nccwpck_require__(3397)
-const { InvalidArgumentError, UndiciError } = __nccwpck_require__(8707)
-const Dispatcher = __nccwpck_require__(883)
-const Pluralizer = __nccwpck_require__(1529)
-const PendingInterceptorsFormatter = __nccwpck_require__(6142)
+} = __nccwpck_require__(2539)
+const MockClient = __nccwpck_require__(2839)
+const MockPool = __nccwpck_require__(3926)
+const { matchValue, buildMockOptions } = __nccwpck_require__(463)
+const { InvalidArgumentError, UndiciError } = __nccwpck_require__(6593)
+const Dispatcher = __nccwpck_require__(2377)
+const Pluralizer = __nccwpck_require__(39)
+const PendingInterceptorsFormatter = __nccwpck_require__(2708)
 
 class MockAgent extends Dispatcher {
   constructor (opts) {
@@ -20681,14 +20681,14 @@ module.exports = MockAgent
 
 /***/ }),
 
-/***/ 7365:
+/***/ 2839:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { promisify } = __nccwpck_require__(7975)
-const Client = __nccwpck_require__(3701)
-const { buildMockDispatch } = __nccwpck_require__(3397)
+const Client = __nccwpck_require__(271)
+const { buildMockDispatch } = __nccwpck_require__(463)
 const {
   kDispatches,
   kMockAgent,
@@ -20697,10 +20697,10 @@ const {
   kOrigin,
   kOriginalDispatch,
   kConnected
-} = __nccwpck_require__(1117)
-const { MockInterceptor } = __nccwpck_require__(1511)
-const Symbols = __nccwpck_require__(6443)
-const { InvalidArgumentError } = __nccwpck_require__(8707)
+} = __nccwpck_require__(2539)
+const { MockInterceptor } = __nccwpck_require__(7073)
+const Symbols = __nccwpck_require__(3377)
+const { InvalidArgumentError } = __nccwpck_require__(6593)
 
 /**
  * MockClient provides an API that extends the Client to influence the mockDispatches.
@@ -20747,12 +20747,12 @@ module.exports = MockClient
 
 /***/ }),
 
-/***/ 2429:
+/***/ 5347:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { UndiciError } = __nccwpck_require__(8707)
+const { UndiciError } = __nccwpck_require__(6593)
 
 const kMockNotMatchedError = Symbol.for('undici.error.UND_MOCK_ERR_MOCK_NOT_MATCHED')
 
@@ -20782,12 +20782,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1511:
+/***/ 7073:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { getResponseData, buildKey, addMockDispatch } = __nccwpck_require__(3397)
+const { getResponseData, buildKey, addMockDispatch } = __nccwpck_require__(463)
 const {
   kDispatches,
   kDispatchKey,
@@ -20795,9 +20795,9 @@ const {
   kDefaultTrailers,
   kContentLength,
   kMockDispatch
-} = __nccwpck_require__(1117)
-const { InvalidArgumentError } = __nccwpck_require__(8707)
-const { buildURL } = __nccwpck_require__(3440)
+} = __nccwpck_require__(2539)
+const { InvalidArgumentError } = __nccwpck_require__(6593)
+const { buildURL } = __nccwpck_require__(5386)
 
 /**
  * Defines the scope API for an interceptor reply
@@ -20996,14 +20996,14 @@ module.exports.MockScope = MockScope
 
 /***/ }),
 
-/***/ 4004:
+/***/ 3926:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { promisify } = __nccwpck_require__(7975)
-const Pool = __nccwpck_require__(628)
-const { buildMockDispatch } = __nccwpck_require__(3397)
+const Pool = __nccwpck_require__(8014)
+const { buildMockDispatch } = __nccwpck_require__(463)
 const {
   kDispatches,
   kMockAgent,
@@ -21012,10 +21012,10 @@ const {
   kOrigin,
   kOriginalDispatch,
   kConnected
-} = __nccwpck_require__(1117)
-const { MockInterceptor } = __nccwpck_require__(1511)
-const Symbols = __nccwpck_require__(6443)
-const { InvalidArgumentError } = __nccwpck_require__(8707)
+} = __nccwpck_require__(2539)
+const { MockInterceptor } = __nccwpck_require__(7073)
+const Symbols = __nccwpck_require__(3377)
+const { InvalidArgumentError } = __nccwpck_require__(6593)
 
 /**
  * MockPool provides an API that extends the Pool to influence the mockDispatches.
@@ -21062,7 +21062,7 @@ module.exports = MockPool
 
 /***/ }),
 
-/***/ 1117:
+/***/ 2539:
 /***/ ((module) => {
 
 
@@ -21092,20 +21092,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3397:
+/***/ 463:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { MockNotMatchedError } = __nccwpck_require__(2429)
+const { MockNotMatchedError } = __nccwpck_require__(5347)
 const {
   kDispatches,
   kMockAgent,
   kOriginalDispatch,
   kOrigin,
   kGetNetConnect
-} = __nccwpck_require__(1117)
-const { buildURL } = __nccwpck_require__(3440)
+} = __nccwpck_require__(2539)
+const { buildURL } = __nccwpck_require__(5386)
 const { STATUS_CODES } = __nccwpck_require__(7067)
 const {
   types: {
@@ -21466,7 +21466,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6142:
+/***/ 2708:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -21516,7 +21516,7 @@ module.exports = class PendingInterceptorsFormatter {
 
 /***/ }),
 
-/***/ 1529:
+/***/ 39:
 /***/ ((module) => {
 
 
@@ -21552,7 +21552,7 @@ module.exports = class Pluralizer {
 
 /***/ }),
 
-/***/ 6603:
+/***/ 5929:
 /***/ ((module) => {
 
 
@@ -21982,20 +21982,20 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9634:
+/***/ 3892:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConstruct } = __nccwpck_require__(109)
-const { urlEquals, getFieldValues } = __nccwpck_require__(6798)
-const { kEnumerableProperty, isDisturbed } = __nccwpck_require__(3440)
-const { webidl } = __nccwpck_require__(5893)
-const { Response, cloneResponse, fromInnerResponse } = __nccwpck_require__(9051)
-const { Request, fromInnerRequest } = __nccwpck_require__(9967)
-const { kState } = __nccwpck_require__(3627)
-const { fetching } = __nccwpck_require__(4398)
-const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = __nccwpck_require__(3168)
+const { kConstruct } = __nccwpck_require__(8271)
+const { urlEquals, getFieldValues } = __nccwpck_require__(2012)
+const { kEnumerableProperty, isDisturbed } = __nccwpck_require__(5386)
+const { webidl } = __nccwpck_require__(6083)
+const { Response, cloneResponse, fromInnerResponse } = __nccwpck_require__(9317)
+const { Request, fromInnerRequest } = __nccwpck_require__(3713)
+const { kState } = __nccwpck_require__(6970)
+const { fetching } = __nccwpck_require__(6860)
+const { urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes } = __nccwpck_require__(1118)
 const assert = __nccwpck_require__(4589)
 
 /**
@@ -22848,15 +22848,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3245:
+/***/ 7403:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConstruct } = __nccwpck_require__(109)
-const { Cache } = __nccwpck_require__(9634)
-const { webidl } = __nccwpck_require__(5893)
-const { kEnumerableProperty } = __nccwpck_require__(3440)
+const { kConstruct } = __nccwpck_require__(8271)
+const { Cache } = __nccwpck_require__(3892)
+const { webidl } = __nccwpck_require__(6083)
+const { kEnumerableProperty } = __nccwpck_require__(5386)
 
 class CacheStorage {
   /**
@@ -23007,26 +23007,26 @@ module.exports = {
 
 /***/ }),
 
-/***/ 109:
+/***/ 8271:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 module.exports = {
-  kConstruct: (__nccwpck_require__(6443).kConstruct)
+  kConstruct: (__nccwpck_require__(3377).kConstruct)
 }
 
 
 /***/ }),
 
-/***/ 6798:
+/***/ 2012:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const assert = __nccwpck_require__(4589)
-const { URLSerializer } = __nccwpck_require__(1900)
-const { isValidHeaderName } = __nccwpck_require__(3168)
+const { URLSerializer } = __nccwpck_require__(782)
+const { isValidHeaderName } = __nccwpck_require__(1118)
 
 /**
  * @see https://url.spec.whatwg.org/#concept-url-equals
@@ -23071,7 +23071,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1276:
+/***/ 9922:
 /***/ ((module) => {
 
 
@@ -23090,15 +23090,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9061:
+/***/ 8495:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { parseSetCookie } = __nccwpck_require__(1978)
-const { stringify } = __nccwpck_require__(7797)
-const { webidl } = __nccwpck_require__(5893)
-const { Headers } = __nccwpck_require__(660)
+const { parseSetCookie } = __nccwpck_require__(5816)
+const { stringify } = __nccwpck_require__(2095)
+const { webidl } = __nccwpck_require__(6083)
+const { Headers } = __nccwpck_require__(5662)
 
 /**
  * @typedef {Object} Cookie
@@ -23281,14 +23281,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1978:
+/***/ 5816:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { maxNameValuePairSize, maxAttributeValueSize } = __nccwpck_require__(1276)
-const { isCTLExcludingHtab } = __nccwpck_require__(7797)
-const { collectASequenceOfCodePointsFast } = __nccwpck_require__(1900)
+const { maxNameValuePairSize, maxAttributeValueSize } = __nccwpck_require__(9922)
+const { isCTLExcludingHtab } = __nccwpck_require__(2095)
+const { collectASequenceOfCodePointsFast } = __nccwpck_require__(782)
 const assert = __nccwpck_require__(4589)
 
 /**
@@ -23598,7 +23598,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 7797:
+/***/ 2095:
 /***/ ((module) => {
 
 
@@ -23957,13 +23957,13 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4031:
+/***/ 6301:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 const buffer = __nccwpck_require__(4573)
 const { Transform } = __nccwpck_require__(7075)
-const { isASCIINumber, isValidLastEventId } = __nccwpck_require__(4811)
+const { isASCIINumber, isValidLastEventId } = __nccwpck_require__(625)
 
 /**
  * @type {number[]} BOM
@@ -24538,23 +24538,23 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1238:
+/***/ 6376:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { pipeline } = __nccwpck_require__(7075)
-const { fetching } = __nccwpck_require__(4398)
-const { makeRequest } = __nccwpck_require__(9967)
-const { webidl } = __nccwpck_require__(5893)
-const { EventSourceStream } = __nccwpck_require__(4031)
-const { parseMIMEType } = __nccwpck_require__(1900)
-const { createFastMessageEvent } = __nccwpck_require__(5188)
-const { isNetworkError } = __nccwpck_require__(9051)
-const { delay } = __nccwpck_require__(4811)
-const { kEnumerableProperty } = __nccwpck_require__(3440)
-const { environmentSettingsObject } = __nccwpck_require__(3168)
-const { getGlobalDispatcher } = __nccwpck_require__(2581)
+const { fetching } = __nccwpck_require__(6860)
+const { makeRequest } = __nccwpck_require__(3713)
+const { webidl } = __nccwpck_require__(6083)
+const { EventSourceStream } = __nccwpck_require__(6301)
+const { parseMIMEType } = __nccwpck_require__(782)
+const { createFastMessageEvent } = __nccwpck_require__(6814)
+const { isNetworkError } = __nccwpck_require__(9317)
+const { delay } = __nccwpck_require__(625)
+const { kEnumerableProperty } = __nccwpck_require__(5386)
+const { environmentSettingsObject } = __nccwpck_require__(1118)
+const { getGlobalDispatcher } = __nccwpck_require__(4743)
 
 let experimentalWarned = false
 
@@ -25028,7 +25028,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4811:
+/***/ 625:
 /***/ ((module) => {
 
 
@@ -25072,12 +25072,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4492:
+/***/ 6962:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const util = __nccwpck_require__(3440)
+const util = __nccwpck_require__(5386)
 const {
   ReadableStreamFrom,
   isBlobLike,
@@ -25087,16 +25087,16 @@ const {
   fullyReadBody,
   extractMimeType,
   utf8DecodeBytes
-} = __nccwpck_require__(3168)
-const { FormData } = __nccwpck_require__(5910)
-const { kState } = __nccwpck_require__(3627)
-const { webidl } = __nccwpck_require__(5893)
+} = __nccwpck_require__(1118)
+const { FormData } = __nccwpck_require__(8440)
+const { kState } = __nccwpck_require__(6970)
+const { webidl } = __nccwpck_require__(6083)
 const { Blob } = __nccwpck_require__(4573)
 const assert = __nccwpck_require__(4589)
 const { isErrored, isDisturbed } = __nccwpck_require__(7075)
 const { isArrayBuffer } = __nccwpck_require__(3429)
-const { serializeAMimeType } = __nccwpck_require__(1900)
-const { multipartFormDataParser } = __nccwpck_require__(116)
+const { serializeAMimeType } = __nccwpck_require__(782)
+const { multipartFormDataParser } = __nccwpck_require__(4646)
 let random
 
 try {
@@ -25608,7 +25608,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4495:
+/***/ 6833:
 /***/ ((module) => {
 
 
@@ -25739,7 +25739,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 1900:
+/***/ 782:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -26490,12 +26490,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6653:
+/***/ 9255:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kConnected, kSize } = __nccwpck_require__(6443)
+const { kConnected, kSize } = __nccwpck_require__(3377)
 
 class CompatWeakRef {
   constructor (value) {
@@ -26543,14 +26543,14 @@ module.exports = function () {
 
 /***/ }),
 
-/***/ 7114:
+/***/ 1508:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Blob, File } = __nccwpck_require__(4573)
-const { kState } = __nccwpck_require__(3627)
-const { webidl } = __nccwpck_require__(5893)
+const { kState } = __nccwpck_require__(6970)
+const { webidl } = __nccwpck_require__(6083)
 
 // TODO(@KhafraDev): remove
 class FileLike {
@@ -26676,16 +26676,16 @@ module.exports = { FileLike, isFileLike }
 
 /***/ }),
 
-/***/ 116:
+/***/ 4646:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { isUSVString, bufferToLowerCasedHeaderName } = __nccwpck_require__(3440)
-const { utf8DecodeBytes } = __nccwpck_require__(3168)
-const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = __nccwpck_require__(1900)
-const { isFileLike } = __nccwpck_require__(7114)
-const { makeEntry } = __nccwpck_require__(5910)
+const { isUSVString, bufferToLowerCasedHeaderName } = __nccwpck_require__(5386)
+const { utf8DecodeBytes } = __nccwpck_require__(1118)
+const { HTTP_TOKEN_CODEPOINTS, isomorphicDecode } = __nccwpck_require__(782)
+const { isFileLike } = __nccwpck_require__(1508)
+const { makeEntry } = __nccwpck_require__(8440)
 const assert = __nccwpck_require__(4589)
 const { File: NodeFile } = __nccwpck_require__(4573)
 
@@ -27157,16 +27157,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5910:
+/***/ 8440:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { isBlobLike, iteratorMixin } = __nccwpck_require__(3168)
-const { kState } = __nccwpck_require__(3627)
-const { kEnumerableProperty } = __nccwpck_require__(3440)
-const { FileLike, isFileLike } = __nccwpck_require__(7114)
-const { webidl } = __nccwpck_require__(5893)
+const { isBlobLike, iteratorMixin } = __nccwpck_require__(1118)
+const { kState } = __nccwpck_require__(6970)
+const { kEnumerableProperty } = __nccwpck_require__(5386)
+const { FileLike, isFileLike } = __nccwpck_require__(1508)
+const { webidl } = __nccwpck_require__(6083)
 const { File: NativeFile } = __nccwpck_require__(4573)
 const nodeUtil = __nccwpck_require__(7975)
 
@@ -27416,7 +27416,7 @@ module.exports = { FormData, makeEntry }
 
 /***/ }),
 
-/***/ 1059:
+/***/ 8709:
 /***/ ((module) => {
 
 
@@ -27463,21 +27463,21 @@ module.exports = {
 
 /***/ }),
 
-/***/ 660:
+/***/ 5662:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // https://github.com/Ethan-Arrowood/undici-fetch
 
 
 
-const { kConstruct } = __nccwpck_require__(6443)
-const { kEnumerableProperty } = __nccwpck_require__(3440)
+const { kConstruct } = __nccwpck_require__(3377)
+const { kEnumerableProperty } = __nccwpck_require__(5386)
 const {
   iteratorMixin,
   isValidHeaderName,
   isValidHeaderValue
-} = __nccwpck_require__(3168)
-const { webidl } = __nccwpck_require__(5893)
+} = __nccwpck_require__(1118)
+const { webidl } = __nccwpck_require__(6083)
 const assert = __nccwpck_require__(4589)
 const util = __nccwpck_require__(7975)
 
@@ -28157,7 +28157,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 4398:
+/***/ 6860:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 // https://github.com/Ethan-Arrowood/undici-fetch
@@ -28170,9 +28170,9 @@ const {
   filterResponse,
   makeResponse,
   fromInnerResponse
-} = __nccwpck_require__(9051)
-const { HeadersList } = __nccwpck_require__(660)
-const { Request, cloneRequest } = __nccwpck_require__(9967)
+} = __nccwpck_require__(9317)
+const { HeadersList } = __nccwpck_require__(5662)
+const { Request, cloneRequest } = __nccwpck_require__(3713)
 const zlib = __nccwpck_require__(8522)
 const {
   bytesMatch,
@@ -28208,23 +28208,23 @@ const {
   buildContentRange,
   createInflate,
   extractMimeType
-} = __nccwpck_require__(3168)
-const { kState, kDispatcher } = __nccwpck_require__(3627)
+} = __nccwpck_require__(1118)
+const { kState, kDispatcher } = __nccwpck_require__(6970)
 const assert = __nccwpck_require__(4589)
-const { safelyExtractBody, extractBody } = __nccwpck_require__(4492)
+const { safelyExtractBody, extractBody } = __nccwpck_require__(6962)
 const {
   redirectStatusSet,
   nullBodyStatus,
   safeMethodsSet,
   requestBodyHeader,
   subresourceSet
-} = __nccwpck_require__(4495)
+} = __nccwpck_require__(6833)
 const EE = __nccwpck_require__(8474)
 const { Readable, pipeline, finished } = __nccwpck_require__(7075)
-const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = __nccwpck_require__(3440)
-const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = __nccwpck_require__(1900)
-const { getGlobalDispatcher } = __nccwpck_require__(2581)
-const { webidl } = __nccwpck_require__(5893)
+const { addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName } = __nccwpck_require__(5386)
+const { dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType } = __nccwpck_require__(782)
+const { getGlobalDispatcher } = __nccwpck_require__(4743)
+const { webidl } = __nccwpck_require__(6083)
 const { STATUS_CODES } = __nccwpck_require__(7067)
 const GET_OR_HEAD = ['GET', 'HEAD']
 
@@ -30434,23 +30434,23 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9967:
+/***/ 3713:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 /* globals AbortController */
 
 
 
-const { extractBody, mixinBody, cloneBody, bodyUnusable } = __nccwpck_require__(4492)
-const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = __nccwpck_require__(660)
-const { FinalizationRegistry } = __nccwpck_require__(6653)()
-const util = __nccwpck_require__(3440)
+const { extractBody, mixinBody, cloneBody, bodyUnusable } = __nccwpck_require__(6962)
+const { Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList } = __nccwpck_require__(5662)
+const { FinalizationRegistry } = __nccwpck_require__(9255)()
+const util = __nccwpck_require__(5386)
 const nodeUtil = __nccwpck_require__(7975)
 const {
   isValidHTTPToken,
   sameOrigin,
   environmentSettingsObject
-} = __nccwpck_require__(3168)
+} = __nccwpck_require__(1118)
 const {
   forbiddenMethodsSet,
   corsSafeListedMethodsSet,
@@ -30460,12 +30460,12 @@ const {
   requestCredentials,
   requestCache,
   requestDuplex
-} = __nccwpck_require__(4495)
+} = __nccwpck_require__(6833)
 const { kEnumerableProperty, normalizedMethodRecordsBase, normalizedMethodRecords } = util
-const { kHeaders, kSignal, kState, kDispatcher } = __nccwpck_require__(3627)
-const { webidl } = __nccwpck_require__(5893)
-const { URLSerializer } = __nccwpck_require__(1900)
-const { kConstruct } = __nccwpck_require__(6443)
+const { kHeaders, kSignal, kState, kDispatcher } = __nccwpck_require__(6970)
+const { webidl } = __nccwpck_require__(6083)
+const { URLSerializer } = __nccwpck_require__(782)
+const { kConstruct } = __nccwpck_require__(3377)
 const assert = __nccwpck_require__(4589)
 const { getMaxListeners, setMaxListeners, getEventListeners, defaultMaxListeners } = __nccwpck_require__(8474)
 
@@ -31478,14 +31478,14 @@ module.exports = { Request, makeRequest, fromInnerRequest, cloneRequest }
 
 /***/ }),
 
-/***/ 9051:
+/***/ 9317:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = __nccwpck_require__(660)
-const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = __nccwpck_require__(4492)
-const util = __nccwpck_require__(3440)
+const { Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList } = __nccwpck_require__(5662)
+const { extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable } = __nccwpck_require__(6962)
+const util = __nccwpck_require__(5386)
 const nodeUtil = __nccwpck_require__(7975)
 const { kEnumerableProperty } = util
 const {
@@ -31497,16 +31497,16 @@ const {
   isErrorLike,
   isomorphicEncode,
   environmentSettingsObject: relevantRealm
-} = __nccwpck_require__(3168)
+} = __nccwpck_require__(1118)
 const {
   redirectStatusSet,
   nullBodyStatus
-} = __nccwpck_require__(4495)
-const { kState, kHeaders } = __nccwpck_require__(3627)
-const { webidl } = __nccwpck_require__(5893)
-const { FormData } = __nccwpck_require__(5910)
-const { URLSerializer } = __nccwpck_require__(1900)
-const { kConstruct } = __nccwpck_require__(6443)
+} = __nccwpck_require__(6833)
+const { kState, kHeaders } = __nccwpck_require__(6970)
+const { webidl } = __nccwpck_require__(6083)
+const { FormData } = __nccwpck_require__(8440)
+const { URLSerializer } = __nccwpck_require__(782)
+const { kConstruct } = __nccwpck_require__(3377)
 const assert = __nccwpck_require__(4589)
 const { types } = __nccwpck_require__(7975)
 
@@ -32095,7 +32095,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3627:
+/***/ 6970:
 /***/ ((module) => {
 
 
@@ -32111,21 +32111,21 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3168:
+/***/ 1118:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Transform } = __nccwpck_require__(7075)
 const zlib = __nccwpck_require__(8522)
-const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = __nccwpck_require__(4495)
-const { getGlobalOrigin } = __nccwpck_require__(1059)
-const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = __nccwpck_require__(1900)
+const { redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet } = __nccwpck_require__(6833)
+const { getGlobalOrigin } = __nccwpck_require__(8709)
+const { collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType } = __nccwpck_require__(782)
 const { performance } = __nccwpck_require__(643)
-const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = __nccwpck_require__(3440)
+const { isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase } = __nccwpck_require__(5386)
 const assert = __nccwpck_require__(4589)
 const { isUint8Array } = __nccwpck_require__(3429)
-const { webidl } = __nccwpck_require__(5893)
+const { webidl } = __nccwpck_require__(6083)
 
 let supportedHashes = []
 
@@ -33750,14 +33750,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5893:
+/***/ 6083:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { types, inspect } = __nccwpck_require__(7975)
 const { markAsUncloneable } = __nccwpck_require__(5919)
-const { toUSVString } = __nccwpck_require__(3440)
+const { toUSVString } = __nccwpck_require__(5386)
 
 /** @type {import('../../../types/webidl').Webidl} */
 const webidl = {}
@@ -34452,7 +34452,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 2607:
+/***/ 2685:
 /***/ ((module) => {
 
 
@@ -34749,7 +34749,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8355:
+/***/ 4881:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -34758,16 +34758,16 @@ const {
   staticPropertyDescriptors,
   readOperation,
   fireAProgressEvent
-} = __nccwpck_require__(3610)
+} = __nccwpck_require__(5860)
 const {
   kState,
   kError,
   kResult,
   kEvents,
   kAborted
-} = __nccwpck_require__(961)
-const { webidl } = __nccwpck_require__(5893)
-const { kEnumerableProperty } = __nccwpck_require__(3440)
+} = __nccwpck_require__(8391)
+const { webidl } = __nccwpck_require__(6083)
+const { kEnumerableProperty } = __nccwpck_require__(5386)
 
 class FileReader extends EventTarget {
   constructor () {
@@ -35100,12 +35100,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8573:
+/***/ 699:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(5893)
+const { webidl } = __nccwpck_require__(6083)
 
 const kState = Symbol('ProgressEvent state')
 
@@ -35185,7 +35185,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 961:
+/***/ 8391:
 /***/ ((module) => {
 
 
@@ -35202,7 +35202,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3610:
+/***/ 5860:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
@@ -35213,10 +35213,10 @@ const {
   kResult,
   kAborted,
   kLastProgressEventFired
-} = __nccwpck_require__(961)
-const { ProgressEvent } = __nccwpck_require__(8573)
-const { getEncoding } = __nccwpck_require__(2607)
-const { serializeAMimeType, parseMIMEType } = __nccwpck_require__(1900)
+} = __nccwpck_require__(8391)
+const { ProgressEvent } = __nccwpck_require__(699)
+const { getEncoding } = __nccwpck_require__(2685)
+const { serializeAMimeType, parseMIMEType } = __nccwpck_require__(782)
 const { types } = __nccwpck_require__(7975)
 const { StringDecoder } = __nccwpck_require__(3193)
 const { btoa } = __nccwpck_require__(4573)
@@ -35600,27 +35600,27 @@ module.exports = {
 
 /***/ }),
 
-/***/ 6897:
+/***/ 3403:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = __nccwpck_require__(736)
+const { uid, states, sentCloseFrameState, emptyBuffer, opcodes } = __nccwpck_require__(9322)
 const {
   kReadyState,
   kSentClose,
   kByteParser,
   kReceivedClose,
   kResponse
-} = __nccwpck_require__(1216)
-const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = __nccwpck_require__(8625)
-const { channels } = __nccwpck_require__(2414)
-const { CloseEvent } = __nccwpck_require__(5188)
-const { makeRequest } = __nccwpck_require__(9967)
-const { fetching } = __nccwpck_require__(4398)
-const { Headers, getHeadersList } = __nccwpck_require__(660)
-const { getDecodeSplit } = __nccwpck_require__(3168)
-const { WebsocketFrameSend } = __nccwpck_require__(3264)
+} = __nccwpck_require__(7610)
+const { fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions } = __nccwpck_require__(3479)
+const { channels } = __nccwpck_require__(6644)
+const { CloseEvent } = __nccwpck_require__(6814)
+const { makeRequest } = __nccwpck_require__(3713)
+const { fetching } = __nccwpck_require__(6860)
+const { Headers, getHeadersList } = __nccwpck_require__(5662)
+const { getDecodeSplit } = __nccwpck_require__(1118)
+const { WebsocketFrameSend } = __nccwpck_require__(4226)
 
 /** @type {import('crypto')} */
 let crypto
@@ -35978,7 +35978,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 736:
+/***/ 9322:
 /***/ ((module) => {
 
 
@@ -36051,14 +36051,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 5188:
+/***/ 6814:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(5893)
-const { kEnumerableProperty } = __nccwpck_require__(3440)
-const { kConstruct } = __nccwpck_require__(6443)
+const { webidl } = __nccwpck_require__(6083)
+const { kEnumerableProperty } = __nccwpck_require__(5386)
+const { kConstruct } = __nccwpck_require__(3377)
 const { MessagePort } = __nccwpck_require__(5919)
 
 /**
@@ -36387,12 +36387,12 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3264:
+/***/ 4226:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { maxUnsigned16Bit } = __nccwpck_require__(736)
+const { maxUnsigned16Bit } = __nccwpck_require__(9322)
 
 const BUFFER_SIZE = 16386
 
@@ -36490,14 +36490,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 9469:
+/***/ 6495:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { createInflateRaw, Z_DEFAULT_WINDOWBITS } = __nccwpck_require__(8522)
-const { isValidClientWindowBits } = __nccwpck_require__(8625)
-const { MessageSizeExceededError } = __nccwpck_require__(8707)
+const { isValidClientWindowBits } = __nccwpck_require__(3479)
+const { MessageSizeExceededError } = __nccwpck_require__(6593)
 
 const tail = Buffer.from([0x00, 0x00, 0xff, 0xff])
 const kBuffer = Symbol('kBuffer')
@@ -36602,16 +36602,16 @@ module.exports = { PerMessageDeflate }
 
 /***/ }),
 
-/***/ 1652:
+/***/ 1298:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
 const { Writable } = __nccwpck_require__(7075)
 const assert = __nccwpck_require__(4589)
-const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = __nccwpck_require__(736)
-const { kReadyState, kSentClose, kResponse, kReceivedClose } = __nccwpck_require__(1216)
-const { channels } = __nccwpck_require__(2414)
+const { parserStates, opcodes, states, emptyBuffer, sentCloseFrameState } = __nccwpck_require__(9322)
+const { kReadyState, kSentClose, kResponse, kReceivedClose } = __nccwpck_require__(7610)
+const { channels } = __nccwpck_require__(6644)
 const {
   isValidStatusCode,
   isValidOpcode,
@@ -36621,11 +36621,11 @@ const {
   isControlFrame,
   isTextBinaryFrame,
   isContinuationFrame
-} = __nccwpck_require__(8625)
-const { WebsocketFrameSend } = __nccwpck_require__(3264)
-const { closeWebSocketConnection } = __nccwpck_require__(6897)
-const { PerMessageDeflate } = __nccwpck_require__(9469)
-const { MessageSizeExceededError } = __nccwpck_require__(8707)
+} = __nccwpck_require__(3479)
+const { WebsocketFrameSend } = __nccwpck_require__(4226)
+const { closeWebSocketConnection } = __nccwpck_require__(3403)
+const { PerMessageDeflate } = __nccwpck_require__(6495)
+const { MessageSizeExceededError } = __nccwpck_require__(6593)
 
 function failWebsocketConnectionWithCode (ws, code, reason) {
   closeWebSocketConnection(ws, code, reason, Buffer.byteLength(reason))
@@ -37136,14 +37136,14 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3900:
+/***/ 8470:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { WebsocketFrameSend } = __nccwpck_require__(3264)
-const { opcodes, sendHints } = __nccwpck_require__(736)
-const FixedQueue = __nccwpck_require__(4660)
+const { WebsocketFrameSend } = __nccwpck_require__(4226)
+const { opcodes, sendHints } = __nccwpck_require__(9322)
+const FixedQueue = __nccwpck_require__(2190)
 
 /** @type {typeof Uint8Array} */
 const FastBuffer = Buffer[Symbol.species]
@@ -37247,7 +37247,7 @@ module.exports = { SendQueue }
 
 /***/ }),
 
-/***/ 1216:
+/***/ 7610:
 /***/ ((module) => {
 
 
@@ -37266,16 +37266,16 @@ module.exports = {
 
 /***/ }),
 
-/***/ 8625:
+/***/ 3479:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = __nccwpck_require__(1216)
-const { states, opcodes } = __nccwpck_require__(736)
-const { ErrorEvent, createFastMessageEvent } = __nccwpck_require__(5188)
+const { kReadyState, kController, kResponse, kBinaryType, kWebSocketURL } = __nccwpck_require__(7610)
+const { states, opcodes } = __nccwpck_require__(9322)
+const { ErrorEvent, createFastMessageEvent } = __nccwpck_require__(6814)
 const { isUtf8 } = __nccwpck_require__(4573)
-const { collectASequenceOfCodePointsFast, removeHTTPWhitespace } = __nccwpck_require__(1900)
+const { collectASequenceOfCodePointsFast, removeHTTPWhitespace } = __nccwpck_require__(782)
 
 /* globals Blob */
 
@@ -37595,15 +37595,15 @@ module.exports = {
 
 /***/ }),
 
-/***/ 3726:
+/***/ 3435:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 
 
-const { webidl } = __nccwpck_require__(5893)
-const { URLSerializer } = __nccwpck_require__(1900)
-const { environmentSettingsObject } = __nccwpck_require__(3168)
-const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = __nccwpck_require__(736)
+const { webidl } = __nccwpck_require__(6083)
+const { URLSerializer } = __nccwpck_require__(782)
+const { environmentSettingsObject } = __nccwpck_require__(1118)
+const { staticPropertyDescriptors, states, sentCloseFrameState, sendHints } = __nccwpck_require__(9322)
 const {
   kWebSocketURL,
   kReadyState,
@@ -37612,21 +37612,21 @@ const {
   kResponse,
   kSentClose,
   kByteParser
-} = __nccwpck_require__(1216)
+} = __nccwpck_require__(7610)
 const {
   isConnecting,
   isEstablished,
   isClosing,
   isValidSubprotocol,
   fireEvent
-} = __nccwpck_require__(8625)
-const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(6897)
-const { ByteParser } = __nccwpck_require__(1652)
-const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(3440)
-const { getGlobalDispatcher } = __nccwpck_require__(2581)
+} = __nccwpck_require__(3479)
+const { establishWebSocketConnection, closeWebSocketConnection } = __nccwpck_require__(3403)
+const { ByteParser } = __nccwpck_require__(1298)
+const { kEnumerableProperty, isBlobLike } = __nccwpck_require__(5386)
+const { getGlobalDispatcher } = __nccwpck_require__(4743)
 const { types } = __nccwpck_require__(7975)
-const { ErrorEvent, CloseEvent } = __nccwpck_require__(5188)
-const { SendQueue } = __nccwpck_require__(3900)
+const { ErrorEvent, CloseEvent } = __nccwpck_require__(6814)
+const { SendQueue } = __nccwpck_require__(8470)
 
 // https://websockets.spec.whatwg.org/#interface-definition
 class WebSocket extends EventTarget {
@@ -38197,7 +38197,7 @@ module.exports = {
 
 /***/ }),
 
-/***/ 223:
+/***/ 4813:
 /***/ ((module) => {
 
 module.exports = extend
@@ -38221,7 +38221,7 @@ function extend(target) {
 
 /***/ }),
 
-/***/ 4390:
+/***/ 9025:
 /***/ ((module) => {
 
 module.exports = eval("require")("pg-native");
@@ -38467,7 +38467,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util/types")
 
 /***/ }),
 
-/***/ 6621:
+/***/ 431:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -38484,7 +38484,7 @@ const external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import
 const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
 ;// CONCATENATED MODULE: external "os"
 const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/core/lib/utils.js
 // We use any as a valid input type
 /* eslint-disable @typescript-eslint/no-explicit-any */
 /**
@@ -38520,7 +38520,7 @@ function toCommandProperties(annotationProperties) {
     };
 }
 //# sourceMappingURL=utils.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/command.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/core/lib/command.js
 
 
 /**
@@ -38616,7 +38616,7 @@ function escapeProperty(s) {
 var external_crypto_ = __nccwpck_require__(6982);
 // EXTERNAL MODULE: external "fs"
 var external_fs_ = __nccwpck_require__(9896);
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/file-command.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/core/lib/file-command.js
 // For internal use, subject to change.
 // We use any as a valid input type
 /* eslint-disable @typescript-eslint/no-explicit-any */
@@ -38657,7 +38657,7 @@ var external_path_ = __nccwpck_require__(6928);
 var external_http_ = __nccwpck_require__(8611);
 // EXTERNAL MODULE: external "https"
 var external_https_ = __nccwpck_require__(5692);
-;// CONCATENATED MODULE: ./node_modules/@actions/http-client/lib/proxy.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/http-client/lib/proxy.js
 function getProxyUrl(reqUrl) {
     const usingSsl = reqUrl.protocol === 'https:';
     if (checkBypass(reqUrl)) {
@@ -38748,11 +38748,11 @@ class DecodedURL extends URL {
     }
 }
 //# sourceMappingURL=proxy.js.map
-// EXTERNAL MODULE: ./node_modules/tunnel/index.js
-var node_modules_tunnel = __nccwpck_require__(770);
-// EXTERNAL MODULE: ./node_modules/undici/index.js
-var undici = __nccwpck_require__(6752);
-;// CONCATENATED MODULE: ./node_modules/@actions/http-client/lib/index.js
+// EXTERNAL MODULE: ../../main/node_modules/tunnel/index.js
+var node_modules_tunnel = __nccwpck_require__(408);
+// EXTERNAL MODULE: ../../main/node_modules/undici/index.js
+var undici = __nccwpck_require__(4718);
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/http-client/lib/index.js
 /* eslint-disable @typescript-eslint/no-explicit-any */
 var __awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
@@ -39449,7 +39449,7 @@ class lib_HttpClient {
 }
 const lowercaseKeys = (obj) => Object.keys(obj).reduce((c, k) => ((c[k.toLowerCase()] = obj[k]), c), {});
 //# sourceMappingURL=index.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/http-client/lib/auth.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/http-client/lib/auth.js
 var auth_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39525,7 +39525,7 @@ class PersonalAccessTokenCredentialHandler {
     }
 }
 //# sourceMappingURL=auth.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/oidc-utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/core/lib/oidc-utils.js
 var oidc_utils_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39599,7 +39599,7 @@ class oidc_utils_OidcClient {
     }
 }
 //# sourceMappingURL=oidc-utils.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/summary.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/core/lib/summary.js
 var summary_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -39880,7 +39880,7 @@ const _summary = new Summary();
 const markdownSummary = (/* unused pure expression or super */ null && (_summary));
 const summary = _summary;
 //# sourceMappingURL=summary.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/path-utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/core/lib/path-utils.js
 
 /**
  * toPosixPath converts the given path to the posix form. On Windows, \\ will be
@@ -39922,7 +39922,7 @@ var external_events_ = __nccwpck_require__(4434);
 const external_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("child_process");
 // EXTERNAL MODULE: external "assert"
 var external_assert_ = __nccwpck_require__(2613);
-;// CONCATENATED MODULE: ./node_modules/@actions/io/lib/io-util.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/io/lib/io-util.js
 var io_util_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -40102,7 +40102,7 @@ function getCmdPath() {
     return (_a = process.env['COMSPEC']) !== null && _a !== void 0 ? _a : `cmd.exe`;
 }
 //# sourceMappingURL=io-util.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/io/lib/io.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/io/lib/io.js
 var io_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -40376,7 +40376,7 @@ function io_copyFile(srcFile, destFile, force) {
 //# sourceMappingURL=io.js.map
 ;// CONCATENATED MODULE: external "timers"
 const external_timers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("timers");
-;// CONCATENATED MODULE: ./node_modules/@actions/exec/lib/toolrunner.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/exec/lib/toolrunner.js
 var toolrunner_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -40964,7 +40964,7 @@ class ExecState extends external_events_.EventEmitter {
     }
 }
 //# sourceMappingURL=toolrunner.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/exec/lib/exec.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/exec/lib/exec.js
 var exec_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -41044,7 +41044,7 @@ function getExecOutput(commandLine, args, options) {
     });
 }
 //# sourceMappingURL=exec.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/platform.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/core/lib/platform.js
 var platform_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -41109,7 +41109,7 @@ function getDetails() {
     });
 }
 //# sourceMappingURL=platform.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/core/lib/core.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/core/lib/core.js
 var core_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -41472,7 +41472,136 @@ function failure_messageOf(error) {
     return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
 }
 
+;// CONCATENATED MODULE: ./lib/postgres/startup.js
+/**
+ * What goes into a session's startup packet, so that the session is ours from its first byte. A database and a role carry
+ * settings (ALTER DATABASE … SET, ALTER ROLE … SET) that the server applies before the first statement: with a search_path of
+ * its owner's making even `=` may be his operator, and he would run with our rights. Settings of the packet outrank these
+ * (PostgreSQL source, GucSource: PGC_S_CLIENT after PGC_S_DATABASE_USER).
+ */
+/**
+ * The search_path of every session of ours: what the server brings, and temporary objects last. Left out of the path, or in
+ * an empty one, pg_temp would be searched first for tables and types, and a function that ran in the session before may have
+ * made a type "text" there. Definitions are printed as with an empty path: only what is in pg_catalog has no schema before it.
+ */
+const safePath = 'pg_catalog, pg_temp';
+/** How much of it a server takes, best first. */
+const startupModes = ['no event triggers', 'settings', 'nothing'];
+/** By server and account: what the last session was opened with. Children are given the same. */
+const learned = new Map();
+const keyOf = ({ host, port, user }) => JSON.stringify([host, port, user]);
+/** Notes how a server let the account in. */
+function learnStartup(parameters, mode) {
+    learned.set(keyOf(parameters), mode);
+}
+/** The modes worth a try, in their order: a server that has refused one is not asked again. */
+function startupModesFor(parameters) {
+    const known = learned.get(keyOf(parameters));
+    return known === undefined ? startupModes : startupModes.slice(startupModes.indexOf(known));
+}
+/**
+ * The command-line options for the server, the user's own first and ours last: of two that set the same, the last one holds.
+ * Only what every server from 8.4 on knows: one unknown name, and the server refuses the connection. No value holds a blank,
+ * so none needs escaping (PostgreSQL, "libpq", options).
+ *
+ * @returns undefined where the server takes none
+ */
+function startupOptions(parameters, access, mode = learned.get(keyOf(parameters)) ?? 'settings') {
+    if (mode === 'nothing')
+        return undefined;
+    const settings = [
+        `search_path=${safePath.replaceAll(' ', '')}`,
+        `default_transaction_read_only=${access === 'read' ? 'on' : 'off'}`,
+        'role=none',
+        'statement_timeout=0',
+        'standard_conforming_strings=on',
+        // what a database names here is loaded before the first statement, or keeps everybody out where it is missing
+        'local_preload_libraries=',
+        // login event triggers came with version 17, and only a superuser can switch them off
+        ...(mode === 'no event triggers' ? ['event_triggers=off'] : []),
+    ];
+    const ours = settings.map((setting) => `-c ${setting}`).join(' ');
+    return parameters.options ? `${parameters.options} ${ours}` : ours;
+}
+/**
+ * Whether a refused connection is worth another try with less in its startup packet, and with what.
+ *
+ * @param error what `pg` threw
+ * @param mode what the packet held
+ */
+function lesserMode(error, mode) {
+    const { code = '', message = '' } = error;
+    if (mode === 'no event triggers' && message.includes('event_triggers')) {
+        // 42704: before version 17; 42501: the account is no superuser
+        if (code === '42704' || code === '42501')
+            return 'settings';
+    }
+    if (mode === 'nothing')
+        return undefined;
+    // PgBouncer: "unsupported startup parameter: options" [08P01]; RDS Proxy: "command-line options" [0A000]
+    const refused = /startup (parameter|option)|command-line option/i.test(message) ||
+        (/^(42704|42501|22023)$/.test(code) &&
+            /search_path|local_preload_libraries|default_transaction_read_only/.test(message));
+    return refused ? 'nothing' : undefined;
+}
+/**
+ * The first statements of a session, in one message. SET looks nothing up, neither operators nor functions, so they are safe
+ * even where the startup packet was refused. What a setting of the account or the database could bend is put straight here.
+ *
+ * @param number `server_version_num`
+ */
+function firstStatements(number, access, lockTimeout) {
+    const since = (version, ...settings) => (number >= version ? settings : []);
+    const settings = [
+        // first: a timeout of a millisecond would end the message
+        'statement_timeout = 0',
+        // the second: with it the server would quote the names that SET search_path keeps
+        ...since(90_100, 'quote_all_identifiers = off'),
+        `search_path = ${safePath}`,
+        'role = none',
+        `default_transaction_read_only = ${access === 'read' ? 'on' : 'off'}`,
+        `default_transaction_isolation = 'read committed'`,
+        `client_encoding = 'UTF8'`,
+        `DateStyle = 'ISO, YMD'`,
+        `IntervalStyle = 'postgres'`,
+        'standard_conforming_strings = on',
+        'array_nulls = on',
+        'transform_null_equals = off',
+        ...since(90_000, `bytea_output = 'hex'`),
+        ...since(90_100, 'default_transaction_deferrable = off', 'exit_on_error = off'),
+        ...since(90_300, `lock_timeout = ${lockTimeout}`),
+        ...since(90_500, 'row_security = off'),
+        ...since(90_600, 'idle_in_transaction_session_timeout = 0'),
+        ...since(140_000, 'idle_session_timeout = 0'),
+        ...since(160_000, `createrole_self_grant = ''`),
+        ...since(170_000, 'transaction_timeout = 0'),
+        ...(number < 100_000 ? ['sql_inheritance = on'] : []),
+    ];
+    return settings.map((setting) => `SET ${setting}`).join('; ');
+}
+/** Settings that must have taken, with what SHOW answers: SHOW looks nothing up, either. */
+function expectedSettings(number, access) {
+    return [
+        ['search_path', safePath],
+        ['role', 'none'],
+        ['default_transaction_read_only', access === 'read' ? 'on' : 'off'],
+        ['standard_conforming_strings', 'on'],
+        ['statement_timeout', '0'],
+        ...(number >= 90_500 ? [['row_security', 'off']] : []),
+    ];
+}
+/** `server_version_num` from the `server_version` that a server reports on connection: `15.20 (Debian …)`, `9.1.24`, `18beta1`. */
+function versionNumber(reported) {
+    const [, major, minor = '0', patch = '0'] = /^(\d+)(?:\.(\d+))?(?:\.(\d+))?/.exec(reported) ?? [];
+    if (major === undefined)
+        return undefined;
+    return Number(major) >= 10
+        ? Number(major) * 10_000 + Number(minor)
+        : Number(major) * 10_000 + Number(minor) * 100 + Number(patch);
+}
+
 ;// CONCATENATED MODULE: ./lib/postgres/connection-string.js
+
 
 /** The modes of libpq's `sslmode` (PostgreSQL, "SSL Support", table 34.1), weakest first. */
 const sslModes = [
@@ -41567,9 +41696,11 @@ function parseConnectionString(text, password) {
 }
 /**
  * The parameters as a libpq `key=value` string without the password, for `--dbname` of a client program: it may be read
- * by everybody in the process list.
+ * by everybody in the process list. Its `options` make the program's sessions as safe as our own, from the first byte.
+ *
+ * @param access whether the program may write
  */
-function conninfo(parameters, dbname = parameters.dbname) {
+function conninfo(parameters, access, dbname = parameters.dbname) {
     const pairs = {
         host: parameters.host,
         port: String(parameters.port),
@@ -41580,7 +41711,7 @@ function conninfo(parameters, dbname = parameters.dbname) {
         sslcert: parameters.sslcert,
         sslkey: parameters.sslkey,
         connect_timeout: String(parameters.connectTimeout),
-        options: parameters.options,
+        options: startupOptions(parameters, access),
         // a connection that dies silently is noticed within two minutes (failure-modes of every long dump)
         keepalives_idle: '30',
         keepalives_interval: '10',
@@ -41791,6 +41922,7 @@ function parseInputs(get) {
         artifactName: get('artifact-name') || 'polardb-dump',
         retentionDays: number('retention-days', 1, 90),
         passphrase: get('passphrase').replace(/\r?\n$/, '') || undefined,
+        dumpId: optional('dump-id')?.toLowerCase(),
         allowPublicArtifact: boolean('allow-public-artifact', false),
         runId: number('run-id', 1, Number.MAX_SAFE_INTEGER),
         githubToken: get('github-token').trim() || undefined,
@@ -41814,7 +41946,15 @@ function parseInputs(get) {
     if (/[":<>|*?\\/\r\n]/.test(inputs.artifactName) || inputs.artifactName.length > 200) {
         wrong('artifact-name', shown(inputs.artifactName), 'allowed: up to 200 characters without " : < > | * ? \\ /');
     }
-    if (inputs.runId && !inputs.githubToken) {
+    if (inputs.dumpId && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(inputs.dumpId)) {
+        wrong('dump-id', shown(inputs.dumpId), 'allowed: the id that the log of the dump gives, a UUID');
+    }
+    const readsDump = command === 'restore' || (command === 'verify' && get('source') === '');
+    for (const name of ['run-id', 'dump-id']) {
+        if (get(name) !== '' && !readsDump)
+            wrong(name, shown(get(name)), `allowed: with restore, and with verify without source; command ${command} reads no dump`);
+    }
+    if (inputs.runId && readsDump && !inputs.githubToken) {
         wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it');
     }
     if (inputs.command === 'dump' &&
@@ -42054,7 +42194,110 @@ function timeLeft(done, total, seconds) {
 
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(7598);
+// EXTERNAL MODULE: external "node:util"
+var external_node_util_ = __nccwpck_require__(7975);
+;// CONCATENATED MODULE: ./lib/migration/seal.js
+
+
+
+
+/**
+ * The seal of a dump: an HMAC-SHA-256 over the exact bytes of `manifest.json`, with a key that scrypt makes of the
+ * passphrase. The manifest holds the SHA-256 of every file, the dump's id and its time, so whoever lacks the passphrase can
+ * change none of them (docs/encryption.md).
+ */
+const sealFile = 'manifest.seal';
+/** Bytes; ours take 300. */
+const mostSealBytes = 4096;
+/** Characters below which a passphrase can be found by trying. */
+const shortestPassphrase = 12;
+/** What a user should know of a passphrase that is too short for what it protects; undefined when it is long enough. */
+function weaknessOf(passphrase) {
+    return passphrase.length < shortestPassphrase
+        ? `The passphrase is short: whoever has the dump or its artifact can try out millions. Use at least ${shortestPassphrase} random characters`
+        : undefined;
+}
+/** Makes the key one of this purpose: the same passphrase and salt give age, or another program, another key. */
+const label = 'migrate-to-polardb/v1/manifest-seal';
+const saltBytes = 16;
+/**
+ * N = 2^17, r = 8, p = 1 as for the dump's own encryption (OWASP, Password Storage Cheat Sheet): 128 MiB, half a second. When
+ * reading, no seal may make us take less care than that, or more than four times the memory.
+ */
+const workFactor = 17;
+const highestWorkFactor = 19;
+/** The text of `manifest.seal`. @param manifest the bytes of `manifest.json` as they are written */
+async function makeSeal(manifest, passphrase) {
+    const salt = (0,external_node_crypto_.randomBytes)(saltBytes);
+    const mac = await macOf(manifest, passphrase, { salt, workFactor });
+    const seal = {
+        format: 'polardb-dump-seal',
+        version: 1,
+        scrypt: { salt: salt.toString('base64'), n: 2 ** workFactor, r: 8, p: 1 },
+        hmacSha256: mac.toString('hex'),
+    };
+    return `${JSON.stringify(seal, null, 1)}\n`;
+}
+/**
+ * Whether a seal was made with this passphrase over this manifest. The comparison takes the same time wherever the two differ.
+ *
+ * @param seal the content of `manifest.seal`, which anybody may have written
+ * @throws Failure when it is no seal, or asks for more memory than it may
+ */
+async function isSealedBy(seal, manifest, passphrase) {
+    const read = parseSeal(seal);
+    return (0,external_node_crypto_.timingSafeEqual)(await macOf(manifest, passphrase, read), read.mac);
+}
+async function macOf(manifest, passphrase, { salt, workFactor }) {
+    const n = 2 ** workFactor;
+    const options = { N: n, r: 8, p: 1, maxmem: 2 * 128 * n * 8 };
+    const key = await deriveKey(passphrase, Buffer.concat([Buffer.from(label), salt]), 32, options);
+    return (0,external_node_crypto_.createHmac)('sha256', key).update(manifest).digest();
+}
+const deriveKey = (0,external_node_util_.promisify)(external_node_crypto_.scrypt);
+function parseSeal(bytes) {
+    if (bytes.length > mostSealBytes)
+        throw malformed(`it has more than ${text_formatBytes(mostSealBytes)}`);
+    let value;
+    try {
+        value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    }
+    catch {
+        throw malformed('it is not JSON, or cut off');
+    }
+    const root = object(value);
+    if (root.format !== 'polardb-dump-seal')
+        throw malformed('`format` is not `polardb-dump-seal`');
+    if (root.version !== 1)
+        throw malformed('`version` is not 1, the only one that there is');
+    const { salt, n, r, p } = object(root.scrypt);
+    const factor = typeof n === 'number' ? Math.log2(n) : Number.NaN;
+    if (!Number.isInteger(factor) || factor < workFactor || factor > highestWorkFactor)
+        throw malformed(`\`scrypt.n\` is no power of two from 2^${workFactor} to 2^${highestWorkFactor}`);
+    if (r !== 8 || p !== 1)
+        throw malformed('`scrypt.r` is not 8, or `scrypt.p` is not 1');
+    return {
+        salt: matching(salt, 'scrypt.salt', /^[A-Za-z0-9+/]{22}==$/, 'base64'),
+        workFactor: factor,
+        mac: matching(root.hmacSha256, 'hmacSha256', /^[0-9a-f]{64}$/, 'hex'),
+    };
+}
+function object(value) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+        throw malformed('it is no object of the form that it should have');
+    return value;
+}
+function matching(value, where, form, encoding) {
+    if (typeof value !== 'string' || !form.test(value))
+        throw malformed(`\`${where}\` has not the form that it should have`);
+    return Buffer.from(value, encoding);
+}
+function malformed(why) {
+    return new Failure(`The dump is refused: ${sealFile} cannot be used`, why, 'Fetch or make the dump again; nothing was restored');
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/manifest.js
+
 
 
 
@@ -42111,23 +42354,23 @@ function formatManifest(manifest) {
  */
 function parseManifest(bytes) {
     if (bytes.length > mostBytes)
-        throw malformed(`it has more than ${mostBytes} bytes`);
+        throw manifest_malformed(`it has more than ${mostBytes} bytes`);
     let value;
     try {
         value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
     }
     catch {
         // JSON.parse quotes the text in its message: not for a log
-        throw malformed('it is not JSON, or cut off');
+        throw manifest_malformed('it is not JSON, or cut off');
     }
     checkShape(value);
-    const root = object(value, 'the manifest');
+    const root = manifest_object(value, 'the manifest');
     if (root.format !== 'polardb-dump')
-        throw malformed('`format` is not `polardb-dump`');
+        throw manifest_malformed('`format` is not `polardb-dump`');
     if (root.formatVersion !== formatVersion)
         throw new Failure(`The dump has the format version ${shown(root.formatVersion)}`, `This version of the action reads the format version ${formatVersion}`, 'Restore it with the version of the action that made it');
-    const source = object(root.source, 'source');
-    const client = object(root.client, 'client');
+    const source = manifest_object(root.source, 'source');
+    const client = manifest_object(root.client, 'client');
     const files = list(root.files, 'files', mostFiles).map(parseFile);
     checkFiles(files);
     const databases = list(root.databases, 'databases', 100_000).map(parseDatabase);
@@ -42136,28 +42379,28 @@ function parseManifest(bytes) {
     if (root.roles !== null)
         for (const name of [rolesFile, polardbRolesFile])
             if (!paths.has(name))
-                throw malformed(`\`files\` lacks ${name}`);
+                throw manifest_malformed(`\`files\` lacks ${name}`);
     return {
         formatVersion,
-        id: matching(root.id, 'id', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
-        createdAt: matching(root.createdAt, 'createdAt', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/),
+        id: manifest_matching(root.id, 'id', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+        createdAt: manifest_matching(root.createdAt, 'createdAt', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/),
         source: {
             version: version(source.version, 'source.version'),
             major: count(source.major, 'source.major'),
         },
         client: { version: version(client.version, 'client.version') },
         databases,
-        roles: root.roles === null ? null : { catalog: object(root.roles, 'roles').catalog },
+        roles: root.roles === null ? null : { catalog: manifest_object(root.roles, 'roles').catalog },
         files,
     };
 }
 function parseFile(value, index) {
     const where = `files[${index}]`;
-    const file = object(value, where);
+    const file = manifest_object(value, where);
     return {
-        path: safePath(file.path, `${where}.path`),
+        path: manifest_safePath(file.path, `${where}.path`),
         bytes: count(file.bytes, `${where}.bytes`),
-        sha256: matching(file.sha256, `${where}.sha256`, /^[0-9a-f]{64}$/),
+        sha256: manifest_matching(file.sha256, `${where}.sha256`, /^[0-9a-f]{64}$/),
     };
 }
 function checkFiles(files) {
@@ -42166,23 +42409,23 @@ function checkFiles(files) {
         // two names that differ only in case are one file on many file systems
         const key = path.toLowerCase();
         if (seen.has(key))
-            throw malformed(`\`files\` names ${path} twice`);
-        if (path === manifest_manifestFile)
-            throw malformed('`files` names the manifest itself');
+            throw manifest_malformed(`\`files\` names ${path} twice`);
+        if (path === manifest_manifestFile || path === sealFile)
+            throw manifest_malformed('`files` names the manifest itself, or its seal');
         seen.add(key);
     }
 }
 function parseDatabase(value, index) {
     const where = `databases[${index}]`;
-    const database = object(value, where);
+    const database = manifest_object(value, where);
     const { name } = database;
     if (typeof name !== 'string' || name === '' || name.length > 1024 || name.includes('\0'))
-        throw malformed(`\`${where}.name\` is no name of a database`);
+        throw manifest_malformed(`\`${where}.name\` is no name of a database`);
     const archives = list(database.archives, `${where}.archives`, 10_000).map((archive, at) => ({
-        path: safePath(object(archive, `${where}.archives[${at}]`).path, `${where}.archives[${at}].path`),
+        path: manifest_safePath(manifest_object(archive, `${where}.archives[${at}]`).path, `${where}.archives[${at}].path`),
     }));
     if (archives.length === 0)
-        throw malformed(`\`${where}.archives\` is empty`);
+        throw manifest_malformed(`\`${where}.archives\` is empty`);
     return {
         name,
         bytes: count(database.bytes, `${where}.bytes`),
@@ -42197,13 +42440,13 @@ function checkDatabases(databases, files) {
     const archives = new Set();
     for (const [index, database] of databases.entries()) {
         if (names.has(database.name))
-            throw malformed(`\`databases[${index}]\` names a database a second time`);
+            throw manifest_malformed(`\`databases[${index}]\` names a database a second time`);
         names.add(database.name);
         for (const { path } of database.archives) {
             if (archives.has(path))
-                throw malformed(`two archives share ${path}`);
+                throw manifest_malformed(`two archives share ${path}`);
             if (!paths.has(`${path}/toc.dat`))
-                throw malformed(`\`files\` lacks ${path}/toc.dat`);
+                throw manifest_malformed(`\`files\` lacks ${path}/toc.dat`);
             archives.add(path);
         }
     }
@@ -42213,13 +42456,13 @@ function checkShape(value) {
     let level = [value];
     for (let depth = 0; level.length > 0; depth++) {
         if (depth > mostLevels)
-            throw malformed(`it nests deeper than ${mostLevels} levels`);
+            throw manifest_malformed(`it nests deeper than ${mostLevels} levels`);
         const next = [];
         for (const item of level) {
             if (typeof item !== 'object' || item === null)
                 continue;
             if (Object.hasOwn(item, '__proto__'))
-                throw malformed('it holds a key `__proto__`');
+                throw manifest_malformed('it holds a key `__proto__`');
             for (const child of Object.values(item))
                 if (typeof child === 'object' && child !== null)
                     next.push(child);
@@ -42227,47 +42470,100 @@ function checkShape(value) {
         level = next;
     }
 }
-function object(value, where) {
+function manifest_object(value, where) {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
-        throw malformed(`\`${where}\` is no object`);
+        throw manifest_malformed(`\`${where}\` is no object`);
     return value;
 }
 function list(value, where, most) {
     if (!Array.isArray(value))
-        throw malformed(`\`${where}\` is no list`);
+        throw manifest_malformed(`\`${where}\` is no list`);
     if (value.length > most)
-        throw malformed(`\`${where}\` has more than ${most} entries`);
+        throw manifest_malformed(`\`${where}\` has more than ${most} entries`);
     return value;
 }
 function count(value, where) {
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
-        throw malformed(`\`${where}\` is no whole number`);
+        throw manifest_malformed(`\`${where}\` is no whole number`);
     return value;
 }
-function matching(value, where, pattern) {
+function manifest_matching(value, where, pattern) {
     if (typeof value !== 'string' || !pattern.test(value))
-        throw malformed(`\`${where}\` has not the form that it should have`);
+        throw manifest_malformed(`\`${where}\` has not the form that it should have`);
     return value;
 }
 function version(value, where) {
-    return matching(value, where, /^[\w.~+() -]{1,200}$/);
+    return manifest_matching(value, where, /^[\w.~+() -]{1,200}$/);
 }
-function safePath(value, where) {
+function manifest_safePath(value, where) {
     if (typeof value !== 'string')
-        throw malformed(`\`${where}\` is no text`);
+        throw manifest_malformed(`\`${where}\` is no text`);
     if (!isSafePath(value))
-        throw malformed(`\`${where}\` is no path inside the dump: ${shown(value)}`);
+        throw manifest_malformed(`\`${where}\` is no path inside the dump: ${shown(value)}`);
     return value;
 }
 /** A hostile value in one short, printable line. */
 function shown(value) {
     return shorten(printable(JSON.stringify(value) ?? String(value)), 120);
 }
-function malformed(why) {
+function manifest_malformed(why) {
     return new Failure(`${manifest_manifestFile} of the dump cannot be used`, why, 'Make the dump again; nothing was restored');
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/dump-directory.js
+var __addDisposableResource = (undefined && undefined.__addDisposableResource) || function (env, value, async) {
+    if (value !== null && value !== void 0) {
+        if (typeof value !== "object" && typeof value !== "function") throw new TypeError("Object expected.");
+        var dispose, inner;
+        if (async) {
+            if (!Symbol.asyncDispose) throw new TypeError("Symbol.asyncDispose is not defined.");
+            dispose = value[Symbol.asyncDispose];
+        }
+        if (dispose === void 0) {
+            if (!Symbol.dispose) throw new TypeError("Symbol.dispose is not defined.");
+            dispose = value[Symbol.dispose];
+            if (async) inner = dispose;
+        }
+        if (typeof dispose !== "function") throw new TypeError("Object not disposable.");
+        if (inner) dispose = function() { try { inner.call(this); } catch (e) { return Promise.reject(e); } };
+        env.stack.push({ value: value, dispose: dispose, async: async });
+    }
+    else if (async) {
+        env.stack.push({ async: true });
+    }
+    return value;
+};
+var __disposeResources = (undefined && undefined.__disposeResources) || (function (SuppressedError) {
+    return function (env) {
+        function fail(e) {
+            env.error = env.hasError ? new SuppressedError(e, env.error, "An error was suppressed during disposal.") : e;
+            env.hasError = true;
+        }
+        var r, s = 0;
+        function next() {
+            while (r = env.stack.pop()) {
+                try {
+                    if (!r.async && s === 1) return s = 0, env.stack.push(r), Promise.resolve().then(next);
+                    if (r.dispose) {
+                        var result = r.dispose.call(r.value);
+                        if (r.async) return s |= 2, Promise.resolve(result).then(next, function(e) { fail(e); return next(); });
+                    }
+                    else s |= 1;
+                }
+                catch (e) {
+                    fail(e);
+                }
+            }
+            if (s === 1) return env.hasError ? Promise.reject(env.error) : Promise.resolve();
+            if (env.hasError) throw env.error;
+        }
+        return next();
+    };
+})(typeof SuppressedError === "function" ? SuppressedError : function (error, suppressed, message) {
+    var e = new Error(message);
+    return e.name = "SuppressedError", e.error = error, e.suppressed = suppressed, e;
+});
+
 
 
 
@@ -42277,6 +42573,10 @@ function malformed(why) {
 
 /** Lists the parts of a dump that took several artifacts; the artifacts' files, not the dump's. */
 const partsFile = 'parts.json';
+/** Is this a name that a dump, encrypted or not, or one under way can have at its top? */
+function isPartOfDump(name) {
+    return /^(roles(\.polardb)?\.sql|manifest\.(json|seal)(\.tmp)?|parts\.json|databases|(\d{6,9}|identity|index)\.age|\.zip-\w{6})$/.test(name);
+}
 /** Files read at once: enough to keep a disk and the hash busy, with a buffer of 1 MiB each. */
 const atOnce = 4;
 const bufferBytes = 1024 * 1024;
@@ -42285,10 +42585,12 @@ const bufferBytes = 1024 * 1024;
  * step, so that a directory with a manifest is a complete dump. Files become readable to their owner alone.
  *
  * @param directory holds the archives at the paths that `contents` names (see `archivePath`), and the role scripts
+ * @param passphrase writes a seal beside the manifest, so that nobody without it can change the dump
  * @throws Failure when an archive is missing, a file is none of the dump's, or a file cannot be read; Cancelled
  */
-async function sealDump(directory, contents, context) {
-    await (0,promises_namespaceObject.rm)((0,external_node_path_namespaceObject.join)(directory, manifest_manifestFile), { force: true });
+async function sealDump(directory, contents, context, passphrase) {
+    for (const name of [manifest_manifestFile, sealFile])
+        await (0,promises_namespaceObject.rm)((0,external_node_path_namespaceObject.join)(directory, name), { force: true });
     const found = await dump_directory_listFiles(directory);
     const archives = contents.databases.flatMap((database) => database.archives);
     for (const { path } of found) {
@@ -42314,18 +42616,21 @@ async function sealDump(directory, contents, context) {
     const text = Buffer.from(formatManifest(manifest));
     const sealed = parseManifest(text);
     await makePrivate(directory, files);
+    if (passphrase !== undefined)
+        await writeWhole((0,external_node_path_namespaceObject.join)(directory, sealFile), Buffer.from(await makeSeal(text, passphrase)));
     await writeWhole((0,external_node_path_namespaceObject.join)(directory, manifest_manifestFile), text);
     return sealed;
 }
 /**
  * Reads a dump's manifest and holds every file against it, before anything is restored.
  *
+ * @param proof demands a right seal; without it a seal is not looked at
  * @returns the manifest; all its paths exist below `directory`, as plain files of that size and SHA-256
  * @throws Failure naming the file that is missing, cut off, altered, too many, a link, or the reason why the directory is
  *   no dump; Cancelled
  */
-async function openDump(directory, context) {
-    const manifest = await readManifest(directory);
+async function openDump(directory, context, proof) {
+    const manifest = await readManifest(directory, context, proof);
     const found = await dump_directory_listFiles(directory);
     const expected = new Map(manifest.files.map((file) => [file.path, file]));
     const present = new Map(found.map((file) => [file.path, file]));
@@ -42337,7 +42642,7 @@ async function openDump(directory, context) {
             throw refused(`${file.path} has ${bytes} bytes`, `The manifest says ${file.bytes}: it was cut off or altered`);
     }
     for (const { path } of found)
-        if (!expected.has(path) && path !== manifest_manifestFile && path !== partsFile)
+        if (!expected.has(path) && ![manifest_manifestFile, sealFile, partsFile].includes(path))
             throw refused(`${shown(path)} does not belong to it`, 'The manifest does not name this file');
     const digests = await hashFiles(directory, manifest.files, 'Checking the dump', context);
     for (const [index, file] of manifest.files.entries())
@@ -42350,33 +42655,65 @@ async function hasManifest(directory) {
     const stats = await lstat(join(directory, manifestFile)).catch(() => undefined);
     return stats?.isFile() === true;
 }
-async function readManifest(directory) {
-    const path = (0,external_node_path_namespaceObject.join)(directory, manifest_manifestFile);
-    let handle;
+/** The manifest, once its seal is right: both are read once, so that what was proven is what is used. */
+async function readManifest(directory, context, proof) {
+    const bytes = await readSmall(directory, manifest_manifestFile, mostBytes);
+    const seal = await readSmall(directory, sealFile, mostSealBytes).catch((error) => {
+        if (error.cause?.code === 'ENOENT')
+            return undefined;
+        throw error;
+    });
+    if (!proof) {
+        if (seal)
+            context.log.info('The dump carries a seal; it was not checked: passphrase is not set');
+        return parseManifest(bytes);
+    }
+    if (seal && !(await isSealedBy(seal, bytes, proof.passphrase)))
+        throw new Failure(`The dump is refused: ${sealFile} does not fit to ${manifest_manifestFile}`, 'The passphrase is not the one that the dump was made with, or the dump was changed', 'Set passphrase to the one that the dump was made with; if it is, make the dump again');
+    if (!seal && !proof.decrypted)
+        throw new Failure('The dump is refused: it carries no seal', 'passphrase is set, and the dump was made without one, or somebody took its seal away', 'Make the dump with passphrase; or leave passphrase away, if you trust everybody who could write to the directory');
+    return parseManifest(bytes);
+}
+/**
+ * The content of one of the dump's own files. One that is too large is cut off after one byte more than `most`, which is
+ * enough for its reader to refuse it.
+ *
+ * @throws Failure when it is missing, no plain file, a link, or cannot be read; its cause has the system's code
+ */
+async function readSmall(directory, name, most) {
+    const flags = external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW | external_node_fs_namespaceObject.constants.O_NONBLOCK;
     try {
-        handle = await (0,promises_namespaceObject.open)(path, external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW | external_node_fs_namespaceObject.constants.O_NONBLOCK);
+        const env_1 = { stack: [], error: void 0, hasError: false };
+        try {
+            const handle = __addDisposableResource(env_1, await (0,promises_namespaceObject.open)((0,external_node_path_namespaceObject.join)(directory, name), flags), true);
+            const stats = await handle.stat();
+            if (!stats.isFile())
+                throw refused(`${name} is no plain file`, 'A dump has no others');
+            const limit = Math.min(stats.size, most + 1);
+            const buffer = Buffer.alloc(limit);
+            let length = 0;
+            while (length < limit) {
+                const { bytesRead } = await handle.read(buffer, length, limit - length, length);
+                if (bytesRead === 0)
+                    break;
+                length += bytesRead;
+            }
+            return buffer.subarray(0, length);
+        }
+        catch (e_1) {
+            env_1.error = e_1;
+            env_1.hasError = true;
+        }
+        finally {
+            const result_1 = __disposeResources(env_1);
+            if (result_1)
+                await result_1;
+        }
     }
     catch (error) {
-        throw new Failure(`${shown(directory)} is no dump`, `Its ${manifest_manifestFile} cannot be opened: ${failure_messageOf(error)}`, 'Give the directory or the artifact of a finished dump', { cause: error });
-    }
-    try {
-        const stats = await handle.stat();
-        if (!stats.isFile())
-            throw refused(`${manifest_manifestFile} is no plain file`, 'A dump has no others');
-        // one byte more than allowed is enough for parseManifest to refuse it
-        const limit = Math.min(stats.size, mostBytes + 1);
-        const buffer = Buffer.alloc(limit);
-        let length = 0;
-        while (length < limit) {
-            const { bytesRead } = await handle.read(buffer, length, limit - length, length);
-            if (bytesRead === 0)
-                break;
-            length += bytesRead;
-        }
-        return parseManifest(buffer.subarray(0, length));
-    }
-    finally {
-        await handle.close();
+        if (error instanceof Failure)
+            throw error;
+        throw new Failure(`${shown(directory)} is no dump`, `Its ${name} cannot be opened: ${failure_messageOf(error)}`, 'Give the directory or the artifact of a finished dump', { cause: error });
     }
 }
 /**
@@ -42548,7 +42885,7 @@ function parseParts(text) {
     });
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/hashes/utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/hashes/utils.js
 /**
  * Checks if something is Uint8Array. Be careful: nodejs Buffer will return true.
  * @param a - value to test
@@ -43237,7 +43574,7 @@ const utils_oidNist = (suffix) => ({
     oid: Uint8Array.from([0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, suffix]),
 });
 
-;// CONCATENATED MODULE: ./node_modules/@noble/hashes/hmac.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/hashes/hmac.js
 /**
  * HMAC: RFC2104 message authentication code.
  * @module
@@ -43332,7 +43669,7 @@ const hmac_hmac = /* @__PURE__ */ (() => {
     return hmac_;
 })();
 
-;// CONCATENATED MODULE: ./node_modules/@noble/hashes/hkdf.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/hashes/hkdf.js
 /**
  * HKDF (RFC 5869): extract + expand in one step.
  * See {@link https://soatok.blog/2021/11/17/understanding-hkdf/}.
@@ -43486,7 +43823,7 @@ const hkdf = (hash, ikm, salt, info, length) => {
     return expand(hash, HMAC.digest(), info, length, HMAC); // expand() owns and consumes it.
 };
 
-;// CONCATENATED MODULE: ./node_modules/@noble/hashes/_u64.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/hashes/_u64.js
 const U32_MASK64 = /* @__PURE__ */ (() => BigInt(2 ** 32 - 1))();
 const _32n = /* @__PURE__ */ BigInt(32);
 // Split bigint into two 32-bit halves. With `le=true`, returned fields become `{ h: low, l: high
@@ -43565,7 +43902,7 @@ const add5H = (low, Ah, Bh, Ch, Dh, Eh) => (Ah + Bh + Ch + Dh + Eh + ((low / 2 *
 // prettier-ignore
 
 
-;// CONCATENATED MODULE: ./node_modules/@noble/hashes/_md.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/hashes/_md.js
 /**
  * Internal Merkle-Damgard hash utils.
  * @module
@@ -43776,7 +44113,7 @@ const SHA512_IV = /* @__PURE__ */ Uint32Array.from([
     0x510e527f, 0xade682d1, 0x9b05688c, 0x2b3e6c1f, 0x1f83d9ab, 0xfb41bd6b, 0x5be0cd19, 0x137e2179,
 ]);
 
-;// CONCATENATED MODULE: ./node_modules/@noble/hashes/sha2.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/hashes/sha2.js
 /**
  * SHA2 hash function. A.k.a. sha256, sha384, sha512, sha512_224, sha512_256.
  * SHA256 is the fastest hash implementable in JS, even faster than Blake3.
@@ -44224,7 +44561,7 @@ const sha512_256 = /* @__PURE__ */ (/* unused pure expression or super */ null &
 const sha512_224 = /* @__PURE__ */ (/* unused pure expression or super */ null && (createHasher(() => new _SHA512_224(), 
 /* @__PURE__ */ oidNist(0x05))));
 
-;// CONCATENATED MODULE: ./node_modules/@scure/base/index.js
+;// CONCATENATED MODULE: ../../main/node_modules/@scure/base/index.js
 /*! scure-base - MIT License (c) 2022 Paul Miller (paulmillr.com) */
 // Freeze the result of a thunk. `/* @__PURE__ */ freeze(() => expr)` keeps the whole
 // initializer tree-shakable: the annotated call's only argument is a function literal,
@@ -45422,7 +45759,7 @@ const hexBuiltin = {
  */
 const hex = /* @__PURE__ */ (/* unused pure expression or super */ null && (freeze(() => base_hasHexBuiltin ? hexBuiltin : hexFallback)));
 
-;// CONCATENATED MODULE: ./node_modules/@noble/hashes/pbkdf2.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/hashes/pbkdf2.js
 /**
  * PBKDF (RFC 2898). Can be used to create a key from password and salt.
  * @module
@@ -45600,7 +45937,7 @@ async function pbkdf2Async(hash, password, salt, opts) {
     return eng.output(DK);
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/hashes/scrypt.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/hashes/scrypt.js
 /**
  * RFC 7914 Scrypt KDF. Can be used to create a key from password and salt.
  * @module
@@ -45906,7 +46243,7 @@ async function scryptAsync(password, salt, opts) {
     return scryptOutput(password, dkLen, B, V, tmp);
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/ciphers/utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/ciphers/utils.js
 /**
  * Utilities for hex, bytes, CSPRNG.
  * @module
@@ -46804,7 +47141,7 @@ function managedNonce(fn, randomBytes_ = ciphers_utils_randomBytes) {
     return res;
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/ciphers/_arx.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/ciphers/_arx.js
 /**
  * Basic utils for ARX (add-rotate-xor) salsa and chacha ciphers.
 
@@ -47185,7 +47522,7 @@ const _arx_createPRG = (cipher, blockLen, keyLen, nonceLen) => {
     return ((seed = randomBytes(32)) => new _XorStreamPRG(cipher, blockLen, keyLen, nonceLen, seed));
 };
 
-;// CONCATENATED MODULE: ./node_modules/@noble/ciphers/_poly1305.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/ciphers/_poly1305.js
 /**
  * Poly1305 ({@link https://cr.yp.to/mac/poly1305-20050329.pdf | PDF},
  * {@link https://en.wikipedia.org/wiki/Poly1305 | wiki})
@@ -47505,7 +47842,7 @@ class Poly1305 {
  */
 const poly1305 = /* @__PURE__ */ wrapMacConstructor(32, (key) => new Poly1305(key));
 
-;// CONCATENATED MODULE: ./node_modules/@noble/ciphers/chacha.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/ciphers/chacha.js
 /**
  * ChaCha stream cipher, released
  * in 2008. Developed after Salsa20, ChaCha aims to increase diffusion per round.
@@ -47967,7 +48304,7 @@ const rngChacha20 = /* @__PURE__ */ (/* unused pure expression or super */ null 
  */
 const rngChacha8 = /* @__PURE__ */ (/* unused pure expression or super */ null && (createPRG(chacha8, 64, 32, 12)));
 
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/hashes/utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/hashes/utils.js
 /**
  * Utilities for hex, bytes, CSPRNG.
  * @module
@@ -48210,7 +48547,7 @@ const hashes_utils_oidNist = (suffix) => ({
     oid: Uint8Array.from([0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, suffix]),
 });
 //# sourceMappingURL=utils.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/hashes/_md.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/hashes/_md.js
 /**
  * Internal Merkle-Damgard hash utils.
  * @module
@@ -48358,7 +48695,7 @@ const _md_SHA512_IV = /* @__PURE__ */ Uint32Array.from([
     0x510e527f, 0xade682d1, 0x9b05688c, 0x2b3e6c1f, 0x1f83d9ab, 0xfb41bd6b, 0x5be0cd19, 0x137e2179,
 ]);
 //# sourceMappingURL=_md.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/hashes/_u64.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/hashes/_u64.js
 /**
  * Internal helpers for u64. BigUint64Array is too slow as per 2025, so we implement it using Uint32Array.
  * @todo re-check https://issues.chromium.org/issues/42212588
@@ -48426,7 +48763,7 @@ const u64 = {
 };
 /* harmony default export */ const _u64 = ((/* unused pure expression or super */ null && (u64)));
 //# sourceMappingURL=_u64.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/hashes/sha2.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/hashes/sha2.js
 /**
  * SHA2 hash function. A.k.a. sha256, sha384, sha512, sha512_224, sha512_256.
  * SHA256 is the fastest hash implementable in JS, even faster than Blake3.
@@ -48824,7 +49161,7 @@ const sha2_sha512_256 = /* @__PURE__ */ (/* unused pure expression or super */ n
 const sha2_sha512_224 = /* @__PURE__ */ (/* unused pure expression or super */ null && (createHasher(() => new sha2_SHA512_224(), 
 /* @__PURE__ */ oidNist(0x05))));
 //# sourceMappingURL=sha2.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/utils.js
 /**
  * Hex, bytes and number utilities.
  * @module
@@ -49066,7 +49403,7 @@ function memoized(fn) {
     };
 }
 //# sourceMappingURL=utils.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/modular.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/modular.js
 /**
  * Utils for modular division and fields.
  * Field over 11 is a finite (Galois) field is integer number operations `mod 11`.
@@ -49622,7 +49959,7 @@ function mapHashToField(key, fieldOrder, isLE = false) {
     return isLE ? numberToBytesLE(reduced, fieldLen) : utils_numberToBytesBE(reduced, fieldLen);
 }
 //# sourceMappingURL=modular.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/curve.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/curve.js
 /**
  * Methods for elliptic curve multiplication by scalars.
  * Contains wNAF, pippenger.
@@ -50080,7 +50417,7 @@ function createKeygen(randomSecretKey, getPublicKey) {
     };
 }
 //# sourceMappingURL=curve.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/edwards.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/edwards.js
 /**
  * Twisted Edwards curve. The formula is: ax² + y² = 1 + dx²y².
  * For design rationale of types / exports, see weierstrass module documentation.
@@ -50639,7 +50976,7 @@ function eddsa(Point, cHash, eddsaOpts = {}) {
     });
 }
 //# sourceMappingURL=edwards.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/hash-to-curve.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/hash-to-curve.js
 
 
 // Octet Stream to Integer. "spec" implementation of os2ip is 2.5x slower vs bytesToNumberBE.
@@ -50847,7 +51184,7 @@ function hash_to_curve_createHasher(Point, mapToCurve, defaults) {
     };
 }
 //# sourceMappingURL=hash-to-curve.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/montgomery.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/montgomery.js
 /**
  * Montgomery curve methods. It's not really whole montgomery curve,
  * just bunch of very specific methods for X25519 / X448 from
@@ -51001,7 +51338,7 @@ function montgomery(curveDef) {
     });
 }
 //# sourceMappingURL=montgomery.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/ed25519.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/ed25519.js
 /**
  * ed25519 Twisted Edwards curve with following addons:
  * - X25519 ECDH
@@ -51464,7 +51801,7 @@ const ED25519_TORSION_SUBGROUP = (/* unused pure expression or super */ null && 
     'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa',
 ]));
 //# sourceMappingURL=ed25519.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/hashes/hmac.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/hashes/hmac.js
 /**
  * HMAC: RFC2104 message authentication code.
  * @module
@@ -51555,7 +51892,7 @@ class hmac_HMAC {
 const hashes_hmac_hmac = (hash, key, message) => new hmac_HMAC(hash, key).update(message).digest();
 hashes_hmac_hmac.create = (hash, key) => new hmac_HMAC(hash, key);
 //# sourceMappingURL=hmac.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/weierstrass.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/weierstrass.js
 /**
  * Short Weierstrass curve methods. The formula is: y² = x³ + ax + b.
  *
@@ -52778,7 +53115,7 @@ function weierstrass_ecdsa(Point, hash, ecdsaOpts = {}) {
     });
 }
 //# sourceMappingURL=weierstrass.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/nist.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/nist.js
 /**
  * Internal module for NIST P256, P384, P521 curves.
  * Do not use for now.
@@ -52925,7 +53262,7 @@ const p521_oprf = /* @__PURE__ */ (/* unused pure expression or super */ null &&
     hashToScalar: p521_hasher.hashToScalar, // produces L=98 just like in RFC
 }))()));
 //# sourceMappingURL=nist.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/hashes/hkdf.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/hashes/hkdf.js
 /**
  * HKDF (RFC 5869): extract + expand in one step.
  * See https://soatok.blog/2021/11/17/understanding-hkdf/.
@@ -53010,7 +53347,7 @@ function hkdf_expand(hash, prk, info, length = 32) {
  */
 const hkdf_hkdf = (hash, ikm, salt, info, length) => hkdf_expand(hash, hashes_hkdf_extract(hash, ikm, salt), info, length);
 //# sourceMappingURL=hkdf.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/hashes/sha3.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/hashes/sha3.js
 /**
  * SHA3 (keccak) hash function, based on a new "Sponge function" design.
  * Different from older hashes, the internal state is bigger than output size.
@@ -53265,7 +53602,7 @@ const shake256_64 =
 /* @__PURE__ */
 (/* unused pure expression or super */ null && (genShake(0x1f, 136, 64, /* @__PURE__ */ oidNist(0x0c))));
 //# sourceMappingURL=sha3.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/fft.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/node_modules/@noble/curves/abstract/fft.js
 function checkU32(n) {
     // 0xff_ff_ff_ff
     if (!Number.isSafeInteger(n) || n < 0 || n > 0xffffffff)
@@ -53692,7 +54029,7 @@ function poly(field, roots, create, fft, length) {
     };
 }
 //# sourceMappingURL=fft.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/utils.js
 /**
  * Utilities for hex, bytearray and number handling.
  * @module
@@ -53831,7 +54168,7 @@ function getMessagePrehash(hash, msg, ctx = EMPTY) {
     return concatBytes(new Uint8Array([1, ctx.length]), ctx, hash.oid, hashed);
 }
 //# sourceMappingURL=utils.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/_crystals.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/_crystals.js
 /**
  * Internal methods for lattice-based ML-KEM and ML-DSA.
  * @module
@@ -53962,7 +54299,7 @@ const createXofShake = (shake) => (seed, blockLen) => {
 const XOF128 = /* @__PURE__ */ createXofShake(shake128);
 const XOF256 = /* @__PURE__ */ (/* unused pure expression or super */ null && (createXofShake(shake256)));
 //# sourceMappingURL=_crystals.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/ml-kem.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/ml-kem.js
 /**
  * ML-KEM: Module Lattice-based Key Encapsulation Mechanism from
  * [FIPS-203](https://csrc.nist.gov/pubs/fips/203/ipd). A.k.a. CRYSTALS-Kyber.
@@ -54288,7 +54625,7 @@ const ml_kem_ml_kem1024 = /* @__PURE__ */ createKyber({
     ...PARAMS[1024],
 });
 //# sourceMappingURL=ml-kem.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/post-quantum/hybrid.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/post-quantum/hybrid.js
 /**
  * Post-Quantum Hybrid Cryptography
  *
@@ -54643,7 +54980,7 @@ const QSFMLKEM768P256 = (/* unused pure expression or super */ null && (QSF_ml_k
 const QSFMLKEM1024P384 = (/* unused pure expression or super */ null && (QSF_ml_kem1024_p384));
 const KitchenSinkMLKEM768X25519 = (/* unused pure expression or super */ null && (KitchenSink_ml_kem768_x25519));
 //# sourceMappingURL=hybrid.js.map
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/utils.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/utils.js
 /**
  * Hex, bytes and number utilities.
  * @module
@@ -55355,7 +55692,7 @@ const utils_notImplemented = () => {
     throw new Error('not implemented');
 };
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/abstract/modular.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/abstract/modular.js
 /**
  * Utils for modular division and fields.
  * Field over 11 is a finite (Galois) field is integer number operations `mod 11`.
@@ -56329,7 +56666,7 @@ function modular_mapHashToField(key, fieldOrder, isLE = false) {
     return isLE ? utils_numberToBytesLE(reduced, fieldLen) : curves_utils_numberToBytesBE(reduced, fieldLen);
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/abstract/curve.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/abstract/curve.js
 /**
  * Methods for elliptic curve multiplication by scalars.
  * Contains wNAF-based ScalarMultiplier, pippenger.
@@ -57083,7 +57420,7 @@ function curve_createKeygen(randomSecretKey, getPublicKey) {
     };
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/abstract/der.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/abstract/der.js
 /**
  * ASN.1 DER (Distinguished Encoding Rules) helpers for ECDSA signatures.
  * Only implements the tiny subset needed for `SEQUENCE(INTEGER r, INTEGER s)`.
@@ -57253,7 +57590,7 @@ const der_DER = /* @__PURE__ */ (() => {
     return Object.freeze(_DER);
 })();
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/abstract/weierstrass.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/abstract/weierstrass.js
 /**
  * Short Weierstrass curve methods. The formula is: y² = x³ + ax + b.
  *
@@ -58420,7 +58757,7 @@ function abstract_weierstrass_ecdsa(Point, hash, ecdsaOpts = {}) {
     });
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/nist.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/nist.js
 /**
  * NIST P256, P384, P521 curves.
  * https://www.secg.org/sec2-v2.pdf, https://neuromancer.sk/std/nist/P-256
@@ -58692,7 +59029,7 @@ const nist_p521_oprf = /* @__PURE__ */ (/* unused pure expression or super */ nu
     hashToScalar: nist_p521_hasher.hashToScalar, // produces L=98 just like in RFC
 }))()));
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/abstract/edwards.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/abstract/edwards.js
 /**
  * Twisted Edwards curve. The formula is: ax² + y² = 1 + dx²y².
  * For design rationale of types / exports, see weierstrass module documentation.
@@ -59406,7 +59743,7 @@ function edwards_eddsa(Point, cHash, eddsaOpts = {}) {
     });
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/abstract/hash-to-curve.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/abstract/hash-to-curve.js
 
 
 // prettier-ignore
@@ -59976,7 +60313,7 @@ function hash_to_curve_mapToCurveSimpleSWU(Fp, opts) {
     };
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/abstract/montgomery.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/abstract/montgomery.js
 /**
  * Montgomery curve methods. It's not really whole montgomery curve,
  * just bunch of very specific methods for X25519 / X448 from
@@ -60289,7 +60626,7 @@ function montgomery_montgomery(curveDef) {
     });
 }
 
-;// CONCATENATED MODULE: ./node_modules/@noble/curves/ed25519.js
+;// CONCATENATED MODULE: ../../main/node_modules/@noble/curves/ed25519.js
 /**
  * ed25519 Twisted Edwards curve with following addons:
  * - X25519 ECDH
@@ -60940,7 +61277,7 @@ const ed25519_ED25519_TORSION_SUBGROUP = /* @__PURE__ */ (/* unused pure express
     'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa',
 ])));
 
-;// CONCATENATED MODULE: ./node_modules/age-encryption/dist/x25519.js
+;// CONCATENATED MODULE: ../../main/node_modules/age-encryption/dist/x25519.js
 
 const exportable = false;
 let webCryptoOff = false;
@@ -61025,7 +61362,7 @@ function domBuffer(arr) {
     return arr;
 }
 
-;// CONCATENATED MODULE: ./node_modules/age-encryption/dist/io.js
+;// CONCATENATED MODULE: ../../main/node_modules/age-encryption/dist/io.js
 
 class LineReader {
     s;
@@ -61138,7 +61475,7 @@ function randomBytesStream(n, chunk) {
     });
 }
 
-;// CONCATENATED MODULE: ./node_modules/age-encryption/dist/format.js
+;// CONCATENATED MODULE: ../../main/node_modules/age-encryption/dist/format.js
 
 
 /**
@@ -61241,7 +61578,7 @@ function encodeHeader(recipients, MAC) {
     ]);
 }
 
-;// CONCATENATED MODULE: ./node_modules/age-encryption/dist/recipients.js
+;// CONCATENATED MODULE: ../../main/node_modules/age-encryption/dist/recipients.js
 
 
 
@@ -61662,7 +61999,7 @@ function recipients_isCryptoKey(key) {
     return typeof CryptoKey !== "undefined" && key instanceof CryptoKey;
 }
 
-;// CONCATENATED MODULE: ./node_modules/age-encryption/dist/stream.js
+;// CONCATENATED MODULE: ../../main/node_modules/age-encryption/dist/stream.js
 
 const chacha20poly1305Overhead = 16;
 const chunkSize = /* @__PURE__ */ (() => 64 * 1024)();
@@ -61765,7 +62102,7 @@ function ciphertextSize(plaintextSize) {
     return plaintextSize + chacha20poly1305Overhead * chunks;
 }
 
-;// CONCATENATED MODULE: ./node_modules/age-encryption/dist/armor.js
+;// CONCATENATED MODULE: ../../main/node_modules/age-encryption/dist/armor.js
 
 // eslint-disable-next-line @typescript-eslint/no-unused-vars
 
@@ -61823,7 +62160,7 @@ function armor_decode(file) {
     return base64.decode(lines.join(""));
 }
 
-;// CONCATENATED MODULE: ./node_modules/age-encryption/dist/webauthn.js
+;// CONCATENATED MODULE: ../../main/node_modules/age-encryption/dist/webauthn.js
 
 
 
@@ -61910,7 +62247,7 @@ function decodeIdentity(identity) {
     const [transports,] = cbor.readArray(rest3);
     return [credId, rpId, transports];
 }
-const label = "age-encryption.org/fido2prf";
+const webauthn_label = "age-encryption.org/fido2prf";
 class WebAuthnInternal {
     credId;
     transports;
@@ -61967,8 +62304,8 @@ class WebAuthnRecipient extends (/* unused pure expression or super */ null && (
     async wrapFileKey(fileKey) {
         const nonce = randomBytes(16);
         const results = await this.getCredential(nonce);
-        const key = deriveKey(results);
-        return [new Stanza([label, base64nopad.encode(nonce)], encryptFileKey(fileKey, key))];
+        const key = webauthn_deriveKey(results);
+        return [new Stanza([webauthn_label, base64nopad.encode(nonce)], encryptFileKey(fileKey, key))];
     }
 }
 /**
@@ -61987,7 +62324,7 @@ class WebAuthnIdentity extends (/* unused pure expression or super */ null && (W
      */
     async unwrapFileKey(stanzas) {
         for (const s of stanzas) {
-            if (s.args.length < 1 || s.args[0] !== label) {
+            if (s.args.length < 1 || s.args[0] !== webauthn_label) {
                 continue;
             }
             if (s.args.length !== 2) {
@@ -61998,7 +62335,7 @@ class WebAuthnIdentity extends (/* unused pure expression or super */ null && (W
                 throw Error("invalid prf stanza");
             }
             const results = await this.getCredential(nonce);
-            const key = deriveKey(results);
+            const key = webauthn_deriveKey(results);
             const fileKey = decryptFileKey(s.body, key);
             if (fileKey !== null)
                 return fileKey;
@@ -62009,7 +62346,7 @@ class WebAuthnIdentity extends (/* unused pure expression or super */ null && (W
 // We use both first and second to prevent an attacker from decrypting two files
 // at once with a single user presence check.
 function prfInputs(nonce) {
-    const prefix = new TextEncoder().encode(label);
+    const prefix = new TextEncoder().encode(webauthn_label);
     const first = new Uint8Array(prefix.length + nonce.length + 1);
     first.set(prefix, 0);
     first[prefix.length] = 0x01;
@@ -62020,7 +62357,7 @@ function prfInputs(nonce) {
     second.set(nonce, prefix.length + 1);
     return { first, second };
 }
-function deriveKey(results) {
+function webauthn_deriveKey(results) {
     if (results.second === undefined) {
         throw Error("Missing second PRF result");
     }
@@ -62029,7 +62366,7 @@ function deriveKey(results) {
     const prf = new Uint8Array(first.byteLength + second.byteLength);
     prf.set(first, 0);
     prf.set(second, first.byteLength);
-    return extract(sha256, prf, new TextEncoder().encode(label));
+    return extract(sha256, prf, new TextEncoder().encode(webauthn_label));
 }
 function prfResultToBytes(result) {
     if (result instanceof ArrayBuffer) {
@@ -62052,7 +62389,7 @@ function webauthn_domBuffer(arr) {
     return arr;
 }
 
-;// CONCATENATED MODULE: ./node_modules/age-encryption/dist/index.js
+;// CONCATENATED MODULE: ../../main/node_modules/age-encryption/dist/index.js
 
 
 
@@ -62305,8 +62642,6 @@ function dist_isCryptoKey(key) {
     return typeof CryptoKey !== "undefined" && key instanceof CryptoKey;
 }
 
-// EXTERNAL MODULE: external "node:util"
-var external_node_util_ = __nccwpck_require__(7975);
 ;// CONCATENATED MODULE: ./lib/migration/age.js
 
 
@@ -62331,8 +62666,8 @@ const mostHeaderBytes = 1024;
  * scrypt's N is 2^17: the least that OWASP's Password Storage Cheat Sheet accepts. It takes 128 MiB; age's own default,
  * 2^18, would take the process beyond 300 MB. Both are accepted when reading, and nothing that takes more.
  */
-const workFactor = 17;
-const highestWorkFactor = 18;
+const age_workFactor = 17;
+const age_highestWorkFactor = 18;
 const versionLine = 'age-encryption.org/v1';
 const x25519Label = 'age-encryption.org/v1/X25519';
 const scryptLabel = 'age-encryption.org/v1/scrypt';
@@ -62349,10 +62684,10 @@ function encryptWithPassphrase(text, passphrase) {
     encrypter.addRecipient({
         async wrapFileKey(fileKey) {
             const salt = (0,external_node_crypto_.randomBytes)(16);
-            const key = await passphraseKey(passphrase, salt, workFactor);
+            const key = await passphraseKey(passphrase, salt, age_workFactor);
             const cipher = (0,external_node_crypto_.createCipheriv)(algorithm, key, Buffer.alloc(12), tagLength);
             const body = Buffer.concat([cipher.update(fileKey), cipher.final(), cipher.getAuthTag()]);
-            const args = ['scrypt', salt.toString('base64').replace(/=+$/, ''), String(workFactor)];
+            const args = ['scrypt', salt.toString('base64').replace(/=+$/, ''), String(age_workFactor)];
             return [new format_Stanza(args, body)];
         },
     });
@@ -62366,8 +62701,8 @@ async function decryptWithPassphrase(sealed, passphrase) {
             const [type, salt = '', logN = ''] = stanza?.args ?? [];
             if (!stanza || others.length > 0 || type !== 'scrypt' || stanza.body.length !== 32)
                 throw new AgeError('it is not encrypted with a passphrase');
-            if (!/^[1-9]\d?$/.test(logN) || Number(logN) > highestWorkFactor)
-                throw new AgeError(`its scrypt work factor is above ${highestWorkFactor}`);
+            if (!/^[1-9]\d?$/.test(logN) || Number(logN) > age_highestWorkFactor)
+                throw new AgeError(`its scrypt work factor is above ${age_highestWorkFactor}`);
             const key = await passphraseKey(passphrase, Buffer.from(salt, 'base64'), Number(logN));
             const decipher = (0,external_node_crypto_.createDecipheriv)(algorithm, key, Buffer.alloc(12), tagLength);
             decipher.setAuthTag(stanza.body.subarray(16));
@@ -62592,7 +62927,7 @@ async function fill(handle, buffer, position) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/encryption.js
-var __addDisposableResource = (undefined && undefined.__addDisposableResource) || function (env, value, async) {
+var encryption_addDisposableResource = (undefined && undefined.__addDisposableResource) || function (env, value, async) {
     if (value !== null && value !== void 0) {
         if (typeof value !== "object" && typeof value !== "function") throw new TypeError("Object expected.");
         var dispose, inner;
@@ -62614,7 +62949,7 @@ var __addDisposableResource = (undefined && undefined.__addDisposableResource) |
     }
     return value;
 };
-var __disposeResources = (undefined && undefined.__disposeResources) || (function (SuppressedError) {
+var encryption_disposeResources = (undefined && undefined.__disposeResources) || (function (SuppressedError) {
     return function (env) {
         function fail(e) {
             env.error = env.hasError ? new SuppressedError(e, env.error, "An error was suppressed during disposal.") : e;
@@ -62654,6 +62989,7 @@ var __disposeResources = (undefined && undefined.__disposeResources) || (functio
 
 
 
+
 /**
  * Dumps in the age format (age-encryption.org/v1; docs/encryption.md), such that the `age` program can decrypt them:
  *
@@ -62665,7 +63001,6 @@ var __disposeResources = (undefined && undefined.__disposeResources) || (functio
  */
 const identityFile = 'identity.age';
 const indexFile = 'index.age';
-const shortestPassphrase = 12;
 const mostIndexBytes = 512 * 1024 * 1024;
 /** Files at once, while the disk is waited for. */
 const encryption_atOnce = 3;
@@ -62683,8 +63018,9 @@ class DumpEncryption {
     static async start(passphrase, warn) {
         if (passphrase === '')
             throw new Failure('The dump cannot be encrypted', 'The passphrase is empty', 'Set passphrase to a secret of at least 12 random characters');
-        if (passphrase.length < shortestPassphrase)
-            warn('The passphrase is short: whoever has the artifact can try out millions. Use at least 12 random characters');
+        const weakness = weaknessOf(passphrase);
+        if (weakness)
+            warn(weakness);
         const identity = await generateX25519Identity();
         const sealed = await encryptWithPassphrase(`${identity}\n`, passphrase);
         return new DumpEncryption(identity, sealed);
@@ -62702,11 +63038,11 @@ class DumpEncryption {
         await eachAtOnce(pieces, encryption_atOnce, signal, async (piece, at) => {
             const env_1 = { stack: [], error: void 0, hasError: false };
             try {
-                const output = __addDisposableResource(env_1, await openNew((0,external_node_path_namespaceObject.join)(out, names[at] ?? '')), true);
+                const output = encryption_addDisposableResource(env_1, await openNew((0,external_node_path_namespaceObject.join)(out, names[at] ?? '')), true);
                 try {
                     const env_2 = { stack: [], error: void 0, hasError: false };
                     try {
-                        const input = __addDisposableResource(env_2, await (0,promises_namespaceObject.open)((0,external_node_path_namespaceObject.join)(directory, piece.path), 'r'), true);
+                        const input = encryption_addDisposableResource(env_2, await (0,promises_namespaceObject.open)((0,external_node_path_namespaceObject.join)(directory, piece.path), 'r'), true);
                         await encryptRange(input, piece, output, this.publicKey, (bytes) => {
                             if (signal.aborted)
                                 throw new Cancelled();
@@ -62718,7 +63054,7 @@ class DumpEncryption {
                         env_2.hasError = true;
                     }
                     finally {
-                        const result_1 = __disposeResources(env_2);
+                        const result_1 = encryption_disposeResources(env_2);
                         if (result_1)
                             await result_1;
                     }
@@ -62732,7 +63068,7 @@ class DumpEncryption {
                 env_1.hasError = true;
             }
             finally {
-                const result_2 = __disposeResources(env_1);
+                const result_2 = encryption_disposeResources(env_1);
                 if (result_2)
                     await result_2;
             }
@@ -62803,12 +63139,12 @@ async function decryptDump(directory, out, passphrase, context, options = {}) {
         const env_3 = { stack: [], error: void 0, hasError: false };
         try {
             await (0,promises_namespaceObject.mkdir)((0,external_node_path_namespaceObject.dirname)((0,external_node_path_namespaceObject.join)(out, path)), { recursive: true, mode: 0o700 });
-            const output = __addDisposableResource(env_3, await openNew((0,external_node_path_namespaceObject.join)(out, path)), true);
+            const output = encryption_addDisposableResource(env_3, await openNew((0,external_node_path_namespaceObject.join)(out, path)), true);
             for (const name of names) {
                 try {
                     const env_4 = { stack: [], error: void 0, hasError: false };
                     try {
-                        const input = __addDisposableResource(env_4, await (0,promises_namespaceObject.open)((0,external_node_path_namespaceObject.join)(directory, name), external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW), true);
+                        const input = encryption_addDisposableResource(env_4, await (0,promises_namespaceObject.open)((0,external_node_path_namespaceObject.join)(directory, name), external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW), true);
                         await decryptFile(input, output, privateKey, onBytes);
                     }
                     catch (e_3) {
@@ -62816,7 +63152,7 @@ async function decryptDump(directory, out, passphrase, context, options = {}) {
                         env_4.hasError = true;
                     }
                     finally {
-                        const result_3 = __disposeResources(env_4);
+                        const result_3 = encryption_disposeResources(env_4);
                         if (result_3)
                             await result_3;
                     }
@@ -62833,7 +63169,7 @@ async function decryptDump(directory, out, passphrase, context, options = {}) {
             env_3.hasError = true;
         }
         finally {
-            const result_4 = __disposeResources(env_3);
+            const result_4 = encryption_disposeResources(env_3);
             if (result_4)
                 await result_4;
         }
@@ -62885,7 +63221,7 @@ async function readWhole(directory, name, most) {
     try {
         const env_5 = { stack: [], error: void 0, hasError: false };
         try {
-            const handle = __addDisposableResource(env_5, await (0,promises_namespaceObject.open)((0,external_node_path_namespaceObject.join)(directory, name), external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW), true);
+            const handle = encryption_addDisposableResource(env_5, await (0,promises_namespaceObject.open)((0,external_node_path_namespaceObject.join)(directory, name), external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW), true);
             const { size } = await handle.stat();
             if (size > most)
                 throw encryption_refused(`${name} is too large`, `It has ${size} bytes`);
@@ -62896,7 +63232,7 @@ async function readWhole(directory, name, most) {
             env_5.hasError = true;
         }
         finally {
-            const result_5 = __disposeResources(env_5);
+            const result_5 = encryption_disposeResources(env_5);
             if (result_5)
                 await result_5;
         }
@@ -62908,7 +63244,7 @@ async function readWhole(directory, name, most) {
 async function writeNew(path, content) {
     const env_6 = { stack: [], error: void 0, hasError: false };
     try {
-        const handle = __addDisposableResource(env_6, await openNew(path), true);
+        const handle = encryption_addDisposableResource(env_6, await openNew(path), true);
         await handle.writeFile(content);
     }
     catch (e_6) {
@@ -62916,7 +63252,7 @@ async function writeNew(path, content) {
         env_6.hasError = true;
     }
     finally {
-        const result_6 = __disposeResources(env_6);
+        const result_6 = encryption_disposeResources(env_6);
         if (result_6)
             await result_6;
     }
@@ -62949,6 +63285,7 @@ function encryption_refused(what, why) {
 
 
 
+
 const defaultLimits = {
     bytes: 1024 ** 3,
     files: 4000,
@@ -62968,7 +63305,7 @@ async function uploadDump(store, directory, manifest, options, context) {
     const upload = new Upload(store, directory, options, passphrase === undefined ? undefined : await DumpEncryption.start(passphrase, context.warn), context);
     const files = [
         ...manifest.files,
-        ...(await dump_directory_listFiles(directory)).filter(({ path }) => path === manifest_manifestFile),
+        ...(await dump_directory_listFiles(directory)).filter(({ path }) => path === manifest_manifestFile || path === sealFile),
     ];
     upload.total = files.reduce((sum, file) => sum + file.bytes, 0);
     const most = Math.max(limits.bytes, Math.ceil(upload.total / mostParts));
@@ -63231,9 +63568,9 @@ async function upload(manifest, session) {
         session.setOutput('artifact-digest', digest);
 }
 
-// EXTERNAL MODULE: ./node_modules/pg/lib/index.js
-var lib = __nccwpck_require__(3273);
-;// CONCATENATED MODULE: ./node_modules/pg/esm/index.mjs
+// EXTERNAL MODULE: ../../main/node_modules/pg/lib/index.js
+var lib = __nccwpck_require__(3771);
+;// CONCATENATED MODULE: ../../main/node_modules/pg/esm/index.mjs
 // ESM wrapper for pg
 
 
@@ -63391,50 +63728,29 @@ function capital(text) {
 
 
 
+
+
 /**
- * Opens a session whose results do not depend on the account's or the database's settings: no timeouts but for locks, an empty
- * search_path (names from a database are hostile), UTF-8, ISO dates.
+ * Opens a session that is ours from its first byte: it resolves no name by the account's or the database's settings, runs
+ * nothing of theirs, and its results do not depend on them. Its search_path is `pg_catalog, pg_temp` (names from a database
+ * are hostile), its timeouts are off but for locks, its texts are UTF-8 with ISO dates.
  *
- * @throws Failure that says what could not be reached, why, and what to do; Cancelled when the signal fires
+ * @throws Failure that says what could not be reached, why, and what to do, or which setting does not take; Cancelled when
+ * the signal fires
  */
 async function connect(parameters, options = {}) {
     options.signal?.throwIfAborted();
     let first;
     for (const ssl of tlsAttempts(parameters)) {
-        const client = new esm.Client({
-            host: parameters.host,
-            port: parameters.port,
-            user: parameters.user,
-            database: options.database ?? parameters.dbname,
-            // never undefined: pg would look for PGPASSWORD and ~/.pgpass, which are not the user's inputs
-            password: parameters.password ?? '',
-            ssl: parameters.host.startsWith('/') ? false : ssl,
-            connectionTimeoutMillis: parameters.connectTimeout * 1000,
-            keepAlive: true,
-            keepAliveInitialDelayMillis: 30_000,
-            application_name: 'migrate-to-polardb',
-            ...(parameters.options ? { options: parameters.options } : {}),
-        });
-        // A session that the server ends while no query runs must not end the process; the next query reports it.
-        client.on('error', () => { });
-        const abort = () => void client.end().catch(() => { });
-        options.signal?.addEventListener('abort', abort, { once: true });
         try {
-            await client.connect();
-            await prepare(client, options.readOnly ?? false);
-            options.signal?.throwIfAborted();
-            return client;
+            return await connectOver(ssl, parameters, options);
         }
         catch (error) {
-            await client.end().catch(() => { });
-            if (options.signal?.aborted)
-                throw new Cancelled();
+            if (error instanceof Cancelled)
+                throw error;
             first ??= error;
             if (!mayTryOtherTransport(error))
                 throw explain(error);
-        }
-        finally {
-            options.signal?.removeEventListener('abort', abort);
         }
     }
     throw explain(first);
@@ -63443,6 +63759,70 @@ async function connect(parameters, options = {}) {
             database: options.database ?? parameters.dbname,
             role: options.role,
         });
+    }
+}
+/** Tries with everything in the startup packet, then with what the server or pooler takes of it. */
+async function connectOver(ssl, parameters, options) {
+    let [mode] = startupModesFor(parameters);
+    for (;;) {
+        try {
+            const client = await connection_open(ssl, parameters, options, mode ?? 'nothing');
+            learnStartup(parameters, mode ?? 'nothing');
+            return client;
+        }
+        catch (error) {
+            const lesser = mode && lesserMode(error, mode);
+            if (options.signal?.aborted || !lesser)
+                throw error;
+            if (lesser === 'nothing' && parameters.options) {
+                throw new Failure(`${options.role ? `The ${options.role}` : 'The server'} does not take options=… of the connection string`, `${parameters.host}:${parameters.port}: ${failure_messageOf(error)}`, 'Remove it from the connection string, or connect to the server itself instead of a pooler', { cause: error });
+            }
+            mode = lesser;
+        }
+    }
+}
+async function connection_open(ssl, parameters, options, mode) {
+    const access = options.readOnly ? 'read' : 'write';
+    const startup = startupOptions(parameters, access, mode);
+    const client = new esm.Client({
+        host: parameters.host,
+        port: parameters.port,
+        user: parameters.user,
+        database: options.database ?? parameters.dbname,
+        // never undefined: pg would look for PGPASSWORD and ~/.pgpass, which are not the user's inputs
+        password: parameters.password ?? '',
+        ssl: parameters.host.startsWith('/') ? false : ssl,
+        connectionTimeoutMillis: parameters.connectTimeout * 1000,
+        keepAlive: true,
+        keepAliveInitialDelayMillis: 30_000,
+        application_name: 'migrate-to-polardb',
+        ...(startup === undefined ? {} : { options: startup }),
+    });
+    // A session that the server ends while no query runs must not end the process; the next query reports it.
+    client.on('error', () => { });
+    let reported = '';
+    // without asking: the server tells its version while the session begins
+    const { connection } = client;
+    connection.on('parameterStatus', (status) => {
+        if (status.parameterName === 'server_version')
+            reported = status.parameterValue;
+    });
+    const abort = () => void client.end().catch(() => { });
+    options.signal?.addEventListener('abort', abort, { once: true });
+    try {
+        await client.connect();
+        await prepare(client, access, reported, startup !== undefined, options.role);
+        options.signal?.throwIfAborted();
+        return client;
+    }
+    catch (error) {
+        await client.end().catch(() => { });
+        if (options.signal?.aborted)
+            throw new Cancelled();
+        throw error;
+    }
+    finally {
+        options.signal?.removeEventListener('abort', abort);
     }
 }
 /** Runs `work` with a session of its own and closes it, whatever happens. The signal ends a running query. */
@@ -63481,7 +63861,7 @@ async function cancelQuery(client, parameters) {
 }
 /** Reads the version of a connected server. */
 async function serverVersion(client) {
-    const { rows } = await client.query(`SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number`);
+    const { rows } = await client.query(`SELECT pg_catalog.current_setting('server_version') AS version, pg_catalog.current_setting('server_version_num') AS number`);
     const [row] = rows;
     if (!row)
         throw new Error('the server did not tell its version');
@@ -63496,26 +63876,45 @@ async function serverVersion(client) {
 }
 /** Milliseconds to wait for a lock that somebody else holds: as long as pg_dump does (see arguments.ts). */
 const lockWait = 300_000;
-async function prepare(client, readOnly) {
-    // by itself: a timeout of a millisecond would end the longer statement
-    await client.query('SET statement_timeout = 0');
-    // set_config over pg_settings: one statement for every major, whichever of these it knows
-    await client.query(`
-    SELECT pg_catalog.set_config(name, CASE pg_catalog.lower(name)
-      WHEN 'search_path' THEN ''
-      WHEN 'client_encoding' THEN 'UTF8'
-      WHEN 'datestyle' THEN 'ISO, YMD'
-      WHEN 'intervalstyle' THEN 'postgres'
-      WHEN 'standard_conforming_strings' THEN 'on'
-      WHEN 'row_security' THEN 'off'
-      WHEN 'default_transaction_read_only' THEN '${readOnly ? 'on' : 'off'}'
-      WHEN 'role' THEN 'none'
-      WHEN 'lock_timeout' THEN '${lockWait}'
-      ELSE '0' END, false)
-    FROM pg_catalog.pg_settings
-    WHERE pg_catalog.lower(name) IN ('search_path', 'client_encoding', 'datestyle', 'intervalstyle',
-      'standard_conforming_strings', 'row_security', 'default_transaction_read_only', 'statement_timeout',
-      'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', 'idle_session_timeout')`);
+/**
+ * Puts the settings of a session right by statements that look nothing up, and makes sure that they have taken: a pooler may
+ * have thrown the startup packet's away, and may give each statement to another session.
+ *
+ * @param reported the `server_version` that the server told
+ * @param asked the startup packet carried our settings
+ */
+async function prepare(client, access, reported, asked, role) {
+    // by itself where the packet had nothing: a timeout of a millisecond would end a longer message
+    if (!asked)
+        await client.query('SET statement_timeout = 0');
+    const number = versionNumber(reported) ?? (await askVersionNumber(client));
+    const expected = expectedSettings(number, access);
+    const settings = firstStatements(number, access, lockWait);
+    const shows = expected.map(([name]) => `SHOW ${name}`);
+    // one message: a server far away answers all of it no later than one statement
+    const answers = resultsOf(await client.query(['SHOW search_path', settings, ...shows].join('; '))).map(onlyValue);
+    if (!asked || answers[0] !== safePath.replaceAll(' ', '')) {
+        // a pooler stands between: the settings must hold from one message to the next
+        for (const show of shows)
+            answers.push(...resultsOf(await client.query(show)).map(onlyValue));
+    }
+    const last = answers.slice(-expected.length);
+    const wrong = expected.findIndex(([, value], index) => last[index] !== value);
+    if (wrong < 0)
+        return;
+    const [name, value] = expected[wrong] ?? [];
+    throw new Failure(`A session on ${role ? `the ${role}` : 'the server'} cannot be made safe`, `${name} was set to "${value}" and is "${printable(String(last[wrong]))}": a pooler between does not keep the settings of a session`, 'Connect to the server itself, or to a pooler that gives every client a session of its own');
+}
+/** SHOW looks no function up. */
+async function askVersionNumber(client) {
+    return Number(resultsOf(await client.query('SHOW server_version_num')).map(onlyValue)[0]);
+}
+/** Several statements in one message have several results, which the types of `pg` do not say. */
+function resultsOf(result) {
+    return Array.isArray(result) ? result : [result];
+}
+function onlyValue({ rows }) {
+    return Object.values(rows[0] ?? {})[0];
 }
 /**
  * libpq's sslmode in terms of Node's TLS. pg's own reading differs: there `prefer` and `require` verify everything.
@@ -63571,17 +63970,41 @@ function mayTryOtherTransport(error) {
         String(code).startsWith('ERR_SSL'));
 }
 
+;// CONCATENATED MODULE: ./lib/postgres/identifiers.js
+/** Quotes a name for SQL, always: `"` is doubled, nothing else is special (PostgreSQL, "Identifiers and Key Words"). */
+function quoteIdentifier(name) {
+    if (name.includes('\0'))
+        throw new TypeError('a PostgreSQL identifier cannot hold a NUL');
+    return `"${name.replaceAll('"', '""')}"`;
+}
+/** `schema.name`, both quoted. */
+function qualifiedName(schema, name) {
+    return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+}
+/**
+ * Quotes a string for SQL whatever `standard_conforming_strings` says: with a backslash in it, it becomes an E'' string
+ * (as libpq's PQescapeLiteral does).
+ */
+function quoteLiteral(value) {
+    if (value.includes('\0'))
+        throw new TypeError('a PostgreSQL string cannot hold a NUL');
+    const doubled = value.replaceAll("'", "''");
+    return value.includes('\\') ? ` E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
+}
+
 ;// CONCATENATED MODULE: ./lib/polardb/detect.js
+
+
+
 
 /** Whether the account may create roles and databases, in whichever way. */
 function isPrivileged(account) {
     return (account.superuser || account.polarSuperuser || (account.createRole && account.createDatabase));
 }
-/** The role option that takes SUPERUSER's place where `superuser-option` is `auto`. */
-function superuserOption(target) {
-    return target.hasPolarSuperuser ? 'POLAR_SUPERUSER' : 'CREATEROLE CREATEDB';
-}
-/** Asks a connected target what it is. Works for any login, on stock PostgreSQL and every PolarDB. */
+/**
+ * Asks a connected target what it is. Works for any login, on stock PostgreSQL and every PolarDB. The grammar is asked
+ * about by statements for a role that does not exist.
+ */
 async function detectTarget(client) {
     const version = await serverVersion(client);
     const { rows } = await client.query(`
@@ -63600,6 +64023,7 @@ async function detectTarget(client) {
         ...version,
         polardb: row.polardb,
         hasPolarSuperuser: row.has_polar_superuser,
+        knowsPolarSuperuser: await knowsRoleOption(client, 'NOPOLAR_SUPERUSER'),
         account: {
             name: row.name,
             superuser: row.superuser,
@@ -63612,6 +64036,29 @@ async function detectTarget(client) {
         supportedExtensions: await supportedExtensions(client),
     };
 }
+/** Whether the server's grammar has an option of ALTER ROLE. */
+async function knowsRoleOption(client, words) {
+    return knowsStatement(client, (name) => `ALTER ROLE ${name} ${words}`);
+}
+/**
+ * Whether the server can parse a statement. The role in it does not exist, so an answer that is no syntax error means that
+ * it can.
+ */
+async function knowsStatement(client, statement) {
+    const name = quoteIdentifier(`no_such_role_${(0,external_node_crypto_.randomBytes)(8).toString('hex')}`);
+    try {
+        await client.query(statement(name));
+    }
+    catch (error) {
+        const sqlstate = sqlstateOf(error);
+        if (sqlstate === '42601')
+            return false;
+        // no such role, not allowed, or not in a read-only transaction: all of it comes after the grammar
+        if (sqlstate !== '42704' && sqlstate !== '42501' && sqlstate !== '25006')
+            throw error;
+    }
+    return true;
+}
 async function supportedExtensions(client) {
     const { rows } = await client.query(`SELECT current_setting('polar_supported_extensions', true) AS list`);
     const list = rows[0]?.list;
@@ -63622,6 +64069,178 @@ async function supportedExtensions(client) {
         .split(/[\n,]/)
         .map((name) => name.trim().replace(/^"(.*)"$/, '$1'))
         .filter(Boolean));
+}
+
+;// CONCATENATED MODULE: ./lib/polardb/role-target.js
+/** Accounts that PolarDB runs itself with (polardb-behaviour, "Detection" and the field report). */
+const systemAccounts = new Set([
+    'alicloud_rds_admin',
+    'aurora',
+    'polardb_admin',
+    'rds_superuser',
+    'replicator',
+]);
+/** Why no role can have this name (polardb-behaviour, section 2), or undefined. */
+function whyReserved(name) {
+    if (name.startsWith('pg_'))
+        return 'names that begin with pg_ are reserved by PostgreSQL';
+    if (name === 'public' || name === 'none')
+        return `the name ${name} is reserved by PostgreSQL`;
+    return undefined;
+}
+/**
+ * What takes SUPERUSER's place. `auto` takes POLAR_SUPERUSER where the target knows it and the account may give it, the
+ * membership in pg_polar_superuser where only that is there, and else CREATEROLE CREATEDB. It never makes a real
+ * superuser, even where the account is one: that is for the user to ask for (`superuser-option: SUPERUSER`).
+ */
+function planSuperuser(target, option) {
+    if (option !== 'auto') {
+        const words = option.toUpperCase().split(/\s+/).filter(Boolean);
+        return {
+            words: words.filter((word) => word !== 'NOSUPERUSER'),
+            polar: words.includes('POLAR_SUPERUSER'),
+            membership: false,
+            reason: `superuser-option is ${words.join(' ')}`,
+        };
+    }
+    const { account } = target;
+    const mayGive = account.superuser || account.polarSuperuser;
+    const lesser = { words: ['CREATEROLE', 'CREATEDB'], polar: false, membership: false };
+    if (!target.hasPolarSuperuser && !target.knowsPolarSuperuser)
+        return { ...lesser, reason: 'the target has no POLAR_SUPERUSER' };
+    if (!mayGive)
+        return {
+            ...lesser,
+            reason: `"${account.name}" is no polar_superuser, so it may not give POLAR_SUPERUSER`,
+        };
+    if (!target.knowsPolarSuperuser)
+        return {
+            ...lesser,
+            membership: true,
+            reason: 'the target has no option POLAR_SUPERUSER, but the role pg_polar_superuser',
+        };
+    return {
+        words: ['POLAR_SUPERUSER'],
+        polar: true,
+        membership: false,
+        reason: 'the target has POLAR_SUPERUSER',
+    };
+}
+/** What takes SUPERUSER's place, as the report says it. */
+function superuserOption(target, option) {
+    const { words, membership } = planSuperuser(target, option);
+    const text = words.join(' ') || 'NOSUPERUSER';
+    return membership ? `${text}, member of pg_polar_superuser` : text;
+}
+/** The roles of the source and the target side by side: who is what, and what becomes of whom. */
+class RoleFates {
+    target;
+    existing;
+    predefined;
+    superusers;
+    fates = new Map();
+    constructor(script, source, target, options) {
+        this.target = target;
+        this.existing = new Map(target.catalog.roles.map((role) => [role.name, role]));
+        this.predefined = new Set(target.catalog.predefined);
+        this.superusers = new Set();
+        for (const statement of script.statements) {
+            const { kind } = statement;
+            if ((kind === 'create' || kind === 'alter') && isSuperuser(statement.options))
+                this.superusers.add(statement.role);
+            if (kind === 'membership' && statement.role === 'pg_polar_superuser')
+                this.superusers.add(statement.member);
+        }
+        const roles = new Map(source.roles.map((role) => [role.name, role]));
+        for (const statement of script.statements) {
+            if (statement.kind !== 'create' && statement.kind !== 'alter')
+                continue;
+            const { role } = statement;
+            this.fates.set(role, this.decide(role, roles.get(role), options));
+        }
+    }
+    /** A superuser of the source, or a polar_superuser of a source that is PolarDB itself. */
+    wasSuperuser(name) {
+        return this.superusers.has(name);
+    }
+    /** What becomes of a role of the script; undefined for one that it does not make. */
+    of(name) {
+        return this.fates.get(name);
+    }
+    names() {
+        return this.fates.keys();
+    }
+    /** The role on the target before anything is sent. */
+    before(name) {
+        return this.existing.get(name);
+    }
+    /** Why the target will not have this role, or undefined when it will. */
+    absence(name) {
+        if (this.existing.has(name) || this.predefined.has(name))
+            return undefined;
+        const fate = this.fates.get(name);
+        if (fate === undefined)
+            return name.startsWith('pg_')
+                ? `the target has no predefined role ${name}: its version does not know it`
+                : `the role "${name}" is neither on the target nor in the dump`;
+        return fate.kind === 'impossible' ? fate.reason : undefined;
+    }
+    /** The role can do more on the target than it could on the source, so nobody may come to it by an old grant. */
+    gainedPower(name) {
+        if (this.superusers.has(name))
+            return undefined;
+        const before = this.existing.get(name);
+        if (name === this.target.account.name)
+            return 'is the account that runs the migration';
+        if (before?.superuser)
+            return 'is a superuser of the target';
+        return before?.polarSuperuser ? 'is a polar_superuser of the target' : undefined;
+    }
+    decide(name, source, options) {
+        const existing = this.existing.get(name);
+        if (!existing) {
+            const reason = whyReserved(name);
+            return reason === undefined ? { kind: 'create' } : { kind: 'impossible', reason };
+        }
+        const reason = this.protection(existing);
+        if (reason !== undefined)
+            return { kind: 'keep', existing, always: true, reason };
+        if (options.existingRoles === 'update')
+            return { kind: 'update', existing, completing: false };
+        if (options.completing && source && this.looksMigrated(existing, source))
+            return { kind: 'update', existing, completing: true };
+        return {
+            kind: 'keep',
+            existing,
+            always: false,
+            reason: 'it exists on the target and is left as it is (existing-roles is keep)',
+        };
+    }
+    /** What CREATE ROLE would have made of the source's role, but for what the server may refuse. */
+    looksMigrated(existing, source) {
+        const superuser = this.superusers.has(source.name);
+        return (existing.inherit === source.inherit &&
+            existing.login === source.login &&
+            existing.connectionLimit === source.connectionLimit &&
+            existing.validUntil === source.validUntil &&
+            (superuser ||
+                (existing.createRole === source.createRole &&
+                    existing.createDatabase === source.createDatabase)));
+    }
+    protection({ name, superuser, polarSuperuser }) {
+        if (name === this.target.account.name)
+            return 'it is the account that runs the migration, which is never altered';
+        if (superuser)
+            return 'it is a superuser of the target, which is never altered';
+        if (this.target.polardb !== null && systemAccounts.has(name))
+            return 'it is an account of PolarDB itself, which is never altered';
+        if (polarSuperuser && !this.superusers.has(name))
+            return 'it is a polar_superuser of the target and was none on the source: it is never altered';
+        return undefined;
+    }
+}
+function isSuperuser(options) {
+    return options.some(({ word }) => word === 'SUPERUSER' || word === 'POLAR_SUPERUSER');
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/programs.js
@@ -63681,7 +64300,7 @@ function dumpRolesArguments(connection, file, options) {
         '--verbose',
         '--no-password',
         // pg_dumpall reads `-l` as a connection string too when it looks like one, so it is given as one
-        `--dbname=${conninfo(connection)}`,
+        `--dbname=${conninfo(connection, 'read')}`,
         `--database=dbname=${quoteValue(connection.dbname)}`,
         `--file=${file}`,
         ...(options.rolePasswords ? [] : ['--no-role-passwords']),
@@ -63696,7 +64315,7 @@ function dumpArguments(client, options) {
         '--verbose',
         '--no-password',
         `--file=${options.directory}`,
-        `--dbname=${conninfo(options.connection, options.database)}`,
+        `--dbname=${conninfo(options.connection, 'read', options.database)}`,
         `--lock-wait-timeout=${arguments_lockWait}`,
         ...options.compression,
         ...(options.snapshot ? [`--snapshot=${options.snapshot}`] : []),
@@ -63753,12 +64372,21 @@ const grace = 2000;
 async function runProgram(path, args, options) {
     options.signal?.throwIfAborted();
     const keep = options.keep ?? 65_536;
-    const child = (0,external_node_child_process_namespaceObject.spawn)(path, args, {
-        env: options.env,
-        cwd: options.cwd ?? '/',
-        detached: true,
-        stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    });
+    // a child begins with the umask of the moment in which it is spawned
+    const before = options.privateFiles ? process.umask(0o077) : undefined;
+    let child;
+    try {
+        child = (0,external_node_child_process_namespaceObject.spawn)(path, args, {
+            env: options.env,
+            cwd: options.cwd ?? '/',
+            detached: true,
+            stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+        });
+    }
+    finally {
+        if (before !== undefined)
+            process.umask(before);
+    }
     const { promise, resolve, reject } = Promise.withResolvers();
     const group = child.pid;
     if (group !== undefined)
@@ -64012,6 +64640,7 @@ async function run(source, program, args, logFile, env, context, onLine) {
             runProgram(programPath(source.client, program), args, {
                 env: { ...programEnvironment(source.passwordFile, source.client.libraryPath), ...env },
                 signal: context.signal,
+                privateFiles: true,
                 onErrorLine: (line) => {
                     log.write(`${line}\n`);
                     onLine(line);
@@ -64024,7 +64653,7 @@ async function run(source, program, args, logFile, env, context, onLine) {
             throw new Cancelled();
         const { code, message } = error;
         if (code === 'ENOSPC')
-            throw diskFull(logFile);
+            throw new Failure('The disk of the runner is full', `${logFile}: no space left on device`, 'Free space where RUNNER_TEMP is, the temporary directory of the runner: logs and reports lie there, the dump where dump-directory says', { sqlstate: '53100' });
         throw new Failure(`${program} could not be started`, message, 'Check the client programs: client-path, or let the action install them', { cause: error });
     }
     finally {
@@ -64100,6 +64729,7 @@ async function directorySize(directory) {
 
 
 
+
 /** The oldest server that a client with parallel dumps can read. */
 const oldestSource = 80_000;
 /** Leave this much of the runner's disk alone. */
@@ -64155,7 +64785,7 @@ async function inspectTarget(connection, inputs, context) {
         version: target.version,
         major: target.major,
         polardb: target.polardb,
-        superuserOption: inputs.superuserOption === 'auto' ? superuserOption(target) : inputs.superuserOption,
+        superuserOption: superuserOption(target, inputs.superuserOption),
     };
     const { account } = target;
     const privileged = isPrivileged(account);
@@ -64227,6 +64857,80 @@ function check(context, id, severity, passed, message, remedy = '', objects = []
         objects,
         remedy: passed ? '' : remedy,
     });
+}
+
+;// CONCATENATED MODULE: ./lib/migration/source-readable.js
+
+
+
+
+/**
+ * Looks for what pg_dump will refuse to read: tables whose rows row-level security would hide from the account, tables and
+ * sequences that it has no SELECT on (pg_dump, "Notes" on --enable-row-security; it locks every table first). Known now it
+ * costs nothing; pg_dump finds it when it gets there. Changes nothing.
+ *
+ * @throws Failure that names them; with dump-options, which may leave such tables out, they are a warning
+ */
+async function checkReadable(source, { dumpOptions }, context) {
+    const hidden = [];
+    const denied = [];
+    for (const { source: database } of source.databases) {
+        for (const { schema, name, hidden: isHidden } of await unreadable(source, database, context)) {
+            const list = isHidden ? hidden : denied;
+            list.push(printable(`${source.databases.length > 1 ? `${database}: ` : ''}${schema}.${name}`));
+        }
+    }
+    const { user } = source.connection;
+    const severity = dumpOptions.length > 0 ? 'warning' : 'blocker';
+    const found = [
+        {
+            id: 'source-row-security',
+            objects: hidden,
+            passed: 'row-level security hides no rows from the account',
+            message: `Row-level security would hide rows of ${counted(hidden.length, 'table')} from "${user}"`,
+            remedy: `Give "${user}" BYPASSRLS, dump as a superuser, or as the owner of these tables where they are without FORCE ROW LEVEL SECURITY`,
+        },
+        {
+            id: 'source-privileges',
+            objects: denied,
+            passed: 'the account may read every table and sequence',
+            message: `"${user}" may not read ${counted(denied.length, 'table or sequence', 'tables or sequences')}`,
+            remedy: `Give "${user}" USAGE on the schemas and SELECT on what is in them (pg_read_all_data gives both from version 14 on)`,
+        },
+    ];
+    const failed = found.filter(({ objects }) => objects.length > 0);
+    for (const { id, objects, passed, message, remedy } of found) {
+        const isPassed = objects.length === 0;
+        check(context, id, severity, isPassed, isPassed ? passed : message, remedy, objects);
+        if (!isPassed && severity === 'warning')
+            context.warn(`${message}: ${firstTen(objects)}. ${remedy}, unless dump-options leave them out`);
+    }
+    if (failed.length === 0 || severity === 'warning')
+        return;
+    throw new Failure('pg_dump cannot read everything on the source; nothing was dumped', failed.map(({ message, objects }) => `${message}: ${firstTen(objects)}`).join('; '), failed.map(({ remedy }) => remedy).join('; '), { sqlstate: '42501' });
+}
+async function unreadable({ connection, version }, database, context) {
+    // row-level security came with 9.5; who owns a table and is not forced, or may bypass it, sees every row
+    const hidden = version.number >= 90_500 ? `c.relkind = 'r' AND pg_catalog.row_security_active(c.oid)` : 'false';
+    const options = { role: 'source', readOnly: true, database, signal: context.signal };
+    return await withConnection(connection, options, async (client) => {
+        const { rows } = await client.query(`
+      SELECT * FROM (
+        SELECT n.nspname AS schema, c.relname AS name, ${hidden} AS hidden,
+               NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+               OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') AS denied
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND c.oid >= 16384
+           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+           AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                            WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) t
+       WHERE t.hidden OR t.denied ORDER BY 1, 2`);
+        return rows;
+    });
+}
+function firstTen(names) {
+    const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
+    return `${names.slice(0, 10).join(', ')}${more}`;
 }
 
 ;// CONCATENATED MODULE: ./lib/polardb/presumed-target.js
@@ -65979,7 +66683,233 @@ async function mayReadPasswords(client) {
     return rows[0]?.may === true;
 }
 
+;// CONCATENATED MODULE: ./lib/migration/dump-download.js
+
+
+
+
+
+
+
+
+
+/**
+ * Downloads a dump, puts it together, decrypts it and holds every file against the manifest.
+ *
+ * @returns the manifest; `into` then holds the dump
+ * @throws Failure when there is no such artifact, a part is missing, or anything is not as it was uploaded; Cancelled
+ */
+async function downloadDump(store, options, context) {
+    const { name, run, into, passphrase } = options;
+    const { signal } = context;
+    await checkEmpty(into);
+    const main = await store.find(name, run, signal);
+    if (!main)
+        throw new Failure(`There is no artifact ${name} in ${run ? `run ${run.id}` : 'this run'}`, 'It was not uploaded (yet), its upload failed, or it has expired', run
+            ? 'Check artifact-name and run-id'
+            : 'Check artifact-name, and that the job needs the one that dumps; give run-id for another run');
+    let total = main.bytes;
+    let received = 0;
+    const fetch = async (artifact) => {
+        await store.download(artifact, into, run, signal, (bytes) => context.progress.update(`Downloading ${artifact.name}: ${text_formatBytes(received + bytes)} of ${text_formatBytes(total)}`));
+        received += artifact.bytes;
+    };
+    await fetch(main);
+    const list = (0,external_node_path_namespaceObject.join)(into, partsFile);
+    const files = new Set((await dump_directory_listFiles(into)).map(({ path }) => path));
+    const parts = files.has(partsFile) ? parseParts(await (0,promises_namespaceObject.readFile)(list, 'utf8')) : [];
+    total += parts.reduce((sum, part) => sum + part.bytes, 0);
+    for (const part of parts)
+        await fetch(part);
+    await (0,promises_namespaceObject.rm)(list, { force: true });
+    const encrypted = await isEncrypted(into);
+    if (encrypted)
+        await decryptDump(into, into, demand(passphrase), context, { remove: true });
+    else if (passphrase !== undefined)
+        // somebody may have put it in the place of the encrypted one
+        throw new Failure(`The artifact ${name} is not encrypted`, 'passphrase is set, so an encrypted dump was expected', 'Find out who uploaded it; unset passphrase if it was you');
+    else
+        await joinPieces(into, signal);
+    return openDump(into, context, proofOf(passphrase, encrypted));
+}
+/**
+ * Opens a dump that was brought into a directory in any way, also as the artifacts are: encrypted, or with files in pieces.
+ *
+ * @param passphrase decrypts it; a directory that is not encrypted must carry a seal that was made with it
+ * @param scratch a private directory, for the decrypted dump
+ * @returns the manifest and the directory that it speaks of: `directory`, or one below `scratch`
+ * @throws Failure, as `openDump` and `decryptDump` do; Cancelled
+ */
+async function openDumpDirectory(directory, passphrase, scratch, context) {
+    if (!(await isEncrypted(directory))) {
+        const manifest = await openDump(directory, context, proofOf(passphrase, false));
+        return { manifest, directory };
+    }
+    const plain = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(scratch, 'decrypted-'));
+    await decryptDump(directory, plain, demand(passphrase), context);
+    const manifest = await openDump(plain, context, proofOf(passphrase, true));
+    return { manifest, directory: plain };
+}
+function proofOf(passphrase, decrypted) {
+    return passphrase === undefined ? undefined : { passphrase, decrypted };
+}
+function demand(passphrase) {
+    if (passphrase !== undefined)
+        return passphrase;
+    throw new Failure('The dump is encrypted', 'No passphrase is set', 'Set passphrase to the one that the dump was encrypted with');
+}
+/** Joins `<file>.part-0001`, … to `<file>`, and removes them. Whether all were there is for `openDump` to say. */
+async function joinPieces(directory, signal) {
+    for (const { path } of await dump_directory_listFiles(directory)) {
+        const [, whole, number] = /^(.+)\.part-(\d{4,})$/.exec(path) ?? [];
+        if (!whole)
+            continue;
+        // they come sorted, the first one first; a gap makes a file that the manifest does not describe
+        if (Number(number) === 1)
+            await (0,promises_namespaceObject.rename)((0,external_node_path_namespaceObject.join)(directory, path), (0,external_node_path_namespaceObject.join)(directory, whole));
+        else {
+            await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_namespaceObject.createReadStream)((0,external_node_path_namespaceObject.join)(directory, path)), (0,external_node_fs_namespaceObject.createWriteStream)((0,external_node_path_namespaceObject.join)(directory, whole), { flags: 'a', mode: 0o600 }), { signal }).catch((error) => {
+                throw signal.aborted ? new Cancelled() : error;
+            });
+            await (0,promises_namespaceObject.rm)((0,external_node_path_namespaceObject.join)(directory, path));
+        }
+    }
+}
+async function checkEmpty(directory) {
+    const entries = await (0,promises_namespaceObject.readdir)(directory).catch((error) => {
+        if (error.code === 'ENOENT')
+            return [];
+        throw new Failure(`The dump cannot be downloaded into ${directory}`, failure_messageOf(error), 'Set dump-directory to a directory that belongs to the user who runs the job');
+    });
+    if (entries.length > 0)
+        throw new Failure(`The dump cannot be downloaded into ${directory}`, 'The directory is not empty', 'Set dump-directory to an empty directory');
+}
+
+;// CONCATENATED MODULE: ./lib/migration/load-dump.js
+
+
+
+/**
+ * Gets the dump that `restore` and `verify` work from: the directory that dump-directory names, or else the artifact, of this
+ * run or the one that run-id names. Every file is held against the manifest before anything of it is used, and with
+ * passphrase the manifest against what only who knows it can have made.
+ *
+ * @throws Failure when there is none, it is not as it was made, or not the one that dump-id names
+ */
+async function loadDump(session) {
+    const { inputs } = session;
+    if (inputs.dumpDirectory && !inputs.runId) {
+        skipPhase(session, 'download');
+        const { manifest, directory } = await openDumpDirectory(inputs.dumpDirectory, inputs.passphrase, session.temporaryDirectory, session);
+        return loaded(manifest, directory, session);
+    }
+    return await runPhase(session, 'download', async () => {
+        if (inputs.runId && !session.repository) {
+            throw new Failure('The artifact of another run cannot be found', 'GITHUB_REPOSITORY is not set', 'Run on GitHub Actions, or copy the dump and name it in dump-directory');
+        }
+        const run = inputs.runId && inputs.githubToken && session.repository
+            ? { id: inputs.runId, token: inputs.githubToken, repository: session.repository }
+            : undefined;
+        const into = session.dumpDirectory;
+        const manifest = await downloadDump(session.artifacts, { name: inputs.artifactName, run, into, passphrase: inputs.passphrase }, session);
+        return loaded(manifest, into, session);
+    });
+}
+function loaded(manifest, directory, session) {
+    const { dumpId, passphrase } = session.inputs;
+    noteDump(manifest, session);
+    if (dumpId !== undefined && manifest.id !== dumpId) {
+        throw new Failure(`The dump is not the one that dump-id names`, `It has the id ${manifest.id} and was made at ${manifest.createdAt}; dump-id is ${dumpId}`, 'Find out why another dump lies there; correct dump-id if it is the one that you mean');
+    }
+    return {
+        manifest,
+        directory,
+        proven: passphrase !== undefined,
+        roles: manifest.roles ? { catalog: manifest.roles.catalog } : null,
+    };
+}
+/** Says which dump this is, in the log and in the report: two of the same databases are told apart by nothing else. */
+function noteDump({ id, createdAt }, { log, report }) {
+    report.dump = { id, createdAt };
+    log.info(`The dump has the id ${id} and was made at ${createdAt}`);
+}
+/**
+ * The databases of a dump that the input `databases` asks for, with their names on the target; all when it asks for none.
+ *
+ * @throws Failure that names what the dump does not hold
+ */
+function databasesOf(dumped, wanted) {
+    const all = dumped.map(({ name }) => ({ source: name, target: name }));
+    const names = wanted === 'all' || wanted.length === 0 ? all : wanted;
+    return names.map((name) => {
+        const found = dumped.find((database) => database.name === name.source);
+        if (found)
+            return { ...name, dumped: found };
+        throw new Failure(`The dump holds no database "${name.source}"`, `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`, 'Correct the input databases');
+    });
+}
+/** A version as `15.20` or `9.6.24` in the form that the choice of client programs needs. */
+function versionOf(version) {
+    const [major = 0, minor = 0, patch = 0] = version
+        .split('.')
+        .map((part) => Number.parseInt(part, 10) || 0);
+    return major >= 10
+        ? { version, major, number: major * 10_000 + minor, majorName: String(major) }
+        : {
+            version,
+            major,
+            number: major * 10_000 + minor * 100 + patch,
+            majorName: `${major}.${minor}`,
+        };
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/extension-grants.js
+/**
+ * Reads which members of extensions have grants of their own, by what the ACL entries of pg_dump call them (dumpACL in
+ * pg_dump.c: names are quoted where SQL must, arguments are types alone).
+ *
+ * @param client a session on any server, with an empty search_path
+ * @param server `server_version_num`; before 9.6 a dump carries no such grants
+ */
+async function readExtensionGrants(client, server) {
+    if (server < 90_600)
+        return [];
+    const isProcedure = server >= 110_000 ? `p.prokind = 'p'` : 'false';
+    const inSchema = (catalog, name, schema, tag, acl) => `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS catalog, o.oid, n.nspname::text AS schema, ${tag} AS tag, ${acl} AS acl
+       FROM pg_catalog.${catalog} o JOIN pg_catalog.pg_namespace n ON n.oid = o.${schema} WHERE ${name} IS NOT NULL`;
+    const alone = (catalog, kind, name, acl) => `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '', '${kind} ' || pg_catalog.quote_ident(o.${name}), o.${acl}
+       FROM pg_catalog.${catalog} o WHERE o.${acl} IS NOT NULL`;
+    const routine = `CASE WHEN ${isProcedure.replace('p.', 'o.')} THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
+    || pg_catalog.quote_ident(o.proname) || '(' || COALESCE((
+         SELECT pg_catalog.string_agg(pg_catalog.format_type(a.type, NULL), ', ' ORDER BY a.place)
+           FROM ROWS FROM (pg_catalog.unnest(o.proargtypes::oid[])) WITH ORDINALITY a(type, place)), '') || ')'`;
+    const { rows } = await client.query(`
+    SELECT e.extname::text AS extension, m.schema, m.tag
+      FROM (${inSchema('pg_proc', 'o.proacl', 'pronamespace', routine, 'o.proacl')}
+            UNION ALL ${inSchema('pg_class', 'o.relacl', 'relnamespace', `'TABLE ' || pg_catalog.quote_ident(o.relname)`, 'o.relacl')}
+            UNION ALL ${inSchema('pg_type', 'o.typacl', 'typnamespace', `'TYPE ' || pg_catalog.quote_ident(o.typname)`, 'o.typacl')}
+            UNION ALL ${alone('pg_namespace', 'SCHEMA', 'nspname', 'nspacl')}
+            UNION ALL ${alone('pg_language', 'LANGUAGE', 'lanname', 'lanacl')}
+            UNION ALL ${alone('pg_foreign_data_wrapper', 'FOREIGN DATA WRAPPER', 'fdwname', 'fdwacl')}
+            UNION ALL ${alone('pg_foreign_server', 'FOREIGN SERVER', 'srvname', 'srvacl')}) m
+      JOIN pg_catalog.pg_depend d ON d.classid = m.catalog AND d.objid = m.oid AND d.objsubid = 0 AND d.deptype = 'e'
+       AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+      LEFT JOIN pg_catalog.pg_init_privs i ON i.classoid = m.catalog AND i.objoid = m.oid AND i.objsubid = 0
+     WHERE i.initprivs IS NULL OR i.initprivs::text <> m.acl::text
+     ORDER BY 1, 2, 3`);
+    return rows;
+}
+/** Finds the extension that an ACL entry is about by its schema and tag; before version 11 tags go without the kind. */
+function extensionOf(grants, { namespace, tag }) {
+    const found = grants.find((grant) => grant.schema === namespace &&
+        (grant.tag === tag ||
+            grant.tag.replace(/^(FUNCTION|TABLE|TYPE|SCHEMA|LANGUAGE|FOREIGN DATA WRAPPER|FOREIGN SERVER) /, '') === tag));
+    return found?.extension;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/restore/database.js
+
 
 
 /**
@@ -66011,8 +66941,8 @@ async function readDatabaseProperties(client) {
     SELECT pg_catalog.pg_get_userbyid(a.grantor) AS grantor,
            CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END AS grantee,
            a.privilege_type AS privilege, a.is_grantable AS grantable
-      FROM pg_catalog.pg_database d, pg_catalog.aclexplode(d.datacl) a
-     WHERE d.oid = ${row.oid}`);
+      FROM pg_catalog.aclexplode((
+             SELECT d.datacl FROM pg_catalog.pg_database d WHERE d.oid = ${row.oid})) a`);
     const extensions = number >= 90_100
         ? await client.query(`
           SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
@@ -66036,6 +66966,7 @@ async function readDatabaseProperties(client) {
         }),
         connectionLimit: row.connection_limit,
         extensions: extensions.rows,
+        extensionGrants: await readExtensionGrants(client, number),
     };
 }
 /**
@@ -66093,6 +67024,14 @@ function parseDatabaseProperties(value) {
             version: text(item, 'version'),
             schema: text(item, 'schema'),
         })),
+        // dumps of an earlier version of this action do not have it
+        extensionGrants: root.extensionGrants === undefined
+            ? []
+            : list('extensionGrants').map((item) => ({
+                extension: text(item, 'extension'),
+                schema: text(item, 'schema'),
+                tag: text(item, 'tag'),
+            })),
     };
     function word(privilege) {
         if (!/^[A-Z]{1,20}$/.test(privilege))
@@ -66107,28 +67046,6 @@ function record(value, where) {
 }
 function database_malformed(field) {
     return new Failure('The dump describes its database in a way that cannot be used', `\`${field}\` has not the form that it should have`, 'Make the dump again; nothing was restored');
-}
-
-;// CONCATENATED MODULE: ./lib/postgres/identifiers.js
-/** Quotes a name for SQL, always: `"` is doubled, nothing else is special (PostgreSQL, "Identifiers and Key Words"). */
-function quoteIdentifier(name) {
-    if (name.includes('\0'))
-        throw new TypeError('a PostgreSQL identifier cannot hold a NUL');
-    return `"${name.replaceAll('"', '""')}"`;
-}
-/** `schema.name`, both quoted. */
-function qualifiedName(schema, name) {
-    return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
-}
-/**
- * Quotes a string for SQL whatever `standard_conforming_strings` says: with a backslash in it, it becomes an E'' string
- * (as libpq's PQescapeLiteral does).
- */
-function quoteLiteral(value) {
-    if (value.includes('\0'))
-        throw new TypeError('a PostgreSQL string cannot hold a NUL');
-    const doubled = value.replaceAll("'", "''");
-    return value.includes('\\') ? ` E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/role-token-reader.js
@@ -66633,6 +67550,86 @@ function excerpt(tokens, text) {
         .join(' ');
 }
 
+;// CONCATENATED MODULE: ./lib/polardb/role-losses.js
+
+
+/** What an administrator of a cluster can do that its accounts cannot. */
+const administrator = 'Have an administrator of the cluster run:';
+/** Privileges that take the place of predefined roles which are nothing but privileges (PostgreSQL, "Predefined Roles"). */
+const privileges = {
+    pg_read_all_data: { tables: 'SELECT', sequences: 'SELECT' },
+    pg_write_all_data: { tables: 'INSERT, UPDATE, DELETE', sequences: 'UPDATE' },
+};
+function lostRole(role, reason) {
+    return {
+        entry: `ROLE ${printable(role)}`,
+        remedy: `Give the role another name on the source: ${reason}`,
+    };
+}
+function lostMembership(member, role) {
+    const entry = `MEMBERSHIP ${printable(member)} in ${printable(role)}`;
+    const to = quoteIdentifier(printable(member));
+    const instead = privileges[role];
+    if (instead) {
+        const { tables, sequences } = instead;
+        return {
+            entry,
+            remedy: 'On the target, for each schema s and each role o that will create tables in it, run: ' +
+                `GRANT USAGE ON SCHEMA s TO ${to}; GRANT ${tables} ON ALL TABLES IN SCHEMA s TO ${to}; ` +
+                `GRANT ${sequences} ON ALL SEQUENCES IN SCHEMA s TO ${to}; ` +
+                `ALTER DEFAULT PRIVILEGES FOR ROLE o IN SCHEMA s GRANT ${tables} ON TABLES TO ${to}`,
+        };
+    }
+    return {
+        entry,
+        remedy: `${administrator} GRANT ${quoteIdentifier(printable(role))} TO ${to}`,
+    };
+}
+/** @param word an option of CREATE ROLE, `REPLICATION` say */
+function lostAttribute(role, word) {
+    const quoted = quoteIdentifier(printable(role));
+    const alter = `${administrator} ALTER ROLE ${quoted} ${word}`;
+    const policy = `or, for each table t with row security, run: CREATE POLICY p ON t TO ${quoted} USING (true) WITH CHECK (true)`;
+    return {
+        entry: `ROLE ${printable(role)} ${word}`,
+        remedy: word === 'BYPASSRLS' ? `${alter}; ${policy}` : alter,
+    };
+}
+/** @param role null for ALTER ROLE ALL */
+function lostSetting(role, parameter) {
+    const name = printable(parameter);
+    return {
+        entry: `SETTING ${role === null ? 'ALL' : printable(role)} ${name}`,
+        remedy: `Do without it on the source: ALTER ROLE ${role === null ? 'ALL' : '…'} RESET ${quoteIdentifier(name)}`,
+    };
+}
+/** @param role null for PUBLIC */
+function lostParameter(role, privilege, parameter) {
+    const who = role === null ? 'PUBLIC' : printable(role);
+    const to = role === null ? who : quoteIdentifier(who);
+    return {
+        entry: `PARAMETER ${who} ${privilege} ${printable(parameter)}`,
+        remedy: `${administrator} GRANT ${privilege} ON PARAMETER ${quoteIdentifier(printable(parameter))} TO ${to}`,
+    };
+}
+function lostLabel(role, provider) {
+    return {
+        entry: `SECURITY LABEL ROLE ${printable(role)} ${printable(provider)}`,
+        remedy: 'Have the provider loaded there (shared_preload_libraries), or do without the labels',
+    };
+}
+/** @param where whose password is to be set: on the source it would be migrated, on the target it comes after */
+function lostLogin(role, where) {
+    // without its name: many roles are put together by what mends them
+    const alter = `ALTER ROLE … PASSWORD '…'`;
+    return {
+        entry: `LOGIN ${printable(role)}`,
+        remedy: where === 'source'
+            ? `Give it a password that the target takes, on the source before the dump: SET password_encryption = 'scram-sha-256'; ${alter}`
+            : `Give it a password on the target after the migration: ${alter}`,
+    };
+}
+
 ;// CONCATENATED MODULE: ./lib/polardb/role-steps.js
 /** What the report calls the things that a role can differ in, besides the option words themselves. */
 const subject = {
@@ -66651,10 +67648,12 @@ function isStep(item) {
     return 'text' in item;
 }
 function step(purpose, text, carries, more = {}) {
-    return { text, purpose, carries, notes: more.notes ?? [], fallback: more.fallback ?? [] };
+    const { notes = [], fallback = [], trial = 'certain' } = more;
+    return { text, purpose, carries, notes, fallback, trial };
 }
 
 ;// CONCATENATED MODULE: ./lib/polardb/role-attributes.js
+
 
 
 /** `CREATE ROLE … WITH …` for a role that the target does not have. */
@@ -66704,7 +67703,7 @@ function planCreate(role, target, options) {
     });
     return {
         main,
-        last: lateAttributes(role.name, last, target),
+        last: lateAttributes(role, last, target, 'new'),
         passwordSent: options.rolePasswords && role.options.has('PASSWORD'),
         explained,
     };
@@ -66760,24 +67759,22 @@ function planUpdate(role, existing, target, options) {
             (existing.replication || existing.bypassRls || late.length > 0));
     if (mayUseWord && needsWord)
         words.unshift(polarWord, ...late.splice(0));
-    const carries = [...words, ...late].map((word) => ({
-        role: role.name,
-        what: word.replace(/^NO(?=[A-Z])/, ''),
-    }));
+    const carries = [...words, ...late].map((word) => carried(role, word));
     for (const value of values) {
         const what = /^(CONNECTION LIMIT|VALID UNTIL)/.exec(value)?.[1] ?? subject.password;
-        carries.push({ role: role.name, what });
+        carries.push({ role: role.name, what, loss: lostAttribute(role.name, what) });
     }
     const main = words.length + values.length === 0
         ? undefined
-        : step('update', `ALTER ROLE ${quoteIdentifier(role.name)} WITH ${[...words, ...values].join(' ')};`, carries, { notes: [...notes, 'the role exists: existing-roles is update'] });
+        : step('update', `ALTER ROLE ${quoteIdentifier(role.name)} WITH ${[...words, ...values].join(' ')};`, carries, { notes: [...notes, 'the role exists: existing-roles is update'], trial: 'itself' });
     return {
         main,
-        last: lateAttributes(role.name, late, target),
+        last: lateAttributes(role, late, target, 'existing'),
         passwordSent: sendsPassword,
         explained,
     };
 }
+const polarWords = new Set(['POLAR_SUPERUSER', 'NOPOLAR_SUPERUSER']);
 /** Whether the words (NO)POLAR_SUPERUSER are at the account's disposal: a real superuser does not need them. */
 function usesPolarWord(target) {
     return target.knowsPolarSuperuser && target.account.polarSuperuser && !target.account.superuser;
@@ -66786,20 +67783,29 @@ function usesPolarWord(target) {
 function mayGiveCreatedb({ major, account }) {
     return major < 16 || account.superuser || account.createDatabase;
 }
-function lateAttributes(name, words, target) {
+/** An option, and what is lost with it: nothing where it takes something from the role, or belongs to what SUPERUSER was. */
+function carried(role, word) {
+    const what = word.replace(/^NO(?=[A-Z])/, '');
+    const lessened = what !== word || role.superuser || /SUPERUSER$/.test(what);
+    return { role: role.name, what, ...(lessened ? {} : { loss: lostAttribute(role.name, what) }) };
+}
+function lateAttributes(role, words, target, state) {
     if (words.length === 0)
         return [];
-    const role = quoteIdentifier(name);
-    const one = (word) => step('attribute', `ALTER ROLE ${role} WITH ${word};`, [
-        { role: name, what: word.replace(/^NO(?=[A-Z])/, '') },
-    ]);
-    const steps = words.map(one);
+    const make = (list, more) => {
+        const text = (name) => `ALTER ROLE ${quoteIdentifier(name)} WITH ${list.join(' ')};`;
+        const carries = list.filter((word) => !polarWords.has(word)).map((word) => carried(role, word));
+        // what an existing role is decides what of it may be altered
+        return step('attribute', text(role.name), carries, {
+            ...more,
+            trial: state === 'new' ? text : 'itself',
+        });
+    };
+    const steps = words.map((word) => make([word], {}));
     if (!usesPolarWord(target))
         return steps;
-    const text = `ALTER ROLE ${role} WITH NOPOLAR_SUPERUSER ${words.join(' ')};`;
     const note = 'NOPOLAR_SUPERUSER is there because PolarDB takes REPLICATION and BYPASSRLS only beside such a word';
-    const carries = steps.flatMap((single) => single.carries);
-    return [step('attribute', text, carries, { notes: [note], fallback: steps })];
+    return [make(['NOPOLAR_SUPERUSER', ...words], { notes: [note], fallback: steps })];
 }
 function carriedValues(role, rolePasswords, notes) {
     const values = [];
@@ -66829,6 +67835,7 @@ function carriedValues(role, rolePasswords, notes) {
 ;// CONCATENATED MODULE: ./lib/polardb/role-grants.js
 
 
+
 /** Members that one GRANT names at most: from 16 on a GRANT's cost hardly depends on how many there are. */
 const mostMembers = 1000;
 /** Predefined roles that are made of others, which may be granted where the whole may not (polardb-behaviour, section 2). */
@@ -66850,21 +67857,23 @@ function planGrants(grants, source, fates, superuser) {
     const inherits = inheritance(source);
     const groups = new Map();
     for (const row of wanted) {
-        const leftOut = (reason) => {
-            items.push({ role: row.member, what: subject.membership(row.role), reason });
+        const leftOut = (reason, lost = false) => {
+            const loss = lost ? lostMembership(row.member, row.role) : undefined;
+            items.push({ role: row.member, what: subject.membership(row.role), reason, loss });
         };
         const existing = there.get(pair(row.role, row.member));
         if (existing && covers(existing, row, target.knowsMembershipOptions))
             continue;
         const absent = fates.absence(row.role) ?? fates.absence(row.member);
         if (absent !== undefined) {
-            leftOut(absent);
+            // a member that will not be there loses nothing by it
+            leftOut(absent, fates.absence(row.member) === undefined);
             continue;
         }
         const gained = fates.gainedPower(row.role);
         if (gained !== undefined) {
             const reason = `"${row.role}" ${gained} and was no superuser on the source: its members would gain its power`;
-            leftOut(reason);
+            leftOut(reason, true);
             warnings.push(`"${row.member}" is not made a member of "${row.role}": ${reason}`);
             continue;
         }
@@ -66949,19 +67958,38 @@ function grantSteps(role, options, rows, fates) {
     const singles = rows.map((row) => {
         const fallback = (parts[role] ?? [])
             .filter((part) => fates.absence(part) === undefined)
-            .map((part) => grant(part, [row], options, []));
+            .map((part) => ({
+            ...grant(part, [row], options, []),
+            trial: trialOf(part, row, options, fates),
+        }));
         const notes = fallback.length > 0
             ? [`where "${role}" may not be granted, its parts are tried one by one`]
             : [];
-        return { ...grant(role, [row], options, fallback), notes };
+        return {
+            ...grant(role, [row], options, fallback),
+            notes,
+            trial: trialOf(role, row, options, fates),
+        };
     });
     if (singles.length <= 1)
         return singles;
     return [grant(role, rows, options, singles)];
 }
+/** The account administers what it creates itself; what was there before may be somebody else's to grant. */
+function trialOf(role, row, options, fates) {
+    if (fates.of(role)?.kind === 'create')
+        return 'certain';
+    if (fates.before(row.member))
+        return 'itself';
+    return (member) => `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${options};`;
+}
 function grant(role, rows, options, fallback) {
     const members = rows.map(({ member }) => quoteIdentifier(member)).join(', ');
-    return step('membership', `GRANT ${quoteIdentifier(role)} TO ${members}${options};`, rows.map(({ member }) => ({ role: member, what: subject.membership(role) })), { fallback });
+    return step('membership', `GRANT ${quoteIdentifier(role)} TO ${members}${options};`, rows.map(({ member }) => ({
+        role: member,
+        what: subject.membership(role),
+        loss: lostMembership(member, role),
+    })), { fallback });
 }
 /**
  * On PolarDB a member of a polar_superuser is one as well, without SET ROLE, and so are its own members (polardb-behaviour,
@@ -67117,6 +68145,7 @@ function alterRole(role, database) {
 
 
 
+
 /** All settings of the source: those of the script, and those that pg_dumpall leaves to the dumps of databases. */
 function allSettings(script, source) {
     const settings = [];
@@ -67175,6 +68204,7 @@ function planSettings(script, source, plan, { databases, existingRoles }) {
             const omission = {
                 role: who,
                 what,
+                loss: lostSetting(role, parameter),
                 reason: `the target cannot load "${library}" (${fates.target.unloadable.get(preloadKey(parameter, library))}): every login would fail`,
             };
             if (database === null)
@@ -67184,8 +68214,11 @@ function planSettings(script, source, plan, { databases, existingRoles }) {
             continue;
         }
         if (database !== null) {
-            if (role !== null)
-                plan.deferred.push({ role, database, parameter, values, text });
+            if (role === null)
+                continue;
+            // tried for all databases: the one that it is for may not be there yet
+            const trial = role_plan_settings_trialOf(fate, text(null), { role, parameter });
+            plan.deferred.push({ role, database, parameter, values, text, trial });
             continue;
         }
         if (existing) {
@@ -67197,7 +68230,9 @@ function planSettings(script, source, plan, { databases, existingRoles }) {
                 continue;
             }
         }
-        items.push(step('setting', text(null), [{ role: who, what }]));
+        const carries = [{ role: who, what, loss: lostSetting(role, parameter) }];
+        const trial = role_plan_settings_trialOf(fate, text(null), { role, parameter });
+        items.push(step('setting', text(null), carries, { trial }));
     }
     for (const [role, settings] of before) {
         const fate = fates.of(role);
@@ -67211,6 +68246,16 @@ function planSettings(script, source, plan, { databases, existingRoles }) {
     }
     return items;
 }
+/** The server asks who may alter the role, and for a new one that is clear; a role to become must be there. */
+function role_plan_settings_trialOf(fate, text, setting) {
+    const { role, parameter } = setting;
+    if (/^(role|session_authorization)$/i.test(parameter))
+        return 'certain';
+    if (role === null || fate?.kind !== 'create')
+        return 'itself';
+    const rest = text.slice(alterRole(role, null).length);
+    return (other) => `${alterRole(other, null)}${rest}`;
+}
 function valuesText(script, statement) {
     const { start, end } = statement.literal;
     const text = script.text.slice(start, end);
@@ -67219,173 +68264,9 @@ function valuesText(script, statement) {
     return statement.values.map((value) => quoteLiteral(value).trim()).join(', ');
 }
 
-;// CONCATENATED MODULE: ./lib/polardb/role-target.js
-/** Accounts that PolarDB runs itself with (polardb-behaviour, "Detection" and the field report). */
-const systemAccounts = new Set([
-    'alicloud_rds_admin',
-    'aurora',
-    'polardb_admin',
-    'rds_superuser',
-    'replicator',
-]);
-/** Why no role can have this name (polardb-behaviour, section 2), or undefined. */
-function whyReserved(name) {
-    if (name.startsWith('pg_'))
-        return 'names that begin with pg_ are reserved by PostgreSQL';
-    if (name === 'public' || name === 'none')
-        return `the name ${name} is reserved by PostgreSQL`;
-    return undefined;
-}
-/**
- * What takes SUPERUSER's place. `auto` takes POLAR_SUPERUSER where the target knows it and the account may give it, the
- * membership in pg_polar_superuser where only that is there, and else CREATEROLE CREATEDB. It never makes a real
- * superuser, even where the account is one: that is for the user to ask for (`superuser-option: SUPERUSER`).
- */
-function planSuperuser(target, option) {
-    if (option !== 'auto') {
-        const words = option.toUpperCase().split(/\s+/).filter(Boolean);
-        return {
-            words: words.filter((word) => word !== 'NOSUPERUSER'),
-            polar: words.includes('POLAR_SUPERUSER'),
-            membership: false,
-            reason: `superuser-option is ${words.join(' ')}`,
-        };
-    }
-    const { account } = target;
-    const mayGive = account.superuser || account.polarSuperuser;
-    const lesser = { words: ['CREATEROLE', 'CREATEDB'], polar: false, membership: false };
-    if (!target.hasPolarSuperuser && !target.knowsPolarSuperuser)
-        return { ...lesser, reason: 'the target has no POLAR_SUPERUSER' };
-    if (!mayGive)
-        return {
-            ...lesser,
-            reason: `"${account.name}" is no polar_superuser, so it may not give POLAR_SUPERUSER`,
-        };
-    if (!target.knowsPolarSuperuser)
-        return {
-            ...lesser,
-            membership: true,
-            reason: 'the target has no option POLAR_SUPERUSER, but the role pg_polar_superuser',
-        };
-    return {
-        words: ['POLAR_SUPERUSER'],
-        polar: true,
-        membership: false,
-        reason: 'the target has POLAR_SUPERUSER',
-    };
-}
-/** The roles of the source and the target side by side: who is what, and what becomes of whom. */
-class RoleFates {
-    target;
-    existing;
-    predefined;
-    superusers;
-    fates = new Map();
-    constructor(script, source, target, options) {
-        this.target = target;
-        this.existing = new Map(target.catalog.roles.map((role) => [role.name, role]));
-        this.predefined = new Set(target.catalog.predefined);
-        this.superusers = new Set();
-        for (const statement of script.statements) {
-            const { kind } = statement;
-            if ((kind === 'create' || kind === 'alter') && isSuperuser(statement.options))
-                this.superusers.add(statement.role);
-            if (kind === 'membership' && statement.role === 'pg_polar_superuser')
-                this.superusers.add(statement.member);
-        }
-        const roles = new Map(source.roles.map((role) => [role.name, role]));
-        for (const statement of script.statements) {
-            if (statement.kind !== 'create' && statement.kind !== 'alter')
-                continue;
-            const { role } = statement;
-            this.fates.set(role, this.decide(role, roles.get(role), options));
-        }
-    }
-    /** A superuser of the source, or a polar_superuser of a source that is PolarDB itself. */
-    wasSuperuser(name) {
-        return this.superusers.has(name);
-    }
-    /** What becomes of a role of the script; undefined for one that it does not make. */
-    of(name) {
-        return this.fates.get(name);
-    }
-    names() {
-        return this.fates.keys();
-    }
-    /** The role on the target before anything is sent. */
-    before(name) {
-        return this.existing.get(name);
-    }
-    /** Why the target will not have this role, or undefined when it will. */
-    absence(name) {
-        if (this.existing.has(name) || this.predefined.has(name))
-            return undefined;
-        const fate = this.fates.get(name);
-        if (fate === undefined)
-            return name.startsWith('pg_')
-                ? `the target has no predefined role ${name}: its version does not know it`
-                : `the role "${name}" is neither on the target nor in the dump`;
-        return fate.kind === 'impossible' ? fate.reason : undefined;
-    }
-    /** The role can do more on the target than it could on the source, so nobody may come to it by an old grant. */
-    gainedPower(name) {
-        if (this.superusers.has(name))
-            return undefined;
-        const before = this.existing.get(name);
-        if (name === this.target.account.name)
-            return 'is the account that runs the migration';
-        if (before?.superuser)
-            return 'is a superuser of the target';
-        return before?.polarSuperuser ? 'is a polar_superuser of the target' : undefined;
-    }
-    decide(name, source, options) {
-        const existing = this.existing.get(name);
-        if (!existing) {
-            const reason = whyReserved(name);
-            return reason === undefined ? { kind: 'create' } : { kind: 'impossible', reason };
-        }
-        const reason = this.protection(existing);
-        if (reason !== undefined)
-            return { kind: 'keep', existing, always: true, reason };
-        if (options.existingRoles === 'update')
-            return { kind: 'update', existing, completing: false };
-        if (options.completing && source && this.looksMigrated(existing, source))
-            return { kind: 'update', existing, completing: true };
-        return {
-            kind: 'keep',
-            existing,
-            always: false,
-            reason: 'it exists on the target and is left as it is (existing-roles is keep)',
-        };
-    }
-    /** What CREATE ROLE would have made of the source's role, but for what the server may refuse. */
-    looksMigrated(existing, source) {
-        const superuser = this.superusers.has(source.name);
-        return (existing.inherit === source.inherit &&
-            existing.login === source.login &&
-            existing.connectionLimit === source.connectionLimit &&
-            existing.validUntil === source.validUntil &&
-            (superuser ||
-                (existing.createRole === source.createRole &&
-                    existing.createDatabase === source.createDatabase)));
-    }
-    protection({ name, superuser, polarSuperuser }) {
-        if (name === this.target.account.name)
-            return 'it is the account that runs the migration, which is never altered';
-        if (superuser)
-            return 'it is a superuser of the target, which is never altered';
-        if (this.target.polardb !== null && systemAccounts.has(name))
-            return 'it is an account of PolarDB itself, which is never altered';
-        if (polarSuperuser && !this.superusers.has(name))
-            return 'it is a polar_superuser of the target and was none on the source: it is never altered';
-        return undefined;
-    }
-}
-function isSuperuser(options) {
-    return options.some(({ word }) => word === 'SUPERUSER' || word === 'POLAR_SUPERUSER');
-}
-
 ;// CONCATENATED MODULE: ./lib/polardb/role-plan.js
+
+
 
 
 
@@ -67414,12 +68295,15 @@ function planRoles(script, source, target, options) {
         superuser,
         memberships: 0,
         passwordsToSet: [],
+        losses: [],
         passwordsSent: new Set(),
+        loginsSent: new Set(),
         fates,
     };
     const { main, last, recommented } = planAttributes(script, source, plan, options);
     const comments = planComments(script, plan, recommented);
     const grants = planGrants(script.statements.filter((statement) => statement.kind === 'membership'), source, fates, superuser);
+    plan.warnings.push(...superuserWarnings(plan));
     plan.memberships = grants.count;
     plan.warnings.push(...grants.warnings);
     const settings = planSettings(script, source, plan, options);
@@ -67460,6 +68344,7 @@ function planAttributes(script, source, plan, options) {
     const main = [];
     const last = [];
     const sent = new Set();
+    const logins = new Set();
     /** Roles whose comment the server changes by itself. */
     const recommented = new Set();
     /** Memberships in pg_polar_superuser, where only these make a polar_superuser. */
@@ -67472,7 +68357,8 @@ function planAttributes(script, source, plan, options) {
         if (fate.kind === 'keep' || fate.kind === 'update')
             plan.existing.push(name);
         if (fate.kind === 'keep' || fate.kind === 'impossible') {
-            main.push({ role: name, what: subject.role, reason: fate.reason });
+            const loss = fate.kind === 'impossible' ? lostRole(name, fate.reason) : undefined;
+            main.push({ role: name, what: subject.role, reason: fate.reason, loss });
             continue;
         }
         let planned;
@@ -67496,19 +68382,47 @@ function planAttributes(script, source, plan, options) {
             plan.explained.push({ role: name, what, reason });
         if (planned.passwordSent)
             sent.add(name);
-        else if (fate.kind === 'create' && role.options.has('LOGIN') && lacksPassword(role, options))
-            plan.passwordsToSet.push(name);
+        if (planned.passwordSent && role.options.has('LOGIN'))
+            logins.add(name);
+        if (fate.kind === 'create' && role.options.has('LOGIN')) {
+            const loss = lostPassword(role, options);
+            if (loss) {
+                plan.passwordsToSet.push(name);
+                plan.losses.push(loss);
+            }
+        }
         if (role.superuser && superuser.membership)
             extra.push(step('membership', `GRANT pg_polar_superuser TO ${quoteIdentifier(name)};`, [
                 { role: name, what: 'SUPERUSER' },
             ]));
     }
     plan.passwordsSent = sent;
+    plan.loginsSent = logins;
     return { main, last: [...last, ...extra], recommented };
 }
-/** The role logs in, had a password on the source as far as anybody knows, and gets none. */
-function lacksPassword(role, options) {
-    return !options.rolePasswords && role.source?.password !== 'none';
+/** Why a role that may log in will have no password, as a loss: PolarDB knows no other way to log in. */
+function lostPassword({ name, options }, { rolePasswords }) {
+    if (!rolePasswords) {
+        const reason = 'it is created without a password, since role-passwords is false';
+        return { ...lostLogin(name, 'target'), reason };
+    }
+    // an empty one is none to every version from 10 on
+    if (options.get('PASSWORD')?.value)
+        return undefined;
+    const reason = 'it may log in and the source has no password for it: what it logs in with there (a socket, a certificate, LDAP) PolarDB does not have';
+    return { ...lostLogin(name, 'source'), reason };
+}
+/** SUPERUSER is never carried over as it is: that is the procedure, and what it costs is said. */
+function superuserWarnings({ created, fates, superuser }) {
+    const { words, polar, membership, reason } = superuser;
+    const were = created.filter((name) => fates.wasSuperuser(name));
+    if (were.length === 0 || polar || membership || words.includes('SUPERUSER'))
+        return [];
+    const beyond = were.length > 10 ? ' …' : '';
+    const names = were.slice(0, 10).map((name) => `"${name}"`);
+    return [
+        `${counted(were.length, 'superuser')} of the source become ordinary roles with ${words.join(' ') || 'no option'} (${reason}): ${names.join(', ')}${beyond}. They can no longer read and change what belongs to others, pass by row-level security, replicate, use the files and programs of the server, or make settings, functions and extensions that take a superuser`,
+    ];
 }
 function planComments(script, plan, recommented) {
     const { fates } = plan;
@@ -67534,8 +68448,10 @@ function planComments(script, plan, recommented) {
             const unchanged = fates.target.catalog.labels.some((one) => one.role === role && one.provider === provider && one.label === label);
             if ((fate?.kind !== 'create' && fate?.kind !== 'update') || unchanged)
                 continue;
-            const text = `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(role)} IS ${sourceLiteral(script, statement.literal, label)};`;
-            items.push(step('label', text, [{ role, what: subject.label(provider) }]));
+            const text = (name) => `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(name)} IS ${sourceLiteral(script, statement.literal, label)};`;
+            const carries = [{ role, what: subject.label(provider), loss: lostLabel(role, provider) }];
+            const trial = fate.kind === 'create' ? text : 'itself';
+            items.push(step('label', text(role), carries, { trial }));
         }
     }
     for (const name of fates.names()) {
@@ -67560,17 +68476,19 @@ function planParameters(script, fates) {
         const fate = role === null ? undefined : fates.of(role);
         if (role !== null && fate?.kind !== 'create' && fate?.kind !== 'update')
             continue;
-        const to = role === null ? everybody : quoteIdentifier(role);
         const list = privileges.join(', ');
-        const text = revoke
+        const text = (to) => revoke
             ? `REVOKE ${grantOption ? 'GRANT OPTION FOR ' : ''}${list} ON PARAMETER ${quoteIdentifier(parameter)} FROM ${to};`
             : `GRANT ${list} ON PARAMETER ${quoteIdentifier(parameter)} TO ${to}${grantOption ? ' WITH GRANT OPTION' : ''};`;
         const each = privileges.flatMap((one) => (one === 'ALL' ? ['SET', 'ALTER SYSTEM'] : [one]));
         const carries = each.map((privilege) => ({
             role: role ?? everybody,
             what: subject.parameter(privilege, parameter),
+            loss: revoke ? undefined : lostParameter(role, privilege, parameter),
         }));
-        items.push(step('parameter', text, carries));
+        const statementText = text(role === null ? everybody : quoteIdentifier(role));
+        const trial = fate?.kind === 'create' ? (other) => text(quoteIdentifier(other)) : 'itself';
+        items.push(step('parameter', statementText, carries, { trial: revoke ? 'certain' : trial }));
     }
     return items;
 }
@@ -67647,16 +68565,26 @@ async function send(client, step, context) {
         catch (error) {
             if (context.signal.aborted)
                 throw new Cancelled();
-            const sqlstate = sqlstateOf(error);
-            const message = withoutVerifiers(words(error, sqlstate));
-            const conflict = /^(40001|40P01|55P03)$/.test(sqlstate ?? '') || /^tuple concurrently/.test(message);
+            const refusal = refusalOf(step, error);
+            const conflict = /^(40001|40P01|55P03)$/.test(refusal.sqlstate) ||
+                /^tuple concurrently/.test(refusal.message);
             if (conflict && attempt < mostTries)
                 continue;
-            if (sqlstate === undefined || isFatal(sqlstate))
-                throw interrupted(step, sqlstate, message);
-            return { sqlstate, message, known: knownRefusals[step.purpose].includes(sqlstate) };
+            return refusal;
         }
     }
+}
+/**
+ * The server's answer to a statement that it did not take.
+ *
+ * @throws Failure when it could not take any other statement either
+ */
+function refusalOf(step, error) {
+    const sqlstate = sqlstateOf(error);
+    const message = withoutVerifiers(words(error, sqlstate));
+    if (sqlstate === undefined || isFatal(sqlstate))
+        throw interrupted(step, sqlstate, message);
+    return { sqlstate, message, known: knownRefusals[step.purpose].includes(sqlstate) };
 }
 /** The server could not take any other statement either: lost, full, read-only, shutting down, statement cancelled. */
 function isFatal(sqlstate) {
@@ -67682,116 +68610,6 @@ function withoutVerifiers(text) {
 /** The reason that a refusal gives, as the report has it. */
 function refusalReason({ sqlstate, message }) {
     return `the target refuses it: ${message} (${sqlstate})`;
-}
-
-;// CONCATENATED MODULE: ./lib/migration/roles/probe.js
-
-
-
-
-
-
-
-
-/**
- * Asks the target everything that the plan of its roles depends on. Changes nothing there: syntax is asked about with
- * statements for a role that does not exist.
- *
- * @param libraries that roles of the source load on login (`preloads`)
- */
-async function readRoleTarget(client, connection, libraries, context) {
-    return {
-        ...(await detectTarget(client)),
-        catalog: await readRoleCatalog(client),
-        knowsPolarSuperuser: await knowsRoleOption(client, 'NOPOLAR_SUPERUSER'),
-        knowsMembershipOptions: await knows(client, (name) => `GRANT ${name} TO ${name} WITH INHERIT TRUE`),
-        unloadable: await unloadable(connection, libraries, context),
-    };
-}
-/** Whether the server's grammar has an option of ALTER ROLE. */
-async function knowsRoleOption(client, words) {
-    return knows(client, (name) => `ALTER ROLE ${name} ${words}`);
-}
-/**
- * Whether the server can parse a statement. The role in it does not exist, so an answer that is no syntax error means that
- * it can.
- */
-async function knows(client, statement) {
-    const name = quoteIdentifier(`no_such_role_${(0,external_node_crypto_.randomBytes)(8).toString('hex')}`);
-    try {
-        await client.query(statement(name));
-    }
-    catch (error) {
-        const sqlstate = sqlstateOf(error);
-        if (sqlstate === '42601')
-            return false;
-        if (sqlstate !== '42704' && sqlstate !== '42501')
-            throw error;
-    }
-    return true;
-}
-/** The libraries that settings of roles load on login, those of all roles and of single databases included. */
-function preloads(script, source) {
-    const settings = source.settings.map(({ parameter, value }) => {
-        return { parameter, values: settingValues(parameter, value) };
-    });
-    for (const statement of script.statements)
-        if (statement.kind === 'setting')
-            settings.push(statement);
-    const found = settings
-        .filter(({ parameter }) => isPreload(parameter))
-        .flatMap(({ parameter, values }) => values.map((library) => ({ parameter, library })));
-    const unique = new Map(found.map((one) => [preloadKey(one.parameter, one.library), one]));
-    return [...unique.values()].filter(({ library }) => library !== '');
-}
-/** Which of the libraries a session cannot load there, with the server's answer. */
-async function unloadable(connection, libraries, context) {
-    const refused = new Map();
-    if (libraries.length === 0)
-        return refused;
-    // a session of its own: a loaded library stays in its session
-    await withConnection(connection, { role: 'target', signal: context.signal }, async (client) => {
-        for (const { parameter, library } of libraries) {
-            // local_preload_libraries looks below $libdir/plugins, from where everybody may load
-            const local = parameterKey(parameter) === 'local_preload_libraries' && !library.includes('/');
-            const path = local ? `$libdir/plugins/${library}` : library;
-            try {
-                await client.query(`LOAD ${quoteLiteral(path)}`);
-            }
-            catch (error) {
-                const sqlstate = sqlstateOf(error);
-                if (sqlstate === undefined)
-                    throw error;
-                refused.set(preloadKey(parameter, library), `${failure_messageOf(error)}, ${sqlstate}`);
-            }
-        }
-    });
-    return refused;
-}
-/**
- * Whether a login with an md5 verifier works: tried with a role of our own, which is removed again, because what the
- * server takes is decided by pg_hba.conf, which only a superuser may read.
- *
- * @returns the server's answer when it does not work; undefined when it does
- */
-async function refusesMd5(client, connection, context) {
-    const user = `migration_login_test_${(0,external_node_crypto_.randomBytes)(6).toString('hex')}`;
-    const password = (0,external_node_crypto_.randomBytes)(18).toString('base64url');
-    const verifier = `md5${(0,external_node_crypto_.createHash)('md5').update(`${password}${user}`).digest('hex')}`;
-    await client.query(`CREATE ROLE ${quoteIdentifier(user)} WITH LOGIN CONNECTION LIMIT 1 PASSWORD ${quoteLiteral(verifier)}`);
-    try {
-        const { options: _, sslcert: __, sslkey: ___, ...plain } = connection;
-        await withConnection({ ...plain, user, password }, { signal: context.signal }, async () => { });
-        return undefined;
-    }
-    catch (error) {
-        if (error instanceof Cancelled)
-            throw error;
-        return failure_messageOf(error);
-    }
-    finally {
-        await client.query(`DROP ROLE ${quoteIdentifier(user)}`);
-    }
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/roles/preconditions.js
@@ -68004,7 +68822,153 @@ function describeAcl(line) {
     return `${line.slice(line.lastIndexOf(':') + 1)} to ${name}`;
 }
 
+;// CONCATENATED MODULE: ./lib/migration/restore/login-role.js
+
+
+
+
+/** Names of the roles that are made for a run begin so; eight random bytes follow. */
+const temporaryRole = 'migrate-to-polardb loader ';
+/** A job of GitHub Actions lasts five days at most ("Usage limits"): a role that outlives its run can log in no longer. */
+const lifetime = '5 days';
+/** Whether a name is one of those: what somebody else wrote in their place is not touched. */
+function isTemporaryRole(name) {
+    return name.startsWith(temporaryRole) && /^[0-9a-f]{16}$/.test(name.slice(temporaryRole.length));
+}
+/**
+ * Creates a login role without any power, or lets one that was made before log in again, with a password of its own. The
+ * server gets no more than the password's verifier, so that no log of statements has it.
+ *
+ * @param client the account's session
+ * @param name begins with `temporaryRole`
+ * @returns the password, or why the account cannot make such a role
+ */
+async function createLoginRole(client, name, options) {
+    const password = (0,external_node_crypto_.randomBytes)(24).toString('base64url');
+    const verifier = options.scram ? scramVerifier(password) : md5Verifier(password, name);
+    const { rows } = await client.query(`SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1) AS exists,
+            (pg_catalog.now() OPERATOR(pg_catalog.+) '${lifetime}'::pg_catalog.interval)::pg_catalog.text AS until,
+            pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog./) 10000 AS major`, [name]);
+    const [row] = rows;
+    if (!row)
+        throw new Error('the server did not answer');
+    const quoted = quoteIdentifier(name);
+    const login = `LOGIN CONNECTION LIMIT ${options.connections} PASSWORD ${quoteLiteral(verifier)} VALID UNTIL ${quoteLiteral(row.until)}`;
+    try {
+        await client.query(row.exists
+            ? `ALTER ROLE ${quoted} ${login}`
+            : `CREATE ROLE ${quoted} NOSUPERUSER NOCREATEDB NOCREATEROLE INHERIT ${login}`);
+        if (options.member !== null) {
+            await client.query(`GRANT ${quoted} TO ${quoteIdentifier(options.member)}${row.major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`);
+        }
+    }
+    catch (error) {
+        if (!/^(42501|42601|22023|0A000)$/.test(sqlstateOf(error) ?? ''))
+            throw error;
+        await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => { });
+        return `the target refuses to make it: ${failure_messageOf(error)}`;
+    }
+    if ((await powerless(client, [name])).length === 1)
+        return { password };
+    await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => { });
+    return 'the target gives every new role powers';
+}
+/**
+ * Those of some roles through which nobody gets at more than objects: neither they nor any role that they are members of is
+ * a superuser or polar_superuser, may create roles or databases, replicate, pass over row security, or is one of the server's
+ * own roles.
+ */
+async function powerless(client, roles) {
+    const { rows } = await client.query(`WITH RECURSIVE reach AS (
+       SELECT r.oid AS first, r.oid AS role FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1)
+       UNION
+       SELECT reach.first, m.roleid FROM reach JOIN pg_catalog.pg_auth_members m ON m.member = reach.role)
+     SELECT r.rolname AS name FROM pg_catalog.pg_roles r
+      WHERE r.rolname = ANY ($1)
+        AND NOT EXISTS (SELECT FROM reach JOIN pg_catalog.pg_roles p ON p.oid = reach.role
+                         WHERE reach.first = r.oid
+                           AND (p.rolsuper OR p.rolcreaterole OR p.rolcreatedb OR p.rolreplication OR p.rolbypassrls OR p.rolname ~ '^pg_'))`, [roles]);
+    return rows.map(({ name }) => name);
+}
+/**
+ * Ends the sessions of such a role, gives what it owns in this database to the account, takes back what it was granted, and
+ * drops it.
+ *
+ * @returns undefined, or why it is still there, without login
+ */
+async function dropLoginRole(client, name) {
+    const quoted = quoteIdentifier(name);
+    const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [
+        name,
+    ]);
+    if (!rowCount)
+        return undefined;
+    await client.query('SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = $1', [name]);
+    await client.query('BEGIN');
+    try {
+        await client.query(`REASSIGN OWNED BY ${quoted} TO SESSION_USER`);
+        // DROP OWNED would drop what it owns
+        const { rows } = await client.query(`SELECT EXISTS (SELECT FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+         WHERE r.rolname = $1 AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.deptype = 'o'
+           AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) AS owned`, [name]);
+        if (rows[0]?.owned)
+            throw new Error(`the role ${name} still owns objects`);
+        await client.query(`DROP OWNED BY ${quoted}`);
+        await client.query('COMMIT');
+    }
+    catch (error) {
+        await client.query('ROLLBACK').catch(() => { });
+        throw error;
+    }
+    try {
+        await client.query(`DROP ROLE ${quoted}`);
+        return undefined;
+    }
+    catch (error) {
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        await client.query(`ALTER ROLE ${quoted} NOLOGIN`).catch(() => { });
+        return failure_messageOf(error);
+    }
+}
+/**
+ * Drops roles of runs that have died, unless they still own something: of a restore that may be resumed, or whose database
+ * was dropped by hand. One that can still log in may belong to a run that is under way.
+ */
+async function sweepLoginRoles(client) {
+    const { rows } = await client.query(
+    // starts_with came with version 11
+    `SELECT r.rolname AS name FROM pg_catalog.pg_roles r
+      WHERE pg_catalog.left(r.rolname::pg_catalog.text, pg_catalog.length($1)) = $1
+        AND (NOT r.rolcanlogin OR r.rolvaliduntil < pg_catalog.now())
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d
+                         WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid)`, [temporaryRole]);
+    for (const { name } of rows) {
+        try {
+            await client.query(`DROP ROLE ${quoteIdentifier(name)}`);
+        }
+        catch (error) {
+            // another account's, or somebody is just using it
+            if (sqlstateOf(error) === undefined)
+                throw error;
+        }
+    }
+}
+/** As the server stores a password (RFC 5803; PostgreSQL source, scram_build_secret), with its number of iterations. */
+function scramVerifier(password, salt = (0,external_node_crypto_.randomBytes)(16)) {
+    const iterations = 4096;
+    const salted = (0,external_node_crypto_.pbkdf2Sync)(password, salt, iterations, 32, 'sha256');
+    const key = (name) => (0,external_node_crypto_.createHmac)('sha256', salted).update(name).digest();
+    const stored = (0,external_node_crypto_.createHash)('sha256').update(key('Client Key')).digest('base64');
+    const server = key('Server Key').toString('base64');
+    return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${stored}:${server}`;
+}
+function md5Verifier(password, name) {
+    return `md5${(0,external_node_crypto_.createHash)('md5').update(`${password}${name}`).digest('hex')}`;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/restore/state.js
+
 
 
 
@@ -68046,6 +69010,8 @@ function parseState(comment) {
         dump: typeof root.dump === 'string' ? root.dump : '',
         memberships: texts(root.memberships),
         databaseGrants: texts(root.databaseGrants),
+        loader: typeof root.loader === 'string' && isTemporaryRole(root.loader) ? root.loader : null,
+        owners: root.owners === true,
         schemaGrants: grants.flatMap((item) => {
             const { role, schema } = (item ?? {});
             return typeof role === 'string' && typeof schema === 'string' ? [{ role, schema }] : [];
@@ -68140,7 +69106,64 @@ function definition_sha256(text) {
     return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex');
 }
 
+;// CONCATENATED MODULE: ./lib/migration/verify/properties.js
+/**
+ * What of an object is compared, where a catalog's column holds more than a dump carries: never the raw column, which a
+ * server may use for notes of its own (PostgreSQL 15.20 stamps the options of each new column with `pg_attver`).
+ */
+/** Options of a column: `ALTER TABLE … ALTER COLUMN … SET (…)` (PostgreSQL, ALTER TABLE; reloptions.c, attopt). */
+const columnOptions = ['n_distinct', 'n_distinct_inherited'];
+/** Storage parameters of the TOAST table, which a dump writes as `toast.…` (reloptions.c, RELOPT_KIND_TOAST). */
+const toastOptions = [
+    'autovacuum_enabled',
+    'autovacuum_freeze_max_age',
+    'autovacuum_freeze_min_age',
+    'autovacuum_freeze_table_age',
+    'autovacuum_multixact_freeze_max_age',
+    'autovacuum_multixact_freeze_min_age',
+    'autovacuum_multixact_freeze_table_age',
+    'autovacuum_vacuum_cost_delay',
+    'autovacuum_vacuum_cost_limit',
+    'autovacuum_vacuum_insert_scale_factor',
+    'autovacuum_vacuum_insert_threshold',
+    'autovacuum_vacuum_max_threshold',
+    'autovacuum_vacuum_scale_factor',
+    'autovacuum_vacuum_threshold',
+    'log_autovacuum_min_duration',
+    'vacuum_index_cleanup',
+    'vacuum_max_eager_freeze_failure_rate',
+    'vacuum_truncate',
+];
+/** Storage parameters of tables and materialized views, and options of views (CREATE TABLE, CREATE VIEW; 9.1 to 18). */
+const relationOptions = [
+    ...toastOptions,
+    'autovacuum_analyze_scale_factor',
+    'autovacuum_analyze_threshold',
+    'fillfactor',
+    'parallel_workers',
+    'toast_tuple_target',
+    'user_catalog_table',
+    'check_option',
+    'security_barrier',
+    'security_invoker',
+];
+/** Settings that are lists of names: a dump writes them anew, member by member (PostgreSQL, variable_is_guc_list_quote). */
+const listSettings = [
+    'local_preload_libraries',
+    'search_path',
+    'session_preload_libraries',
+    'temp_tablespaces',
+];
+/** SQL: a setting `name=value` in the form that it has once a dump has carried it: blanks and needless quotation marks of lists. */
+function settingText(setting) {
+    const list = listSettings.map((name) => `'${name}'`).join(', ');
+    return `CASE WHEN pg_catalog.split_part(${setting}, '=', 1) IN (${list})
+    THEN pg_catalog.regexp_replace(pg_catalog.regexp_replace(${setting}, '[[:space:]]*,[[:space:]]*', ', ', 'g'), '"([a-z_][a-z0-9_$]*)"', E'\\\\1', 'g')
+    ELSE ${setting} END`;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/verify/catalog-database.js
+
 
 
 
@@ -68327,7 +69350,7 @@ function databaseQueries(server) {
 /** The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones. */
 async function settingFacets(client) {
     const { rows } = await client.query(`
-    SELECT r.setdatabase::text AS oid, r.setconfig AS settings,
+    SELECT r.setdatabase::text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
            CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::text END AS role
       FROM pg_catalog.pg_db_role_setting r
       JOIN pg_catalog.pg_database d ON d.oid = r.setdatabase AND d.datname = pg_catalog.current_database()`);
@@ -68344,7 +69367,91 @@ async function settingFacets(client) {
     return result;
 }
 
+;// CONCATENATED MODULE: ./lib/migration/verify/catalog-members.js
+/** The kind under which a fingerprint has the objects of extensions. */
+const memberKind = 'member of an extension';
+/**
+ * Reads what belongs to extensions, as far as a dump knows more of it than the extension's name: grants that differ from
+ * those of the extension's script (pg_dump writes them from 9.6 on, when `pg_init_privs` came), and objects that somebody
+ * added by hand (ALTER EXTENSION … ADD), which no dump carries.
+ *
+ * @param server `server_version_num`
+ * @returns objects by what an archive calls them, `FUNCTION public.armor(bytea)`; the facet `extension` names the extension,
+ *   and `added` says that nothing proves that the extension's script made the object
+ */
+async function readMembers(client, server) {
+    const { rows } = await client.query(`
+    SELECT m.name, e.extname AS extension,
+           -- made and added by one command, or made anew later (a shell type, OR REPLACE)
+           EXISTS (SELECT 1 FROM pg_catalog.pg_depend made
+                    WHERE made.classid = m.class AND made.objid = m.oid AND made.objsubid = 0 AND made.deptype = 'n'
+                      AND made.refclassid = 'pg_catalog.pg_namespace'::regclass
+                      AND made.xmin = d.xmin AND made.cmin::text::bigint >= d.cmin::text::bigint) AS scripted,
+           ARRAY(${server >= 90600 ? grants : `SELECT NULL::text WHERE false`}) AS acl
+      FROM (${Object.values(sources(server)).join(' UNION ALL ')}) m
+      JOIN pg_catalog.pg_depend d ON d.classid = m.class AND d.objid = m.oid AND d.objsubid = 0 AND d.deptype = 'e'
+      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+     ORDER BY m.name`);
+    return rows.map(({ name, extension, scripted, acl }) => ({
+        name,
+        facets: { extension: `=${extension}`, ...(scripted ? {} : { added: '=added' }) },
+        acl: acl.sort(),
+    }));
+}
+/** What may be granted: its privileges, whose default depends on the type and the owner (acldefault, 9.2). */
+function sources(server) {
+    const routine = server >= 110000
+        ? `CASE x.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END`
+        : `CASE WHEN x.proisagg THEN 'AGGREGATE' ELSE 'FUNCTION' END`;
+    const from = (catalog, name, acl, type, owner) => `SELECT 'pg_catalog.${catalog}'::regclass AS class, x.oid, ${name} AS name,
+            ${server >= 90600 ? `x.${acl}` : 'NULL::aclitem[]'} AS acl, ${type}::"char" AS type, x.${owner} AS owner
+       FROM pg_catalog.${catalog} x`;
+    const inSchema = (prefix) => ` JOIN pg_catalog.pg_namespace n ON n.oid = x.${prefix}namespace`;
+    return {
+        relations: from('pg_class', `CASE x.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE'
+           WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END || ' ' || n.nspname || '.' || x.relname`, 'relacl', `CASE x.relkind WHEN 'S' THEN 's' ELSE 'r' END`, 'relowner') +
+            inSchema('rel') +
+            ` WHERE x.relkind IN ('r', 'v', 'm', 'S', 'f', 'p')`,
+        routines: from('pg_proc', `${routine} || ' ' || n.nspname || '.' || x.proname || '(' || pg_catalog.oidvectortypes(x.proargtypes) || ')'`, 'proacl', `'f'`, 'proowner') + inSchema('pro'),
+        // before 9.2 types have no privileges, and acldefault is not there; nothing is asked of either before 9.6
+        types: from('pg_type', `CASE x.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END || ' ' || n.nspname || '.' || x.typname`, 'typacl', `'T'`, 'typowner') +
+            inSchema('typ') +
+            // arrays, multiranges and row types come with what they are made for
+            ` WHERE x.typtype <> 'm' AND x.typrelid = 0 AND NOT EXISTS
+          (SELECT 1 FROM pg_catalog.pg_type el WHERE el.oid = x.typelem AND el.typarray = x.oid)`,
+        schemas: from('pg_namespace', `'SCHEMA ' || x.nspname`, 'nspacl', `'n'`, 'nspowner'),
+        languages: from('pg_language', `'LANGUAGE ' || x.lanname`, 'lanacl', `'l'`, 'lanowner'),
+        wrappers: from('pg_foreign_data_wrapper', `'FOREIGN DATA WRAPPER ' || x.fdwname`, 'fdwacl', `'F'`, 'fdwowner'),
+        servers: from('pg_foreign_server', `'FOREIGN SERVER ' || x.srvname`, 'srvacl', `'S'`, 'srvowner'),
+    };
+}
+/** SQL: the privileges of an ACL but what an owner has of itself, as rows `grantee:PRIVILEGE`, of a column with its name. */
+const catalog_members_privileges = (acl, column = `''`) => `SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END || ${column} || ':' ||
+          a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END AS line
+     FROM pg_catalog.aclexplode(${acl}) a WHERE a.grantee <> a.grantor`;
+const initial = `(SELECT i.initprivs FROM pg_catalog.pg_init_privs i
+                   WHERE i.classoid = m.class AND i.objoid = m.oid AND i.objsubid = 0)`;
+const now = catalog_members_privileges('COALESCE(m.acl, pg_catalog.acldefault(m.type, m.owner))');
+const before = catalog_members_privileges(`COALESCE(${initial}, pg_catalog.acldefault(m.type, m.owner))`);
+const ofColumn = `' (' || pg_catalog.replace(c.attname, ':', ' ') || ')'`;
+const initialOfColumn = `(SELECT i.initprivs FROM pg_catalog.pg_init_privs i
+                           WHERE i.classoid = m.class AND i.objoid = m.oid AND i.objsubid = c.attnum)`;
+const columns = (sign, first, second) => `
+  SELECT '${sign}' || l.line FROM pg_catalog.pg_attribute c
+    CROSS JOIN LATERAL (${catalog_members_privileges(first, ofColumn)} EXCEPT ${catalog_members_privileges(second, ofColumn)}) l
+   WHERE c.attrelid = m.oid AND m.class = 'pg_catalog.pg_class'::regclass AND c.attnum > 0 AND NOT c.attisdropped`;
+const grants = `
+  SELECT '+' || l.line FROM (${now} EXCEPT ${before}) l
+  UNION ALL
+  SELECT '-' || l.line FROM (${before} EXCEPT ${now}) l
+  UNION ALL
+  ${columns('+', 'c.attacl', initialOfColumn)}
+  UNION ALL
+  ${columns('-', initialOfColumn, 'c.attacl')}`;
+
 ;// CONCATENATED MODULE: ./lib/migration/verify/catalog-relations.js
+
+
 
 
 /** `schema.table` of the relation a column refers to, as SQL. */
@@ -68358,8 +69465,19 @@ const dumped = (oid) => `EXISTS (SELECT 1 FROM pg_catalog.pg_class r JOIN pg_cat
        AND rn.nspname !~ '^pg_' AND rn.nspname <> 'information_schema'
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend re
          WHERE re.classid = 'pg_catalog.pg_class'::regclass AND re.objid = r.oid AND re.deptype = 'e'))`;
+/** The columns of the relation x, in an order of their own. */
+const catalog_relations_listed = (order) => `pg_catalog.string_agg(pg_catalog.quote_ident(ca.attname), ', ' ORDER BY ${order})`;
+const ownColumns = 'pg_catalog.pg_attribute ca WHERE ca.attrelid = x.oid AND ca.attnum > 0 AND NOT ca.attisdropped';
+const isChild = 'EXISTS (SELECT 1 FROM pg_catalog.pg_inherits ch WHERE ch.inhrelid = x.oid)';
+/** Where the first parent that has the column has it. */
+const inParents = `(SELECT min(h.inhseqno * 10000 + pa.attnum) FROM pg_catalog.pg_inherits h
+  JOIN pg_catalog.pg_attribute pa ON pa.attrelid = h.inhparent AND pa.attname = ca.attname AND pa.attnum > 0
+ WHERE h.inhrelid = x.oid)`;
 /** A list of options, in any order. */
 const catalog_relations_sorted = (array) => `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`;
+/** Those of a list of options that PostgreSQL knows: a server may keep its own notes in the same column. */
+const known = (array, names) => `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o
+     WHERE pg_catalog.split_part(o, '=', 1) IN (${names.map(quoteLiteral).join(', ')}) ORDER BY o), ', ')`;
 /**
  * The queries for everything that is a relation or hangs on one.
  *
@@ -68397,6 +69515,10 @@ function relationQueries(server) {
           FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             CROSS JOIN (SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid) i
          WHERE a.attrelid = x.oid AND a.attnum > 0 AND NOT a.attisdropped AND x.relkind <> 'S')`,
+                // a dump writes the columns of a child in the order of its parents, and then its own
+                'column order': `(SELECT ${catalog_relations_listed('ca.attnum')} FROM ${ownColumns} AND ${isChild})`,
+                'dumped order': `(SELECT NULLIF(${catalog_relations_listed(`CASE WHEN ca.attinhcount > 0 THEN 0 ELSE 1 END, ${inParents}, ca.attnum`)}, ${catalog_relations_listed('ca.attnum')})
+                            FROM ${ownColumns} AND ${isChild})`,
                 'kind of table': `CASE x.relkind WHEN 'p' THEN 'partitioned' END`,
                 parents: `(SELECT pg_catalog.string_agg(${relation('h.inhparent')}, ', ' ORDER BY h.inhseqno)
                      FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid)`,
@@ -68404,8 +69526,9 @@ function relationQueries(server) {
                 'partition key': since(100000, 'pg_catalog.pg_get_partkeydef(x.oid)'),
                 'row type': `(SELECT pg_catalog.format_type(x.reloftype, NULL) WHERE x.reloftype <> 0)`,
                 oids: since(120000, 'NULL', `CASE WHEN x.relhasoids THEN 'WITH OIDS' END`),
-                options: catalog_relations_sorted('x.reloptions'),
-                'toast options': `(SELECT ${catalog_relations_sorted('tt.reloptions')} FROM pg_catalog.pg_class tt WHERE tt.oid = x.reltoastrelid)`,
+                // a table access method of an extension's may have options of its own; heap is 2 everywhere
+                options: since(120000, `CASE WHEN x.relam NOT IN (0, 2) THEN ${catalog_relations_sorted('x.reloptions')} ELSE ${known('x.reloptions', relationOptions)} END`, known('x.reloptions', relationOptions)),
+                'toast options': `(SELECT ${known('tt.reloptions', toastOptions)} FROM pg_catalog.pg_class tt WHERE tt.oid = x.reltoastrelid)`,
                 'access method': since(120000, `(SELECT am.amname FROM pg_catalog.pg_am am WHERE am.oid = x.relam AND am.amname <> 'heap' AND x.relkind IN ('r', 'm'))`),
                 'replica identity': since(90400, `CASE WHEN x.relkind IN ('r', 'p', 'm') THEN NULLIF(x.relreplident, 'd') END`),
                 'row security': since(90500, `NULLIF(CASE WHEN x.relrowsecurity THEN 'enabled ' ELSE '' END || CASE WHEN x.relforcerowsecurity THEN 'forced' ELSE '' END, '')`),
@@ -68425,6 +69548,7 @@ function relationQueries(server) {
                     }
                     : {}),
             },
+            plain: ['column order', 'dumped order'],
         },
         {
             kind: 'index',
@@ -68527,16 +69651,20 @@ async function columnFacets(client, server) {
     const since = (number, sql, otherwise = 'NULL') => server >= number ? sql : otherwise;
     const isPartition = since(100000, 'c.relispartition', 'false');
     const generated = since(120000, `a.attgenerated <> ''`, 'false');
+    const isTable = `c.relkind IN ('r', 'p', 'm')`;
     const expressions = {
         // a default names no column; told which table it is of, the server would look at all columns for each default
         'default of': `CASE WHEN NOT ${generated} THEN pg_catalog.pg_get_expr(d.adbin, 0) END`,
         'generation of': `CASE WHEN ${generated} THEN ${since(120000, `a.attgenerated::text || ' ' ||`, '')} pg_catalog.pg_get_expr(d.adbin, d.adrelid) END`,
         // from 17 on partitions have their parent's
         'identity of': since(100000, `CASE WHEN NOT ${isPartition} THEN NULLIF(a.attidentity, '') END`),
-        'storage of': `CASE WHEN c.relkind IN ('r', 'p', 'm') AND a.attstorage <> t.typstorage THEN a.attstorage END`,
-        'compression of': since(140000, `NULLIF(a.attcompression, '')`),
-        'statistics target of': `NULLIF(a.attstattarget, -1)`,
-        'options of': `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(a.attoptions) o ORDER BY o), ', ')`,
+        'storage of': `CASE WHEN ${isTable} AND a.attstorage <> t.typstorage THEN a.attstorage END`,
+        // of an index it is a copy of the table's, made when the index was
+        'compression of': since(140000, `CASE WHEN ${isTable} THEN NULLIF(a.attcompression, '') END`),
+        // before 11 no dump carries an index's
+        'statistics target of': `CASE WHEN ${since(110000, 'true', `c.relkind <> 'i'`)} THEN NULLIF(a.attstattarget, -1) END`,
+        // those of an index are in its definition
+        'options of': `CASE WHEN c.relkind NOT IN ('i', 'I') THEN NULLIF(${known('a.attoptions', columnOptions)}, '') END`,
         'foreign options of': since(90200, `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(a.attfdwoptions) o ORDER BY o), ', ')`),
         'comment of': 'm.description',
     };
@@ -68554,7 +69682,7 @@ async function columnFacets(client, server) {
       LEFT JOIN pg_catalog.pg_description m
         ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
      WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'i', 'I') AND c.oid >= 16384
-       AND (a.atthasdef OR m.description IS NOT NULL OR a.attacl IS NOT NULL OR a.attoptions IS NOT NULL
+       AND (a.atthasdef OR m.description IS NOT NULL OR a.attacl IS NOT NULL OR ${known('a.attoptions', columnOptions)} <> ''
             OR COALESCE(a.attstattarget, -1) <> -1 OR a.attstorage <> t.typstorage
             ${since(90200, 'OR a.attfdwoptions IS NOT NULL', '')}
             ${since(100000, `OR a.attidentity <> ''`, '')} ${since(140000, `OR a.attcompression <> ''`, '')})
@@ -68592,11 +69720,14 @@ async function oldSequenceFacets(client) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/verify/catalog-types.js
+
 /** A function by its OID, `name(types)`; what is not in pg_catalog with its schema. Null for none. */
 const catalog_types_procedure = (oid) => `NULLIF(${oid}::regprocedure::text, '-')`;
 const type = (oid) => `pg_catalog.format_type(${oid}, NULL)`;
 const qualified = (name) => `n.nspname || '.' || ${name}`;
 const catalog_types_words = (...parts) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`;
+/** An operator by its OID, unless there is none of that number. */
+const existing = (oid) => `(SELECT po.oid::regoperator::text FROM pg_catalog.pg_operator po WHERE po.oid = ${oid})`;
 /** Names of the schema and object that an OID of a catalog points to. */
 const named = (catalog, prefix, oid) => `(SELECT s.nspname || '.' || o.${prefix}name FROM pg_catalog.${catalog} o
       JOIN pg_catalog.pg_namespace s ON s.oid = o.${prefix}namespace WHERE o.oid = ${oid})`;
@@ -68637,7 +69768,8 @@ function typeQueries(server) {
                 labels: `(SELECT pg_catalog.string_agg(pg_catalog.quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder)
                     FROM pg_catalog.pg_enum l WHERE l.enumtypid = x.oid)`,
                 'base type': `CASE x.typtype WHEN 'd' THEN ${catalog_types_words('pg_catalog.format_type(x.typbasetype, x.typtypmod)', named('pg_collation', 'coll', 'x.typcollation'))} END`,
-                default: 'x.typdefault',
+                // a domain's text may have been printed by an older server
+                default: 'COALESCE(pg_catalog.pg_get_expr(x.typdefaultbin, 0), x.typdefault)',
                 'not null': `CASE WHEN x.typtype = 'd' AND x.typnotnull THEN 'NOT NULL' END`,
                 constraints: `(SELECT pg_catalog.string_agg(${catalog_types_words('pg_catalog.quote_ident(k.conname)', 'pg_catalog.pg_get_constraintdef(k.oid)')}, ', ' ORDER BY k.conname)
                          FROM pg_catalog.pg_constraint k WHERE k.contypid = x.oid AND k.contype = 'c')`,
@@ -68653,6 +69785,7 @@ function typeQueries(server) {
                 // before 14 a range has none
                 multirange: since(140000, `(SELECT ${type('r.rngmultitypid')} FROM pg_catalog.pg_range r WHERE r.rngtypid = x.oid)`),
                 functions: `CASE WHEN x.typtype = 'b' THEN ${catalog_types_words(...['input', 'output', 'receive', 'send', 'modin', 'modout', 'analyze'].map((f) => catalog_types_procedure(`x.typ${f}`)), 'x.typlen', 'x.typbyval', 'x.typalign', 'x.typstorage', 'x.typcategory', 'x.typispreferred', 'x.typdelim', type('NULLIF(x.typelem, 0)'), 'x.typcollation <> 0')} END`,
+                subscript: since(140000, `CASE WHEN x.typtype = 'b' THEN ${catalog_types_procedure('x.typsubscript')} END`),
             },
         },
         {
@@ -68677,8 +69810,9 @@ function typeQueries(server) {
                 'argument defaults': 'pg_catalog.pg_get_expr(x.proargdefaults, 0)',
                 attributes: catalog_types_words('x.provolatile', `CASE WHEN x.proisstrict THEN 'STRICT' END`, `CASE WHEN x.prosecdef THEN 'SECURITY DEFINER' END`, since(110000, `CASE WHEN x.prokind = 'w' THEN 'WINDOW' END`, `CASE WHEN x.proiswindow THEN 'WINDOW' END`), since(90200, `CASE WHEN x.proleakproof THEN 'LEAKPROOF' END`), since(90600, `NULLIF(x.proparallel, 'u')`)),
                 costs: catalog_types_words('x.procost', 'x.prorows'),
-                settings: `pg_catalog.array_to_string(ARRAY(SELECT s FROM pg_catalog.unnest(x.proconfig) s ORDER BY s), ', ')`,
+                settings: `pg_catalog.array_to_string(ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(x.proconfig) s ORDER BY s), ', ')`,
                 support: since(120000, catalog_types_procedure('x.prosupport')),
+                'final function': since(110000, `(SELECT g.aggfinalmodify::text || g.aggmfinalmodify::text FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = x.oid)`),
                 aggregate: `(SELECT ${catalog_types_words(...['transfn', 'finalfn'].map((f) => catalog_types_procedure(`g.agg${f}`)), ...(server >= 90600 ? ['combinefn', 'serialfn', 'deserialfn'] : []).map((f) => catalog_types_procedure(`g.agg${f}`)), ...(server >= 90400 ? ['mtransfn', 'minvtransfn', 'mfinalfn'] : []).map((f) => catalog_types_procedure(`g.agg${f}`)), type('g.aggtranstype'), 'g.agginitval', `NULLIF(g.aggsortop, 0)::regoperator::text`, ...(server >= 90400
                     ? [
                         `NULLIF(g.aggkind, 'n')`,
@@ -68697,10 +69831,14 @@ function typeQueries(server) {
             kind: 'operator',
             catalog: 'pg_operator',
             schema: 'x.oprnamespace',
+            // a shell, which an operator names as its commutator or negator, comes and goes with that one: no dump has it
+            where: 'x.oprcode <> 0',
             name: `${qualified('x.oprname')} || ' (' || ${catalog_types_words(`COALESCE(${type('NULLIF(x.oprleft, 0)')}, 'NONE') || ','`, `COALESCE(${type('NULLIF(x.oprright, 0)')}, 'NONE')`)} || ')'`,
             owner: 'x.oprowner',
             facets: {
-                definition: catalog_types_words('x.oprcode::oid::regprocedure::text', 'NULLIF(x.oprcom, 0)::regoperator::text', 'NULLIF(x.oprnegate, 0)::regoperator::text', 'NULLIF(x.oprrest::oid, 0)::regprocedure::text', 'NULLIF(x.oprjoin::oid, 0)::regprocedure::text', `CASE WHEN x.oprcanmerge THEN 'MERGES' END`, `CASE WHEN x.oprcanhash THEN 'HASHES' END`),
+                definition: catalog_types_words('x.oprcode::oid::regprocedure::text', 
+                // an old server leaves the number of an operator that was dropped
+                existing('x.oprcom'), existing('x.oprnegate'), 'NULLIF(x.oprrest::oid, 0)::regprocedure::text', 'NULLIF(x.oprjoin::oid, 0)::regprocedure::text', `CASE WHEN x.oprcanmerge THEN 'MERGES' END`, `CASE WHEN x.oprcanhash THEN 'HASHES' END`),
             },
         },
         {
@@ -68772,7 +69910,8 @@ function typeQueries(server) {
         }),
         textSearch('pg_ts_dict', 'dict', 'dictionary', {
             template: named('pg_ts_template', 'tmpl', 'x.dicttemplate'),
-            options: 'x.dictinitoption',
+            // older minors put numbers in quotation marks
+            options: `pg_catalog.regexp_replace(x.dictinitoption, '''(-?[0-9.]+)''', E'\\\\1', 'g')`,
         }),
         textSearch('pg_ts_parser', 'prs', 'parser', {
             definition: catalog_types_words(...['start', 'token', 'end', 'headline', 'lextype'].map((f) => catalog_types_procedure(`x.prs${f}::oid`))),
@@ -68784,6 +69923,7 @@ function typeQueries(server) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/verify/catalog.js
+
 
 
 
@@ -68817,6 +69957,9 @@ async function readCatalog(client, server) {
         const { rows } = await client.query(sqlOf(query, server));
         for (const row of rows)
             catalog.add(row, query, extras[query.catalog]?.get(row.oid));
+    }
+    for (const { name, facets, acl } of await readMembers(client, server)) {
+        catalog.put(memberKind, { name, facets }, acl);
     }
     return catalog.finished();
 }
@@ -68862,7 +70005,7 @@ class CatalogBuilder {
             object.owner = indexIn(this.owners, row.owner);
         const acl = [
             ...aclDifference(row.acl, row.owner, row.acl_type, row.acl_base),
-            ...(extra?.acls ?? []).flatMap(({ column, entries }) => aclDifference(entries, row.owner, 'column').map((line) => ofColumn(line, column))),
+            ...(extra?.acls ?? []).flatMap(({ column, entries }) => aclDifference(entries, row.owner, 'column').map((line) => catalog_ofColumn(line, column))),
         ];
         if (acl.length > 0)
             object.acl = indexIn(this.acls, JSON.stringify(acl));
@@ -68879,6 +70022,14 @@ class CatalogBuilder {
             object.facets = facets;
         objects.set(name, object);
     }
+    /** An object that is put together already. */
+    put(kind, object, acl) {
+        const objects = this.kinds.get(kind) ?? new Map();
+        this.kinds.set(kind, objects);
+        if (acl.length > 0)
+            object.acl = indexIn(this.acls, JSON.stringify(acl));
+        objects.set(object.name, object);
+    }
     finished() {
         const kinds = {};
         for (const [kind, objects] of this.kinds)
@@ -68891,7 +70042,7 @@ class CatalogBuilder {
     }
 }
 /** The column goes before the colon that ends the grantee: it may hold one itself. */
-function ofColumn(line, column) {
+function catalog_ofColumn(line, column) {
     return `${line} (${column.replaceAll(':', ' ')})`;
 }
 function indexIn(map, text) {
@@ -69076,6 +70227,15 @@ function prefixed(send) {
 
 
 
+
+/** Whether no session but our own is in this database. Autovacuum, which gives way, belongs to no user. */
+async function isUnused(client) {
+    const { rows } = await client.query(`
+    SELECT pg_catalog.count(*)::text AS others FROM pg_catalog.pg_stat_activity
+     WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND usesysid IS NOT NULL
+       AND application_name NOT LIKE 'migrate-to-polardb%'`);
+    return rows[0]?.others === '0';
+}
 /** Everything that changes how a value or a definition reads, pinned (on top of what `connect` sets). */
 const pinned = {
     TimeZone: 'UTC',
@@ -69103,9 +70263,13 @@ async function withSession(place, signal, work) {
         return work(client);
     });
 }
-/** Begins a read-only transaction, of the snapshot's moment where one is given. */
-async function begin(client, snapshot) {
-    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+/**
+ * Begins a transaction, of the snapshot's moment where one is given.
+ *
+ * @param writable only for what is rolled back: everything else is read-only
+ */
+async function begin(client, snapshot, writable = false) {
+    await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ ${writable ? 'READ WRITE' : 'READ ONLY'}`);
     if (snapshot === null)
         return;
     try {
@@ -69124,57 +70288,111 @@ async function pin(client) {
       FROM pg_catalog.pg_settings s
       JOIN (VALUES ${values.join(', ')}) AS p(name, value) ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name)`);
 }
+/** Milliseconds to wait for the lock that changing a table takes: whoever asks for the table meanwhile waits as well. */
+const shortLockWait = 5000;
 /**
  * Runs `work` in a transaction of its own: what it locks it soon gives back. Refused for want of a privilege, it is run
  * once more as the owner, where the account may become that role: a restore gives tables to their owners, and from 16 on a
  * membership need not carry its rights along.
  *
- * @throws Failure that says what could not be read and what would mend it; without the server's error, what `work` threw
+ * What even the owner may not read whole (FORCE ROW LEVEL SECURITY binds him, and he may have revoked his own SELECT) is
+ * read without that, where the reading allows it: in a transaction that is rolled back, so that nobody else ever sees the
+ * change (polardb-behaviour 8.4). It takes an exclusive lock on the table, for which it does not wait long.
+ *
+ * @throws Failure that says what could not be read and what would mend it; without the server's error, what `work` threw;
+ *   as it is, the error of a session that ended
  */
 async function inTransaction(client, reading, object, work) {
-    const attempt = async (owner) => {
+    const { barred } = object;
+    const ways = [
+        { owner: false, alters: false },
+        { owner: true, alters: false },
+    ];
+    if (barred && reading.mayAlter) {
+        ways.push({ owner: false, alters: true }, { owner: true, alters: true });
+    }
+    let refused;
+    for (const way of ways) {
         try {
-            await begin(client, reading.snapshot);
-            if (owner !== undefined)
-                await client.query(`SET LOCAL ROLE ${quoteIdentifier(owner)}`);
-            const result = await work();
-            await client.query('COMMIT');
-            return result;
+            return await attempt(client, reading, object, way, work);
         }
         catch (error) {
-            if (sqlstateOf(error) !== undefined)
-                await client.query('ROLLBACK');
-            throw error;
+            const sqlstate = sqlstateOf(error);
+            if (sqlstate === undefined || endsSession(sqlstate))
+                throw error;
+            // to become the owner, and then to be refused as he, says less than the first refusal
+            if (refused === undefined || sqlstate !== '42501')
+                refused = error;
+            if (sqlstate !== '42501')
+                break;
         }
-    };
-    try {
-        return await attempt();
     }
-    catch (first) {
-        if (sqlstateOf(first) === undefined)
-            throw first;
-        if (sqlstateOf(first) !== '42501')
-            throw unreadable(reading.place, object, first);
-        try {
-            return await attempt(object.owner);
-        }
-        catch (second) {
-            if (sqlstateOf(second) === undefined)
-                throw second;
-            throw unreadable(reading.place, object, first);
-        }
+    throw transaction_unreadable(reading.place, object, refused);
+}
+/** The session is gone, and with it every other thing that it was to read (PostgreSQL, "Error Codes", 08 and 57P). */
+function endsSession(sqlstate) {
+    return /^(08|57P)/.test(sqlstate);
+}
+async function attempt(client, reading, { owner, barred }, way, work) {
+    const alters = way.alters && barred !== undefined;
+    try {
+        await begin(client, reading.snapshot, alters);
+        if (alters)
+            await client.query(`SET LOCAL lock_timeout = ${shortLockWait}`);
+        if (way.owner)
+            await client.query(`SET LOCAL ROLE ${quoteIdentifier(owner)}`);
+        if (alters)
+            await unbar(client, barred);
+        const result = await work();
+        await client.query(alters ? 'ROLLBACK' : 'COMMIT');
+        return result;
+    }
+    catch (error) {
+        if (sqlstateOf(error) !== undefined)
+            await client.query('ROLLBACK').catch(() => { });
+        throw error;
     }
 }
+/** Makes a table readable for the current role: to be rolled back. */
+async function unbar(client, { schema, name }) {
+    const { rows } = await client.query(`SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usage, pg_catalog.has_table_privilege(c.oid, 'SELECT') AS select,
+            c.relrowsecurity AND c.relforcerowsecurity AS forced
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = $1 AND c.relname = $2`, [schema, name]);
+    const [found] = rows;
+    if (!found)
+        return;
+    const table = qualifiedName(schema, name);
+    if (!found.usage) {
+        await client.query(`GRANT USAGE ON SCHEMA ${quoteIdentifier(schema)} TO CURRENT_USER`);
+    }
+    if (!found.select)
+        await client.query(`GRANT SELECT ON TABLE ${table} TO CURRENT_USER`);
+    if (found.forced)
+        await client.query(`ALTER TABLE ${table} NO FORCE ROW LEVEL SECURITY`);
+}
+/** Whether it was the thing itself that could not be read, while the session can go on with others. */
+function isUnreadable(error) {
+    return error instanceof Failure && error.sqlstate !== undefined && !endsSession(error.sqlstate);
+}
+/** Why something cannot be read and what would mend it, in one line without the thing's name. */
+function reasonOf({ why, remedy, sqlstate }) {
+    return printable(`${why.replace(/\.$/, '')}${sqlstate ? ` [${sqlstate}]` : ''}. ${remedy}`);
+}
 /** What the server said, as a failure that names the object. */
-function unreadable({ connection, role }, { what, grant, owner }, error) {
+function transaction_unreadable({ connection, role }, { what, grant, owner, barred }, error) {
     const why = failure_messageOf(error);
     const sqlstate = sqlstateOf(error);
-    const fail = (remedy) => new Failure(`${what} on the ${role} cannot be verified`, why, remedy, {
+    const fail = (remedy) => new Failure(`${what} on the ${role} cannot be read`, why, remedy, {
         cause: error,
         sqlstate,
     });
+    if (sqlstate === '55P03') {
+        return fail('Another session holds a lock on it: end that one, then verify again');
+    }
     if (/row-level security/.test(why)) {
-        return fail(`Row-level security would hide rows from "${connection.user}": give that account BYPASSRLS, or use a superuser`);
+        const idle = barred && role === 'target' ? ', or verify while nobody else uses the database' : '';
+        return fail(`Row-level security would hide rows from "${connection.user}": give that account BYPASSRLS, or use a superuser${idle}`);
     }
     if (sqlstate === '42501') {
         return fail(`Give "${connection.user}" ${grant}, or membership in the owner "${owner}"`);
@@ -69216,7 +70434,10 @@ async function largeObjectWork(plan, source, leader) {
         tasks.push({
             bytes: bytes * some.length,
             run: async (client) => {
-                for (const [oid, digest] of await digests(client, plan, some)) {
+                const unreadable = (oid, reason) => {
+                    rangeOf(ranges, oid).unreadable ??= reason;
+                };
+                for (const [oid, digest] of await digests(client, plan, some, unreadable)) {
                     const range = rangeOf(ranges, oid);
                     range.digest = String(BigInt(range.digest ?? 0) + digest);
                 }
@@ -69295,14 +70516,25 @@ function rangeOf(ranges, oid) {
         throw new Error(`no range holds the large object ${oid}`);
     return range;
 }
-async function digests(client, plan, objects) {
+async function digests(client, plan, objects, unreadable) {
     const result = new Map();
     // one owner at a time: an account without SELECT on them reads them as their owner
     for (const owner of new Set(objects.map((object) => object.owner))) {
         const oids = objects.filter((object) => object.owner === owner).map(({ oid }) => oid);
         const what = `The large objects ${oids[0]} to ${oids.at(-1)} of "${owner}"`;
         const object = { what, grant: 'SELECT on the large objects', owner };
-        const { rows } = await inTransaction(client, plan, object, () => client.query(digestQuery(plan), [oids]));
+        const read = () => client.query(digestQuery(plan), [oids]);
+        let rows;
+        try {
+            rows = (await inTransaction(client, plan, object, read)).rows;
+        }
+        catch (error) {
+            if (!isUnreadable(error))
+                throw error;
+            for (const oid of oids)
+                unreadable(oid, `${what}: ${reasonOf(error)}`);
+            continue;
+        }
         if (rows.length !== oids.length)
             throw new Error(`${what}: the server left some of them out`);
         for (const { oid, digest } of rows)
@@ -69335,6 +70567,11 @@ function hash64(text) {
 
 ;// CONCATENATED MODULE: ./lib/migration/verify/tables.js
 
+/** SQL: row-level security or a revoked privilege keeps the account from reading a table, and its owner as well. */
+const barred = `(
+    (pg_catalog.row_security_active(c.oid) AND c.relforcerowsecurity)
+    OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') AND NOT pg_catalog.has_table_privilege(c.relowner, c.oid, 'SELECT')
+    OR NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND NOT pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE'))`;
 /**
  * Lists the tables whose rows a dump carries: not those of the system, of extensions (but their configuration tables), nor
  * temporary ones. Works on every server from 9.1.
@@ -69353,7 +70590,8 @@ async function listTables(client, server, withColumns) {
            e.oid IS NOT NULL AS member,
            (SELECT x.condition FROM (SELECT pg_catalog.unnest(e.extconfig) AS relation,
                                             pg_catalog.unnest(e.extcondition) AS condition) x
-             WHERE x.relation = c.oid) AS configuration
+             WHERE x.relation = c.oid) AS configuration,
+           ${server >= 110000 ? barred : 'false'} AS barred
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_catalog.pg_depend d
@@ -69380,6 +70618,7 @@ async function listTables(client, server, withColumns) {
             populated: row.populated,
             owner: row.owner,
             bytes: Number(row.bytes),
+            barred: row.barred,
             blocks: Number(row.blocks),
             heap: row.heap,
             condition: row.configuration,
@@ -69391,7 +70630,7 @@ async function listTables(client, server, withColumns) {
     return { tables, notRead };
 }
 /** A name of two parts as one map key, whatever characters are in it. */
-function keyOf({ schema, name }) {
+function tables_keyOf({ schema, name }) {
     return JSON.stringify([schema, name]);
 }
 /** `FROM …` with the rows that a dump carries, of the table itself and none of its children; the alias is `t`. */
@@ -69452,7 +70691,6 @@ async function addColumns(client, tables) {
 
 
 
-
 const megabyte = 1_048_576;
 /** Pieces smaller than this share a statement: a far server costs a round trip each. */
 const smallPiece = megabyte;
@@ -69470,7 +70708,7 @@ async function tableWork(plan, tables, source, leader) {
     const types = plan.method
         ? await readTypes(leader, plan.server, tables.flatMap(({ columns }) => columns.map(({ type }) => type)))
         : new Map();
-    const sourceTables = new Map(source?.tables.map((table) => [keyOf(table), table]));
+    const sourceTables = new Map(source?.tables.map((table) => [tables_keyOf(table), table]));
     const recipes = source ? source.recipes : [];
     const known = new Map();
     const pieces = [];
@@ -69493,7 +70731,13 @@ async function tableWork(plan, tables, source, leader) {
         pieces.push(...piecesOf(plan, table, result, recipe));
         return result;
     });
-    return { tasks: tasksOf(plan, pieces), tables: results, recipes };
+    const isBarred = ({ table }) => plan.mayAlter === true && table.barred;
+    return {
+        barred: tasksOf(plan, pieces.filter(isBarred), 1),
+        tasks: tasksOf(plan, pieces.filter((piece) => !isBarred(piece)), piecesPerStatement),
+        tables: results,
+        recipes,
+    };
     function chooseRecipe(table, result) {
         const own = recipeOf(table.columns, types);
         if (!source) {
@@ -69502,7 +70746,7 @@ async function tableWork(plan, tables, source, leader) {
             known.set(text, result.recipe);
             return;
         }
-        const index = sourceTables.get(keyOf(table))?.recipe;
+        const index = sourceTables.get(tables_keyOf(table))?.recipe;
         const wanted = index === undefined ? undefined : recipes[index];
         if (index === undefined || !wanted)
             return;
@@ -69517,7 +70761,11 @@ function piecesOf(plan, table, result, recipe) {
     const { bytes } = table;
     const count = Math.floor(bytes / plan.pieceBytes);
     // without a shared snapshot two pieces would show two moments; before 14 a range of blocks costs a whole scan
-    const cuttable = plan.snapshot !== null && plan.server >= 140000 && table.heap && table.condition === null;
+    const cuttable = plan.snapshot !== null &&
+        plan.server >= 140000 &&
+        table.heap &&
+        table.condition === null &&
+        !table.barred;
     if (count < 2 || plan.jobs < 2 || !cuttable) {
         return [{ table, result, recipe, bytes, blocks: null, open: { pieces: 1 } }];
     }
@@ -69529,11 +70777,11 @@ function piecesOf(plan, table, result, recipe) {
     });
 }
 /** Largest first; the small ones at the end share statements. */
-function tasksOf(plan, pieces) {
+function tasksOf(plan, pieces, together) {
     const statements = [];
     for (const piece of pieces.toSorted((a, b) => b.bytes - a.bytes)) {
         const last = statements.at(-1);
-        const shares = last?.[0] && last[0].bytes < smallPiece && last.length < piecesPerStatement;
+        const shares = last?.[0] && last[0].bytes < smallPiece && last.length < together;
         if (shares)
             last.push(piece);
         else
@@ -69553,23 +70801,36 @@ function tasksOf(plan, pieces) {
         },
     }));
 }
+/**
+ * Reads pieces in one transaction, or else each in its own. A table that cannot be read is noted as such, and blinds no
+ * other.
+ *
+ * @returns every piece with its rows; 0 of a table that cannot be read
+ */
 async function readPieces(client, plan, pieces) {
     const [first] = pieces;
     if (!first)
         return new Map();
-    const { schema, name, owner } = first.table;
+    if (pieces.length === 1 && first.result.unreadable !== undefined)
+        return new Map([[first, 0]]);
+    const { schema, name, owner, barred } = first.table;
     const object = {
         what: `The table ${schema}.${name}`,
         grant: `USAGE on the schema "${schema}" and SELECT on the table`,
         owner,
+        ...(barred && pieces.length === 1 ? { barred: { schema, name } } : {}),
     };
     try {
         const read = () => scan(client, plan, pieces);
         return await inTransaction(client, plan, object, read);
     }
     catch (error) {
-        if (pieces.length === 1 || !(error instanceof Failure) || !error.sqlstate)
+        if (!isUnreadable(error))
             throw error;
+        if (pieces.length === 1) {
+            first.result.unreadable = reasonOf(error);
+            return new Map([[first, 0]]);
+        }
         // one by one, to name the table
         const all = new Map();
         for (const piece of pieces) {
@@ -69615,7 +70876,8 @@ const batch = 200;
  * Reads the state of every sequence of the database, those of extensions left out. Not transactional: a snapshot does
  * not hold sequences still (PostgreSQL, "Sequence Manipulation Functions").
  *
- * @throws Failure that names a sequence which the account may read neither itself nor as its owner; Cancelled
+ * @returns with a reason in it, a sequence that the account may read neither itself nor as its owner
+ * @throws Failure when the server cannot be reached; Cancelled
  */
 async function readSequences(place, signal) {
     return withSession(place, signal, async (client) => {
@@ -69649,7 +70911,14 @@ async function readBatch(client, place, sequences) {
         const grant = `USAGE on the schema "${schema}" and SELECT on the sequence`;
         const object = { what, grant, owner };
         const read = () => readStates(client, [sequence]);
-        states.push(...(await inTransaction(client, { place, snapshot: null }, object, read)));
+        try {
+            states.push(...(await inTransaction(client, { place, snapshot: null }, object, read)));
+        }
+        catch (error) {
+            if (!isUnreadable(error))
+                throw error;
+            states.push({ schema, name, last: '0', called: false, unreadable: reasonOf(error) });
+        }
     }
     return states;
 }
@@ -69821,14 +71090,16 @@ class TaskProgress {
 
 
 
+
 /** The values of the input `verify`. */
 const levels = ['none', 'counts', 'data'];
 /**
  * Takes the fingerprint of a database: exact row counts, at level `data` a digest of every table; never a sample and never
- * an estimate. Reads in read-only transactions of one moment, largest table first, `jobs` at a time.
+ * an estimate. Reads in read-only transactions of one moment, largest table first, `jobs` at a time. A table, sequence or large
+ * object that cannot be read is a hole with its reason in it, which compares equal to nothing.
  *
  * @returns plain data; at level `none` an empty fingerprint
- * @throws Failure when anything could not be read: the check that could not run has failed. Cancelled.
+ * @throws Failure when the catalogs could not be read: the check that could not run has failed. Cancelled.
  */
 async function fingerprintDatabase(options, context) {
     const { recipe } = options;
@@ -69877,6 +71148,8 @@ async function takeFingerprint(leader, place, level, options, context) {
     const moment = snapshot ?? (await exportFrom(leader, server));
     if (snapshot)
         await begin(leader, snapshot.id);
+    const { mayAlter = false } = options;
+    const alters = mayAlter === 'if unused' ? await isUnused(leader) : mayAlter;
     const plan = {
         place,
         server,
@@ -69886,11 +71159,14 @@ async function takeFingerprint(leader, place, level, options, context) {
         pieceBytes: options.pieceBytes ?? largePiece,
         floatDigits: empty.floatDigits,
         method: level === 'data' ? empty.method : null,
+        mayAlter: place.role === 'target' && alters,
     };
     const { tables, notRead } = await listTables(leader, server, level === 'data');
     const work = await tableWork(plan, tables, recipe, leader);
     const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader);
     const tasks = [...work.tasks, ...large.tasks].sort((a, b) => b.bytes - a.bytes);
+    // before the catalogs: whoever prints a view holds a lock on its tables until its transaction ends
+    const altered = await startTasks(plan, work.barred, tables.length, context).done;
     const reading = startTasks(plan, tasks, tables.length, context);
     let catalog;
     try {
@@ -69900,7 +71176,9 @@ async function takeFingerprint(leader, place, level, options, context) {
         await reading.stop();
         throw error;
     }
-    const seconds = await reading.done;
+    const seconds = altered + (await reading.done);
+    if (place.role === 'source')
+        warnOfHoles(place, work.tables, sequences, context);
     const rows = work.tables.reduce((sum, table) => sum + table.rows, 0);
     return {
         ...empty,
@@ -69925,12 +71203,25 @@ async function rereadSequences(fingerprint, options, context) {
         return;
     const place = { role: 'source', ...options };
     const now = await readSequences(place, context.signal);
-    const byName = new Map(now.map((state) => [keyOf(state), state]));
+    const byName = new Map(now.map((state) => [tables_keyOf(state), state]));
     for (const sequence of fingerprint.sequences) {
-        const state = byName.get(keyOf(sequence));
+        const state = byName.get(tables_keyOf(sequence));
         if (state && (state.last !== sequence.last || state.called !== sequence.called)) {
             sequence.later = { last: state.last, called: state.called };
         }
+    }
+}
+/** A source that cannot be read whole is known now, hours before the verification that will fail for it. */
+function warnOfHoles({ database }, tables, sequences, context) {
+    const holes = [
+        ...tables.map((table) => ({ ...table, what: 'table' })),
+        ...sequences.map((sequence) => ({ ...sequence, what: 'sequence' })),
+    ];
+    for (const { what, schema, name, unreadable } of holes) {
+        if (unreadable === undefined)
+            continue;
+        const object = `${what} ${schema}.${name}`;
+        context.warn(printable(`${database}: the ${object} cannot be read, so it will not be verified: ${unreadable}`));
     }
 }
 async function encodingOf(client) {
@@ -69939,6 +71230,8 @@ async function encodingOf(client) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/source-side.js
+
+
 
 
 
@@ -70027,12 +71320,17 @@ async function dumpEverything(source, session, target) {
 /** Hashes every file of the dump and writes its manifest: from then on it is a dump. */
 async function sealEverything(dump, source, session) {
     // what was made of the roles for this target, where they have been restored already
-    const roles = (0,external_node_path_namespaceObject.join)(session.reportDirectory, polardbRolesFile);
+    const roles = (0,external_node_path_namespaceObject.join)(session.temporaryDirectory, polardbRolesFile);
     if (dump.roles && (0,external_node_fs_namespaceObject.existsSync)(roles))
         await (0,promises_namespaceObject.copyFile)(roles, (0,external_node_path_namespaceObject.join)(session.dumpDirectory, polardbRolesFile));
     const { version, major } = source.version;
     const contents = { ...dump, source: { version, major }, client: { version: dump.client.version } };
-    const manifest = await sealDump(session.dumpDirectory, contents, session);
+    const { passphrase } = session.inputs;
+    const weakness = passphrase === undefined ? undefined : weaknessOf(passphrase);
+    if (weakness)
+        session.warn(weakness);
+    const manifest = await sealDump(session.dumpDirectory, contents, session, passphrase);
+    noteDump(manifest, session);
     const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
     session.log.info(`The dump: ${text_formatBytes(bytes)} in ${counted(manifest.files.length, 'file')}`);
     return manifest;
@@ -70196,10 +71494,12 @@ async function readWrites(source, database, context) {
 
 
 
+
 /** The source's half: roles, databases and the fingerprint of both, into the dump directory and the artifact. */
 async function dump(session) {
     const source = await runPhase(session, 'preflight', async () => {
         const source = await inspectSource(required(session.inputs, 'source'), session.inputs.databases, session);
+        await checkReadable(source, session.inputs, session);
         await checkTogether(source, undefined, session.dumpDirectory, session);
         return source;
     });
@@ -70210,6 +71510,249 @@ async function dump(session) {
     await upload.done;
     await reportWrites();
     upload.check();
+}
+
+;// CONCATENATED MODULE: ./lib/postgres/archive-entry.js
+
+/** Kinds that a comment, grant or security label can be on, longest first, as they begin the tag. */
+const subjects = /^(TEXT SEARCH (?:CONFIGURATION|DICTIONARY|PARSER|TEMPLATE)|FOREIGN DATA WRAPPER|FOREIGN SERVER|FOREIGN TABLE|MATERIALIZED VIEW|PROCEDURAL LANGUAGE|EVENT TRIGGER|ACCESS METHOD|LARGE OBJECTS?|OPERATOR CLASS|OPERATOR FAMILY|CONSTRAINT|AGGREGATE|COLLATION|CONVERSION|EXTENSION|PROCEDURE|PUBLICATION|STATISTICS|SUBSCRIPTION|TRANSFORM|DATABASE|FUNCTION|LANGUAGE|OPERATOR|SEQUENCE|TRIGGER|COLUMN|DOMAIN|POLICY|SCHEMA|INDEX|TABLE|CAST|RULE|TYPE|VIEW) (.*)$/s;
+/**
+ * The entry as users name it in `allow-missing` and read it in the report: `TABLE public.orders`,
+ * `FUNCTION audit.log(integer)`, `COMMENT TABLE public.orders`. Names are as they are, not quoted, and printable.
+ */
+function entryName(entry) {
+    const schema = entry.namespace ? `${entry.namespace}.` : '';
+    const about = /^(COMMENT|ACL|SECURITY LABEL)$/.test(entry.desc) && entry.tag.match(subjects);
+    if (about)
+        return printable(`${entry.desc} ${about[1]} ${schema}${about[2]}`);
+    // `BLOBS` is called that twice, and a user mapping's name begins with its kind
+    const named = entry.tag === entry.desc || entry.tag.startsWith(`${entry.desc} `);
+    return printable(named ? entry.tag : `${entry.desc} ${schema}${entry.tag}`);
+}
+
+;// CONCATENATED MODULE: ./lib/postgres/archive-statement.js
+
+/**
+ * The same text, of the same length, in which nothing but keywords, plain names and punctuation is left: contents of
+ * string constants, dollar-quoted bodies and comments are blanks, those of quoted names are `_`. Whatever a regular
+ * expression finds in it is really there, and indexes into it are indexes into the statement (PostgreSQL, "Lexical
+ * Structure").
+ *
+ * @param standardStrings `standard_conforming_strings`: when false, a backslash escapes in every string constant
+ */
+function maskStatement(sql, standardStrings = true) {
+    const out = [];
+    let position = 0;
+    const copy = (end) => {
+        out.push(sql.slice(position, end));
+        position = end;
+    };
+    const blank = (end, filler = ' ') => {
+        out.push(filler.repeat(Math.max(0, Math.min(end, sql.length) - position)));
+        position = Math.min(end, sql.length);
+    };
+    const interesting = /['"$]|--|\/\*/g;
+    while (position < sql.length) {
+        interesting.lastIndex = position;
+        const found = interesting.exec(sql);
+        if (!found)
+            break;
+        const at = found.index;
+        copy(at);
+        const [mark] = found;
+        if (mark === "'") {
+            const escapes = !standardStrings || /(^|[^\w$])[eE]$/.test(sql.slice(Math.max(0, at - 2), at));
+            copy(at + 1);
+            blank(endOfQuoted(sql, at + 1, "'", escapes));
+        }
+        else if (mark === '"') {
+            copy(at + 1);
+            blank(endOfQuoted(sql, at + 1, '"', false), '_');
+        }
+        else if (mark === '--') {
+            const end = sql.indexOf('\n', at);
+            blank(end < 0 ? sql.length : end);
+        }
+        else if (mark === '/*') {
+            blank(endOfComment(sql, at));
+        }
+        else {
+            // a dollar sign inside a name ($ may follow its first letter) or a parameter ($1) opens nothing
+            const tag = /^\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/.exec(sql.slice(at, at + 70))?.[0];
+            const previous = sql[at - 1] ?? ' ';
+            if (tag && !/[\w$\u0080-\uffff]/.test(previous)) {
+                const end = sql.indexOf(tag, at + tag.length);
+                copy(at + tag.length);
+                blank(end < 0 ? sql.length : end);
+                copy(Math.min(sql.length, position + tag.length));
+            }
+            else
+                copy(at + 1);
+        }
+        // the closing quote itself
+        if ((mark === "'" || mark === '"') && position < sql.length)
+            copy(position + 1);
+    }
+    copy(sql.length);
+    return out.join('');
+}
+function endOfQuoted(sql, start, quote, escapes) {
+    for (let at = start; at < sql.length; at++) {
+        if (escapes && sql[at] === '\\')
+            at++;
+        else if (sql[at] === quote) {
+            if (sql[at + 1] !== quote)
+                return at;
+            at++;
+        }
+    }
+    return sql.length;
+}
+function endOfComment(sql, start) {
+    let depth = 0;
+    const marks = /\/\*|\*\//g;
+    marks.lastIndex = start;
+    for (let found = marks.exec(sql); found; found = marks.exec(sql)) {
+        depth += found[0] === '/*' ? 1 : -1;
+        if (depth === 0)
+            return found.index + 2;
+    }
+    return sql.length;
+}
+/**
+ * The statements of a definition, each with its semicolon, without surrounding white space and comments between them. Not
+ * for functions with BEGIN ATOMIC, whose body holds semicolons of its own.
+ */
+function splitStatements(sql, standardStrings = true) {
+    const masked = maskStatement(sql, standardStrings);
+    const statements = [];
+    let start = 0;
+    for (let at = masked.indexOf(';'); at >= 0; at = masked.indexOf(';', start)) {
+        const lead = masked.slice(start, at).search(/\S/);
+        if (lead >= 0)
+            statements.push(sql.slice(start + lead, at + 1));
+        start = at + 1;
+    }
+    const rest = masked.slice(start).search(/\S/);
+    if (rest >= 0)
+        statements.push(sql.slice(start + rest).trimEnd());
+    return statements;
+}
+/** The name that begins at a position of a statement: a quoted one is unquoted, a plain one is taken as it stands. */
+function nameAt(sql, position) {
+    if (sql[position] === '"') {
+        const end = endOfQuoted(sql, position + 1, '"', false);
+        return { name: sql.slice(position + 1, end).replaceAll('""', '"'), end: end + 1 };
+    }
+    const plain = /^[\p{L}_][\p{L}\p{M}\p{N}_$]*/u.exec(sql.slice(position, position + 260))?.[0];
+    return plain === undefined ? null : { name: plain, end: position + plain.length };
+}
+/** The names of a comma-separated list that begins at a position; ends where the commas do. */
+function namesAt(sql, position) {
+    const names = [];
+    let at = position;
+    for (;;) {
+        const found = nameAt(sql, at);
+        if (!found)
+            return { names, end: at };
+        names.push(found.name);
+        at = found.end;
+        const comma = /^\s*,\s*/.exec(sql.slice(at, at + 40));
+        if (!comma)
+            return { names, end: at };
+        at += comma[0].length;
+    }
+}
+/**
+ * A statement for people: one line, at most `most` characters, and nothing that may be a secret: the options of user
+ * mappings and servers and the connection strings of subscriptions are left out.
+ */
+function shortStatement(sql, most = 300) {
+    const masked = maskStatement(sql);
+    const secret = /\b(USER\s+MAPPING|SERVER|SUBSCRIPTION|FOREIGN\s+DATA\s+WRAPPER)\b/i.test(masked.slice(0, 200));
+    const shown = secret ? masked.replace(/'\s*'/g, "'…'").replace(/"_+"/g, '"…"') : sql;
+    return shorten(printable(shown.replace(/\s+/g, ' ').trim()), most);
+}
+
+;// CONCATENATED MODULE: ./lib/postgres/archive-check.js
+
+
+
+
+/**
+ * What pg_restore runs of an archive although it is told to restore rows alone: the path that every session begins with, the
+ * definition of each listed entry, and its COPY statement, all of them text out of the archive (PostgreSQL source,
+ * pg_backup_archiver.c: _doSetFixedOutputState, restore_toc_entry). Each must be exactly what pg_dump writes, of 9.1 to 18.
+ */
+/** The statements of the three entries about the session. 10.3 is the first with a search_path of its own. */
+const ofSession = {
+    ENCODING: /^SET client_encoding = '\w{1,30}';\n?$/,
+    STDSTRINGS: /^SET standard_conforming_strings = '(on|off)';\n?$/,
+    SEARCHPATH: /^SELECT pg_catalog\.set_config\('search_path', '', false\);\n?$/,
+};
+/** A name as pg_dump writes it (fmtId): quoted, or with nothing in it that would need quotes. */
+const archive_check_name = '(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*)';
+const copy = new RegExp(
+// a table without columns leaves two blanks; WITH OIDS is of clients before 12
+`^COPY (?:(${archive_check_name})\\.)?(${archive_check_name}) (?:\\(${archive_check_name}(?:, ${archive_check_name})*\\))? ?(?:WITH OIDS )?FROM stdin;\\n?$`);
+/** What 16 and later note where rows go through the partitioned table above; pg_restore sends it to the server. */
+const partitionRoot = /^-- load via partition root [^\r\n]+\n?$/;
+/**
+ * @param entries the archive's entries, decoded
+ * @throws Failure that names the first entry whose text would make pg_restore do more than load its rows
+ */
+function checkRows(entries) {
+    const seen = new Set();
+    for (const entry of entries) {
+        const statement = ofSession[entry.desc];
+        if (statement) {
+            if (seen.has(entry.desc))
+                throw archive_check_refused(entry, 'it comes twice, and the last would count');
+            seen.add(entry.desc);
+            if (!statement.test(entry.definition))
+                throw archive_check_refused(entry, `it would run ${archive_check_shown(entry.definition)}`);
+        }
+        else if (entry.hasData)
+            checkData(entry, entries);
+    }
+}
+/**
+ * Entries whose rows are INSERT statements (`pg_dump --inserts`): pg_restore runs whatever stands in their data files.
+ *
+ * @throws Failure that names the first, to be called for a dump of which nobody can tell who wrote it
+ */
+function refuseInserts(entries) {
+    const entry = entries.find(({ desc, copyStatement }) => desc === 'TABLE DATA' && !copyStatement);
+    if (entry)
+        throw new Failure('The dump holds statements where a dump has rows', `${shorten(entryName(entry), 200)} was dumped with --inserts or the like, and nothing proves who wrote these statements`, 'Make the dump without that option; or with passphrase, which seals it, and restore it with the same one');
+}
+function checkData(entry, entries) {
+    if (entry.desc !== 'TABLE DATA' && entry.desc !== 'BLOBS')
+        throw archive_check_refused(entry, 'no entry of this kind has rows');
+    if (entry.definition !== '' && !partitionRoot.test(entry.definition))
+        throw archive_check_refused(entry, `it would run ${archive_check_shown(entry.definition)}`);
+    const statement = entry.copyStatement ?? '';
+    if (statement === '')
+        return;
+    const [, schema, table = ''] = copy.exec(statement) ?? [];
+    if (entry.desc !== 'TABLE DATA' || table === '')
+        throw archive_check_refused(entry, `it would run ${archive_check_shown(statement)}`);
+    const into = {
+        // archives from before 10.3 count on search_path
+        namespace: schema === undefined ? entry.namespace : unquoted(schema),
+        tag: unquoted(table),
+    };
+    if (into.namespace === entry.namespace && into.tag === entry.tag)
+        return;
+    if (!entries.some((other) => isTable(other, into) && isPartitioned(other)))
+        throw archive_check_refused(entry, `it would fill another table: ${archive_check_shown(statement)}`);
+}
+const isTable = (entry, { namespace, tag }) => entry.desc === 'TABLE' && entry.namespace === namespace && entry.tag === tag;
+const isPartitioned = ({ definition }) => /\bPARTITION BY\b/.test(maskStatement(definition));
+const unquoted = (text) => text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text;
+const archive_check_shown = (statement) => shorten(printable(statement.trim()), 200);
+function archive_check_refused(entry, why) {
+    return new Failure('The archive is refused: pg_restore would do more than load rows', `${shorten(entryName(entry), 200)}: ${why}`, 'No pg_dump wrote it so: find out who changed the dump, and make it again; nothing was restored');
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/archive-encoding.js
@@ -70274,6 +71817,7 @@ const whatwgLabels = {
 
 
 
+
 /** Formats that exist: 1.10 (pg_dump 8.3) is the first with everything read here, 1.16 (17, 18) the last known. */
 const oldest = 10;
 const newest = 16;
@@ -70283,10 +71827,11 @@ const mostEntries = 20_000_000;
 /**
  * Reads the table of contents of a directory archive from its toc.dat itself: `pg_restore -l` writes names with newlines
  * in a way that cannot be told from other entries. The file is judged, never trusted: lengths, counts, ids and file names
- * are checked before they are used (PostgreSQL source, pg_backup_archiver.c, ReadHead and ReadToc; pg_backup_directory.c).
+ * are checked before they are used, and so is every text that pg_restore would run (PostgreSQL source, pg_backup_archiver.c, ReadHead and ReadToc; pg_backup_directory.c).
  *
  * @param directory the archive's directory, which holds toc.dat and the data files
- * @throws Failure when the file is missing, damaged, of another format, or names a file outside the directory
+ * @throws Failure when the file is missing, damaged, of another format, names a file outside the directory, or would make
+ *   pg_restore do more than load rows (see checkRows)
  */
 async function readArchive(directory) {
     const path = (0,external_node_path_namespaceObject.join)(directory, 'toc.dat');
@@ -70353,6 +71898,7 @@ function parseArchive(content, directory) {
         ids.add(entry.dumpId);
         return decodeEntry(entry, decode, directory);
     });
+    checkRows(entries);
     const searchPath = entries.find((entry) => entry.desc === 'SEARCHPATH')?.definition ?? null;
     return {
         directory,
@@ -70387,7 +71933,7 @@ function readEntry(reader, minor) {
     const accessMethod = (minor >= 14 ? reader.text() : null) ?? nothing;
     const kind = minor >= 16 ? reader.integer() : 0;
     const owner = reader.text() ?? nothing;
-    reader.text(); // whether the table had OIDs
+    const withOids = reader.text()?.toString('latin1') === 'true';
     const dependencies = [];
     for (let text = reader.text(); text !== null; text = reader.text()) {
         const id = Number.parseInt(text.toString('latin1'), 10);
@@ -70395,14 +71941,19 @@ function readEntry(reader, minor) {
             throw reader.damaged(`a dependency of the entry ${dumpId}`);
         dependencies.push(id);
     }
-    const dataFile = (reader.text() ?? nothing).toString('latin1');
+    let dataFile = (reader.text() ?? nothing).toString('latin1');
     // pg_restore opens directory/name: nothing but a plain name may get there
     if (!/^(?!\.{1,2}$)[A-Za-z0-9_.-]{0,100}$/.test(dataFile)) {
         throw reader.damaged(`the entry ${dumpId} names the file ${printable(JSON.stringify(dataFile))}`);
     }
+    // before archives of 17 there is one list of large objects, whatever the entry names: clients before 12 name a file in it
+    // that they never write (pg_backup_directory.c, _ArchiveEntry and _LoadLOs)
+    if (minor < 16 && desc === 'BLOBS' && dataFile !== '')
+        dataFile = 'blobs.toc';
     return {
         dumpId,
         hasData,
+        withOids,
         tableOid,
         oid,
         tag,
@@ -70444,6 +71995,7 @@ function decodeEntry(raw, decode, directory) {
     return {
         dumpId: raw.dumpId,
         hasData: raw.hasData,
+        withOids: raw.withOids,
         tableOid: Number(raw.tableOid) || 0,
         oid: Number(raw.oid) || 0,
         tag: text(raw.tag),
@@ -70503,15 +72055,30 @@ async function measure(archive) {
             throw new Failure('The archive is not complete', `The data file ${printable(entry.dataFile)} of ${printable(entry.tag)} is missing`, 'Fetch the dump again, or dump again');
         }
         entry.dataBytes = bytes;
-        // a list of large objects, each in a file of its own: `<oid> blob_<oid>.dat`
         if (entry.desc !== 'BLOBS')
             continue;
-        for await (const line of linesOf((0,external_node_path_namespaceObject.join)(archive.directory, entry.dataFile))) {
-            const name = line.match(/^\d{1,10} (blob_\d{1,10}\.dat)$/)?.[1];
-            if (!name)
-                throw damaged(archive.directory, `the list ${printable(entry.dataFile)}`);
+        for await (const name of largeObjectsOf(archive.directory, entry.dataFile))
             entry.dataBytes += (await size(name)) ?? 0;
-        }
+    }
+    // clients before 12 read this one whatever the entry names
+    for (const list of await (0,promises_namespaceObject.readdir)(archive.directory))
+        if (/^blobs.*\.toc/.test(list))
+            for await (const _ of largeObjectsOf(archive.directory, list))
+                ;
+}
+/**
+ * The files that a list of large objects names, `<oid> blob_<oid>.dat` in each line: pg_restore opens whatever stands there.
+ *
+ * @throws Failure when another file is named, or the list is compressed, which pg_dump never does and pg_restore would read
+ */
+async function* largeObjectsOf(directory, list) {
+    if (/\.(gz|lz4|zst)$/.test(list) || !(await (0,promises_namespaceObject.stat)((0,external_node_path_namespaceObject.join)(directory, list)).catch(() => null)))
+        throw damaged(directory, `the list ${printable(list)}`);
+    for await (const line of linesOf((0,external_node_path_namespaceObject.join)(directory, list))) {
+        const name = line.match(/^\d{1,10} (blob_\d{1,10}\.dat)$/)?.[1];
+        if (!name)
+            throw damaged(directory, `the list ${printable(list)}`);
+        yield name;
     }
 }
 async function* linesOf(path) {
@@ -70573,167 +72140,6 @@ function damaged(directory, what) {
     return new Failure('The table of contents of the archive is damaged', `${printable((0,external_node_path_namespaceObject.join)(directory, 'toc.dat'))}: ${what}`, 'Fetch the dump again, or dump again');
 }
 
-;// CONCATENATED MODULE: ./lib/migration/dump-download.js
-
-
-
-
-
-
-
-
-
-/**
- * Downloads a dump, puts it together, decrypts it and holds every file against the manifest.
- *
- * @returns the manifest; `into` then holds the dump
- * @throws Failure when there is no such artifact, a part is missing, or anything is not as it was uploaded; Cancelled
- */
-async function downloadDump(store, options, context) {
-    const { name, run, into, passphrase } = options;
-    const { signal } = context;
-    await checkEmpty(into);
-    const main = await store.find(name, run, signal);
-    if (!main)
-        throw new Failure(`There is no artifact ${name} in ${run ? `run ${run.id}` : 'this run'}`, 'It was not uploaded (yet), its upload failed, or it has expired', run
-            ? 'Check artifact-name and run-id'
-            : 'Check artifact-name, and that the job needs the one that dumps; give run-id for another run');
-    let total = main.bytes;
-    let received = 0;
-    const fetch = async (artifact) => {
-        await store.download(artifact, into, run, signal, (bytes) => context.progress.update(`Downloading ${artifact.name}: ${text_formatBytes(received + bytes)} of ${text_formatBytes(total)}`));
-        received += artifact.bytes;
-    };
-    await fetch(main);
-    const list = (0,external_node_path_namespaceObject.join)(into, partsFile);
-    const files = new Set((await dump_directory_listFiles(into)).map(({ path }) => path));
-    const parts = files.has(partsFile) ? parseParts(await (0,promises_namespaceObject.readFile)(list, 'utf8')) : [];
-    total += parts.reduce((sum, part) => sum + part.bytes, 0);
-    for (const part of parts)
-        await fetch(part);
-    await (0,promises_namespaceObject.rm)(list, { force: true });
-    const encrypted = await isEncrypted(into);
-    if (encrypted)
-        await decryptDump(into, into, demand(passphrase), context, { remove: true });
-    else if (passphrase !== undefined)
-        // somebody may have put it in the place of the encrypted one
-        throw new Failure(`The artifact ${name} is not encrypted`, 'passphrase is set, so an encrypted dump was expected', 'Find out who uploaded it; unset passphrase if it was you');
-    else
-        await joinPieces(into, signal);
-    return openDump(into, context);
-}
-/**
- * Opens a dump that was brought into a directory in any way, also as the artifacts are: encrypted, or with files in pieces.
- *
- * @param scratch a private directory, for the decrypted dump
- * @returns the manifest and the directory that it speaks of: `directory`, or one below `scratch`
- * @throws Failure, as `openDump` and `decryptDump` do; Cancelled
- */
-async function openDumpDirectory(directory, passphrase, scratch, context) {
-    if (!(await isEncrypted(directory)))
-        return { manifest: await openDump(directory, context), directory };
-    const plain = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(scratch, 'decrypted-'));
-    await decryptDump(directory, plain, demand(passphrase), context);
-    return { manifest: await openDump(plain, context), directory: plain };
-}
-function demand(passphrase) {
-    if (passphrase !== undefined)
-        return passphrase;
-    throw new Failure('The dump is encrypted', 'No passphrase is set', 'Set passphrase to the one that the dump was encrypted with');
-}
-/** Joins `<file>.part-0001`, … to `<file>`, and removes them. Whether all were there is for `openDump` to say. */
-async function joinPieces(directory, signal) {
-    for (const { path } of await dump_directory_listFiles(directory)) {
-        const [, whole, number] = /^(.+)\.part-(\d{4,})$/.exec(path) ?? [];
-        if (!whole)
-            continue;
-        // they come sorted, the first one first; a gap makes a file that the manifest does not describe
-        if (Number(number) === 1)
-            await (0,promises_namespaceObject.rename)((0,external_node_path_namespaceObject.join)(directory, path), (0,external_node_path_namespaceObject.join)(directory, whole));
-        else {
-            await (0,external_node_stream_promises_namespaceObject.pipeline)((0,external_node_fs_namespaceObject.createReadStream)((0,external_node_path_namespaceObject.join)(directory, path)), (0,external_node_fs_namespaceObject.createWriteStream)((0,external_node_path_namespaceObject.join)(directory, whole), { flags: 'a', mode: 0o600 }), { signal }).catch((error) => {
-                throw signal.aborted ? new Cancelled() : error;
-            });
-            await (0,promises_namespaceObject.rm)((0,external_node_path_namespaceObject.join)(directory, path));
-        }
-    }
-}
-async function checkEmpty(directory) {
-    const entries = await (0,promises_namespaceObject.readdir)(directory).catch((error) => {
-        if (error.code === 'ENOENT')
-            return [];
-        throw new Failure(`The dump cannot be downloaded into ${directory}`, failure_messageOf(error), 'Set dump-directory to a directory that belongs to the user who runs the job');
-    });
-    if (entries.length > 0)
-        throw new Failure(`The dump cannot be downloaded into ${directory}`, 'The directory is not empty', 'Set dump-directory to an empty directory');
-}
-
-;// CONCATENATED MODULE: ./lib/migration/load-dump.js
-
-
-
-/**
- * Gets the dump that `restore` and `verify` work from: the directory that dump-directory names, or else the artifact, of this
- * run or the one that run-id names. Every file is held against the manifest before anything of it is used.
- *
- * @throws Failure when there is none, or it is not as it was made
- */
-async function loadDump(session) {
-    const { inputs } = session;
-    if (inputs.dumpDirectory && !inputs.runId) {
-        skipPhase(session, 'download');
-        const { manifest, directory } = await openDumpDirectory(inputs.dumpDirectory, inputs.passphrase, session.temporaryDirectory, session);
-        return loaded(manifest, directory);
-    }
-    return await runPhase(session, 'download', async () => {
-        if (inputs.runId && !session.repository) {
-            throw new Failure('The artifact of another run cannot be found', 'GITHUB_REPOSITORY is not set', 'Run on GitHub Actions, or copy the dump and name it in dump-directory');
-        }
-        const run = inputs.runId && inputs.githubToken && session.repository
-            ? { id: inputs.runId, token: inputs.githubToken, repository: session.repository }
-            : undefined;
-        const into = session.dumpDirectory;
-        const manifest = await downloadDump(session.artifacts, { name: inputs.artifactName, run, into, passphrase: inputs.passphrase }, session);
-        return loaded(manifest, into);
-    });
-}
-function loaded(manifest, directory) {
-    return {
-        manifest,
-        directory,
-        roles: manifest.roles ? { catalog: manifest.roles.catalog } : null,
-    };
-}
-/**
- * The databases of a dump that the input `databases` asks for, with their names on the target; all when it asks for none.
- *
- * @throws Failure that names what the dump does not hold
- */
-function databasesOf(dumped, wanted) {
-    const all = dumped.map(({ name }) => ({ source: name, target: name }));
-    const names = wanted === 'all' || wanted.length === 0 ? all : wanted;
-    return names.map((name) => {
-        const found = dumped.find((database) => database.name === name.source);
-        if (found)
-            return { ...name, dumped: found };
-        throw new Failure(`The dump holds no database "${name.source}"`, `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`, 'Correct the input databases');
-    });
-}
-/** A version as `15.20` or `9.6.24` in the form that the choice of client programs needs. */
-function versionOf(version) {
-    const [major = 0, minor = 0, patch = 0] = version
-        .split('.')
-        .map((part) => Number.parseInt(part, 10) || 0);
-    return major >= 10
-        ? { version, major, number: major * 10_000 + minor, majorName: String(major) }
-        : {
-            version,
-            major,
-            number: major * 10_000 + minor * 100 + patch,
-            majorName: `${major}.${minor}`,
-        };
-}
-
 ;// CONCATENATED MODULE: ./lib/migration/restore/analyze.js
 
 
@@ -70751,7 +72157,7 @@ async function analyzeDatabase(options, context) {
     const began = Date.now();
     const { target, targetName: database } = options;
     const connection = { database, role: 'target', signal: context.signal };
-    const { all, major } = await withConnection(target, connection, async (client) => {
+    const { found, major } = await withConnection(target, connection, async (client) => {
         const { major } = await serverVersion(client);
         const maintain = major >= 17 ? `OR pg_catalog.has_table_privilege(session_user, c.oid, 'MAINTAIN')` : '';
         // without the right ANALYZE passes over a table with no more than a warning
@@ -70765,13 +72171,15 @@ async function analyzeDatabase(options, context) {
        WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        ORDER BY parent, bytes DESC`);
-        return { all: rows, major };
+        return { found: rows, major };
     });
+    const { only } = options;
+    const all = only ? found.filter((table) => only.has(nameOf(table))) : found;
     const tables = all.filter(({ allowed }) => allowed);
     const refused = all
         .filter(({ allowed }) => !allowed)
         .map(({ schema, name, owner }) => ({
-        table: printable(qualifiedName(schema, name)),
+        table: nameOf({ schema, name }),
         reason: `it belongs to "${printable(owner)}", whose member the account is not`,
     }));
     const total = tables.reduce((sum, { bytes }) => sum + Number(bytes), 0);
@@ -70815,6 +72223,126 @@ async function analyzeDatabase(options, context) {
         throw new Failure(`The database "${database}" could not be analyzed`, failure_messageOf(failed), 'The rows are in place: run ANALYZE by hand, or the restore again with if-target-not-empty: resume', { cause: failed, sqlstate: sqlstateOf(failed) });
     }
     return { tables: tables.length, seconds: (Date.now() - began) / 1000, refused };
+}
+const nameOf = ({ schema, name }) => printable(qualifiedName(schema, name));
+
+;// CONCATENATED MODULE: ./lib/migration/restore/elsewhere.js
+
+
+/**
+ * Runs `work` in a database of the target that is not the one to be restored: there it is created, looked at and dropped.
+ */
+async function elsewhere(options, signal, work) {
+    const candidates = [options.target.dbname, 'postgres', 'template1'].filter((name, index, all) => name !== options.targetName && all.indexOf(name) === index);
+    let refused;
+    for (const database of candidates) {
+        let client;
+        try {
+            client = await connect(options.target, { database, role: 'target', signal });
+        }
+        catch (error) {
+            const sqlstate = error instanceof Failure ? error.sqlstate : undefined;
+            if (sqlstate !== '3D000' && sqlstate !== '42501')
+                throw error;
+            refused ??= error;
+            continue;
+        }
+        try {
+            return await work(client);
+        }
+        finally {
+            await client.end().catch(() => { });
+        }
+    }
+    throw refused;
+}
+/**
+ * Whether the target has the database, by a try to connect to it: no other database need be open to the account. One that
+ * may not be connected to exists as well.
+ */
+async function databaseExists(options, signal) {
+    try {
+        const client = await connect(options.target, {
+            database: options.targetName,
+            role: 'target',
+            signal,
+        });
+        await client.end();
+        return true;
+    }
+    catch (error) {
+        const sqlstate = error instanceof Failure ? error.sqlstate : undefined;
+        if (sqlstate === '3D000')
+            return false;
+        if (sqlstate === '42501')
+            return true;
+        throw error;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/connection-limit.js
+
+
+
+
+
+/** What the verification after a restore is told of a limit that is still to come; nothing where there is none. */
+function announcedLimit({ connectionLimit }) {
+    if (connectionLimit === -1)
+        return [];
+    return [
+        {
+            entry: 'DATABASE CONNECTION LIMIT',
+            reason: `CONNECTION LIMIT ${connectionLimit} is set last of all: it could lock the migration itself out`,
+        },
+    ];
+}
+/**
+ * Sets the connection limit of a database, from another one, when nothing else is left to do: a limit of 0 is how many close
+ * a database before they move it, and it binds the account as well.
+ *
+ * @throws Failure when the target refuses it; Cancelled
+ */
+async function limitConnections(options, context) {
+    const { database, targetName } = options;
+    const { connectionLimit, owner } = database;
+    if (connectionLimit === -1)
+        return;
+    const sql = `ALTER DATABASE ${quoteIdentifier(targetName)} CONNECTION LIMIT ${connectionLimit}`;
+    try {
+        await elsewhere(options, context.signal, async (client) => {
+            try {
+                await client.query(sql);
+            }
+            catch (error) {
+                if (sqlstateOf(error) !== '42501')
+                    throw error;
+                await asMember(client, owner, sql);
+            }
+        });
+    }
+    catch (error) {
+        if (context.signal.aborted)
+            throw error;
+        throw new Failure(`The connection limit of the database "${targetName}" could not be set`, failure_messageOf(error), `Everything else is done. Have its owner run: ${sql}`, { cause: error });
+    }
+    context.log.info(`${targetName}: CONNECTION LIMIT ${connectionLimit}, as on the source`);
+}
+/** The database belongs to its owner by now: a membership for the time of one transaction. */
+async function asMember(client, owner, sql) {
+    const { major } = await serverVersion(client);
+    const role = quoteIdentifier(owner);
+    await client.query('BEGIN');
+    try {
+        await client.query(`GRANT ${role} TO CURRENT_USER${major >= 16 ? ' WITH INHERIT TRUE, SET TRUE' : ''}`);
+        await client.query(sql);
+        await client.query(`REVOKE ${role} FROM CURRENT_USER`);
+        await client.query('COMMIT');
+    }
+    catch (error) {
+        await client.query('ROLLBACK');
+        throw error;
+    }
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/facts.js
@@ -71408,61 +72936,8 @@ const systemDatabases = new Set([
     'polardb_admin',
 ]);
 
-;// CONCATENATED MODULE: ./lib/migration/restore/elsewhere.js
-
-
-/**
- * Runs `work` in a database of the target that is not the one to be restored: there it is created, looked at and dropped.
- */
-async function elsewhere(options, signal, work) {
-    const candidates = [options.target.dbname, 'postgres', 'template1'].filter((name, index, all) => name !== options.targetName && all.indexOf(name) === index);
-    let refused;
-    for (const database of candidates) {
-        let client;
-        try {
-            client = await connect(options.target, { database, role: 'target', signal });
-        }
-        catch (error) {
-            const sqlstate = error instanceof Failure ? error.sqlstate : undefined;
-            if (sqlstate !== '3D000' && sqlstate !== '42501')
-                throw error;
-            refused ??= error;
-            continue;
-        }
-        try {
-            return await work(client);
-        }
-        finally {
-            await client.end().catch(() => { });
-        }
-    }
-    throw refused;
-}
-/**
- * Whether the target has the database, by a try to connect to it: no other database need be open to the account. One that
- * may not be connected to exists as well.
- */
-async function databaseExists(options, signal) {
-    try {
-        const client = await connect(options.target, {
-            database: options.targetName,
-            role: 'target',
-            signal,
-        });
-        await client.end();
-        return true;
-    }
-    catch (error) {
-        const sqlstate = error instanceof Failure ? error.sqlstate : undefined;
-        if (sqlstate === '3D000')
-            return false;
-        if (sqlstate === '42501')
-            return true;
-        throw error;
-    }
-}
-
 ;// CONCATENATED MODULE: ./lib/migration/restore/session.js
+
 
 
 
@@ -71473,13 +72948,21 @@ async function databaseExists(options, signal) {
  * work is done again. PGAPPNAME of pg_restore has the same form.
  */
 const sessionPrefix = 'migrate-to-polardb restore ';
-/** A session on the target that works through entries of archives, with the settings that pg_restore would make. */
+/**
+ * A session on the target that works through entries of archives, with the settings that pg_restore would make. The
+ * archives' statements want a search_path of theirs, and code of the database that they call may leave behind whatever it
+ * sets. So there are two ways to the server: `foreign` for what an archive brings, `own` and `query` for what we ask and do,
+ * which never runs under anybody else's settings.
+ */
 class Session {
-    client;
+    #client;
     options;
-    archive;
+    /** Since our settings were made, statements ran that are not ours. */
+    strayed = false;
+    /** What was set last for an archive, as long as it holds. */
+    foreignSettings = null;
     constructor(client, options) {
-        this.client = client;
+        this.#client = client;
         this.options = options;
     }
     static async open(options, name, signal) {
@@ -71490,7 +72973,7 @@ class Session {
         });
         const session = new Session(client, options);
         try {
-            await client.query('SELECT set_config($1, $2, false)', ['application_name', name]);
+            await client.query('SELECT pg_catalog.set_config($1, $2, false)', ['application_name', name]);
             // as _doSetFixedOutputState of pg_restore; timeouts and the like are set by connect
             await client.query('SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; SET row_security = off');
             return session;
@@ -71500,26 +72983,51 @@ class Session {
             throw error;
         }
     }
-    /** Makes the session as the archive's statements expect it: string syntax and search_path. */
-    async use(archive, namespace) {
-        if (this.archive !== archive) {
-            await this.client.query(`SET standard_conforming_strings = ${archive.standardStrings ? 'on' : 'off'}; SET escape_string_warning = off`);
-            if (archive.searchPath !== null)
-                await this.client.query(archive.searchPath);
-            this.archive = archive;
-        }
+    /**
+     * The connection for statements of an archive, set up as they expect it: string syntax and search_path.
+     *
+     * @param namespace the entry's schema, '' for none
+     */
+    async foreign(archive, namespace) {
+        this.strayed = true;
+        const settings = [
+            `SET standard_conforming_strings = ${archive.standardStrings ? 'on' : 'off'}`,
+            'SET escape_string_warning = off',
+        ];
+        if (archive.searchPath !== null)
+            settings.push(archive.searchPath);
         // archives from before 10.3 have no path of their own: their statements count on their schema being first
-        if (archive.searchPath === null && namespace !== '') {
-            const path = `${quoteIdentifier(namespace)}, pg_catalog`;
-            await this.client.query(`SET search_path = ${path}`);
+        else if (namespace !== '') {
+            settings.push(`SET search_path = ${quoteIdentifier(namespace)}, pg_catalog`);
         }
+        else
+            settings.push(`SET search_path = ${safePath}`);
+        const text = settings.join('; ');
+        // it holds until our own settings are made again, and a message costs a round trip
+        if (this.foreignSettings !== text)
+            await this.#client.query(text);
+        this.foreignSettings = text;
+        return this.#client;
+    }
+    /** The connection for statements of our own. */
+    async own() {
+        if (this.strayed) {
+            await this.#client.query(`SET search_path = ${safePath}; SET standard_conforming_strings = on; SET ROLE NONE`);
+            this.foreignSettings = null;
+            this.strayed = false;
+        }
+        return this.#client;
+    }
+    /** A statement of our own. */
+    async query(sql, values) {
+        return (await this.own()).query(sql, values);
     }
     /** Ends what the session runs, and the session. */
     async cancel() {
-        await cancelQuery(this.client, this.options.target);
+        await cancelQuery(this.#client, this.options.target);
     }
     async close() {
-        await this.client.end().catch(() => { });
+        await this.#client.end().catch(() => { });
     }
 }
 /**
@@ -71528,13 +73036,14 @@ class Session {
  *
  * @param client a session in the same database as the same account
  * @param name the session's application_name, or the beginning of several followed by `%`
+ * @param loader the role that loads, whose sessions are ours, too
  * @throws Failure when one does not end within a minute
  */
-async function endSessions(client, name, signal) {
+async function endSessions(client, name, signal, loader = null) {
     for (let round = 0; round < 120; round++) {
         const { rowCount } = await client.query(`SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-        WHERE datname = pg_catalog.current_database() AND usename = session_user
-          AND pid <> pg_catalog.pg_backend_pid() AND application_name LIKE $1`, [name.replace(/[\\_]/g, '\\$&')]);
+        WHERE datname = pg_catalog.current_database() AND (usename = session_user OR usename = $2)
+          AND pid <> pg_catalog.pg_backend_pid() AND application_name LIKE $1`, [name.replace(/[\\_]/g, '\\$&'), loader]);
         if (!rowCount)
             return;
         await pause(0.5, signal);
@@ -71786,168 +73295,6 @@ function localeClauses(source, major, template = 'c') {
     return libc.map((clauses) => `LOCALE_PROVIDER builtin BUILTIN_LOCALE ${locale} ${clauses}`);
 }
 
-;// CONCATENATED MODULE: ./lib/postgres/archive-entry.js
-
-/** Kinds that a comment, grant or security label can be on, longest first, as they begin the tag. */
-const subjects = /^(TEXT SEARCH (?:CONFIGURATION|DICTIONARY|PARSER|TEMPLATE)|FOREIGN DATA WRAPPER|FOREIGN SERVER|FOREIGN TABLE|MATERIALIZED VIEW|PROCEDURAL LANGUAGE|EVENT TRIGGER|ACCESS METHOD|LARGE OBJECTS?|OPERATOR CLASS|OPERATOR FAMILY|CONSTRAINT|AGGREGATE|COLLATION|CONVERSION|EXTENSION|PROCEDURE|PUBLICATION|STATISTICS|SUBSCRIPTION|TRANSFORM|DATABASE|FUNCTION|LANGUAGE|OPERATOR|SEQUENCE|TRIGGER|COLUMN|DOMAIN|POLICY|SCHEMA|INDEX|TABLE|CAST|RULE|TYPE|VIEW) (.*)$/s;
-/**
- * The entry as users name it in `allow-missing` and read it in the report: `TABLE public.orders`,
- * `FUNCTION audit.log(integer)`, `COMMENT TABLE public.orders`. Names are as they are, not quoted, and printable.
- */
-function entryName(entry) {
-    const schema = entry.namespace ? `${entry.namespace}.` : '';
-    const about = /^(COMMENT|ACL|SECURITY LABEL)$/.test(entry.desc) && entry.tag.match(subjects);
-    if (about)
-        return printable(`${entry.desc} ${about[1]} ${schema}${about[2]}`);
-    // `BLOBS` is called that twice, and a user mapping's name begins with its kind
-    const named = entry.tag === entry.desc || entry.tag.startsWith(`${entry.desc} `);
-    return printable(named ? entry.tag : `${entry.desc} ${schema}${entry.tag}`);
-}
-
-;// CONCATENATED MODULE: ./lib/postgres/archive-statement.js
-
-/**
- * The same text, of the same length, in which nothing but keywords, plain names and punctuation is left: contents of
- * string constants, dollar-quoted bodies and comments are blanks, those of quoted names are `_`. Whatever a regular
- * expression finds in it is really there, and indexes into it are indexes into the statement (PostgreSQL, "Lexical
- * Structure").
- *
- * @param standardStrings `standard_conforming_strings`: when false, a backslash escapes in every string constant
- */
-function maskStatement(sql, standardStrings = true) {
-    const out = [];
-    let position = 0;
-    const copy = (end) => {
-        out.push(sql.slice(position, end));
-        position = end;
-    };
-    const blank = (end, filler = ' ') => {
-        out.push(filler.repeat(Math.max(0, Math.min(end, sql.length) - position)));
-        position = Math.min(end, sql.length);
-    };
-    const interesting = /['"$]|--|\/\*/g;
-    while (position < sql.length) {
-        interesting.lastIndex = position;
-        const found = interesting.exec(sql);
-        if (!found)
-            break;
-        const at = found.index;
-        copy(at);
-        const [mark] = found;
-        if (mark === "'") {
-            const escapes = !standardStrings || /(^|[^\w$])[eE]$/.test(sql.slice(Math.max(0, at - 2), at));
-            copy(at + 1);
-            blank(endOfQuoted(sql, at + 1, "'", escapes));
-        }
-        else if (mark === '"') {
-            copy(at + 1);
-            blank(endOfQuoted(sql, at + 1, '"', false), '_');
-        }
-        else if (mark === '--') {
-            const end = sql.indexOf('\n', at);
-            blank(end < 0 ? sql.length : end);
-        }
-        else if (mark === '/*') {
-            blank(endOfComment(sql, at));
-        }
-        else {
-            // a dollar sign inside a name ($ may follow its first letter) or a parameter ($1) opens nothing
-            const tag = /^\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/.exec(sql.slice(at, at + 70))?.[0];
-            const previous = sql[at - 1] ?? ' ';
-            if (tag && !/[\w$\u0080-\uffff]/.test(previous)) {
-                const end = sql.indexOf(tag, at + tag.length);
-                copy(at + tag.length);
-                blank(end < 0 ? sql.length : end);
-                copy(Math.min(sql.length, position + tag.length));
-            }
-            else
-                copy(at + 1);
-        }
-        // the closing quote itself
-        if ((mark === "'" || mark === '"') && position < sql.length)
-            copy(position + 1);
-    }
-    copy(sql.length);
-    return out.join('');
-}
-function endOfQuoted(sql, start, quote, escapes) {
-    for (let at = start; at < sql.length; at++) {
-        if (escapes && sql[at] === '\\')
-            at++;
-        else if (sql[at] === quote) {
-            if (sql[at + 1] !== quote)
-                return at;
-            at++;
-        }
-    }
-    return sql.length;
-}
-function endOfComment(sql, start) {
-    let depth = 0;
-    const marks = /\/\*|\*\//g;
-    marks.lastIndex = start;
-    for (let found = marks.exec(sql); found; found = marks.exec(sql)) {
-        depth += found[0] === '/*' ? 1 : -1;
-        if (depth === 0)
-            return found.index + 2;
-    }
-    return sql.length;
-}
-/**
- * The statements of a definition, each with its semicolon, without surrounding white space and comments between them. Not
- * for functions with BEGIN ATOMIC, whose body holds semicolons of its own.
- */
-function splitStatements(sql, standardStrings = true) {
-    const masked = maskStatement(sql, standardStrings);
-    const statements = [];
-    let start = 0;
-    for (let at = masked.indexOf(';'); at >= 0; at = masked.indexOf(';', start)) {
-        const lead = masked.slice(start, at).search(/\S/);
-        if (lead >= 0)
-            statements.push(sql.slice(start + lead, at + 1));
-        start = at + 1;
-    }
-    const rest = masked.slice(start).search(/\S/);
-    if (rest >= 0)
-        statements.push(sql.slice(start + rest).trimEnd());
-    return statements;
-}
-/** The name that begins at a position of a statement: a quoted one is unquoted, a plain one is taken as it stands. */
-function nameAt(sql, position) {
-    if (sql[position] === '"') {
-        const end = endOfQuoted(sql, position + 1, '"', false);
-        return { name: sql.slice(position + 1, end).replaceAll('""', '"'), end: end + 1 };
-    }
-    const plain = /^[\p{L}_][\p{L}\p{M}\p{N}_$]*/u.exec(sql.slice(position, position + 260))?.[0];
-    return plain === undefined ? null : { name: plain, end: position + plain.length };
-}
-/** The names of a comma-separated list that begins at a position; ends where the commas do. */
-function namesAt(sql, position) {
-    const names = [];
-    let at = position;
-    for (;;) {
-        const found = nameAt(sql, at);
-        if (!found)
-            return { names, end: at };
-        names.push(found.name);
-        at = found.end;
-        const comma = /^\s*,\s*/.exec(sql.slice(at, at + 40));
-        if (!comma)
-            return { names, end: at };
-        at += comma[0].length;
-    }
-}
-/**
- * A statement for people: one line, at most `most` characters, and nothing that may be a secret: the options of user
- * mappings and servers and the connection strings of subscriptions are left out.
- */
-function shortStatement(sql, most = 300) {
-    const masked = maskStatement(sql);
-    const secret = /\b(USER\s+MAPPING|SERVER|SUBSCRIPTION|FOREIGN\s+DATA\s+WRAPPER)\b/i.test(masked.slice(0, 200));
-    const shown = secret ? masked.replace(/'\s*'/g, "'…'").replace(/"_+"/g, '"…"') : sql;
-    return shorten(printable(shown.replace(/\s+/g, ' ').trim()), most);
-}
-
 ;// CONCATENATED MODULE: ./lib/migration/restore/allow-missing.js
 /**
  * The patterns of `allow-missing`, one a line: archive entries as the report names them (`EXTENSION plpython3u`,
@@ -72146,6 +73493,7 @@ function labelProvider(sql) {
 
 
 
+
 /** One archive before one target, and what is decided about each of its entries. */
 class Decisions {
     archive;
@@ -72173,11 +73521,13 @@ class Decisions {
         return (this.existing(entry) ??
             this.extension(entry) ??
             this.systemObject(entry) ??
+            this.extensionMember(entry) ??
             this.label(entry) ??
             this.roles(entry) ??
             this.language(entry) ??
             this.collation(entry) ??
             this.cast(entry) ??
+            this.oids(entry) ??
             this.partition(entry) ??
             this.multirange(entry) ??
             this.limits(entry));
@@ -72266,6 +73616,21 @@ class Decisions {
         }
         return undefined;
     }
+    /**
+     * Grants on what a trusted extension brings: its objects are the superuser's, whoever creates it (PostgreSQL, "CREATE
+     * EXTENSION"), and the server answers to other people's grants with no more than a warning. What PolarDB makes of it
+     * differs between its versions, and shows when it is tried.
+     */
+    extensionMember(entry) {
+        const { target, available } = this.facts;
+        if (entry.desc !== 'ACL' || target.account.superuser || target.polardb !== null)
+            return undefined;
+        const extension = extensionOf(this.database.extensionGrants, entry);
+        const found = extension === undefined ? undefined : available.get(extension);
+        if (!found?.trusted || !found.superuser)
+            return undefined;
+        return leaveOut(`the objects of the extension ${extension} belong to a superuser on the target, and only he may grant on them`, 'Let a superuser of the target make these grants, or take them back on the source', 'behaviour');
+    }
     label(entry) {
         if (entry.desc !== 'SECURITY LABEL')
             return undefined;
@@ -72329,6 +73694,14 @@ class Decisions {
         if (ownType)
             return undefined;
         return leaveOut('only a superuser may create a cast between types of the system or of an extension', 'Do without the cast on the source, or let a superuser of the target create it', 'behaviour');
+    }
+    /** Tables WITH OIDS, which the archive keeps beside their statement. */
+    oids(entry) {
+        if (entry.desc !== 'TABLE' || !entry.withOids)
+            return undefined;
+        if (this.facts.settings.has('default_with_oids'))
+            return undefined;
+        return leaveOut('it is WITH OIDS, which PostgreSQL 12 removed', 'On the source: ALTER TABLE … SET WITHOUT OIDS; where something reads its oid, give it a column of that name of type bigint first', 'rows');
     }
     /** What partitioned tables could not do before versions 12 and 13. */
     partition(entry) {
@@ -72429,13 +73802,14 @@ function multirangesOf(archive) {
 
 
 
+
 /** Entries about the session or the database itself: the restore looks after these on its own. */
 const ofDatabase = (entry) => /^(ENCODING|STDSTRINGS|SEARCHPATH|DATABASE|DATABASE PROPERTIES|<Init>)$/.test(entry.desc) ||
     (/^(COMMENT|ACL|SECURITY LABEL)$/.test(entry.desc) && entry.tag.startsWith('DATABASE '));
 /**
  * Decides about every entry of the archives, before the first is restored. A pure function of what was read and asked.
  *
- * @returns the plan; it may be carried out when `losing` is empty (see assertNothingLost)
+ * @returns the plan; it may be carried out when `losing` is empty (see refuseLosses)
  */
 function makePlan(archives, facts, options) {
     const entries = [];
@@ -72448,12 +73822,23 @@ function makePlan(archives, facts, options) {
             const fate = wanted && !wanted.has(entry.dumpId)
                 ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
                 : decisions.decide(entry);
-            entries.push({ archive, entry, name: entryName(entry), fate });
+            const needs = unnamedNeeds(archive, entry, options.database);
+            entries.push({ archive, entry, name: entryName(entry), fate, needs });
         }
     }
     takeAlong(entries);
     const allowed = allowMissing(options.allowMissing);
-    const losing = entries.filter(({ name, fate }) => fate.kind === 'leave-out' && fate.loss !== 'nothing' && !accepted(name, fate));
+    const losing = [];
+    const accepted = [];
+    for (const entry of entries) {
+        const { name, fate } = entry;
+        if (fate.kind !== 'leave-out' || fate.loss === 'nothing')
+            continue;
+        if (accepts(name, fate))
+            accepted.push(entry);
+        else
+            losing.push(entry);
+    }
     const usesPlaces = entries.some(({ entry }) => entry.tablespace !== '' || !/^(heap)?$/.test(entry.accessMethod));
     const created = entries.filter(({ entry, fate }) => entry.desc === 'ACCESS METHOD' && fate.kind !== 'leave-out');
     return {
@@ -72463,39 +73848,38 @@ function makePlan(archives, facts, options) {
         archives: [...archives],
         entries,
         usesPlaces,
+        publicSchemas: administersPublic(facts) ? ownedPublic(facts, entries) : [],
         accessMethods: new Set([...facts.accessMethods, ...created.map(({ entry }) => entry.tag)]),
         warnings: [...localeWarnings(facts, options.database), ...warningsOf(archives, facts, entries)],
         losing,
+        accepted,
     };
-    function accepted(name, fate) {
+    function accepts(name, fate) {
         // rows are given up only by their own name, everything else with what it hangs on
         return allowed(name) || (fate.loss !== 'rows' && !!fate.along && allowed(fate.along.name));
     }
 }
-/**
- * @throws Failure with the whole list of what the target cannot take, each with its remedy, when a plan would lose rows or
- *   behaviour that the user has not given up
- */
-function assertNothingLost(plan) {
-    const { losing } = plan;
-    if (losing.length === 0)
-        return;
-    const lines = lossesOf(losing).map(({ reason, remedy, names }) => `${names.join(', ')}: ${reason} (${remedy})`);
-    const said = shorten(lines.join('; '), 12_000);
-    throw new Failure(`The target cannot take ${counted(losing.length, 'object')} of the database "${plan.database.name}"; nothing was restored`, said, 'Apply the remedies, or accept what is lost in allow-missing, one name a line as above');
+/** Entries that are left out as losses, in the names of `allow-missing`. */
+function lossesOf(entries, database) {
+    return entries.flatMap(({ name, fate }) => fate.kind === 'leave-out'
+        ? [{ entry: name, database, reason: fate.reason, remedy: fate.remedy }]
+        : []);
 }
-/** What is lost, put together by reason and remedy. */
-function lossesOf(losing) {
-    const groups = new Map();
-    for (const { name, fate } of losing) {
-        if (fate.kind !== 'leave-out')
-            continue;
-        const key = `${fate.reason}\0${fate.remedy}`;
-        const group = groups.get(key) ?? { reason: fate.reason, remedy: fate.remedy, names: [] };
-        group.names.push(name);
-        groups.set(key, group);
-    }
-    return [...groups.values()];
+/**
+ * The entries by which a role of its own owns the schema public. Where a superuser has it there is nothing to be given:
+ * before version 15 that is how a database is born.
+ */
+function ownedPublic(facts, entries) {
+    return entries.filter(({ entry, fate }) => entry.desc === 'SCHEMA' &&
+        entry.tag === 'public' &&
+        fate.kind === 'leave-out' &&
+        fate.there &&
+        entry.owner !== 'pg_database_owner' &&
+        facts.roles.get(entry.owner)?.superuser === false);
+}
+/** Whether the account may change the schema public: from version 15 on it belongs to the owner of the database. */
+function administersPublic({ schemas }) {
+    return schemas.get('public')?.administered ?? false;
 }
 /** What hangs on something that is left out is left out as well, and says so. */
 function takeAlong(entries) {
@@ -72503,7 +73887,7 @@ function takeAlong(entries) {
         const own = entries.filter((one) => one.archive === archive);
         const dependants = new Map();
         for (const one of own) {
-            for (const id of [...one.entry.dependencies, ...unnamedNeeds(one)]) {
+            for (const id of [...one.entry.dependencies, ...(one.needs ?? [])]) {
                 const list = dependants.get(id);
                 if (list)
                     list.push(one);
@@ -72540,15 +73924,18 @@ function doesWithout(cause, dependant) {
         /^(TABLE|MATERIALIZED VIEW)$/.test(dependant.desc) &&
         dependant.accessMethod === cause.tag);
 }
-/** What an entry needs although pg_dump notes no dependency: a user mapping its server. */
-function unnamedNeeds({ archive, entry }) {
+/**
+ * What an entry needs although pg_dump notes no dependency: a user mapping its server, grants on a member of an extension
+ * that extension.
+ */
+function unnamedNeeds(archive, entry, { extensionGrants }) {
+    const named = (desc, name) => archive.entries.filter((one) => one.desc === desc && one.tag === name).map((one) => one.dumpId);
+    if (entry.desc === 'ACL')
+        return named('EXTENSION', extensionOf(extensionGrants, entry));
     if (entry.desc !== 'USER MAPPING')
         return [];
     const at = /\bSERVER /.exec(maskStatement(entry.definition, archive.standardStrings));
-    const server = at && nameAt(entry.definition, at.index + at[0].length)?.name;
-    return archive.entries
-        .filter((one) => one.desc === 'SERVER' && one.tag === server)
-        .map((one) => one.dumpId);
+    return named('SERVER', (at && nameAt(entry.definition, at.index + at[0].length)?.name) ?? undefined);
 }
 /** A comment or grant that is left out takes nothing along, nor does what the target has already. */
 function takesAlong(entry, fate) {
@@ -72563,11 +73950,28 @@ function warningsOf(archives, facts, entries) {
         // polardb-behaviour 6b: the schema belongs to the superuser, so nothing that the dump says of it can be applied
         warnings.push('On the target everybody may create objects in the schema public, as in every PostgreSQL before 15; on the source nobody may. Have an administrator of the cluster run: REVOKE CREATE ON SCHEMA public FROM PUBLIC');
     }
+    if (!administersPublic(facts))
+        warnings.push(...lostOnPublic(facts, entries));
     const subscriptions = entries.filter(({ entry, fate }) => entry.desc === 'SUBSCRIPTION' && fate.kind !== 'leave-out');
     for (const { name } of subscriptions) {
         warnings.push(`${name} is restored disabled and without its slot: enable it by hand when the target is to take over`);
     }
     return warnings;
+}
+/** The owner and the grants of a schema public that belongs to the target's superuser, as far as roles come into them. */
+function lostOnPublic(facts, entries) {
+    const owners = ownedPublic(facts, entries).map(({ entry }) => `its owner ${entry.owner}`);
+    const grants = entries
+        .filter(({ name, fate }) => name === 'ACL SCHEMA public' && fate.kind === 'leave-out')
+        .flatMap(({ archive, entry }) => rolesNamed(entry, archive.standardStrings))
+        .filter((role) => facts.roles.get(role)?.superuser === false)
+        .map((role) => `the grants to ${role}`);
+    const lost = [...new Set([...owners, ...grants])];
+    if (lost.length === 0)
+        return [];
+    return [
+        `On the target the schema public belongs to a superuser and stays without ${lost.slice(0, 10).map(printable).join(', ')}: have an administrator of the cluster set them`,
+    ];
 }
 /** What a database that exists already makes of the text that comes into it. */
 function localeWarnings({ existing }, source) {
@@ -72584,6 +73988,68 @@ function localeWarnings({ existing }, source) {
     function plain(locale) {
         return locale.toLowerCase().replace('utf-8', 'utf8');
     }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/losses.js
+
+
+
+/**
+ * Holds losses against `allow-missing`: what it accepts goes into the report's `losses`, everything else stops the run,
+ * all at once, with the lines that would accept it. To be called before the first byte of what is lost is touched.
+ *
+ * @param found every loss, by the name that `allow-missing` has for it; those of one reason belong together
+ * @param patterns the input `allow-missing`, a pattern a line
+ * @param where what cannot be migrated whole, for people: `the roles`, `the database "shop"`
+ * @throws Failure with the whole list, each loss with its reason and remedy
+ */
+function refuseUnaccepted(found, patterns, where, context) {
+    const accepts = allowMissing(patterns);
+    const { checks } = context.report;
+    const open = found.filter(({ entry }) => !accepts(entry));
+    noteAccepted(found.filter(({ entry }) => accepts(entry)), context);
+    if (open.length === 0)
+        return;
+    // the failure has room for the first of them; the log has all, as they are to be pasted
+    context.log?.info(`To accept what ${where} would lose:\n\nallow-missing: |\n${open.map(({ entry }) => `  ${entry}`).join('\n')}\n`);
+    const groups = groupLosses(open);
+    for (const { reason, remedy, entries } of groups) {
+        checks.push({
+            id: 'losses',
+            severity: 'blocker',
+            status: 'failed',
+            message: `${where}: ${reason}`,
+            objects: entries,
+            remedy,
+        });
+    }
+    const said = groups.map(({ reason, remedy, entries }) => `${losses_firstTen(entries)}: ${reason} (${remedy})`);
+    throw new Failure(`The target cannot take ${counted(open.length, 'object')} of ${where}; nothing was restored`, shorten(said.join('; '), 12_000), 'Apply the remedies, or accept what is lost in allow-missing, one name a line as above');
+}
+/** Puts losses that are accepted into the report, each once. */
+function noteAccepted(accepted, context) {
+    const { losses } = context.report;
+    for (const loss of accepted)
+        if (!losses.some((known) => isSame(known, loss)))
+            losses.push(loss);
+}
+/** Losses put together by reason and remedy, in the order in which they were found. */
+function groupLosses(losses) {
+    const groups = new Map();
+    for (const { entry, reason, remedy } of losses) {
+        const key = `${reason}\0${remedy}`;
+        const group = groups.get(key) ?? { reason, remedy, entries: [] };
+        group.entries.push(entry);
+        groups.set(key, group);
+    }
+    return [...groups.values()];
+}
+function isSame(a, b) {
+    return a.entry === b.entry && a.database === b.database;
+}
+function losses_firstTen(entries) {
+    const more = entries.length > 10 ? ` and ${entries.length - 10} more` : '';
+    return `${entries.slice(0, 10).join(', ')}${more}`;
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/load.js
@@ -72603,6 +74069,7 @@ const mostShared = 200;
 function makeLoads(items) {
     const loads = [];
     const byRoot = new Map();
+    // what the account loads goes apart from what the loader does
     const open = new Map();
     const data = new Set(items.map(({ archive, entry }) => `${archive.directory}\0${entry.dumpId}`));
     for (const item of [...items].sort((a, b) => b.entry.dataBytes - a.entry.dataBytes)) {
@@ -72618,12 +74085,13 @@ function makeLoads(items) {
         const small = root === null &&
             bytes < shared &&
             !item.entry.dependencies.some((id) => data.has(`${item.archive.directory}\0${id}`));
-        const gathering = open.get(item.archive);
+        const key = item.byAccount ? item.archive.entries : item.archive;
+        const gathering = open.get(key);
         if (small && gathering) {
             gathering.items.push(item);
             gathering.bytes += bytes;
             if (gathering.bytes >= shared || gathering.items.length >= mostShared)
-                open.delete(item.archive);
+                open.delete(key);
             continue;
         }
         const load = { items: [item], bytes, root };
@@ -72631,7 +74099,7 @@ function makeLoads(items) {
         if (root !== null)
             byRoot.set(root, load);
         else if (small)
-            open.set(item.archive, load);
+            open.set(key, load);
     }
     return loads;
 }
@@ -72722,7 +74190,7 @@ function loadArguments(options, list, archive) {
         '--format=directory',
         '--verbose',
         '--no-password',
-        `--dbname=${conninfo(options.target, options.targetName)}`,
+        `--dbname=${conninfo(options.target, 'write', options.targetName)}`,
         `--use-list=${list}`,
         '--no-owner',
         '--no-privileges',
@@ -72806,7 +74274,7 @@ function load_mayPass({ sqlstate }) {
 async function isLoaded(session, item, expected) {
     if (item.entry.desc !== 'TABLE DATA')
         return false;
-    const { rows: security } = await session.client.query('SELECT relrowsecurity AS on FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.regclass', [tableOf(item)]);
+    const { rows: security } = await session.query('SELECT relrowsecurity AS on FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.regclass', [tableOf(item)]);
     // row security is switched on after the rows are in, and then might hide them from us
     if (security[0]?.on)
         return true;
@@ -72820,10 +74288,10 @@ async function isLoaded(session, item, expected) {
 async function hasAllRows(session, item, expected) {
     const table = tableOf(item);
     if (expected === undefined) {
-        const { rows } = await session.client.query(`SELECT EXISTS (SELECT FROM ONLY ${table}) AS some`);
+        const { rows } = await session.query(`SELECT EXISTS (SELECT FROM ONLY ${table}) AS some`);
         return rows[0]?.some ?? false;
     }
-    const { rows } = await session.client.query(`SELECT pg_catalog.count(*) AS count FROM ONLY ${table}`);
+    const { rows } = await session.query(`SELECT pg_catalog.count(*) AS count FROM ONLY ${table}`);
     return Number(rows[0]?.count) === expected;
 }
 /** Empties what is loaded again. It waits for whoever still writes to it, and so comes after whatever they committed. */
@@ -72834,7 +74302,7 @@ async function empty(session, load, items) {
             .map((item) => `ONLY ${tableOf(item)}`)
         : [load.root];
     if (tables.length > 0)
-        await session.client.query(`TRUNCATE ${tables.join(', ')}`);
+        await session.query(`TRUNCATE ${tables.join(', ')}`);
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/graph.js
@@ -73389,6 +74857,11 @@ function statements_sqlOf(planned, plan) {
         case 'SCHEMA':
             // an extension that was created beforehand may have brought the schema
             return definition.replace(/^CREATE SCHEMA (?!IF )/, 'CREATE SCHEMA IF NOT EXISTS ');
+        case 'SERVER':
+            // its foreign tables are the loader's to make
+            return plan.loader === undefined
+                ? definition
+                : `${definition};GRANT USAGE ON FOREIGN SERVER ${quoteIdentifier(entry.tag)} TO ${quoteIdentifier(plan.loader)};`;
         case 'BLOB':
             return createLargeObjects([entry.tag]);
         case 'BLOB METADATA':
@@ -73404,24 +74877,33 @@ function statements_sqlOf(planned, plan) {
  */
 async function runEntry(session, planned, plan) {
     const { archive, entry } = planned;
-    await session.use(archive, entry.namespace);
+    const client = await session.foreign(archive, entry.namespace);
     const sql = statements_sqlOf(planned, plan);
     if (sql !== null) {
         if (sql.trim() !== '')
-            await session.client.query(sql);
+            await client.query(sql);
         return;
     }
-    await session.client.query(settings(planned, plan) || ';');
+    await client.query(settings(planned, plan) || ';');
     if (entry.bytes)
-        await sendBytes(session.client, entry.bytes, archive.encoding);
+        await sendBytes(client, entry.bytes, archive.encoding);
     else if (entry.definition.trim() !== '')
-        await session.client.query(entry.definition);
+        await client.query(entry.definition);
 }
 /**
  * Tablespace and table access method for what the next statement creates, the target's own where it lacks them. Nothing for
  * a database that uses neither: its target may have defaults of its own (polardb-behaviour, `--no-table-access-method`).
  */
-function settings({ entry }, plan) {
+function settings(planned, plan) {
+    return `${places(planned, plan)}${oids(planned, plan)}`;
+}
+/** As pg_restore does: the archive keeps WITH OIDS beside the statement (pg_backup_archiver.c, _doSetWithOids). */
+function oids({ entry }, { facts }) {
+    if (entry.desc !== 'TABLE' || !facts.settings.has('default_with_oids'))
+        return '';
+    return `SET default_with_oids = ${entry.withOids}; `;
+}
+function places({ entry }, plan) {
     if (!plan.usesPlaces || !/^(TABLE|MATERIALIZED VIEW|INDEX|CONSTRAINT)$/.test(entry.desc))
         return '';
     const { target, tablespaces } = plan.facts;
@@ -73509,7 +74991,7 @@ function saysItExists(error) {
  * refuse as a duplicate.
  */
 async function isThere(session, { entry }) {
-    const exists = async (sql, values) => (await session.client.query(sql, values)).rowCount !== 0;
+    const exists = async (sql, values) => (await session.query(sql, values)).rowCount !== 0;
     if (entry.desc === 'TABLE ATTACH') {
         return exists(`SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relname = $2 AND c.relispartition`, [entry.namespace, entry.tag]);
@@ -73545,6 +75027,8 @@ class Worker {
     run;
     name;
     current = null;
+    /** Who works now. */
+    login = 'account';
     abort = () => void this.current?.cancel();
     constructor(run, name) {
         this.run = run;
@@ -73557,8 +75041,14 @@ class Worker {
     }
     async session() {
         this.run.signal.throwIfAborted();
-        this.current ??= await Session.open(this.run.options, this.name, this.run.signal);
+        this.current ??= await Session.open(this.run.optionsOf(this.login), this.name, this.run.signal);
         return this.current;
+    }
+    /** Works as somebody from now on. */
+    async as(login) {
+        if (this.login !== login)
+            await this.drop();
+        this.login = login;
     }
     /** Closes the session until the next work. */
     async drop() {
@@ -73569,6 +75059,10 @@ class Worker {
     /** Says in the progress what is being done, which is so many of the plan's entries. */
     begin(name, entries) {
         return this.run.progress.begin(name, this.name, entries);
+    }
+    /** Notes what the target refuses without the restore ending there (see Execution.lose). */
+    lose(name, message, sqlstate, statement) {
+        return this.run.lose(name, message, sqlstate, statement);
     }
     /** Does one load, or some statements together; false when it was put off. */
     async perform(tasks, schedule) {
@@ -73585,7 +75079,35 @@ class Worker {
      * @param kind whether those after one that failed are worth a try: they may fail for a reason of their own
      */
     async statements(all, kind) {
-        const items = all.filter(isWanted);
+        let failed;
+        for (const items of this.byLogin(all.filter(isWanted), kind)) {
+            try {
+                await this.several(items, kind);
+            }
+            catch (error) {
+                if (!(error instanceof EntryFailed) || kind === 'in order')
+                    throw error;
+                failed ??= error;
+            }
+        }
+        if (failed)
+            throw failed;
+    }
+    /** Entries that the same role restores; what goes in order stays in it. */
+    byLogin(items, kind) {
+        const groups = [];
+        for (const item of items) {
+            const login = this.run.loginOf(item);
+            const group = kind === 'in order' ? groups.at(-1) : groups.find((known) => known.login === login);
+            if (group?.login === login)
+                group.items.push(item);
+            else
+                groups.push({ login, items: [item] });
+        }
+        return groups.map((group) => group.items);
+    }
+    async several(items, kind) {
+        await this.as(this.run.loginOf(items[0]));
         let outcome = 'failed';
         if (items.length > 1 && !this.run.resuming)
             outcome = await this.together(items);
@@ -73621,8 +75143,8 @@ class Worker {
                 if (uncertain)
                     return;
                 const session = await this.session();
-                await session.use(first.archive, '');
-                await session.client.query(texts.join('\n;\n'));
+                const client = await session.foreign(first.archive, '');
+                await client.query(texts.join('\n;\n'));
                 state.outcome = 'done';
                 run.restored += items.length;
             }, (error) => sqlstateOf(error) === undefined || mayPass(error), (error) => error);
@@ -73664,7 +75186,7 @@ class Worker {
                     if (!(refused && run.leaveOut(item, failure_messageOf(error), sqlstate)))
                         throw error;
                 }
-            });
+            }, this.login);
             if (isWanted(item))
                 run.restored++;
         }
@@ -73676,10 +75198,12 @@ class Worker {
      * Works in this worker's session until it is done, again and again while what fails may pass.
      *
      * @param name of what is worked on, and its statement, for people
+     * @param login as whom
      * @param work told whether an earlier try may have done it
      * @throws EntryFailed when it cannot be mended; Cancelled
      */
-    async retrying(name, statement, work) {
+    async retrying(name, statement, work, login = 'account') {
+        await this.as(login);
         await this.persist(async (uncertain) => work(await this.session(), uncertain), (error) => {
             if (mayPass(error))
                 return true;
@@ -73714,9 +75238,9 @@ class Worker {
     }
     /** Ends what the server may still be doing for a session of this worker that was lost. */
     async endLost() {
-        const session = await Session.open(this.run.options, `${this.name} check`, this.run.signal);
+        const session = await Session.open(this.run.optionsOf(this.login), `${this.name} check`, this.run.signal);
         try {
-            await endSessions(session.client, this.name, this.run.signal);
+            await endSessions(await session.own(), this.name, this.run.signal);
         }
         finally {
             await session.close();
@@ -73727,6 +75251,7 @@ class Worker {
         const { run } = this;
         const running = run.progress.beginLoad(what, this.name);
         let left = what.items.filter(isWanted);
+        await this.as(run.loginOf(what.items[0]));
         let loaded = false;
         try {
             await this.persist(async (uncertain) => {
@@ -73736,8 +75261,8 @@ class Worker {
                     return;
                 // pg_restore has a connection of its own: a job takes one, not two
                 await this.drop();
-                const { options, context, signal } = run;
-                await load(options, left, this.name, context.temporaryDirectory, signal, (begun) => running.at(left[begun - 1] ?? null));
+                const { context, signal } = run;
+                await load(run.optionsOf(this.login), left, this.name, context.temporaryDirectory, signal, (begun) => running.at(left[begun - 1] ?? null));
             }, (error) => {
                 if (error instanceof LoadFailure) {
                     if (error.transient)
@@ -73754,10 +75279,10 @@ class Worker {
                     return true;
                 if (error instanceof Failure)
                     return false;
-                throw run.fail(nameOf(left), error, '');
+                throw run.fail(worker_nameOf(left), error, '');
             }, (error) => error instanceof LoadFailure
                 ? this.failLoad(error, left)
-                : run.fail(nameOf(left), error, ''));
+                : run.fail(worker_nameOf(left), error, ''));
             loaded = true;
             run.restored += what.items.filter(isWanted).length;
         }
@@ -73779,8 +75304,10 @@ class Worker {
             }));
     }
     /** Loads the rows of one table again unless they are all there; what else the table has is the caller's concern. */
-    async loadAgain(item) {
-        const { options, context, signal } = this.run;
+    async loadAgain(item, login) {
+        const { context, signal } = this.run;
+        const options = this.run.optionsOf(login);
+        await this.as(login);
         const running = this.run.progress.begin(item.name, this.name, 0);
         try {
             await this.persist(async () => {
@@ -73790,7 +75317,7 @@ class Worker {
                     return;
                 // INSERT statements may have come half the way, a COPY has not
                 if (item.entry.copyStatement === null) {
-                    await session.client.query(`TRUNCATE ONLY ${tableOf(item)}`);
+                    await session.query(`TRUNCATE ONLY ${tableOf(item)}`);
                 }
                 await this.drop();
                 await load(options, [item], this.name, context.temporaryDirectory, signal, () => { });
@@ -73840,7 +75367,7 @@ function mayLackRows({ errors }) {
     return (errors.length > 0 && errors.every(({ sqlstate }) => sqlstate === '23514' || sqlstate === null));
 }
 const isWanted = ({ fate }) => fate.kind !== 'leave-out';
-const nameOf = (items) => items[0]?.name ?? '';
+const worker_nameOf = (items) => items[0]?.name ?? '';
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/execute.js
 
@@ -73870,6 +75397,8 @@ class Execution {
     /** 1, and one more for every interruption that was mended. */
     attempts = 1;
     restored = 0;
+    /** The role that loads; null where the account does all by itself. */
+    loader = null;
     /** Tells the sessions of this run from those of others, in application_name. */
     id = Math.random().toString(36).slice(2, 10);
     stopper = new AbortController();
@@ -73890,6 +75419,16 @@ class Execution {
     replan(plan) {
         this.plan = plan;
         this.progress = new RestoreProgress(plan, this.options, this.context);
+    }
+    /** Who restores an entry. */
+    loginOf(item) {
+        return this.loader && !item?.byAccount ? 'loader' : 'account';
+    }
+    /** The options with which such a session, or pg_restore, connects. */
+    optionsOf(login) {
+        return login === 'loader' && this.loader
+            ? { ...this.options, ...this.loader.connection }
+            : this.options;
     }
     /** A session's work, alone or among others. */
     worker() {
@@ -73957,6 +75496,26 @@ class Execution {
         this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`);
         return true;
     }
+    /**
+     * Notes a loss of behaviour that need not stop what comes after it: accepted in `allow-missing`, it is one of the report's
+     * losses; otherwise the entry has failed, and the run fails when everything else is done.
+     *
+     * @returns the reason, where the loss is accepted
+     */
+    lose(name, message, sqlstate, statement) {
+        const reason = `the target refuses: ${shorten(printable(message), 1000)}`;
+        if (!allowMissing(this.options.allowMissing)(name)) {
+            this.note(name, message, sqlstate, statement);
+            return undefined;
+        }
+        const { losses } = this.context.report;
+        const database = this.plan.database.name;
+        if (!losses.some((known) => known.entry === name && known.database === database)) {
+            losses.push({ entry: name, database, reason, remedy: remedyFor(name, sqlstate, message) });
+        }
+        this.context.log.warning(`${name} is lost, as allow-missing allows: ${reason}`);
+        return reason;
+    }
     /** Notes that an entry cannot be restored. */
     fail(name, error, statement) {
         const sqlstate = error instanceof Failure ? (error.sqlstate ?? null) : (sqlstateOf(error) ?? null);
@@ -73993,8 +75552,521 @@ function isAbort(error) {
     return error?.name === 'AbortError';
 }
 
-;// CONCATENATED MODULE: ./lib/migration/restore/ownership.js
+;// CONCATENATED MODULE: ./lib/migration/restore/grants.js
 
+
+
+
+
+
+
+/**
+ * The answers to a GRANT or REVOKE that succeeded and did nothing, or not all (PostgreSQL, "Error Codes":
+ * privilege_not_revoked and privilege_not_granted, which are warnings).
+ */
+const doneByHalves = /^0100[67]$/;
+/**
+ * Applies the grants of archives. One that the target refuses is a loss of behaviour, and is told as such: somebody can do
+ * less than before, or after a lost REVOKE more.
+ */
+class Grants {
+    /** Grants that were accepted as lost, and those made otherwise than the archive says. */
+    changed = [];
+    /** Names of entries of which the target refused something. */
+    lost = new Set();
+    plan;
+    rights;
+    worker;
+    ownerOf;
+    /** @param ownerOf the role that owns what an ACL entry is about, where that is not the account */
+    constructor(plan, rights, worker, ownerOf) {
+        this.plan = plan;
+        this.rights = rights;
+        this.worker = worker;
+        this.ownerOf = ownerOf;
+    }
+    get account() {
+        return this.plan.facts.target.account.name;
+    }
+    /** Applies ACL and DEFAULT ACL entries: many in one message where all of it works, or else each grant on its own. */
+    async apply(items) {
+        for (let from = 0; from < items.length; from += mostTogether) {
+            const some = items.slice(from, from + mostTogether);
+            const running = this.worker.begin(some[0]?.name ?? '', some.length);
+            let done = false;
+            await this.worker.retrying('grants', '', async (session) => {
+                const texts = [];
+                for (const item of some) {
+                    for (const statement of this.statements(item)) {
+                        const [way] = await this.ways(session, item, statement);
+                        texts.push(`SET LOCAL ROLE ${roleName(way?.as ?? null)}; ${statement.sql}`);
+                    }
+                }
+                done = (await tryInTransaction(session, texts)) === undefined;
+            });
+            if (!done)
+                for (const item of some)
+                    await this.applyOne(item);
+            running.end();
+        }
+    }
+    async applyOne(item) {
+        for (const statement of this.statements(item)) {
+            let refusal;
+            await this.worker.retrying(item.name, statement.sql, async (session) => {
+                refusal = await this.make(session, item, statement);
+            });
+            if (refusal)
+                this.lose(item.name, refusal, statement.sql);
+        }
+    }
+    /** @returns undefined as soon as one way led there, or what the server answered to the first */
+    async make(session, item, statement) {
+        let first;
+        for (const { as, usageOn } of await this.ways(session, item, statement)) {
+            const grant = `SET LOCAL ROLE ${roleName(as)}; ${statement.sql}`;
+            const texts = usageOn && as ? await this.withUsage(session, as, usageOn, grant) : [grant];
+            if (texts.length === 0)
+                continue;
+            const refusal = await tryInTransaction(session, texts);
+            if (!refusal)
+                return undefined;
+            first ??= refusal;
+        }
+        return first;
+    }
+    /**
+     * Who may make a grant: whoever the archive says, else the owner, whose grant gives the same privilege; else the account,
+     * which PostgreSQL takes for the owner that it is a member of (polardb-behaviour 8.5: an owner without USAGE on the schema
+     * cannot grant himself); last the owner with that USAGE.
+     */
+    async ways(session, item, { role }) {
+        const owner = item.entry.desc === 'DEFAULT ACL' ? item.entry.owner : this.ownerOf(item);
+        const ways = [];
+        for (const one of [role, owner ?? this.account]) {
+            if (one === null || ways.some(({ as }) => as === one))
+                continue;
+            if ((await this.rights.become(session, one)) !== undefined)
+                continue;
+            ways.push({ as: one === this.account ? null : one, usageOn: null });
+        }
+        if (!ways.some(({ as }) => as === null))
+            ways.push({ as: null, usageOn: null });
+        const { namespace } = item.entry;
+        if (owner !== undefined && namespace !== '')
+            ways.push({ as: owner, usageOn: namespace });
+        return ways;
+    }
+    /** The grant with USAGE lent before it and taken back after it, in one transaction; nothing where that is not the point. */
+    async withUsage(session, role, schema, grant) {
+        const { rows } = await session.query(`SELECT pg_catalog.pg_get_userbyid(n.nspowner) AS owner FROM pg_catalog.pg_namespace n
+         JOIN pg_catalog.pg_roles r ON r.rolname = $2
+        WHERE n.nspname = $1 AND NOT pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE')`, [schema, role]);
+        const [found] = rows;
+        if (!found || (await this.rights.become(session, found.owner)) !== undefined)
+            return [];
+        const as = `SET LOCAL ROLE ${roleName(found.owner === this.account ? null : found.owner)}`;
+        const usage = `USAGE ON SCHEMA ${quoteIdentifier(schema)}`;
+        const grantee = quoteIdentifier(role);
+        return [
+            `${as}; GRANT ${usage} TO ${grantee};`,
+            grant,
+            `${as}; REVOKE ${usage} FROM ${grantee};`,
+        ];
+    }
+    lose(name, { message, sqlstate }, sql) {
+        this.lost.add(name);
+        const reason = this.worker.lose(name, message, sqlstate, sql);
+        if (reason !== undefined)
+            this.changed.push({ entry: name, reason });
+    }
+    /** The grants of an entry, each with the role that the archive sets before it. */
+    statements(item) {
+        const { entry, archive } = item;
+        const { target } = this.plan.facts;
+        const found = [];
+        let role = null;
+        for (const statement of splitStatements(entry.definition, archive.standardStrings)) {
+            const named = rolesIn(statement, archive.standardStrings);
+            if (/^SET SESSION AUTHORIZATION\b/.test(statement)) {
+                role = named[0]?.role ?? null;
+                continue;
+            }
+            if (/^RESET SESSION AUTHORIZATION\b/.test(statement)) {
+                role = null;
+                continue;
+            }
+            const sql = target.major < 17 ? withoutMaintain(statement) : statement;
+            if (sql !== statement && !this.changed.some((one) => one.entry === item.name)) {
+                this.changed.push({
+                    entry: item.name,
+                    reason: 'restored without the privilege MAINTAIN, which came with PostgreSQL 17',
+                });
+            }
+            if (sql !== null)
+                found.push({ role, sql });
+        }
+        return expandLargeObjects(item, found);
+    }
+}
+const roleName = (role) => (role === null ? 'NONE' : quoteIdentifier(role));
+/**
+ * Runs grants in one transaction; nothing is done when the server refuses one of them, be it with a warning.
+ *
+ * @returns undefined, or why not
+ * @throws the error of a lost connection, and of what may pass
+ */
+async function tryInTransaction(session, texts) {
+    const warnings = [];
+    const listen = (notice) => {
+        const warning = notice;
+        if (doneByHalves.test(warning.code ?? ''))
+            warnings.push(warning);
+    };
+    const client = await session.own();
+    await client.query('BEGIN');
+    client.on('notice', listen);
+    try {
+        await client.query(texts.join('\n'));
+        const [warning] = warnings;
+        await client.query(warning ? 'ROLLBACK' : 'COMMIT');
+        return warning && { message: failure_messageOf(warning), sqlstate: warning.code ?? null };
+    }
+    catch (error) {
+        const sqlstate = sqlstateOf(error);
+        if (sqlstate === undefined)
+            throw error;
+        await client.query('ROLLBACK').catch(() => { });
+        if (mayPass(error))
+            throw error;
+        return { message: failure_messageOf(error), sqlstate };
+    }
+    finally {
+        client.off('notice', listen);
+    }
+}
+/** The privilege MAINTAIN came with version 17: older servers do not know the word. Null when nothing else is granted. */
+function withoutMaintain(sql) {
+    const list = /^(GRANT|REVOKE|REVOKE GRANT OPTION FOR) ([A-Z, ]*\bMAINTAIN\b[A-Z, ]*) ON /.exec(sql);
+    if (!list)
+        return sql;
+    const rest = (list[2] ?? '').split(',').filter((privilege) => privilege.trim() !== 'MAINTAIN');
+    return rest.length === 0 ? null : `${list[1]} ${rest.join(',')} ON ${sql.slice(list[0].length)}`;
+}
+/** From version 17 on one entry stands for many large objects: its statements name the first, and count for each. */
+function expandLargeObjects({ entry, archive }, statements) {
+    if (!entry.tag.startsWith('LARGE OBJECTS '))
+        return statements;
+    const metadata = archive.entries.find((one) => one.desc === 'BLOB METADATA' && entry.dependencies.includes(one.dumpId));
+    const oids = metadata?.definition.split('\n').filter(Boolean) ?? [];
+    return oids.flatMap((oid) => statements.map(({ role, sql }) => ({
+        role,
+        sql: sql.replace(/\bLARGE OBJECT \d+/, `LARGE OBJECT ${Number(oid)}`),
+    })));
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/loader.js
+
+
+
+
+
+
+
+
+
+
+
+/** A name for the loader of a restore that is about to begin. */
+function newLoaderName() {
+    return `${temporaryRole}${(0,external_node_crypto_.randomBytes)(8).toString('hex')}`;
+}
+/**
+ * A login role for the time of one restore that owns what is restored while rows are loaded and indexes built. Code of the
+ * database runs then (checks, index expressions, defaults, and so on), and finds nothing in its session but this role: there
+ * is no way back to the account, as there is from SET ROLE. It may create no roles and no databases, and is a member of
+ * nobody; only when all rows are in it joins those owners that have no powers themselves, for their materialized views and
+ * statistics.
+ */
+class Loader {
+    name;
+    /** Where its sessions connect, and the password file of its pg_restore. */
+    connection;
+    plan;
+    options;
+    context;
+    owners = new Set();
+    constructor(name, connection, plan, options, context) {
+        this.name = name;
+        this.connection = connection;
+        this.plan = plan;
+        this.options = options;
+        this.context = context;
+    }
+    /**
+     * Makes the role that the mark names, or lets it log in again, and tries that.
+     *
+     * @param session the account's
+     * @returns the loader, or why the account must load by itself
+     */
+    static async make(session, plan, options, rights, context) {
+        const { account, major } = plan.facts.target;
+        const { loader: name } = rights.state;
+        await sweepLoginRoles(await session.own());
+        if (name === null)
+            return 'the restore was begun without one';
+        if (!account.superuser && !account.createRole)
+            return 'the account may not create roles';
+        if (major < 16 && !account.superuser && !(await inherits(session))) {
+            return 'the account is NOINHERIT, and could not work on what the role owns';
+        }
+        const { client } = options;
+        const made = await createLoginRole(await session.own(), name, {
+            connections: 4 * options.jobs + 8,
+            member: account.superuser ? null : account.name,
+            // clients before version 10 know no SCRAM
+            scram: Number.parseInt(client.version, 10) >= 10,
+        });
+        if (typeof made === 'string')
+            return made;
+        context.secret?.(made.password);
+        const target = {
+            ...options.target,
+            user: name,
+            password: made.password,
+        };
+        const passwordFile = await writePasswordFile(context.temporaryDirectory, `loader-${name.slice(temporaryRole.length)}`, target);
+        const loader = new Loader(name, { target, passwordFile }, plan, options, context);
+        await loader.letConnect(session);
+        const refused = await loader.tryLogin();
+        if (refused === undefined)
+            return loader;
+        await loader.dissolve(session);
+        return refused;
+    }
+    async tryLogin() {
+        const { target } = this.connection;
+        try {
+            const client = await connect(target, {
+                database: this.options.targetName,
+                role: 'target',
+                signal: this.context.signal,
+            });
+            try {
+                const { rows } = await client.query('SELECT session_user AS name');
+                return rows[0]?.name === this.name ? undefined : 'the server lets it in as somebody else';
+            }
+            finally {
+                await client.end().catch(() => { });
+            }
+        }
+        catch (error) {
+            if (!(error instanceof Failure) || mayPass(error))
+                throw error;
+            return `the server does not let it in: ${error.why}`;
+        }
+    }
+    /** Lets the role connect, where the database is not open to everybody. */
+    async letConnect(session) {
+        const { targetName } = this.options;
+        const { rows } = await session.query('SELECT pg_catalog.has_database_privilege($1::name, pg_catalog.current_database(), $2) AS able', [this.name, 'CONNECT']);
+        if (rows[0]?.able)
+            return;
+        await loader_attempt(session, `GRANT CONNECT ON DATABASE ${quoteIdentifier(targetName)} TO ${quoteIdentifier(this.name)}`);
+    }
+    /**
+     * Gives the role what it needs of what is there by now: the schemas that the account has made for the archives, leave to
+     * create in those that were there before, and the tablespaces that the archives name.
+     *
+     * @returns undefined, or what it cannot have
+     */
+    async lend(session) {
+        const wanted = this.plan.entries.filter(({ fate }) => fate.kind !== 'leave-out');
+        const made = new Set(wanted.filter(({ entry }) => entry.desc === 'SCHEMA').map(({ entry }) => entry.tag));
+        const used = new Set(wanted.map(({ entry }) => entry.namespace).filter(Boolean));
+        const to = quoteIdentifier(this.name);
+        for (const { schema, own } of await this.closedSchemas(session)) {
+            const quoted = quoteIdentifier(schema);
+            const given = own && made.has(schema) && (await loader_attempt(session, `ALTER SCHEMA ${quoted} OWNER TO ${to}`));
+            if (!given)
+                await loader_attempt(session, `GRANT USAGE, CREATE ON SCHEMA ${quoted} TO ${to}`);
+        }
+        const closed = (await this.closedSchemas(session)).filter(({ schema }) => used.has(schema));
+        if (closed.length > 0) {
+            const names = closed.map(({ schema }) => printable(schema)).join(', ');
+            return `the account cannot let it create in ${names}`;
+        }
+        for (const tablespace of new Set(wanted.map(({ entry }) => entry.tablespace))) {
+            if (!this.plan.facts.tablespaces.has(tablespace))
+                continue;
+            const { rows } = await session.query('SELECT pg_catalog.has_tablespace_privilege($1::name, $2, $3) AS able', [this.name, tablespace, 'CREATE']);
+            const grant = `GRANT CREATE ON TABLESPACE ${quoteIdentifier(tablespace)} TO ${to}`;
+            if (!rows[0]?.able && !(await loader_attempt(session, grant))) {
+                return `the account cannot let it use the tablespace ${printable(tablespace)}`;
+            }
+        }
+        return undefined;
+    }
+    /** Schemas of the archives and of extensions where the account has a privilege and the role has not. */
+    async closedSchemas(session, privileges = 'USAGE, CREATE') {
+        const { rows } = await session.query(`SELECT n.nspname AS schema, pg_catalog.pg_get_userbyid(n.nspowner) = session_user AS own
+         FROM pg_catalog.pg_namespace n
+        WHERE (n.nspname = ANY ($2) OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid))
+          AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${quoteLiteral(stateSchema)})
+          AND EXISTS (SELECT FROM pg_catalog.unnest($3::text[]) p(privilege)
+                       WHERE pg_catalog.has_schema_privilege(session_user, n.oid, p.privilege)
+                         AND NOT pg_catalog.has_schema_privilege($1::name, n.oid, p.privilege))`, [
+            this.name,
+            [
+                ...new Set(this.plan.entries.flatMap(({ entry }) => entry.desc === 'SCHEMA' ? [entry.tag] : [entry.namespace])),
+            ],
+            privileges.split(', '),
+        ]);
+        return rows;
+    }
+    /**
+     * Makes the role a member of owners, so that it can work on what was given to them; of none through whom it would get at
+     * more than objects.
+     */
+    async join(session, owners) {
+        const { account, major } = this.plan.facts.target;
+        const others = [...new Set(owners)].filter((owner) => owner !== account.name);
+        // its owners' rights to their objects are all it needs: from version 16 on it need not be able to become them
+        const option = major >= 16 ? ' WITH SET FALSE, INHERIT TRUE' : '';
+        for (const owner of await powerless(await session.own(), others)) {
+            const done = await loader_attempt(session, `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(this.name)}${option}`);
+            if (done)
+                this.owners.add(owner);
+        }
+        // schemas have their owners now
+        for (const { schema } of await this.closedSchemas(session, 'USAGE')) {
+            await loader_attempt(session, `GRANT USAGE ON SCHEMA ${quoteIdentifier(schema)} TO ${quoteIdentifier(this.name)}`);
+        }
+    }
+    /** Lets the role read what a materialized view that it owns is made of. */
+    async letRead(session, view) {
+        const { rows } = await session.query(`SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+         FROM pg_catalog.pg_rewrite w
+         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+          AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+         JOIN pg_catalog.pg_class c ON c.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE w.ev_class = $2::pg_catalog.regclass AND c.oid <> w.ev_class
+          AND NOT pg_catalog.has_table_privilege($1::name, c.oid, 'SELECT')`, [this.name, view]);
+        for (const { name } of rows) {
+            await loader_attempt(session, `GRANT SELECT ON TABLE ${name} TO ${quoteIdentifier(this.name)}`);
+        }
+    }
+    /** Who is to work on an object: the role where it owns it or has joined its owner, else the account. */
+    loginFor(owner) {
+        return owner === undefined || this.owners.has(owner) ? 'loader' : 'account';
+    }
+    /** After a failure: nobody can log in as the role any more, and the account is not its member. It still owns what is there. */
+    async retire(session) {
+        const { account } = this.plan.facts.target;
+        const quoted = quoteIdentifier(this.name);
+        await loader_attempt(session, `ALTER ROLE ${quoted} NOLOGIN`);
+        if (!account.superuser) {
+            await loader_attempt(session, `REVOKE ${quoted} FROM ${quoteIdentifier(account.name)}`);
+        }
+        await (0,promises_namespaceObject.rm)(this.connection.passwordFile, { force: true });
+    }
+    /** Gives what the role still owns to the account, and drops the role. */
+    async dissolve(session) {
+        const kept = await dropLoginRole(await session.own(), this.name);
+        if (kept !== undefined) {
+            this.context.warn(`The temporary role ${this.name} is still on the target, without login (${kept}): drop it by hand`);
+        }
+        await (0,promises_namespaceObject.rm)(this.connection.passwordFile, { force: true });
+    }
+}
+/**
+ * Makes the loader of a restore ready, or says why the account works by itself: then code of the database gets its rights,
+ * and the user is to know.
+ *
+ * @returns undefined where there is none
+ */
+async function makeLoader(worker, plan, options, rights, context) {
+    let made = '';
+    await worker.retrying('the role that loads', '', async (session) => {
+        made = await Loader.make(session, plan, options, rights, context);
+        if (typeof made === 'string')
+            await withoutLoader(session, made, rights, context);
+    });
+    const loader = made;
+    return typeof loader === 'string' ? undefined : loader;
+}
+/** Notes in the mark that the account loads by itself, and tells why. */
+async function withoutLoader(session, reason, rights, context) {
+    rights.state.loader = null;
+    await writeState(await session.own(), rights.state);
+    context.warn(`Rows are loaded with the rights of the account, and so is code of the database that runs meanwhile (checks, index expressions, defaults): no temporary role could be used, because ${reason}`);
+}
+async function inherits(session) {
+    const { rows } = await session.query('SELECT rolinherit AS inherits FROM pg_catalog.pg_roles WHERE rolname = session_user');
+    return rows[0]?.inherits ?? false;
+}
+/** Whether the server does it; what it refuses for want of a right shows later, in what it was for. */
+async function loader_attempt(session, statement) {
+    try {
+        await session.query(statement);
+        return true;
+    }
+    catch (error) {
+        const sqlstate = sqlstateOf(error);
+        if (sqlstate === undefined || !/^(42501|0L|42704|0P000)/.test(sqlstate))
+            throw error;
+        return false;
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/logins.js
+
+/**
+ * Kinds that the account makes whoever it is: they take CREATE on the database, or belong to nobody. Nothing of the database
+ * is evaluated with them. A cast or transform needs one of two owners.
+ */
+const always = /^(SCHEMA|EXTENSION|EVENT TRIGGER|PUBLICATION|PUBLICATION TABLES? ?.*|SUBSCRIPTION.*|SERVER|USER MAPPING|FOREIGN DATA WRAPPER|PROCEDURAL LANGUAGE|CAST|TRANSFORM|ACCESS METHOD|SECURITY LABEL)$/;
+const isRelation = /^(TABLE|FOREIGN TABLE|MATERIALIZED VIEW|SEQUENCE)$/;
+/**
+ * Marks the entries that the account restores itself although there is a role that loads: those that this role could not
+ * make, by the rules for an account without powers, and rows of tables that an extension brought. The author of the former
+ * was a superuser on the source, or could do no more than anybody.
+ */
+function markForAccount(plan) {
+    const { facts } = plan;
+    const weak = { ...facts.target.account, superuser: false, polarSuperuser: false };
+    const weakFacts = { ...facts, target: { ...facts.target, account: weak } };
+    const made = new Set(plan.entries
+        .filter(({ entry, fate }) => isRelation.test(entry.desc) && fate.kind !== 'leave-out')
+        .map(({ entry }) => logins_keyOf(entry)));
+    for (const archive of plan.archives) {
+        const decisions = new Decisions(archive, weakFacts, plan.database);
+        const marked = new Set();
+        const own = plan.entries.filter((item) => item.archive === archive);
+        for (const item of own) {
+            const { entry, fate } = item;
+            item.byAccount =
+                always.test(entry.desc) ||
+                    (/^(TABLE DATA|SEQUENCE SET)$/.test(entry.desc) && !made.has(logins_keyOf(entry))) ||
+                    (fate.kind !== 'leave-out' && decisions.decide(entry).kind !== fate.kind);
+            if (item.byAccount)
+                marked.add(entry.dumpId);
+        }
+        for (const item of own) {
+            if (item.entry.desc === 'COMMENT' && isAbout(item, marked))
+                item.byAccount = true;
+        }
+    }
+}
+/** A comment takes the owner of what it is about; on what the database was born with, the account is that. */
+function isAbout({ entry }, marked) {
+    return (entry.dependencies.length === 0 ||
+        entry.tag.startsWith('SCHEMA ') ||
+        entry.dependencies.some((id) => marked.has(id)));
+}
+const logins_keyOf = (entry) => `${entry.namespace}\0${entry.tag}`;
+
+;// CONCATENATED MODULE: ./lib/migration/restore/ownership.js
 
 
 
@@ -74033,11 +76105,11 @@ function takesSuperuser({ entry, archive }) {
         (entry.desc === 'PUBLICATION' &&
             /\bFOR (ALL TABLES|TABLES IN SCHEMA)\b/.test(maskStatement(entry.definition, archive.standardStrings))));
 }
-/** Gives every object to its old owner, as far as that can be, and then applies the grants of the archives. */
+/** Gives every object to its old owner, as far as that can be. */
 class Ownership {
     /** Owners that could not be had, by role. */
     kept = new Map();
-    /** Single objects and grants that the server refused. */
+    /** Single objects that cannot have their owner. */
     refused = [];
     plan;
     rights;
@@ -74085,6 +76157,46 @@ class Ownership {
             await this.give(item);
         await this.worker.retrying('temporary grants', '', (session) => this.rights.takeBackGrants(session));
     }
+    /** Makes the loader the owner again of what an interrupted run has given away. */
+    async takeBack(loader, items) {
+        const followers = await this.followers();
+        const own = items.filter(({ entry }) => !followers.has(ownership_keyOf(entry)));
+        await this.giveAll(own.filter((item) => !item.byAccount || item.entry.desc === 'SCHEMA'), loader);
+    }
+    /** Gives the account what it keeps: while code of the database could run, the loader owned it. */
+    async settle() {
+        const followers = await this.followers();
+        const { account } = this;
+        const staying = this.plan.entries.filter((item) => item.fate.kind !== 'leave-out' &&
+            (!item.byAccount || item.entry.desc === 'SCHEMA') &&
+            !this.owners.has(idOf(item, item.entry.dumpId)) &&
+            !followers.has(ownership_keyOf(item.entry)));
+        const schemas = new Set(staying.map(({ entry }) => entry.namespace).filter(Boolean));
+        await this.worker.retrying('temporary grants', '', async (session) => {
+            // the database and its schemas have their owners, who may have left themselves less than everything
+            await this.rights.createInDatabase(session, [account]);
+            await this.rights.createIn(session, [...schemas].map((schema) => ({ role: account, schema })));
+        });
+        await this.giveAll(staying, account);
+    }
+    /** Makes a role the owner of objects, many in one message; what cannot be had, or is not there, stays as it is. */
+    async giveAll(items, owner) {
+        const statements = items.flatMap(({ entry }) => ownerStatements(entry, owner));
+        for (let from = 0; from < statements.length; from += mostTogether) {
+            const some = statements.slice(from, from + mostTogether);
+            let done = false;
+            await this.worker.retrying('owners', some[0] ?? '', async (session) => {
+                done = await succeeds(session, some.join(';\n'));
+            });
+            if (done)
+                continue;
+            for (const sql of some) {
+                await this.worker.retrying('owners', sql, async (session) => {
+                    await succeeds(session, sql);
+                });
+            }
+        }
+    }
     async takeBackSchemas(session) {
         const { databaseGrants } = this.rights.state;
         this.rights.state.databaseGrants = [];
@@ -74121,7 +76233,7 @@ class Ownership {
     async followers() {
         const found = new Set();
         await this.worker.retrying('owned sequences', '', async (session) => {
-            const { rows } = await session.client.query(`
+            const { rows } = await session.query(`
         SELECT n.nspname AS schema, c.relname AS name
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
@@ -74168,7 +76280,7 @@ class Ownership {
     }
     async alter(session, item, sql) {
         try {
-            await session.client.query(sql);
+            await session.query(sql);
             return true;
         }
         catch (error) {
@@ -74182,102 +76294,22 @@ class Ownership {
             catch (second) {
                 if (sqlstateOf(second) === undefined)
                     throw second;
-                this.refused.push({
-                    entry: `OWNER ${item.name}`,
-                    reason: `the target refuses: ${failure_messageOf(error)}`,
-                });
+                const entry = `OWNER ${item.name}`;
+                const reason = this.worker.lose(entry, failure_messageOf(error), '42501', sql);
+                if (reason !== undefined)
+                    this.refused.push({ entry, reason });
                 return false;
             }
         }
     }
-    /** Applies ACL and DEFAULT ACL entries, each grant as whoever made it: together, or else each on its own. */
-    async grant(items) {
-        for (let from = 0; from < items.length; from += mostTogether) {
-            const some = items.slice(from, from + mostTogether);
-            const running = this.worker.begin(some[0]?.name ?? '', some.length);
-            let done = false;
-            await this.worker.retrying('grants', '', async (session) => {
-                const texts = [];
-                for (const item of some)
-                    texts.push(await this.grantText(session, item));
-                done = await succeeds(session, texts.join('\n'));
-            });
-            if (!done)
-                for (const item of some)
-                    await this.grantOne(item);
-            running.end();
+    /** The role that owns what an ACL entry is about, where that is not the account. */
+    ownerOf({ archive, entry }) {
+        for (const id of entry.dependencies) {
+            const owner = this.owners.get(idOf({ archive }, id));
+            if (owner !== undefined)
+                return owner;
         }
-    }
-    async grantOne(item) {
-        await this.worker.retrying(item.name, item.entry.definition, async (session) => {
-            const text = await this.grantText(session, item);
-            await session.client.query('BEGIN');
-            try {
-                await session.client.query(text);
-                await session.client.query('COMMIT');
-            }
-            catch (error) {
-                await session.client.query('ROLLBACK').catch(() => { });
-                if (sqlstateOf(error) !== '42501')
-                    throw error;
-                this.refused.push({ entry: item.name, reason: `the target refuses: ${failure_messageOf(error)}` });
-            }
-        });
-    }
-    /** The statements of an entry for a transaction block, with the role before each that makes it. */
-    async grantText(session, item) {
-        const { entry } = item;
-        const owner = entry.desc === 'DEFAULT ACL'
-            ? entry.owner
-            : entry.dependencies
-                .map((id) => this.owners.get(idOf(item, id)))
-                .find((one) => one !== undefined);
-        let text = '';
-        for (const { role, sql } of this.grantStatements(item)) {
-            // a grantor that the account cannot become is stood in for by the owner: the privilege is the same
-            const able = role !== null && (await this.rights.become(session, role)) === undefined;
-            const wanted = able ? role : (owner ?? this.account);
-            const unable = (await this.rights.become(session, wanted)) !== undefined;
-            const as = wanted === this.account || unable ? 'NONE' : quoteIdentifier(wanted);
-            text += `SET LOCAL ROLE ${as}; ${sql}\n`;
-        }
-        return text;
-    }
-    /** The grants of an entry, each with the role that the archive sets before it; null is the owner. */
-    grantStatements(item) {
-        const { entry, archive } = item;
-        const { roles, target } = this.plan.facts;
-        const found = [];
-        let role = null;
-        for (const statement of splitStatements(entry.definition, archive.standardStrings)) {
-            const named = rolesIn(statement, archive.standardStrings);
-            if (/^SET SESSION AUTHORIZATION\b/.test(statement)) {
-                role = named[0]?.role ?? null;
-                continue;
-            }
-            if (/^RESET SESSION AUTHORIZATION\b/.test(statement)) {
-                role = null;
-                continue;
-            }
-            const missing = named.find((one) => !roles.has(one.role));
-            if (missing) {
-                this.refused.push({
-                    entry: item.name,
-                    reason: `the role "${missing.role}" does not exist on the target`,
-                });
-                continue;
-            }
-            const sql = target.major < 17 ? withoutMaintain(statement) : statement;
-            if (sql !== statement) {
-                this.refused.push({
-                    entry: item.name,
-                    reason: 'restored without the privilege MAINTAIN, which came with PostgreSQL 17',
-                });
-            }
-            if (sql !== null)
-                found.push({ role, sql });
-        }
-        return expandLargeObjects(item, found);
+        return undefined;
     }
     /** What is to be told of owners: one line a role. */
     report() {
@@ -74285,24 +76317,23 @@ class Ownership {
             entry: `OWNER ${role}`,
             reason: `${counted(objects, 'object')} ${objects === 1 ? 'stays' : 'stay'} with "${owner}": ${reason}`,
         }));
-        // grants are put together anew when they have to be tried one by one
-        const refused = new Map(this.refused.map((one) => [`${one.entry}\0${one.reason}`, one]));
-        return [...kept, ...refused.values()];
+        return [...kept, ...this.refused];
     }
 }
 /** Runs statements in one transaction; false, and nothing done, when the server refuses one of them. */
 async function succeeds(session, sql) {
-    await session.client.query('BEGIN');
+    const client = await session.own();
+    await client.query('BEGIN');
     try {
-        await session.client.query(sql);
-        await session.client.query('COMMIT');
+        await client.query(sql);
+        await client.query('COMMIT');
         return true;
     }
     catch (error) {
         const sqlstate = sqlstateOf(error);
         if (sqlstate === undefined || mayPass(error))
             throw error;
-        await session.client.query('ROLLBACK');
+        await client.query('ROLLBACK');
         return false;
     }
 }
@@ -74310,27 +76341,9 @@ async function succeeds(session, sql) {
 const mostStatements = 1000;
 const idOf = ({ archive }, id) => `${archive.directory}\0${id}`;
 const ownership_keyOf = (entry) => `${entry.desc}\0${entry.namespace}\0${entry.tag}`;
-/** The privilege MAINTAIN came with version 17: older servers do not know the word. Null when nothing else is granted. */
-function withoutMaintain(sql) {
-    const list = /^(GRANT|REVOKE|REVOKE GRANT OPTION FOR) ([A-Z, ]*\bMAINTAIN\b[A-Z, ]*) ON /.exec(sql);
-    if (!list)
-        return sql;
-    const rest = (list[2] ?? '').split(',').filter((privilege) => privilege.trim() !== 'MAINTAIN');
-    return rest.length === 0 ? null : `${list[1]} ${rest.join(',')} ON ${sql.slice(list[0].length)}`;
-}
-/** From version 17 on one entry stands for many large objects: its statements name the first, and count for each. */
-function expandLargeObjects({ entry, archive }, statements) {
-    if (!entry.tag.startsWith('LARGE OBJECTS '))
-        return statements;
-    const metadata = archive.entries.find((one) => one.desc === 'BLOB METADATA' && entry.dependencies.includes(one.dumpId));
-    const oids = metadata?.definition.split('\n').filter(Boolean) ?? [];
-    return oids.flatMap((oid) => statements.map(({ role, sql }) => ({
-        role,
-        sql: sql.replace(/\bLARGE OBJECT \d+/, `LARGE OBJECT ${Number(oid)}`),
-    })));
-}
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/properties.js
+
 
 
 
@@ -74360,7 +76373,7 @@ function settingValue(name, value) {
 }
 /**
  * Gives the target database the settings, privileges, comment and owner of the source's. Each setting goes alone: one that
- * only a superuser may make must not cost the others (polardb-behaviour 6b).
+ * only a superuser may make must not cost the others (polardb-behaviour 6b). The connection limit comes later (limitConnections).
  *
  * @returns what the target refused, with its reason
  */
@@ -74368,13 +76381,10 @@ async function applyProperties(plan, name, rights, worker) {
     const { database, facts } = plan;
     const quoted = quoteIdentifier(name);
     const refused = [];
-    const attempt = async (entry, sql, role) => {
+    const attempt = async (entry, sql) => {
         await worker.retrying(entry, sql, async (session) => {
             try {
-                if (role === undefined)
-                    await session.client.query(sql);
-                else
-                    await rights.as(session, role, sql);
+                await session.query(sql);
             }
             catch (error) {
                 // not allowed, not known, not changeable, or not valid there: told, and not worth the whole migration
@@ -74396,16 +76406,36 @@ async function applyProperties(plan, name, rights, worker) {
         const parameter = setting.name.split('.').map(quoteIdentifier).join('.');
         await attempt(entry, `${of} SET ${parameter} TO ${settingValue(setting.name, setting.value)}`);
     }
-    if (database.connectionLimit !== -1) {
-        await attempt('DATABASE CONNECTION LIMIT', `ALTER DATABASE ${quoted} CONNECTION LIMIT ${database.connectionLimit}`);
-    }
     if (database.comment !== null) {
         await attempt('COMMENT DATABASE', `COMMENT ON DATABASE ${quoted} IS ${quoteLiteral(database.comment)}`);
     }
     await giveOwner();
     for (const { sql, grantor } of grantsOf(database, quoted))
-        await attempt('ACL DATABASE', sql, grantor);
+        await grant(sql, grantor);
     return refused;
+    /** As whoever made it, else as the account, which owns the database or is a member of who does. */
+    async function grant(sql, grantor) {
+        let first;
+        let done = false;
+        await worker.retrying('ACL DATABASE', sql, async (session) => {
+            for (const role of new Set([grantor, undefined])) {
+                const able = role === undefined || (await rights.become(session, role)) === undefined;
+                if (!able || done)
+                    continue;
+                const as = role === undefined ? 'NONE' : quoteIdentifier(role);
+                const refusal = await tryInTransaction(session, [`SET LOCAL ROLE ${as}; ${sql}`]);
+                if (!refusal)
+                    done = true;
+                first ??= refusal;
+            }
+        });
+        if (done || !first)
+            return;
+        const entry = 'ACL DATABASE';
+        const reason = worker.lose(entry, first.message, first.sqlstate, sql);
+        if (reason !== undefined)
+            refused.push({ entry, reason });
+    }
     /** The owner comes before the grants, which are his. */
     async function giveOwner() {
         const { owner } = database;
@@ -74504,7 +76534,7 @@ class TemporaryRights {
             return undefined;
         if (found.superuser)
             return `"${role}" is a superuser on the target, and the account is none`;
-        const { rows } = await session.client.query(
+        const { rows } = await session.query(
         // before version 16, where SET and INHERIT became options of a grant, a member could do all that is done here
         major >= 16
             ? `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'SET') AND pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`
@@ -74512,10 +76542,10 @@ class TemporaryRights {
         if (rows[0]?.able)
             return undefined;
         const granted = { ...this.state, memberships: [...this.state.memberships, role] };
-        await writeState(session.client, granted);
+        await writeState(await session.own(), granted);
         this.state.memberships.push(role);
         try {
-            await session.client.query(`GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(account.name)}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`);
+            await session.query(`GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(account.name)}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`);
             return undefined;
         }
         catch (error) {
@@ -74532,9 +76562,10 @@ class TemporaryRights {
         const { account, hasPolarSuperuser } = this.facts.target;
         if (!account.polarSuperuser || !hasPolarSuperuser)
             return false;
-        await session.client.query('BEGIN');
+        const client = await session.own();
+        await client.query('BEGIN');
         try {
-            await session.client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`);
+            await client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`);
             return true;
         }
         catch (error) {
@@ -74543,32 +76574,32 @@ class TemporaryRights {
             return false;
         }
         finally {
-            await session.client.query('ROLLBACK');
+            await client.query('ROLLBACK');
         }
     }
     /** Lets roles create in schemas, as far as they may not: an owner must be able to. */
     async createIn(session, pairs) {
         if (pairs.length === 0)
             return;
-        const { rows } = await session.client.query(`SELECT p.role, p.schema FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) p(role, schema)
+        const { rows } = await session.query(`SELECT p.role, p.schema FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) p(role, schema)
          JOIN pg_catalog.pg_namespace n ON n.nspname = p.schema JOIN pg_catalog.pg_roles r ON r.rolname = p.role
         WHERE NOT pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')`, [pairs.map(({ role }) => role), pairs.map(({ schema }) => schema)]);
         if (rows.length === 0)
             return;
         this.state.schemaGrants.push(...rows);
-        await writeState(session.client, this.state);
+        await writeState(await session.own(), this.state);
         for (const { role, schema } of rows) {
             await this.attempt(session, `GRANT CREATE ON SCHEMA ${quoteIdentifier(schema)} TO ${quoteIdentifier(role)}`);
         }
     }
     /** Lets roles create in the database: owners of schemas and publications must be able to. */
     async createInDatabase(session, roles) {
-        const { rows } = await session.client.query(`SELECT rolname AS role FROM pg_catalog.pg_roles
+        const { rows } = await session.query(`SELECT rolname AS role FROM pg_catalog.pg_roles
         WHERE rolname = ANY ($1) AND NOT pg_catalog.has_database_privilege(oid, pg_catalog.current_database(), 'CREATE')`, [roles]);
         if (rows.length === 0)
             return;
         this.state.databaseGrants.push(...rows.map(({ role }) => role));
-        await writeState(session.client, this.state);
+        await writeState(await session.own(), this.state);
         for (const { role } of rows) {
             await this.attempt(session, `GRANT CREATE ON DATABASE ${quoteIdentifier(this.database)} TO ${quoteIdentifier(role)}`);
         }
@@ -74590,7 +76621,7 @@ class TemporaryRights {
         }
         this.state.schemaGrants = [];
         this.state.databaseGrants = [];
-        await writeState(session.client, this.state);
+        await writeState(await session.own(), this.state);
     }
     /**
      * Ends the memberships that were taken for the restore.
@@ -74603,35 +76634,40 @@ class TemporaryRights {
             await this.attempt(session, `REVOKE ${quoteIdentifier(role)} FROM ${quoteIdentifier(account.name)}`);
         }
         // from version 16 on others may have made the account a member as well: that is not ours to end
-        const { rows } = await session.client.query(`SELECT r.rolname AS role FROM pg_catalog.pg_auth_members m
+        const { rows } = await session.query(`SELECT r.rolname AS role FROM pg_catalog.pg_auth_members m
          JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
         WHERE a.rolname = session_user AND r.rolname = ANY ($1)
               ${major >= 16 ? 'AND m.grantor = a.oid' : ''}`, [this.state.memberships]);
         this.state.memberships = rows.map(({ role }) => role);
         this.able.clear();
-        await writeState(session.client, this.state);
+        await writeState(await session.own(), this.state);
         return this.state.memberships;
     }
-    /** Runs a statement as a role that the account can become, or as itself. */
-    async as(session, role, statement) {
+    /**
+     * Runs a statement as a role that the account can become, or as itself.
+     *
+     * @param of the entry of an archive that the statement comes from or works on; without one it is a statement of our own
+     */
+    async as(session, role, statement, of) {
         const { account } = this.facts.target;
         const other = role !== account.name && (await this.become(session, role)) === undefined;
-        await session.client.query('BEGIN');
+        const client = of ? await session.foreign(of.archive, of.entry.namespace) : await session.own();
+        await client.query('BEGIN');
         try {
             if (other)
-                await session.client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`);
-            await session.client.query(statement);
-            await session.client.query('COMMIT');
+                await client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`);
+            await client.query(statement);
+            await client.query('COMMIT');
         }
         catch (error) {
-            await session.client.query('ROLLBACK').catch(() => { });
+            await client.query('ROLLBACK').catch(() => { });
             throw error;
         }
     }
     /** A right that the server refuses to give or take shows later, in what it was for. */
     async attempt(session, statement) {
         try {
-            await session.client.query(statement);
+            await session.query(statement);
         }
         catch (error) {
             const sqlstate = sqlstateOf(error);
@@ -74640,7 +76676,7 @@ class TemporaryRights {
         }
     }
     async ownerOf(session, catalog, nameColumn, ownerColumn, name) {
-        const { rows } = await session.client.query(`SELECT pg_catalog.pg_get_userbyid(${ownerColumn}) AS owner FROM pg_catalog.${catalog} WHERE ${nameColumn} = $1`, [name]);
+        const { rows } = await session.query(`SELECT pg_catalog.pg_get_userbyid(${ownerColumn}) AS owner FROM pg_catalog.${catalog} WHERE ${nameColumn} = $1`, [name]);
         return rows[0]?.owner ?? null;
     }
 }
@@ -74651,12 +76687,14 @@ class TemporaryRights {
 /**
  * Fills unlogged tables again that a crash of the server has emptied after they were loaded, and sets sequences again, which
  * may be unlogged as well (PostgreSQL, CREATE TABLE, UNLOGGED). By now the tables have their triggers: these are off meanwhile.
+ *
+ * @param loginOf who may load the rows of a table that has its owner
  */
-async function refillUnlogged(plan, rights, worker) {
+async function refillUnlogged(plan, rights, worker, loginOf) {
     const wanted = plan.entries.filter(({ fate }) => fate.kind !== 'leave-out');
     const unlogged = new Set();
-    await worker.retrying('unlogged tables', '', async ({ client }) => {
-        const { rows } = await client.query(`
+    await worker.retrying('unlogged tables', '', async (session) => {
+        const { rows } = await session.query(`
       SELECT n.nspname AS schema, c.relname AS name
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        WHERE c.relkind = 'r' AND c.relpersistence = 'u'`);
@@ -74667,11 +76705,11 @@ async function refillUnlogged(plan, rights, worker) {
     for (const item of data) {
         const table = tableOf(item);
         const triggers = triggersOf(item, wanted);
-        const asOwner = async (what, sql) => worker.retrying(what, sql, async (session) => rights.as(session, item.entry.owner, sql));
+        const asOwner = async (what, sql) => worker.retrying(what, sql, async (session) => rights.as(session, item.entry.owner, sql, item));
         if (triggers.length > 0) {
             await asOwner(item.name, `ALTER TABLE ${table} DISABLE TRIGGER USER`);
         }
-        await worker.loadAgain(item);
+        await worker.loadAgain(item, loginOf(item));
         if (triggers.length > 0) {
             // as the archive has them: on, unless it says otherwise
             const states = triggers.flatMap((trigger) => splitStatements(trigger.entry.definition).slice(1));
@@ -74679,7 +76717,7 @@ async function refillUnlogged(plan, rights, worker) {
         }
     }
     for (const item of wanted.filter(({ entry }) => entry.desc === 'SEQUENCE SET')) {
-        await worker.retrying(item.name, item.entry.definition, async (session) => rights.as(session, item.entry.owner, item.entry.definition));
+        await worker.retrying(item.name, item.entry.definition, async (session) => rights.as(session, item.entry.owner, item.entry.definition, item));
     }
 }
 /** The triggers of the table that a data entry fills. */
@@ -74706,19 +76744,19 @@ function triggersOf(data, wanted) {
 
 
 
-/** What is lost goes into the report's checks, too: the failure itself has room for a few lines only. */
+
+
+
+
+/**
+ * What is accepted goes into the report's losses, everything else ends the run.
+ *
+ * @throws Failure with the whole list of what the target cannot take, each with its remedy
+ */
 function refuseLosses(plan, context) {
-    for (const { reason, remedy, names } of lossesOf(plan.losing)) {
-        context.report.checks.push({
-            id: 'restore-plan',
-            severity: 'blocker',
-            status: 'failed',
-            message: `${plan.database.name}: ${reason}`,
-            objects: names,
-            remedy,
-        });
-    }
-    assertNothingLost(plan);
+    const { name } = plan.database;
+    noteAccepted(lossesOf(plan.accepted, name), context);
+    refuseUnaccepted(lossesOf(plan.losing, name), [], `the database "${name}"`, context);
 }
 /** The target refused an extension that must not be missing. */
 class PlanRefused extends Error {
@@ -74747,6 +76785,7 @@ class Stages {
     refilledAt;
     later = 0;
     ownership;
+    grants;
     constructor(options, plan, context, dump, resuming) {
         this.options = options;
         this.plan = plan;
@@ -74760,19 +76799,29 @@ class Stages {
             memberships: [],
             schemaGrants: [],
             databaseGrants: [],
+            loader: newLoaderName(),
+            owners: false,
         });
         this.ownership = new Ownership(plan, this.rights, this.worker);
+        this.grants = this.grantsOf(plan);
+    }
+    grantsOf(plan) {
+        const { ownership } = this;
+        return new Grants(plan, this.rights, this.worker, (item) => ownership.ownerOf(item));
     }
     /** Marks the database, and takes over what an interrupted restore left: its sessions and its rights. */
     async begin() {
-        await this.worker.retrying('the mark of the restore', '', async ({ client }) => {
+        await this.worker.retrying('the mark of the restore', '', async (session) => {
+            const client = await session.own();
             const left = await readState(client);
             if (left) {
-                await endSessions(client, `${sessionPrefix}%`, this.run.signal);
+                await endSessions(client, `${sessionPrefix}%`, this.run.signal, left.loader);
                 const { state } = this.rights;
                 state.memberships = left.memberships;
                 state.schemaGrants = left.schemaGrants;
                 state.databaseGrants = left.databaseGrants;
+                state.loader = left.loader;
+                state.owners = left.owners;
             }
             await writeState(client, this.rights.state);
         });
@@ -74811,8 +76860,8 @@ class Stages {
             });
         }
         if (wanted.length > 0) {
-            await this.worker.retrying('access methods', '', async ({ client }) => {
-                const { rows } = await client.query('SELECT amname AS name FROM pg_catalog.pg_am');
+            await this.worker.retrying('access methods', '', async (session) => {
+                const { rows } = await session.query('SELECT amname AS name FROM pg_catalog.pg_am');
                 for (const { name } of rows)
                     this.plan.accessMethods.add(name);
             });
@@ -74822,6 +76871,7 @@ class Stages {
         this.plan = makePlan(this.plan.archives, { ...this.plan.facts, refused }, this.plan.options);
         this.run.replan(this.plan);
         this.ownership = new Ownership(this.plan, this.rights, this.worker);
+        this.grants = this.grantsOf(this.plan);
         try {
             refuseLosses(this.plan, this.context);
         }
@@ -74838,23 +76888,56 @@ class Stages {
     select(which) {
         return this.plan.entries.filter((item) => item.fate.kind !== 'leave-out' && which(item));
     }
+    /** The role that owns what is restored from here on, and loads it: see Loader. */
+    async useLoader() {
+        const { run, rights, options, context, worker } = this;
+        markForAccount(this.plan);
+        const loader = await makeLoader(worker, this.plan, options, rights, context);
+        if (!loader)
+            return;
+        // schemas first, by the account: it takes CREATE on the database to make one, and nothing of the archives runs
+        await run.inOrder(this.select(({ entry }) => entry.desc === 'SCHEMA' && entry.section === 'pre-data'));
+        let refused;
+        await worker.retrying('what the loader needs', '', async (session) => {
+            refused = await loader.lend(session);
+            if (refused === undefined)
+                return;
+            await loader.dissolve(session);
+            await withoutLoader(session, refused, rights, context);
+        });
+        if (refused !== undefined)
+            return;
+        run.loader = loader;
+        this.plan.loader = loader.name;
+        if (this.resuming && rights.state.owners)
+            await this.ownership.takeBack(loader.name, this.main());
+    }
+    /** What the archives hold but what comes last. */
+    main() {
+        return this.select(({ entry }) => !/^(ACL|DEFAULT ACL|EXTENSION|EVENT TRIGGER|MATERIALIZED VIEW DATA)$/.test(entry.desc) &&
+            !ofEventTrigger(entry.desc, entry.tag));
+    }
     /** Everything that the archives hold, then owners, grants, and what must come after them. */
     async entries() {
-        const main = this.select(({ entry }) => !/^(ACL|DEFAULT ACL|EXTENSION|EVENT TRIGGER|MATERIALIZED VIEW DATA)$/.test(entry.desc) &&
-            !ofEventTrigger(entry.desc, entry.tag));
+        await this.useLoader();
+        const { loader } = this.run;
+        const main = this.main();
         await this.worker.drop();
-        await this.run.inOrder(main.filter(({ entry }) => entry.section === 'pre-data'));
+        await this.run.inOrder(main.filter(({ entry }) => entry.section === 'pre-data' && !(loader && entry.desc === 'SCHEMA')));
         await this.run.inParallel(main.filter(({ entry }) => entry.section !== 'pre-data'));
-        await this.ownership.giveBack(main);
+        if (loader)
+            await this.noteOwners();
+        await this.ownership.giveBack([...main, ...this.plan.publicSchemas]);
+        if (loader) {
+            const owners = this.plan.entries.map(({ entry }) => entry.owner).filter(Boolean);
+            await this.worker.retrying('the loader and the owners', '', (session) => loader.join(session, owners));
+        }
         const grants = this.select(({ entry }) => /^(ACL|DEFAULT ACL)$/.test(entry.desc));
-        await this.ownership.grant(grants);
-        this.later += grants.length;
+        await this.grants.apply(grants);
+        this.later += grants.length - this.grants.lost.size;
         for (const item of this.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
             const running = this.worker.begin(item.name, 1);
-            await this.worker.retrying(item.name, item.entry.definition, async (session) => {
-                await session.use(item.archive, item.entry.namespace);
-                await this.rights.as(session, item.entry.owner, item.entry.definition);
-            });
+            await this.refresh(item, loader);
             this.later++;
             running.end();
         }
@@ -74865,21 +76948,91 @@ class Stages {
         await this.ownership.giveBack(eventTriggers);
         await this.refill();
     }
+    /** Who may work on what an entry is about, now that objects have their owners. */
+    loginOf(item) {
+        return this.run.loader?.loginFor(this.ownership.ownerOf(item)) ?? 'account';
+    }
+    /** The code of a materialized view runs as its owner, and must not find the account behind him. */
+    async refresh(item, loader) {
+        const { name, entry, archive } = item;
+        const view = qualifiedName(entry.namespace, entry.tag);
+        if (loader && this.ownership.ownerOf(item) === undefined) {
+            await this.worker.retrying(name, '', (session) => loader.letRead(session, view));
+        }
+        const login = this.loginOf(item);
+        await this.worker.retrying(name, entry.definition, async (session) => {
+            if (login === 'account') {
+                await this.rights.as(session, entry.owner, entry.definition, item);
+                return;
+            }
+            const client = await session.foreign(archive, entry.namespace);
+            await client.query(entry.definition);
+        }, login);
+    }
+    /** From here on a resume finds objects with their owners. */
+    async noteOwners() {
+        this.rights.state.owners = true;
+        await this.worker.retrying('the mark of the restore', '', async (session) => writeState(await session.own(), this.rights.state));
+    }
     /** Whenever something was interrupted since the last time, the server may have crashed. */
     async refill() {
         while (this.refilledAt < this.run.attempts) {
             this.refilledAt = this.run.attempts;
-            await refillUnlogged(this.plan, this.rights, this.worker);
+            await refillUnlogged(this.plan, this.rights, this.worker, (item) => this.loginOf(item));
         }
     }
     /** The database's own properties. */
     async finish() {
         this.refused.push(...(await applyProperties(this.plan, this.options.targetName, this.rights, this.worker)));
+        const { loader } = this.run;
+        if (loader) {
+            await this.worker.retrying('the login of the loader', '', (session) => loader.letConnect(session));
+        }
         await this.worker.close();
     }
-    /** The rights go back, and the mark comes off. What cannot be given back is told: the migration itself is done. */
+    /** What else code of the database runs for, statistics say, is done as the loader: how it connects. Null without one. */
+    get analyzeAs() {
+        return this.run.loader?.connection.target ?? null;
+    }
+    /**
+     * Gives what stays with the account to it, and drops the role that loaded. To be called when no code of the database runs
+     * any more, and before owners and grants are compared.
+     *
+     * @throws what ends the run (see explain)
+     */
+    async settle() {
+        const { loader } = this.run;
+        if (!loader)
+            return;
+        await this.ownership.settle();
+        // what was granted while the loader was the owner stands; what the owner himself was left with does not
+        await this.grants.apply(this.select((item) => item.entry.desc === 'ACL' && this.ownership.ownerOf(item) === undefined));
+        const { state } = this.rights;
+        await this.worker.retrying('the role that loaded', '', async (session) => {
+            await loader.dissolve(session);
+            await this.rights.takeBackGrants(session);
+            // a resume makes another one, and finds everything with its owners
+            state.loader = newLoaderName();
+            state.owners = true;
+            await writeState(await session.own(), state);
+        });
+        this.run.loader = null;
+        await this.worker.close();
+    }
+    /**
+     * The rights go back, and the mark comes off, unless a resume has something to try again. What cannot be given back is
+     * told: the migration itself is done.
+     */
     async release() {
-        await this.giveBack(true);
+        try {
+            await this.settle();
+        }
+        catch (error) {
+            this.context.warn(`Objects may still belong to the temporary role ${this.rights.state.loader ?? ''} (${failure_messageOf(this.explain(error))}): run again with if-target-not-empty: resume`);
+            await this.giveBack(false);
+            return;
+        }
+        await this.giveBack(this.failure === undefined);
     }
     /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */
     async giveBackRights() {
@@ -74913,8 +77066,9 @@ class Stages {
         try {
             await this.rights.takeBackGrants(session);
             const left = await this.rights.takeBackMemberships(session);
+            await this.run.loader?.retire(session);
             if (done && left.length === 0)
-                await removeState(session.client);
+                await removeState(await session.own());
             return left.length === 0;
         }
         finally {
@@ -74925,6 +77079,10 @@ class Stages {
     async dropAgain() {
         await this.worker.close();
         await elsewhere(this.options, this.context.signal, (client) => client.query(`DROP DATABASE ${quoteIdentifier(this.options.targetName)}`));
+    }
+    /** The failure of what could not be restored although the restore went on to its end; undefined when all is there. */
+    get failure() {
+        return this.run.failed.length > 0 ? this.run.failure() : undefined;
     }
     /** What ends the run: an entry that failed is known here with its statement and remedy. */
     explain(error) {
@@ -74941,7 +77099,14 @@ class Stages {
         return {
             entries: this.plan.entries.length,
             restored: this.extensions + this.run.restored + this.later,
-            skipped: [...skipped, ...placesLost(this.plan), ...this.ownership.report(), ...this.refused],
+            skipped: [
+                ...skipped,
+                ...placesLost(this.plan),
+                ...publicStays(this.plan),
+                ...this.ownership.report(),
+                ...this.grants.changed,
+                ...this.refused,
+            ],
             failed: this.run.failed,
             attempts: this.run.attempts,
         };
@@ -74959,7 +77124,7 @@ function placesLost(plan) {
         if (entry.tablespace !== '' && !plan.facts.tablespaces.has(entry.tablespace)) {
             count(`TABLESPACE ${printable(entry.tablespace)}`);
         }
-        if (isTable.test(entry.desc) &&
+        if (stages_isTable.test(entry.desc) &&
             entry.accessMethod !== '' &&
             !hasAccessMethod(plan, entry.accessMethod)) {
             count(`ACCESS METHOD ${printable(entry.accessMethod)}`);
@@ -74973,7 +77138,16 @@ function placesLost(plan) {
         lost.set(name, (lost.get(name) ?? 0) + 1);
     }
 }
-const isTable = /^(TABLE|MATERIALIZED VIEW)$/;
+/** The owner that the schema public cannot have: it belongs to the target's superuser. */
+function publicStays({ facts, entries }) {
+    if (administersPublic(facts))
+        return [];
+    return ownedPublic(facts, entries).map(({ name }) => ({
+        entry: `OWNER ${name}`,
+        reason: 'the schema public belongs to the superuser of the target',
+    }));
+}
+const stages_isTable = /^(TABLE|MATERIALIZED VIEW)$/;
 /** `heap` is what every table was before version 12. */
 function hasAccessMethod(plan, method) {
     return method === 'heap' || (plan.facts.target.major >= 12 && plan.accessMethods.has(method));
@@ -74992,17 +77166,23 @@ function hasAccessMethod(plan, method) {
 
 
 
+
 /**
  * Reads the archives, asks the target, and decides about every entry. Changes nothing.
  *
+ * @param plannedRoles roles that the target will have when the plan is carried out
  * @throws Failure when an archive cannot be used, the target cannot be asked, or the plan would lose rows or behaviour
  *   that `allowMissing` does not give up: with the whole list
  */
-async function planRestore(options, context) {
+async function planRestore(options, context, plannedRoles = new Map()) {
     const archives = [];
     for (const directory of options.archives)
         archives.push(await readArchive(directory));
-    const facts = await askTarget(options, archives, context);
+    if (!options.proven)
+        for (const { entries } of archives)
+            refuseInserts(entries);
+    const asked = await askTarget(options, archives, context);
+    const facts = { ...asked, roles: new Map([...asked.roles, ...plannedRoles]) };
     const plan = makePlan(archives, facts, {
         database: options.database,
         allowMissing: options.allowMissing,
@@ -75081,8 +77261,27 @@ async function restoreDatabase(options, plan, context, onResult = () => { }) {
         await restore.entries();
         await restore.finish();
         return {
-            result: restore.result(),
+            get result() {
+                return restore.result();
+            },
             owners: [...restore.ownership.kept.values()],
+            get failure() {
+                return restore.failure;
+            },
+            analyzeAs: restore.analyzeAs,
+            settle: async () => {
+                try {
+                    await restore.settle();
+                }
+                catch (error) {
+                    if (context.signal.aborted)
+                        throw new Cancelled();
+                    throw restore.explain(error);
+                }
+                finally {
+                    onResult(restore.result());
+                }
+            },
             release: () => restore.release(),
         };
     }
@@ -75291,7 +77490,280 @@ class Findings {
     }
 }
 
+;// CONCATENATED MODULE: ./lib/migration/roles/probe.js
+
+
+
+
+
+
+
+
+/**
+ * Asks the target everything that the plan of its roles depends on. Changes nothing there: syntax is asked about with
+ * statements for a role that does not exist.
+ *
+ * @param libraries that roles of the source load on login (`preloads`)
+ */
+async function readRoleTarget(client, connection, libraries, context) {
+    return {
+        ...(await detectTarget(client)),
+        catalog: await readRoleCatalog(client),
+        knowsMembershipOptions: await knowsStatement(client, (name) => `GRANT ${name} TO ${name} WITH INHERIT TRUE`),
+        unloadable: await unloadable(connection, libraries, context),
+    };
+}
+/** The libraries that settings of roles load on login, those of all roles and of single databases included. */
+function preloads(script, source) {
+    const settings = source.settings.map(({ parameter, value }) => {
+        return { parameter, values: settingValues(parameter, value) };
+    });
+    for (const statement of script.statements)
+        if (statement.kind === 'setting')
+            settings.push(statement);
+    const found = settings
+        .filter(({ parameter }) => isPreload(parameter))
+        .flatMap(({ parameter, values }) => values.map((library) => ({ parameter, library })));
+    const unique = new Map(found.map((one) => [preloadKey(one.parameter, one.library), one]));
+    return [...unique.values()].filter(({ library }) => library !== '');
+}
+/** Which of the libraries a session cannot load there, with the server's answer. */
+async function unloadable(connection, libraries, context) {
+    const refused = new Map();
+    if (libraries.length === 0)
+        return refused;
+    // a session of its own: a loaded library stays in its session
+    await withConnection(connection, { role: 'target', signal: context.signal }, async (client) => {
+        for (const { parameter, library } of libraries) {
+            // local_preload_libraries looks below $libdir/plugins, from where everybody may load
+            const local = parameterKey(parameter) === 'local_preload_libraries' && !library.includes('/');
+            const path = local ? `$libdir/plugins/${library}` : library;
+            try {
+                await client.query(`LOAD ${quoteLiteral(path)}`);
+            }
+            catch (error) {
+                const sqlstate = sqlstateOf(error);
+                if (sqlstate === undefined)
+                    throw error;
+                refused.set(preloadKey(parameter, library), `${failure_messageOf(error)}, ${sqlstate}`);
+            }
+        }
+    });
+    return refused;
+}
+/**
+ * Whether a login with an md5 verifier works: tried with a role of our own, which is removed again, because what the
+ * server takes is decided by pg_hba.conf, which only a superuser may read.
+ *
+ * @returns the server's answer when it does not work; undefined when it does
+ */
+async function refusesMd5(client, connection, context) {
+    const user = `migration_login_test_${(0,external_node_crypto_.randomBytes)(6).toString('hex')}`;
+    const password = (0,external_node_crypto_.randomBytes)(18).toString('base64url');
+    const verifier = `md5${(0,external_node_crypto_.createHash)('md5').update(`${password}${user}`).digest('hex')}`;
+    await client.query(`CREATE ROLE ${quoteIdentifier(user)} WITH LOGIN CONNECTION LIMIT 1 PASSWORD ${quoteLiteral(verifier)}`);
+    try {
+        const { options: _, sslcert: __, sslkey: ___, ...plain } = connection;
+        await withConnection({ ...plain, user, password }, { signal: context.signal }, async () => { });
+        return undefined;
+    }
+    catch (error) {
+        if (error instanceof Cancelled)
+            throw error;
+        return failure_messageOf(error);
+    }
+    finally {
+        await client.query(`DROP ROLE ${quoteIdentifier(user)}`);
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/roles/trial.js
+
+
+
+
+
+
+/**
+ * Tries every statement of a plan that the target may refuse, in a transaction that is rolled back: what an account may do
+ * is asked of the server, never read off its version. A new role stands in for all those that are not there yet, so that
+ * the same question is asked once, however many roles there are.
+ *
+ * @returns what would become of each
+ * @throws Failure when the connection is lost; Cancelled
+ */
+async function tryRoles(client, plan, context) {
+    const deferred = plan.deferred.map(({ role, database, parameter, text, trial }) => step('setting', text(database), [{ role, what: subject.setting(parameter, database), loss: lostSetting(role, parameter) }], { trial }));
+    const steps = [...plan.stages.flat().filter(isStep), ...deferred];
+    if (!steps.some(isUncertain))
+        return [];
+    await client.query('BEGIN');
+    try {
+        return await new Trials(client, context).all(steps);
+    }
+    finally {
+        // where the connection is lost the transaction is, too
+        await client.query('ROLLBACK').catch(() => { });
+    }
+}
+function isUncertain({ trial, fallback }) {
+    return trial !== 'certain' || fallback.some(isUncertain);
+}
+class Trials {
+    client;
+    context;
+    standIn = `migration_trial_${(0,external_node_crypto_.randomBytes)(6).toString('hex')}`;
+    hasStandIn = false;
+    answers = new Map();
+    constructor(client, context) {
+        this.client = client;
+        this.context = context;
+    }
+    async all(steps) {
+        const outcomes = [];
+        for (const one of steps)
+            if (isUncertain(one))
+                outcomes.push(...(await this.outcomes(one)));
+        return outcomes;
+    }
+    async outcomes(one) {
+        // many members in one statement: each is tried by its own
+        if (one.trial === 'certain')
+            return await this.all(one.fallback);
+        const refusal = await this.answer(one, one.trial);
+        return [{ step: one, refusal, fallback: refusal ? await this.all(one.fallback) : [] }];
+    }
+    async answer(one, trial) {
+        if (trial === 'itself')
+            return await this.try(one, one.text);
+        if (!this.hasStandIn) {
+            await this.client.query(`CREATE ROLE ${quoteIdentifier(this.standIn)}`);
+            this.hasStandIn = true;
+        }
+        const text = trial(this.standIn);
+        if (!this.answers.has(text))
+            this.answers.set(text, await this.try(one, text));
+        return this.answers.get(text);
+    }
+    async try(one, text) {
+        if (this.context.signal.aborted)
+            throw new Cancelled();
+        await this.client.query('SAVEPOINT trial');
+        try {
+            await this.client.query(text);
+            return undefined;
+        }
+        catch (error) {
+            return refusalOf(one, error);
+        }
+        finally {
+            await this.client.query('ROLLBACK TO SAVEPOINT trial').catch(() => { });
+        }
+    }
+}
+/** What the roles lose by the answers of the server, were they those of a trial or final. */
+function lossesByOutcomes(outcomes) {
+    return outcomes.flatMap(({ step: one, refusal, fallback }) => {
+        if (!refusal)
+            return [];
+        const instead = fallback.filter((other) => !other.refusal).flatMap(({ step }) => step.carries);
+        const same = (a) => (b) => a.role === b.role && a.what === b.what;
+        return one.carries.flatMap((carried) => {
+            if (!carried.loss || instead.some(same(carried)))
+                return [];
+            const given = instead.filter(({ role }) => role === carried.role).map(({ what }) => what);
+            const reason = refusalReason(refusal) + (given.length > 0 ? `; instead it has ${given.join(' and ')}` : '');
+            return [{ ...carried.loss, reason }];
+        });
+    });
+}
+/** What is lost by the plan itself. */
+function lossesByPlan(plan) {
+    const omitted = [...plan.explained, ...plan.deferredOmissions].flatMap(({ loss, reason }) => loss ? [{ ...loss, reason }] : []);
+    return [...plan.losses, ...omitted];
+}
+
+;// CONCATENATED MODULE: ./lib/migration/roles/weigh.js
+
+
+
+
+
+
+/**
+ * Finds out what the roles will lose, by the plan and by a trial of what the target may refuse. What is accepted goes into
+ * the report's losses.
+ *
+ * @returns the refusal of what is not accepted
+ * @throws Failure when the connection is lost; Cancelled
+ */
+async function weighRoles(client, options, context) {
+    const { plan } = options;
+    const outcomes = await tryRoles(client, plan, context);
+    const losses = [
+        ...lossesByPlan(plan),
+        ...lossesByOutcomes(outcomes),
+        ...(await lostLogins(client, options, context)),
+    ];
+    return refusalOfLosses(losses, options, context);
+}
+/** The refusal of losses that are not accepted; the others are noted in the report. */
+function refusalOfLosses(found, { allowMissing, rolePasswords }, context) {
+    // whoever leaves the passwords behind has said so
+    const accepted = rolePasswords ? allowMissing : [...allowMissing, 'LOGIN *'];
+    const losses = found.map(({ entry, reason, remedy }) => ({
+        entry,
+        database: null,
+        reason,
+        remedy,
+    }));
+    try {
+        refuseUnaccepted(losses, accepted, 'the roles', context);
+        return undefined;
+    }
+    catch (error) {
+        if (error instanceof Failure)
+            return error;
+        throw error;
+    }
+}
+/** Logins with md5 verifiers, where a test login shows that the target does not take them. */
+async function lostLogins(client, options, context) {
+    const { plan, verifiers, target } = options;
+    const md5 = [...plan.loginsSent].filter((name) => verifiers.get(name)?.startsWith('md5'));
+    if (md5.length === 0)
+        return [];
+    const answer = await md5Refusal(client, target, context);
+    if (answer === undefined)
+        return [];
+    const reason = `its password is an md5 hash, and a test login with one failed on the target (${answer})`;
+    return md5.map((name) => ({ ...lostLogin(name, 'source'), reason }));
+}
+async function md5Refusal(client, target, context) {
+    try {
+        return await refusesMd5(client, target, context);
+    }
+    catch (error) {
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        return `the test could not be made: ${failure_messageOf(error)}`;
+    }
+}
+/** The roles of a plan as the target will have them when it is carried out. */
+function plannedRoles(plan) {
+    const { fates, superuser } = plan;
+    const makesSuperusers = superuser.words.includes('SUPERUSER');
+    const roles = new Map();
+    for (const name of fates.names()) {
+        const fate = fates.of(name);
+        if (fate?.kind === 'create' || fate?.kind === 'update')
+            roles.set(name, { superuser: makesSuperusers && fates.wasSuperuser(name) });
+    }
+    return roles;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/roles/restore.js
+
 
 
 
@@ -75313,8 +77785,9 @@ const rolesPerSession = 100;
  * comparing both catalogs. A second run changes nothing: what the target refused is asked for again, the rest is there.
  *
  * @returns what was done; `result.verified` is false when something differs for no known reason
- * @throws Failure before anything is sent when the script cannot be read, the account may not create roles or a needed
- * role would be absent; Failure when a role could not be made or the connection is lost; Cancelled
+ * @throws Failure before anything is sent when the script cannot be read, the account may not create roles, a needed role
+ * would be absent, or roles could do less than before and `allowMissing` does not say that they may; Failure when a role
+ * could not be made or the connection is lost; Cancelled
  */
 async function restoreRoles(options, context) {
     const script = readRoleScript(options.script);
@@ -75334,6 +77807,10 @@ async function restoreRoles(options, context) {
         for (const warning of plan.warnings)
             context.warn(warning);
         const restored = new RestoredRoles(options, plan);
+        const refusal = await weighRoles(client, { plan, verifiers: own, ...options }, context);
+        await options.beforeSending?.(plannedRoles(plan), refusal);
+        if (refusal)
+            throw refusal;
         try {
             await restored.apply(client, context);
         }
@@ -75409,12 +77886,16 @@ class RestoredRoles {
         result.memberships.restored = memberships;
         this.setDifferences(differences);
         context.report.roles = result;
-        await this.warnOfPasswords(client, own, after, context);
+        this.warnOfPasswords(after, context);
         this.tell(context);
         const missing = differences.filter(({ what, explained }) => !explained && what === subject.role);
         if (missing.length > 0) {
             throw new Failure(`${counted(missing.length, 'role')} could not be restored`, listed(missing.map(({ role, reason }) => `"${role}": ${reason}`), '; '), 'No data was touched. Put the cause right, then run again: roles that were made are found again');
         }
+        // the trial has shown all of them, unless the target answers differently now
+        const refusal = refusalOfLosses(lossesByOutcomes(this.outcomes), options, context);
+        if (refusal)
+            throw refusal;
     }
     /**
      * Sends the settings of roles in single databases, which must be on the target by now, and adds what differs to the
@@ -75501,33 +77982,15 @@ class RestoredRoles {
             sameSetting(setting.parameter, setting.values, settingValues(setting.parameter, one.value));
         return settings.some(same);
     }
-    async warnOfPasswords(client, own, after, context) {
+    warnOfPasswords(after, context) {
         const { plan, result } = this;
         const names = (list) => listed(list.map((name) => `"${name}"`));
         const logins = after.roles.filter(({ name, login }) => login && plan.fates.of(name));
         const expired = logins.filter((role) => role.expired).map(({ name }) => name);
         if (expired.length > 0)
             context.warn(`${counted(expired.length, 'role')} cannot log in: the password is past VALID UNTIL, as on the source: ${names(expired)}`);
-        const md5 = logins
-            .map(({ name }) => name)
-            .filter((name) => plan.passwordsSent.has(name) && own.get(name)?.startsWith('md5'));
-        if (md5.length > 0) {
-            const answer = await this.md5Refusal(client, context);
-            if (answer !== undefined)
-                context.warn(`${counted(md5.length, 'role')} cannot log in with md5 passwords, a test login with one failed (${answer}): ${names(md5)}. Give these roles new passwords, or let pg_hba.conf accept md5`);
-        }
         if (result.passwordsToSet && result.passwordsToSet.length > 0)
             context.warn(`${counted(result.passwordsToSet.length, 'role')} must be given a password: ${names(result.passwordsToSet)}`);
-    }
-    async md5Refusal(client, context) {
-        try {
-            return await refusesMd5(client, this.options.target, context);
-        }
-        catch (error) {
-            if (sqlstateOf(error) === undefined)
-                throw error;
-            return `the test could not be made: ${failure_messageOf(error)}`;
-        }
     }
     tell(context) {
         const { result, outcomes } = this;
@@ -75602,6 +78065,7 @@ function parseFingerprint(value) {
         });
         // without its digest a table would be compared by its count alone
         const digested = table.digest !== undefined && table.recipe !== undefined;
+        optional(table.unreadable, (reason) => parse_text(reason, `${where}.unreadable`));
         if (isData && table.kind === undefined && !digested)
             throw wrong(`${where}.digest`);
     });
@@ -75609,6 +78073,7 @@ function parseFingerprint(value) {
     each(parse_list(root.sequences, 'sequences'), 'sequences', (one, where) => {
         const sequence = parse_named(one, where);
         state(sequence, where);
+        optional(sequence.unreadable, (reason) => parse_text(reason, `${where}.unreadable`));
         optional(sequence.later, (later) => state(parse_object(later, where), where));
     });
     if (root.largeObjects !== null)
@@ -75636,6 +78101,7 @@ function largeObjects(value, digested) {
             throw wrong(where);
         after = to;
         parse_count(range.count, where);
+        optional(range.unreadable, (reason) => parse_text(reason, where));
         if (digested)
             whole(range.digest, where);
     });
@@ -75821,8 +78287,15 @@ function archiveName(kind, name) {
 
 
 
+
 /** Facets that older servers do not have: compared only where both do. */
-const facetSince = { multirange: 140000 };
+const facetSince = {
+    multirange: 140000,
+    subscript: 140000,
+    'final function': 110000,
+};
+/** Facets that tell what another facet's difference means, and are compared in no other way. */
+const tellingFacets = new Set(['dumped order', 'extension', 'added']);
 /** What initdb grants everybody on the schema public (PostgreSQL 15 release notes). */
 const initialGrants = (server) => (server >= 150000 ? ['+:USAGE'] : ['+:CREATE', '+:USAGE']);
 /**
@@ -75861,6 +78334,8 @@ class CatalogComparison {
             there.delete(object.name);
             const name = compare_catalog_shown(object.name);
             if (!other) {
+                if (kind === memberKind && !this.isMissed(object))
+                    continue;
                 const reason = this.reasonForMissing(kind, object);
                 if (reason === undefined)
                     missing.push(name);
@@ -75878,7 +78353,9 @@ class CatalogComparison {
             if (open.length > 0)
                 different.push(compare_catalog_label(name, open.join(', ')));
         }
-        const extra = [...there.keys()].filter((name) => !isExpectedExtra(kind, name)).map(compare_catalog_shown);
+        const extra = kind === memberKind
+            ? []
+            : [...there.keys()].filter((name) => !isExpectedExtra(kind, name)).map(compare_catalog_shown);
         return {
             kind,
             source: here.length,
@@ -75890,11 +78367,33 @@ class CatalogComparison {
         };
     }
     reasonForMissing(kind, object) {
+        if (kind === memberKind)
+            return this.reasonForMember(object);
         if (kind === 'index' && object.facets?.invalid) {
             return 'the index is invalid on the source, and pg_dump leaves such indexes out';
         }
         return (this.reasonForObject(kind, object) ??
             this.announced.reasonFor(parentEntries(kind, object.name)));
+    }
+    /**
+     * Whether an extension's object that the target has not is lost: an extension of another version, or in another package,
+     * has other objects, but what somebody added to it, or granted on it, was on the source alone.
+     */
+    isMissed({ acl, facets = {} }) {
+        return acl !== undefined || facets.added !== undefined;
+    }
+    versionOf(side, extension) {
+        return side.catalog.kinds.extension?.find(({ name }) => name === extension)?.facets?.version;
+    }
+    reasonForMember({ name, facets = {} }) {
+        const extension = facets.extension?.slice(1) ?? '';
+        const reason = this.announced.reasonFor([name, `EXTENSION ${extension}`]);
+        if (reason !== undefined)
+            return reason;
+        const [here, there] = [this.source, this.target].map((side) => this.versionOf(side, extension));
+        return there !== undefined && here !== there
+            ? `the target has another version of the extension ${extension}, which has other objects`
+            : undefined;
     }
     reasonForObject(kind, object) {
         const constraint = object.facets?.['of constraint']?.slice(1);
@@ -75913,6 +78412,11 @@ class CatalogComparison {
         for (const facet of facets) {
             const [a, b] = [object.facets?.[facet], other.facets?.[facet]];
             const since = facetSince[facet] ?? 0;
+            if (tellingFacets.has(facet))
+                continue;
+            // only children have it, and whose child a table is is another facet
+            if (facet === 'column order' && (a === undefined || b === undefined))
+                continue;
             if (sameText(a, b) || this.source.server < since || this.target.server < since)
                 continue;
             // what is kept as it is can be said
@@ -75948,6 +78452,9 @@ class CatalogComparison {
         const reason = this.announced.reasonFor(own) ?? this.reasonForObject(kind, object);
         if (reason !== undefined)
             return reason;
+        const inherited = this.reasonForInherited(object, other, facet);
+        if (inherited !== undefined)
+            return inherited;
         if (kind === 'extension' && object.facets?.version !== other.facets?.version) {
             return 'the target has another version of the extension, and a dump names none';
         }
@@ -75956,6 +78463,20 @@ class CatalogComparison {
         }
         if (kind === 'publication' && facet === 'tables') {
             return this.announced.find((entry) => /^PUBLICATION TABLE/.test(entry) && entry.includes(compare_catalog_shown(object.name)));
+        }
+        return undefined;
+    }
+    /** What a child of inheritance takes from its parents, whatever it had itself: a dump creates it as their child. */
+    reasonForInherited(object, other, facet) {
+        if (facet === 'column order' && other.facets?.['dumped order'] === undefined) {
+            return columnOrderReason;
+        }
+        const { parents, 'partition bound': bound } = object.facets ?? {};
+        if (/^(storage|compression) of /.test(facet) &&
+            parents !== undefined &&
+            bound === undefined &&
+            object.facets?.[facet] === undefined) {
+            return 'a dump creates a child of inheritance as its parents are, and says nothing of a column that is as its type is by default';
         }
         return undefined;
     }
@@ -75986,13 +78507,14 @@ class CatalogComparison {
     *aclDifferences(kind, object, other) {
         const here = this.source.catalog.acls[object.acl ?? -1] ?? [];
         const there = this.target.catalog.acls[other.acl ?? -1] ?? [];
-        const lost = here.filter((line) => !there.includes(line));
-        const gained = there.filter((line) => !here.includes(line));
+        const owner = compare_catalog_nameOf(this.target.catalog.owners, other.owner);
+        const lost = here.filter((line) => !there.includes(line) && !isOwnersAnyway(line, owner, there));
+        const gained = there.filter((line) => !here.includes(line) && !isOwnersAnyway(line, null, here));
         if (lost.length + gained.length === 0)
             return;
         if (kind === 'schema' && object.name === 'public' && this.sameSinceInitdb(here, there))
             return;
-        const reason = this.announced.reasonFor(entriesOn('ACL', kind, object.name));
+        const reason = this.announced.reasonFor(kind === memberKind ? [`ACL ${object.name}`] : entriesOn('ACL', kind, object.name));
         for (const line of [...lost, ...gained]) {
             // what the default grants and the source took away is a line as well
             const isLoss = lost.includes(line) === line.startsWith('+');
@@ -76014,6 +78536,22 @@ class CatalogComparison {
         return changes(here, this.source.server) === changes(there, this.target.server);
     }
 }
+/**
+ * A grant to the object's owner, or on a column to the owner of the table: he has every privilege that nobody took away.
+ *
+ * @param owner who owns it on the other side
+ * @param other the grants there
+ */
+function isOwnersAnyway(line, owner, other) {
+    const grantee = granteeOf(line);
+    if (!line.startsWith('+') || (grantee !== ownerMark && grantee !== owner))
+        return false;
+    // of a column, too: `UPDATE (name)*`
+    const privilege = /[A-Z]+/.exec(line.slice(line.lastIndexOf(':') + 1))?.[0];
+    return !other.includes(`-${ownerMark}:${privilege}`);
+}
+/** Also what a warning is made of: whoever counts on the order of columns must know. */
+const columnOrderReason = 'a dump writes the columns that a table inherits first, in the order of its parents: SELECT * and INSERT without a list of columns see another order';
 /** Every database has it, unless somebody dropped it, and a dump does not carry that. */
 function isExpectedExtra(kind, name) {
     return (kind === 'extension' && name === 'plpgsql') || (kind === 'schema' && name === 'public');
@@ -76047,6 +78585,11 @@ function compareLargeObjects(source, target, announced, substitutes) {
     const explained = [];
     source.ranges.forEach((range, index) => {
         const other = target.ranges[index];
+        const blind = range.unreadable ?? other?.unreadable;
+        if (blind !== undefined && other?.count === range.count) {
+            different.push(`${compare_large_objects_nameOf(range, other)}: cannot be read: ${blind}`);
+            return;
+        }
         const same = other?.digest === undefined || range.digest === undefined || other.digest === range.digest;
         if (other && other.count === range.count && same)
             return;
@@ -76159,20 +78702,26 @@ function compareFingerprints(source, target, announced, substitutes = []) {
     };
 }
 function compareTables(source, target, announced) {
-    const there = new Map(target.tables.map((table) => [keyOf(table), table]));
+    const there = new Map(target.tables.map((table) => [tables_keyOf(table), table]));
     const digests = source.level === 'data' && target.level === 'data';
     return source.tables.map((table) => {
         const { schema, name } = table;
-        const other = there.get(keyOf(table));
+        const other = there.get(tables_keyOf(table));
+        const blind = [
+            ...(table.unreadable === undefined ? [] : [`on the source: ${table.unreadable}`]),
+            ...(other?.unreadable === undefined ? [] : [`on the target: ${other.unreadable}`]),
+        ];
         const result = {
             schema,
             name,
-            sourceRows: table.rows,
-            targetRows: other?.rows ?? null,
-            match: other !== undefined && sameRows(table, other, digests),
+            sourceRows: table.unreadable === undefined ? table.rows : null,
+            targetRows: other?.unreadable === undefined ? (other?.rows ?? null) : null,
+            match: blind.length === 0 && other !== undefined && sameRows(table, other, digests),
         };
         if (result.match)
             return result;
+        if (blind.length > 0)
+            result.unreadable = blind.join('; ');
         const view = table.kind === 'materialized view';
         const own = view ? 'MATERIALIZED VIEW' : 'TABLE';
         // a table that was restored otherwise than dumped still holds all its rows
@@ -76180,7 +78729,7 @@ function compareTables(source, target, announced) {
         const reason = announced.reasonFor(entries.map((entry) => `${entry} ${schema}.${name}`));
         if (reason !== undefined)
             result.explained = reason;
-        else if (table.kind && other && table.populated === other.populated) {
+        else if (blind.length === 0 && table.kind && other && table.populated === other.populated) {
             result.explained =
                 'The restore computes a materialized view anew; the rows on the source are those of its last refresh';
         }
@@ -76197,8 +78746,8 @@ function sameRows(source, target, digests) {
 }
 /** Tables that only the target has, where no catalog says it; the others are in the list of tables. */
 function extraTables(source, target) {
-    const known = new Set(source.tables.map(keyOf));
-    const extra = target.tables.filter((table) => !known.has(keyOf(table)));
+    const known = new Set(source.tables.map(tables_keyOf));
+    const extra = target.tables.filter((table) => !known.has(tables_keyOf(table)));
     if (extra.length === 0)
         return null;
     return {
@@ -76218,16 +78767,19 @@ function compareSequences(source, target, announced) {
         missing: [],
         different: [],
     };
-    const there = new Map(target.map((sequence) => [keyOf(sequence), sequence]));
+    const there = new Map(target.map((sequence) => [tables_keyOf(sequence), sequence]));
     const explained = [];
     for (const sequence of source) {
         const name = `${sequence.schema}.${sequence.name}`;
-        const other = there.get(keyOf(sequence));
-        if (other && sameState(sequence, other))
+        const other = there.get(tables_keyOf(sequence));
+        const blind = sequence.unreadable ?? other?.unreadable;
+        if (blind === undefined && other && sameState(sequence, other))
             continue;
         const reason = announced.reasonFor([`SEQUENCE ${name}`, `SEQUENCE SET ${name}`]);
         if (reason !== undefined)
             explained.push({ entry: `SEQUENCE SET ${name}`, reason });
+        else if (blind !== undefined)
+            result.different.push(`${name}: cannot be read: ${blind}`);
         else if (other) {
             result.different.push(`${name}: ${describe(sequence)} on the source, ${describe(other)} on the target`);
         }
@@ -76236,8 +78788,8 @@ function compareSequences(source, target, announced) {
     }
     if (explained.length > 0)
         result.explained = explained;
-    const known = new Set(source.map(keyOf));
-    const extra = target.filter((sequence) => !known.has(keyOf(sequence)));
+    const known = new Set(source.map(tables_keyOf));
+    const extra = target.filter((sequence) => !known.has(tables_keyOf(sequence)));
     if (extra.length > 0)
         result.extra = extra.map(({ schema, name }) => `${schema}.${name}`);
     return result;
@@ -76282,7 +78834,7 @@ const mostBuckets = 262_144;
  * @throws Failure when a table cannot be read any more; Cancelled
  */
 async function explainDifferences(options, context) {
-    const differing = options.tables.filter(({ match, explained, targetRows }) => !match && explained === undefined && targetRows !== null);
+    const differing = options.tables.filter(({ match, explained, unreadable, targetRows }) => !match && explained === undefined && unreadable === undefined && targetRows !== null);
     if (differing.length === 0 || options.fingerprint.level !== 'data')
         return;
     const { fingerprint, snapshot } = options;
@@ -76290,10 +78842,10 @@ async function explainDifferences(options, context) {
     const target = { ...options.target, role: 'target' };
     await withSession(source, context.signal, (sourceClient) => withSession(target, context.signal, async (targetClient) => {
         const here = await Side.open(sourceClient, source, fingerprint, snapshot?.id ?? null);
-        const there = await Side.open(targetClient, target, fingerprint, null);
+        const there = await Side.open(targetClient, target, fingerprint, null, options.mayAlter);
         let keys = mostKeys;
         for (const result of differing.slice(0, mostTables)) {
-            const table = fingerprint.tables.find((one) => keyOf(one) === keyOf(result));
+            const table = fingerprint.tables.find((one) => tables_keyOf(one) === tables_keyOf(result));
             const recipe = fingerprint.recipes[table?.recipe ?? -1];
             if (!recipe)
                 continue;
@@ -76312,19 +78864,25 @@ class Side {
     constructor(client, plan, tables) {
         this.client = client;
         this.plan = plan;
-        this.tables = new Map(tables.map((table) => [keyOf(table), table]));
+        this.tables = new Map(tables.map((table) => [tables_keyOf(table), table]));
     }
-    static async open(client, place, { encoding, floatDigits, method }, snapshot) {
+    static async open(client, place, { encoding, floatDigits, method }, snapshot, mayAlter = false) {
         const { number: server } = await serverVersion(client);
         const { tables } = await listTables(client, server, true);
         const reading = { snapshot, jobs: 1, pieceBytes: Number.POSITIVE_INFINITY };
-        const plan = { place, server, encoding, ...reading, floatDigits, method };
+        const alters = mayAlter === 'if unused' ? await isUnused(client) : mayAlter;
+        const plan = { place, server, encoding, ...reading, floatDigits, method, mayAlter: alters };
         await prepareReader(client, plan);
         return new Side(client, plan, tables);
     }
     query(table, sql, values) {
-        const { schema, name, owner } = table;
-        const object = { what: `The table ${schema}.${name}`, grant: 'SELECT on the table', owner };
+        const { schema, name, owner, barred } = table;
+        const object = {
+            what: `The table ${schema}.${name}`,
+            grant: 'SELECT on the table',
+            owner,
+            ...(barred ? { barred: { schema, name } } : {}),
+        };
         return inTransaction(this.client, this.plan, object, () => this.client.query(sql, values));
     }
     /** Columns of the narrowest unique index that tells every row apart, the primary key first. */
@@ -76360,7 +78918,7 @@ class Side {
     }
 }
 async function findRows(here, there, result, recipe) {
-    const [table, other] = [here, there].map((side) => side.tables.get(keyOf(result)));
+    const [table, other] = [here, there].map((side) => side.tables.get(tables_keyOf(result)));
     if (!table || !other)
         return null;
     const names = new Set(other.columns.map(({ name }) => name));
@@ -76368,7 +78926,7 @@ async function findRows(here, there, result, recipe) {
     if (recipe.some(([name]) => !names.has(name)))
         return null;
     const sql = rowSql(recipe, await here.keyColumns(table), here.plan);
-    const rows = Math.max(result.sourceRows, result.targetRows ?? 0);
+    const rows = Math.max(result.sourceRows ?? 0, result.targetRows ?? 0);
     const count = Math.min(mostBuckets, 2 ** Math.ceil(Math.log2(rows / rowsPerBucket + 1)));
     const [source, target] = await Promise.all([
         here.buckets(table, sql, count),
@@ -76479,6 +79037,7 @@ async function verifyDatabase(options, result, session) {
         level: session.inputs.verify,
         jobs: options.jobs,
         recipe: source,
+        mayAlter: options.mayAlter,
     }, session);
     if (target.moments)
         session.warn(`${result.name}: the target may have changed while it was read: ${target.moments}`);
@@ -76493,7 +79052,7 @@ async function verifyDatabase(options, result, session) {
     const tables = comparison.tables.filter(({ match, explained }) => !match && explained === undefined);
     const objects = comparison.objects.flatMap(({ kind, missing, different, extra = [] }) => [...missing, ...different, ...extra].map((name) => `${kind} ${name}`));
     if (comparison.equal) {
-        const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + sourceRows, 0);
+        const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + (sourceRows ?? 0), 0);
         session.log.info(`Verified ${result.name} (${session.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`);
         return;
     }
@@ -76505,6 +79064,7 @@ async function verifyDatabase(options, result, session) {
                 fingerprint: source,
                 tables: comparison.tables,
                 showKeys: session.inputs.showKeys,
+                mayAlter: options.mayAlter,
             }, session);
         }
         catch (error) {
@@ -76514,12 +79074,16 @@ async function verifyDatabase(options, result, session) {
             session.warn(`${result.name}: the rows that differ could not be looked up: ${failure_messageOf(error)}`);
         }
     }
-    const named = [
-        ...tables.map(({ schema, name, sourceRows, targetRows }) => `table ${schema}.${name} (${formatCount(sourceRows)} rows on the source, ${targetRows === null ? 'none' : formatCount(targetRows)} on the target)`),
-        ...objects,
-    ];
+    const named = [...tables.map(described), ...objects];
     const more = named.length > 10 ? `, and ${named.length - 10} more` : '';
     throw new Failure(`The target differs from the source in the database "${result.name}"`, `${named.slice(0, 10).join(', ')}${more}`, 'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace');
+}
+function described({ schema, name, sourceRows, targetRows, unreadable }) {
+    const table = `table ${schema}.${name}`;
+    if (unreadable !== undefined)
+        return `${table} (cannot be read ${unreadable})`;
+    const rows = (count) => (count === null ? 'none' : formatCount(count));
+    return `${table} (${rows(sourceRows)} rows on the source, ${rows(targetRows)} on the target)`;
 }
 /**
  * The roles whose objects an ordinary account cannot give back, asked of the target itself: its superusers. For a
@@ -76558,6 +79122,7 @@ async function readSubstitutes(connection, session) {
 
 
 
+
 /**
  * The target half: roles, then every database with its own verdict. A database that fails does not lose the results of the
  * others; when all have been tried, the run fails with what failed.
@@ -76568,28 +79133,30 @@ async function readSubstitutes(connection, session) {
  */
 async function restoreEverything(dump, connection, session, afterRoles = async () => { }) {
     const destinations = chooseDatabases(session.inputs.databases, dump, session);
-    const afterDatabases = await restoreRolesPhase(dump, destinations, connection, session);
-    await afterRoles();
     const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection);
     const restores = destinations.map((destination) => ({
         destination,
         options: restoreOptions(destination, dump, connection, passwordFile, session),
     }));
     const plans = new Map();
-    const refusals = [];
-    for (const { destination, options } of restores) {
-        try {
-            plans.set(destination, await planRestore(options, session));
+    // nothing of any database is restored, and no role is made, while one of them would lose something
+    const plan = async (roles, refusal) => {
+        const refusals = refusal ? [{ what: 'the roles', error: refusal }] : [];
+        for (const { destination, options } of restores) {
+            try {
+                plans.set(destination, await planRestore(options, session, roles));
+            }
+            catch (error) {
+                if (error instanceof Cancelled || session.signal.aborted)
+                    throw error;
+                destination.result.error = target_side_describe(error);
+                refusals.push({ what: `the database "${destination.source}"`, error });
+            }
         }
-        catch (error) {
-            if (error instanceof Cancelled || session.signal.aborted)
-                throw error;
-            destination.result.error = target_side_describe(error);
-            refusals.push({ database: destination.source, error });
-        }
-    }
-    // nothing of any database is restored while one of them would lose something
-    throwAll(refusals, 'cannot be restored');
+        throwAll(refusals, 'cannot be restored');
+    };
+    const afterDatabases = await restoreRolesPhase(dump, destinations, connection, session, plan);
+    await afterRoles();
     const failures = [];
     for (const { destination, options } of restores) {
         const plan = plans.get(destination);
@@ -76602,11 +79169,25 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
             if (error instanceof Cancelled || session.signal.aborted)
                 throw error;
             destination.result.error = target_side_describe(error);
-            failures.push({ database: destination.source, error });
+            failures.push({ what: `the database "${destination.source}"`, error });
             session.log.warning(`${destination.source}: ${failure_messageOf(error)}`);
         }
     }
     await afterDatabases();
+    for (const { destination, options } of restores) {
+        if (destination.result.error)
+            continue;
+        try {
+            await limitConnections(options, session);
+        }
+        catch (error) {
+            if (error instanceof Cancelled || session.signal.aborted)
+                throw error;
+            destination.result.verified = false;
+            destination.result.error = target_side_describe(error);
+            failures.push({ what: `the database "${destination.source}"`, error });
+        }
+    }
     const { report } = session;
     if (session.dumpBegan !== null && failures.length === 0) {
         report.cutoverSeconds = Math.round((Date.now() - session.dumpBegan) / 100) / 10;
@@ -76624,7 +79205,8 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
             .join('; '), 'The report lists every difference; correct the roles on the target, then run verify');
     }
 }
-async function restoreRolesPhase(dump, destinations, connection, session) {
+/** @param plan decides about the databases; called when the roles are decided about and none is made yet */
+async function restoreRolesPhase(dump, destinations, connection, session, plan) {
     const { inputs, report } = session;
     const { roles } = dump;
     const needed = [];
@@ -76636,6 +79218,7 @@ async function restoreRolesPhase(dump, destinations, connection, session) {
         skipPhase(session, 'restore-roles');
         const options = { role: 'target', readOnly: true, signal: session.signal };
         await withConnection(connection, options, (client) => requireRoles(client, needed));
+        await plan();
         return async () => { };
     }
     return await runPhase(session, 'restore-roles', async () => {
@@ -76649,8 +79232,10 @@ async function restoreRolesPhase(dump, destinations, connection, session) {
             rolePasswords: inputs.rolePasswords,
             completing: inputs.ifTargetNotEmpty === 'resume',
             neededRoles: needed,
+            allowMissing: inputs.allowMissing,
+            beforeSending: plan,
             // also when the roles then fail: what was sent is what explains it
-            onScript: (script) => (0,promises_namespaceObject.writeFile)((0,external_node_path_namespaceObject.join)(session.reportDirectory, polardbRolesFile), script, { mode: 0o600 }),
+            onScript: (script) => (0,promises_namespaceObject.writeFile)((0,external_node_path_namespaceObject.join)(session.temporaryDirectory, polardbRolesFile), script, { mode: 0o600 }),
         }, session);
         report.roles = restored.result;
         return async () => {
@@ -76670,22 +79255,38 @@ async function restoreOne(destination, options, plan, session) {
     });
     try {
         session.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`);
-        await analyzeOne(destination, options, session);
+        await analyzeOne(destination, options, restored, session);
+        await restored.settle();
         await verifyOne(destination, options, restored, session);
+    }
+    catch (error) {
+        if (!restored.failure || session.signal.aborted)
+            throw error;
+        // what was refused comes first: what differs follows from it, and is in the report
+        session.log.warning(`${source}: ${failure_messageOf(error)}`);
     }
     finally {
         // what the account needed to read what it gave away
         await restored.release();
     }
+    if (restored.failure) {
+        result.verified = false;
+        throw restored.failure;
+    }
 }
-async function analyzeOne(destination, options, session) {
+async function analyzeOne(destination, options, restored, session) {
     if (!session.inputs.analyze)
         return skipPhase(session, 'analyze');
     const { source, target: targetName } = destination;
     const { target, jobs } = options;
     await runPhase(session, 'analyze', async () => {
-        const analyzed = await analyzeDatabase({ target, targetName, jobs }, session);
-        for (const { table, reason } of analyzed.refused) {
+        const as = restored.analyzeAs ?? target;
+        let { refused } = await analyzeDatabase({ target: as, targetName, jobs }, session);
+        if (as !== target && refused.length > 0) {
+            const only = new Set(refused.map(({ table }) => table));
+            refused = (await analyzeDatabase({ target, targetName, jobs, only }, session)).refused;
+        }
+        for (const { table, reason } of refused) {
             session.warn(`${source}: no planner statistics for ${table}: ${reason}`);
         }
     }, source);
@@ -76693,15 +79294,16 @@ async function analyzeOne(destination, options, session) {
 async function verifyOne(destination, options, restored, session) {
     if (session.inputs.verify === 'none')
         return skipPhase(session, 'verify');
-    const { source, target: name, dumped, result } = destination;
+    const { source, target: name, dumped, properties, result } = destination;
     const { target: connection, jobs } = options;
     const { fingerprint } = dumped;
     await runPhase(session, 'verify', () => verifyDatabase({
         ...{ connection, name, fingerprint, jobs },
+        mayAlter: true,
         source: session.inputs.command === 'migrate' && session.inputs.source
             ? { connection: session.inputs.source, database: source }
             : undefined,
-        announced: restored.result.skipped,
+        announced: [...restored.result.skipped, ...announcedLimit(properties)],
         substitutes: restored.owners.map(({ role, owner, reason }) => ({
             role,
             instead: owner,
@@ -76724,6 +79326,7 @@ function restoreOptions(destination, dump, connection, passwordFile, session) {
     const { tables, level } = parseFingerprint(destination.dumped.fingerprint);
     return {
         archives: destination.archives,
+        proven: dump.proven,
         database: {
             ...destination.properties,
             // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it
@@ -76759,16 +79362,17 @@ function target_side_describe(error) {
     };
 }
 /** One failure is thrown as it is; several as one that names each. */
-function throwAll(failures, what) {
+function throwAll(failures, outcome) {
     const [first, ...rest] = failures;
     if (!first)
         return;
     if (rest.length === 0)
         throw first.error;
-    throw new Failure(`${failures.length} databases ${what}`, failures.map(({ database, error }) => `"${database}": ${failure_messageOf(error)}`).join(' | '), 'The report has each of them; the others were restored as it says');
+    throw new Failure(`${failures.length} parts of the migration ${outcome}`, failures.map(({ what, error }) => `${what}: ${failure_messageOf(error)}`).join(' | '), 'The report has each of them; what else was restored is in it, too');
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/migrate.js
+
 
 
 
@@ -76784,6 +79388,7 @@ async function migrate(session) {
     const { source, target } = await runPhase(session, 'preflight', async () => {
         const target = await inspectTarget(connection, inputs, session);
         const source = await inspectSource(required(inputs, 'source'), inputs.databases, session);
+        await checkReadable(source, inputs, session);
         await checkTogether(source, target, session.dumpDirectory, session);
         return { source, target };
     });
@@ -76802,7 +79407,7 @@ async function migrate(session) {
     };
     let failure;
     try {
-        await restoreEverything({ ...dump, directory: session.dumpDirectory }, connection, session, keep);
+        await restoreEverything({ ...dump, directory: session.dumpDirectory, proven: true }, connection, session, keep);
     }
     catch (error) {
         failure = error;
@@ -76838,12 +79443,12 @@ async function restore(session) {
     const connection = required(session.inputs, 'target');
     const target = await runPhase(session, 'preflight', () => inspectTarget(connection, session.inputs, session));
     session.setOutput('target-version', target.version);
-    const { manifest, directory, roles } = await loadDump(session);
+    const { manifest, directory, roles, proven } = await loadDump(session);
     session.report.source = { version: manifest.source.version, major: manifest.source.major };
     session.setOutput('source-version', manifest.source.version);
     // a dump is read by the major that wrote it
     const client = await getClient(versionOf(manifest.client.version), session);
-    await restoreEverything({ directory, client, databases: manifest.databases, roles }, connection, session);
+    await restoreEverything({ directory, client, databases: manifest.databases, roles, proven }, connection, session);
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/verify.js
@@ -76869,7 +79474,7 @@ async function verify(session) {
         : inputs.restoreJobs;
     const substitutes = await readSubstitutes(connection, session);
     const failures = [];
-    for (const { source, target: name, bytes, fingerprint } of await sources(session)) {
+    for (const { source, target: name, bytes, fingerprint } of await verify_sources(session)) {
         const result = resultOf(session, { source, target: name, bytes });
         try {
             await runPhase(session, 'verify', async () => verifyDatabase({
@@ -76879,6 +79484,7 @@ async function verify(session) {
                 announced: [],
                 substitutes,
                 jobs,
+                mayAlter: 'if unused',
                 source: inputs.source ? { connection: inputs.source, database: source } : undefined,
             }, result, session), source);
         }
@@ -76898,7 +79504,7 @@ async function verify(session) {
     }
 }
 /** What the target is compared with: the live source where one is given, otherwise the dump. */
-async function sources(session) {
+async function verify_sources(session) {
     const { inputs, report } = session;
     if (inputs.source) {
         const { connection, databases, version } = await inspectSource(inputs.source, inputs.databases, session);
@@ -76961,9 +79567,11 @@ function tableDifference(table) {
     const rows = parts.flatMap(([count, what]) => (count ? [`${counted(count, 'row')} ${what}`] : []));
     if (rows.length > 0)
         return rows.join(', ');
+    if (table.unreadable !== undefined)
+        return shorten(`cannot be read ${table.unreadable}`, 500);
     if (table.targetRows === null)
         return 'not on the target';
-    const off = table.targetRows - table.sourceRows;
+    const off = table.targetRows - (table.sourceRows ?? 0);
     if (off === 0)
         return 'contents differ';
     return `${counted(Math.abs(off), 'row')} ${off < 0 ? 'missing' : 'too many'}`;
@@ -76972,12 +79580,12 @@ function tableDifference(table) {
 function tablesInOrder(database) {
     const rank = (table) => (tableDiffers(table) ? 0 : table.match ? 2 : 1);
     return database.tables.toSorted((a, b) => rank(a) - rank(b) ||
-        b.sourceRows - a.sourceRows ||
+        (b.sourceRows ?? 0) - (a.sourceRows ?? 0) ||
         (`${a.schema}.${a.name}` < `${b.schema}.${b.name}` ? -1 : 1));
 }
 /** The rows of the tables on the source. */
 function rowsOf(tables) {
-    return sum(tables.map((table) => table.sourceRows));
+    return sum(tables.map((table) => table.sourceRows ?? 0));
 }
 /** How a database's comparison ended, in a word or two. */
 function databaseResult(database) {
@@ -77641,7 +80249,7 @@ function failure({ error }) {
 }
 function facts(report) {
     const fact = (name, value, detail = '') => markup `<div><dt>${name}</dt><dd>${value}${detail ? markup `<small>${detail}</small>` : html_page_nothing}</dd></div>`;
-    const { source, target, client, artifact } = report;
+    const { source, target, client, dump, artifact } = report;
     const size = report.databases.reduce((total, database) => total + database.bytes, 0);
     return markup `<dl class="facts">
 ${source ? fact('Source', serverName(source)) : html_page_nothing}
@@ -77650,6 +80258,7 @@ ${elapsed(report) > 0 ? fact('Whole run', formatDuration(elapsed(report))) : htm
 ${report.cutoverSeconds === null ? html_page_nothing : fact('Cutover', formatDuration(report.cutoverSeconds), 'first byte dumped to verified')}
 ${client ? fact('Client programs', client.version, client.origin ?? client.directory) : html_page_nothing}
 ${size > 0 ? fact('Size of the source', text_formatBytes(size)) : html_page_nothing}
+${dump ? fact('Dump', dump.id, `made at ${dump.createdAt}`) : html_page_nothing}
 ${artifact ? fact('Dump kept as artifact', artifact.name, text_formatBytes(artifact.bytes)) : html_page_nothing}
 </dl>
 `;
@@ -77817,7 +80426,7 @@ function bySchema(equal) {
 function tableList(tables) {
     return html_page_table('Tables', ['Table', 'Source rows>', 'Target rows>', 'Result'], tables.map((table) => [
         code(`${table.schema}.${table.name}`),
-        html_page_number(formatCount(table.sourceRows)),
+        html_page_number(table.sourceRows === null ? '–' : formatCount(table.sourceRows)),
         html_page_number(table.targetRows === null ? '–' : formatCount(table.targetRows)),
         html_page_state(table.match ? 'good' : tableDiffers(table) ? 'bad' : 'doubtful', tableDifference(table)),
     ]));
@@ -77890,6 +80499,7 @@ const shape = {
             sourceRows: true,
             targetRows: true,
             match: true,
+            unreadable: true,
             explained: true,
             missingRows: true,
             changedRows: true,
@@ -77909,7 +80519,10 @@ const shape = {
         verifyRowsPerSecond: { source: true, target: true },
         error: json_error,
     },
+    dump: { id: true, createdAt: true },
     artifact: { id: true, name: true, digest: true, bytes: true },
+    losses: { entry: true, database: true, reason: true, remedy: true },
+    sourceStill: true,
     verified: true,
     cutoverSeconds: true,
     warnings: true,
@@ -78039,6 +80652,7 @@ function heading(report) {
         ...(report.cutoverSeconds === null
             ? []
             : [`${formatDuration(report.cutoverSeconds)} from the first byte dumped to verified`]),
+        ...(report.dump ? [`dump ${markdown_code(report.dump.id)} of ${prose(report.dump.createdAt)}`] : []),
         ...(report.artifact
             ? [
                 `dump kept as artifact ${markdown_code(report.artifact.name)}, ${text_formatBytes(report.artifact.bytes)}`,
@@ -78201,14 +80815,14 @@ function markdown_tables(page, report) {
     const odd = all.filter(({ table }) => !table.match);
     const equal = all
         .filter(({ table }) => table.match)
-        .toSorted((a, b) => b.table.sourceRows - a.table.sourceRows);
+        .toSorted((a, b) => (b.table.sourceRows ?? 0) - (a.table.sourceRows ?? 0));
     const shown = [...odd, ...equal.slice(0, equalTables)];
     page.folded(`Tables: ${formatCount(equal.length)} of ${formatCount(all.length)} equal`, ['Database', 'Table', 'Source rows>', 'Target rows>', 'Result'], shown.map(({ database, table }) => [
         markdown_code(database),
         markdown_code(`${table.schema}.${table.name}`),
-        formatCount(table.sourceRows),
+        table.sourceRows === null ? '–' : formatCount(table.sourceRows),
         table.targetRows === null ? '–' : formatCount(table.targetRows),
-        `${tableDiffers(table) ? '❌ ' : ''}${tableDifference(table)}`,
+        `${tableDiffers(table) ? '❌ ' : ''}${prose(tableDifference(table))}`,
     ]), all.length - shown.length);
 }
 function markdown_objects(page, report) {
@@ -78695,7 +81309,7 @@ class GitHubArtifacts {
      * @param evade also pass over names that finished artifacts have
      */
     async store(request, nameOf, evade, signal, onBytes) {
-        await checkReadable(request.directory, request.files);
+        await artifacts_checkReadable(request.directory, request.files);
         let number = 1;
         for (let failures = 0;;) {
             const name = nameOf(number);
@@ -78714,7 +81328,7 @@ class GitHubArtifacts {
                 }
                 // the client does not say which file it could not pack
                 if (isPackingError(error))
-                    await checkReadable(request.directory, request.files);
+                    await artifacts_checkReadable(request.directory, request.files);
                 const pause = this.pauses[failures++];
                 const failure = uploadFailure(name, error);
                 if (pause === undefined || isFinal(error))
@@ -78867,7 +81481,7 @@ function isAttemptOf(candidate, name) {
     return candidate.startsWith(`${name}-attempt-`) && /^\d+$/.test(candidate.slice(name.length + 9));
 }
 /** @throws Failure naming a file that is no plain file or that the account may not read */
-async function checkReadable(directory, files) {
+async function artifacts_checkReadable(directory, files) {
     for (const file of files) {
         try {
             await (0,promises_namespaceObject.access)((0,external_node_path_namespaceObject.join)(directory, file), external_node_fs_namespaceObject.constants.R_OK);
@@ -78881,6 +81495,7 @@ async function checkReadable(directory, files) {
 }
 
 ;// CONCATENATED MODULE: ./lib/action/clean-up.js
+
 
 
 
@@ -78901,39 +81516,33 @@ async function cleanUp() {
         const rubbish = JSON.parse(core.getState(clean_up_state) || '[]');
         for (const { path } of rubbish)
             await endPrograms(path);
-        await removeRubbish(rubbish);
+        await removeRubbish([...rubbish].reverse());
     }
     catch (error) {
         core.warning(visible(`Not everything could be removed from the runner: ${messageOf(error)}`));
     }
 }
-async function removeRubbish(rubbish) {
+/**
+ * Removes files and directories, as many as can be.
+ *
+ * @param options.onlyDumps leaves a directory alone that holds anything but a dump, or a part of one: after a while somebody
+ *   else may use it
+ * @throws AggregateError with the error of each that could not be removed
+ */
+async function removeRubbish(rubbish, options = {}) {
     const errors = [];
-    for (const { path, contentsOnly } of rubbish) {
-        const paths = contentsOnly
-            ? (await (0,promises_namespaceObject.readdir)(path).catch(() => [])).map((name) => (0,external_node_path_namespaceObject.join)(path, name))
-            : [path];
-        for (const each of paths) {
-            // what cannot be removed must not keep the rest
+    for (const { path, contentsOnly, unless } of rubbish) {
+        const names = await (0,promises_namespaceObject.readdir)(path).catch(() => []);
+        if (unless !== undefined && names.includes(unless))
+            continue;
+        if (options.onlyDumps && unless === undefined && !names.every(isPartOfDump))
+            continue;
+        // what cannot be removed must not keep the rest
+        for (const each of contentsOnly ? names.map((name) => (0,external_node_path_namespaceObject.join)(path, name)) : [path])
             await (0,promises_namespaceObject.rm)(each, { recursive: true, force: true, maxRetries: 3 }).catch((error) => errors.push(error));
-        }
     }
     if (errors.length > 0)
         throw new AggregateError(errors);
-}
-/** Removes the private directories of runs that were killed: only those whose process is gone. */
-async function removeLeftovers(runnerTemporary, tell) {
-    for (const name of await (0,promises_namespaceObject.readdir)(runnerTemporary)) {
-        if (!name.startsWith('polardb-migration-'))
-            continue;
-        const path = (0,external_node_path_namespaceObject.join)(runnerTemporary, name);
-        const owner = await (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(path, 'owner'), 'utf8').catch(() => '');
-        if (!/^\d+$/.test(owner) || isAlive(Number(owner)))
-            continue;
-        await endPrograms(path);
-        await removeRubbish([{ path, contentsOnly: false }]);
-        tell(`Removed what a killed run had left: ${path}`);
-    }
 }
 /**
  * Ends client programs whose parent was killed. They are known by their environment: their password file lies in the run's
@@ -78966,20 +81575,153 @@ async function endPrograms(directory) {
         await (0,external_node_timers_promises_namespaceObject.setTimeout)(500);
     }
 }
-function isAlive(pid) {
+
+;// CONCATENATED MODULE: ./lib/action/dump-place.js
+var dump_place_addDisposableResource = (undefined && undefined.__addDisposableResource) || function (env, value, async) {
+    if (value !== null && value !== void 0) {
+        if (typeof value !== "object" && typeof value !== "function") throw new TypeError("Object expected.");
+        var dispose, inner;
+        if (async) {
+            if (!Symbol.asyncDispose) throw new TypeError("Symbol.asyncDispose is not defined.");
+            dispose = value[Symbol.asyncDispose];
+        }
+        if (dispose === void 0) {
+            if (!Symbol.dispose) throw new TypeError("Symbol.dispose is not defined.");
+            dispose = value[Symbol.dispose];
+            if (async) inner = dispose;
+        }
+        if (typeof dispose !== "function") throw new TypeError("Object not disposable.");
+        if (inner) dispose = function() { try { inner.call(this); } catch (e) { return Promise.reject(e); } };
+        env.stack.push({ value: value, dispose: dispose, async: async });
+    }
+    else if (async) {
+        env.stack.push({ async: true });
+    }
+    return value;
+};
+var dump_place_disposeResources = (undefined && undefined.__disposeResources) || (function (SuppressedError) {
+    return function (env) {
+        function fail(e) {
+            env.error = env.hasError ? new SuppressedError(e, env.error, "An error was suppressed during disposal.") : e;
+            env.hasError = true;
+        }
+        var r, s = 0;
+        function next() {
+            while (r = env.stack.pop()) {
+                try {
+                    if (!r.async && s === 1) return s = 0, env.stack.push(r), Promise.resolve().then(next);
+                    if (r.dispose) {
+                        var result = r.dispose.call(r.value);
+                        if (r.async) return s |= 2, Promise.resolve(result).then(next, function(e) { fail(e); return next(); });
+                    }
+                    else s |= 1;
+                }
+                catch (e) {
+                    fail(e);
+                }
+            }
+            if (s === 1) return env.hasError ? Promise.reject(env.error) : Promise.resolve();
+            if (env.hasError) throw env.error;
+        }
+        return next();
+    };
+})(typeof SuppressedError === "function" ? SuppressedError : function (error, suppressed, message) {
+    var e = new Error(message);
+    return e.name = "SuppressedError", e.error = error, e.suppressed = suppressed, e;
+});
+
+
+
+
+/**
+ * The directory of the dump. Where this run writes it, the directory is empty, belongs to this account and is private (0700)
+ * before the first byte, and is noted for removal unless the dump is to be kept.
+ *
+ * @param warn told when somebody else could read a dump that is written as root
+ * @throws Failure when the directory cannot be made, read or made private, or is not empty
+ */
+async function openDumpPlace(inputs, runnerTemporary, own, warn) {
+    const given = inputs.dumpDirectory;
+    const downloads = inputs.runId !== undefined &&
+        (inputs.command === 'restore' || (inputs.command === 'verify' && !inputs.source));
+    const writes = inputs.command === 'migrate' || inputs.command === 'dump' || downloads;
     try {
-        process.kill(pid, 0);
-        return true;
+        if (given === undefined) {
+            if (inputs.keepDump)
+                return await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(runnerTemporary, 'polardb-dump-'));
+            await (0,promises_namespaceObject.mkdir)((0,external_node_path_namespaceObject.join)(own.path, 'dump'), { mode: 0o700 });
+            return (0,external_node_path_namespaceObject.join)(own.path, 'dump');
+        }
+        if (!writes) {
+            await (0,promises_namespaceObject.readdir)(given);
+            return given;
+        }
+        const wasThere = await makePath(given);
+        await dump_place_checkEmpty(given);
+        await dump_place_makePrivate(given, warn);
+        // somebody may have put something in before
+        await dump_place_checkEmpty(given);
+        if (!inputs.keepDump)
+            await own.note([{ path: given, contentsOnly: wasThere }]);
+        return given;
     }
     catch (error) {
-        return error.code === 'EPERM';
+        if (error instanceof Failure)
+            throw error;
+        throw new Failure('The dump directory cannot be used', failure_messageOf(error), `Set dump-directory to a directory that the account of the runner may ${writes ? 'write to' : 'read'}`);
+    }
+}
+/**
+ * Makes a directory and those above it. One by one: in file systems that make nothing, such as /proc, Node's own way of doing it
+ * tries for ever.
+ *
+ * @returns whether it was there before
+ */
+async function makePath(path) {
+    const missing = [];
+    for (let at = (0,external_node_path_namespaceObject.resolve)(path);; at = (0,external_node_path_namespaceObject.dirname)(at)) {
+        if (await (0,promises_namespaceObject.stat)(at).catch(() => undefined))
+            break;
+        missing.push(at);
+    }
+    for (const at of missing.reverse())
+        await (0,promises_namespaceObject.mkdir)(at, { mode: 0o700 });
+    return missing.length === 0;
+}
+async function dump_place_checkEmpty(path) {
+    const names = await (0,promises_namespaceObject.readdir)(path);
+    if (names.length > 0)
+        throw new Failure('The dump directory is not empty', `${path} holds ${names.length} entries, and a dump never mixes with what is there`, 'Name a new or an empty directory in dump-directory');
+}
+/** Takes everybody else's rights away, without following a name that could be exchanged meanwhile. */
+async function dump_place_makePrivate(path, warn) {
+    const env_1 = { stack: [], error: void 0, hasError: false };
+    try {
+        const handle = dump_place_addDisposableResource(env_1, await (0,promises_namespaceObject.open)(path, external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_DIRECTORY), true);
+        const { uid } = await handle.stat();
+        const self = process.getuid?.();
+        if (uid !== self) {
+            if (self !== 0)
+                throw new Failure('The dump directory belongs to another account', `${path} belongs to the user id ${uid}, who could read and change what is written there`, 'Name a directory in dump-directory that does not exist yet, or one of the account of the runner');
+            warn(`The dump directory ${path} belongs to the user id ${uid}, who can read and change the dump: name one that does not exist yet`);
+        }
+        await handle.chmod(0o700);
+    }
+    catch (e_1) {
+        env_1.error = e_1;
+        env_1.hasError = true;
+    }
+    finally {
+        const result_1 = dump_place_disposeResources(env_1);
+        if (result_1)
+            await result_1;
     }
 }
 
 ;// CONCATENATED MODULE: ./lib/action/secrets.js
 
 /** Values registered so far, longest first, so that a secret within another does not leave the rest readable. */
-const known = new Set();
+const secrets_known = new Set();
 let secrets_ordered = [];
 /**
  * Registers a secret with the runner's masking and with `redact`, in every form in which it may turn up: as it is, line by
@@ -79010,12 +81752,12 @@ function registerSecret(secret) {
         }
     }
     for (const form of forms) {
-        if (form === '' || known.has(form))
+        if (form === '' || secrets_known.has(form))
             continue;
-        known.add(form);
+        secrets_known.add(form);
         core_setSecret(form);
     }
-    secrets_ordered = [...known].sort((a, b) => b.length - a.length);
+    secrets_ordered = [...secrets_known].sort((a, b) => b.length - a.length);
 }
 /**
  * Registers what is secret in a connection string before anybody has parsed it: the whole of it when it holds a password,
@@ -79112,6 +81854,237 @@ function harmless(message) {
         .join('\n');
 }
 
+;// CONCATENATED MODULE: ./lib/action/private-directory.js
+var private_directory_addDisposableResource = (undefined && undefined.__addDisposableResource) || function (env, value, async) {
+    if (value !== null && value !== void 0) {
+        if (typeof value !== "object" && typeof value !== "function") throw new TypeError("Object expected.");
+        var dispose, inner;
+        if (async) {
+            if (!Symbol.asyncDispose) throw new TypeError("Symbol.asyncDispose is not defined.");
+            dispose = value[Symbol.asyncDispose];
+        }
+        if (dispose === void 0) {
+            if (!Symbol.dispose) throw new TypeError("Symbol.dispose is not defined.");
+            dispose = value[Symbol.dispose];
+            if (async) inner = dispose;
+        }
+        if (typeof dispose !== "function") throw new TypeError("Object not disposable.");
+        if (inner) dispose = function() { try { inner.call(this); } catch (e) { return Promise.reject(e); } };
+        env.stack.push({ value: value, dispose: dispose, async: async });
+    }
+    else if (async) {
+        env.stack.push({ async: true });
+    }
+    return value;
+};
+var private_directory_disposeResources = (undefined && undefined.__disposeResources) || (function (SuppressedError) {
+    return function (env) {
+        function fail(e) {
+            env.error = env.hasError ? new SuppressedError(e, env.error, "An error was suppressed during disposal.") : e;
+            env.hasError = true;
+        }
+        var r, s = 0;
+        function next() {
+            while (r = env.stack.pop()) {
+                try {
+                    if (!r.async && s === 1) return s = 0, env.stack.push(r), Promise.resolve().then(next);
+                    if (r.dispose) {
+                        var result = r.dispose.call(r.value);
+                        if (r.async) return s |= 2, Promise.resolve(result).then(next, function(e) { fail(e); return next(); });
+                    }
+                    else s |= 1;
+                }
+                catch (e) {
+                    fail(e);
+                }
+            }
+            if (s === 1) return env.hasError ? Promise.reject(env.error) : Promise.resolve();
+            if (env.hasError) throw env.error;
+        }
+        return next();
+    };
+})(typeof SuppressedError === "function" ? SuppressedError : function (error, suppressed, message) {
+    var e = new Error(message);
+    return e.name = "SuppressedError", e.error = error, e.suppressed = suppressed, e;
+});
+
+
+
+
+
+const private_directory_prefix = 'polardb-migration-';
+const ownerFile = 'owner';
+/** Bytes; ours take 500. */
+const mostOwnerBytes = 65_536;
+/** Milliseconds between two signs of life, which count where process ids do not: in another container. */
+const private_directory_heartbeat = 60_000;
+/** Milliseconds without a sign of life after which a run in another container counts as dead. */
+const patience = 60 * private_directory_heartbeat;
+/**
+ * The run's private directory (0700) below the runner's temporary one. It says whose it is and what the run has made elsewhere,
+ * before it is made, so that the next run finds everything that a killed one has left.
+ */
+class PrivateDirectory {
+    path;
+    rubbish;
+    self;
+    leave;
+    timer;
+    constructor(path, self, leave) {
+        this.path = path;
+        this.self = self;
+        this.leave = leave;
+        this.rubbish = [{ path, contentsOnly: false }];
+        this.timer = setInterval(() => {
+            const now = new Date();
+            // a directory that is being removed needs no sign of life
+            (0,promises_namespaceObject.utimes)((0,external_node_path_namespaceObject.join)(path, ownerFile), now, now).catch(() => { });
+        }, private_directory_heartbeat);
+        this.timer.unref();
+    }
+    /**
+     * Makes the directory.
+     *
+     * @param leave told all that is to be removed whenever that changes, for the post step
+     * @throws the error of the file system
+     */
+    static async make(runnerTemporary, leave) {
+        const self = await identity();
+        const made = new PrivateDirectory(await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(runnerTemporary, private_directory_prefix)), self, leave);
+        await made.note([]);
+        return made;
+    }
+    /** Notes what is about to be made elsewhere, for the post step and for the next run. */
+    async note(rubbish) {
+        this.rubbish.push(...rubbish);
+        const owner = { ...this.self, rubbish: this.rubbish };
+        const temporary = (0,external_node_path_namespaceObject.join)(this.path, `${ownerFile}.new`);
+        await (0,promises_namespaceObject.writeFile)(temporary, JSON.stringify(owner), { mode: 0o600 });
+        await (0,promises_namespaceObject.rename)(temporary, (0,external_node_path_namespaceObject.join)(this.path, ownerFile));
+        this.leave(this.rubbish);
+    }
+    /** Removes everything that was noted, and the directory. @throws AggregateError; the post step then tries again */
+    async remove() {
+        clearInterval(this.timer);
+        // last of all what names the rest
+        await removeRubbish([...this.rubbish].reverse());
+        // later steps may use the same directory: post must not remove what they made
+        this.leave([]);
+    }
+}
+/**
+ * Removes what runs have left that were killed with their post step: private directories of this account whose process is gone,
+ * their programs, and the dumps that they name. Never what a live run names, and of a directory that was there before only
+ * what a dump consists of.
+ *
+ * @param tell gets a line for each that was removed, and for each that could not be
+ */
+async function removeLeftovers(runnerTemporary, tell) {
+    const self = await identity();
+    const dead = [];
+    const claimed = new Set();
+    for (const name of await (0,promises_namespaceObject.readdir)(runnerTemporary)) {
+        if (!name.startsWith(private_directory_prefix))
+            continue;
+        const path = (0,external_node_path_namespaceObject.join)(runnerTemporary, name);
+        if (!(await isOurs(path)))
+            continue;
+        const owner = await readOwner(path);
+        // killed before it wrote its name, or about to: what is empty can go once it is old, and is no loss
+        if (!owner)
+            await removeEmpty(path);
+        else if (await isAlive(owner, path, self))
+            for (const { path } of owner.rubbish)
+                claimed.add(path);
+        else
+            dead.push({ path, owner });
+    }
+    for (const { path, owner } of dead) {
+        try {
+            await endPrograms(path);
+            const elsewhere = owner.rubbish.filter((one) => one.path !== path && !claimed.has(one.path));
+            const checked = [];
+            for (const rubbish of elsewhere)
+                if (await isOurs(rubbish.path))
+                    checked.push(rubbish);
+            await removeRubbish(checked, { onlyDumps: true });
+            await removeRubbish([{ path, contentsOnly: false }]);
+            tell(`Removed what a killed run had left: ${[path, ...checked.map((one) => one.path)].join(', ')}`);
+        }
+        catch (error) {
+            tell(`Not everything that a killed run had left could be removed: ${failure_messageOf(error)}`);
+        }
+    }
+}
+/** A directory of this account, and no link to one: anybody may put a name into a shared temporary directory. */
+async function isOurs(path) {
+    const stats = await (0,promises_namespaceObject.lstat)(path).catch(() => undefined);
+    return stats?.isDirectory() === true && stats.uid === process.getuid?.();
+}
+async function removeEmpty(path) {
+    const stats = await (0,promises_namespaceObject.lstat)(path).catch(() => undefined);
+    if (stats && Date.now() - stats.mtimeMs > patience)
+        await (0,promises_namespaceObject.rmdir)(path).catch(() => { });
+}
+/** What a private directory says of its run; undefined when it says nothing that can be used. */
+async function readOwner(directory) {
+    try {
+        const env_1 = { stack: [], error: void 0, hasError: false };
+        try {
+            const flags = external_node_fs_namespaceObject.constants.O_RDONLY | external_node_fs_namespaceObject.constants.O_NOFOLLOW | external_node_fs_namespaceObject.constants.O_NONBLOCK;
+            const handle = private_directory_addDisposableResource(env_1, await (0,promises_namespaceObject.open)((0,external_node_path_namespaceObject.join)(directory, ownerFile), flags), true);
+            const stats = await handle.stat();
+            if (!stats.isFile() || stats.size > mostOwnerBytes)
+                return undefined;
+            const value = JSON.parse(await handle.readFile('utf8'));
+            const { pid, started, boot, namespace, rubbish } = value ?? {};
+            if (!Number.isSafeInteger(pid) || !Array.isArray(rubbish))
+                return undefined;
+            if ([started, boot, namespace].some((text) => typeof text !== 'string'))
+                return undefined;
+            const sound = rubbish.every((one) => typeof one?.path === 'string' &&
+                one.path.startsWith('/') &&
+                typeof one.contentsOnly === 'boolean');
+            return sound ? value : undefined;
+        }
+        catch (e_1) {
+            env_1.error = e_1;
+            env_1.hasError = true;
+        }
+        finally {
+            const result_1 = private_directory_disposeResources(env_1);
+            if (result_1)
+                await result_1;
+        }
+    }
+    catch {
+        return undefined;
+    }
+}
+async function isAlive(owner, path, self) {
+    if (owner.boot !== self.boot)
+        return false;
+    if (owner.namespace === self.namespace)
+        return (await private_directory_startOf(owner.pid)) === owner.started;
+    const stats = await (0,promises_namespaceObject.lstat)((0,external_node_path_namespaceObject.join)(path, ownerFile)).catch(() => undefined);
+    return stats !== undefined && Date.now() - stats.mtimeMs < patience;
+}
+async function identity() {
+    return {
+        pid: process.pid,
+        started: (await private_directory_startOf(process.pid)) ?? '',
+        boot: (await (0,promises_namespaceObject.readFile)('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim(),
+        namespace: await (0,promises_namespaceObject.readlink)('/proc/self/ns/pid').catch(() => ''),
+    };
+}
+/** When a process began, in the kernel's ticks (proc(5)); undefined when there is none, or it is only waited for. */
+async function private_directory_startOf(pid) {
+    const text = await (0,promises_namespaceObject.readFile)(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    // the program's name, in parentheses, may hold anything
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
+}
+
 ;// CONCATENATED MODULE: ./lib/action/repository.js
 
 /**
@@ -79143,9 +82116,9 @@ async function isPublicRepository(environment) {
     }
 }
 
-// EXTERNAL MODULE: ./node_modules/semver/index.js
-var node_modules_semver = __nccwpck_require__(2088);
-;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/manifest.js
+// EXTERNAL MODULE: ../../main/node_modules/semver/index.js
+var node_modules_semver = __nccwpck_require__(6626);
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/tool-cache/lib/manifest.js
 var manifest_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -79255,7 +82228,7 @@ function _readLinuxVersionFile() {
 var external_stream_ = __nccwpck_require__(2203);
 // EXTERNAL MODULE: external "util"
 var external_util_ = __nccwpck_require__(9023);
-;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/retry-helper.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/tool-cache/lib/retry-helper.js
 var retry_helper_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -79316,7 +82289,7 @@ class retry_helper_RetryHelper {
     }
 }
 //# sourceMappingURL=retry-helper.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/tool-cache/lib/tool-cache.js
+;// CONCATENATED MODULE: ../../main/node_modules/@actions/tool-cache/lib/tool-cache.js
 var tool_cache_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
     function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
     return new (P || (P = Promise))(function (resolve, reject) {
@@ -79982,6 +82955,8 @@ class RunnerToolCache {
 
 
 
+
+
 /** Milliseconds that a cancelled run may still spend on its report: the runner kills 10 s after it cancelled. */
 const action_lastWords = 4000;
 /** Runs the step: reads the inputs, runs the command, writes the evidence, and only then fails. */
@@ -80049,18 +83024,22 @@ async function openSession(log, signal, report) {
     const inputs = parseInputs((name) => getInput(name, { trimWhitespace: !secretInputs.includes(name) }));
     const runnerTemporary = process.env.RUNNER_TEMP ?? (0,external_node_os_namespaceObject.tmpdir)();
     await removeLeftovers(runnerTemporary, (message) => log.info(message));
-    const temporaryDirectory = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(runnerTemporary, 'polardb-migration-'));
-    const rubbish = [{ path: temporaryDirectory, contentsOnly: false }];
-    leaveToPost(rubbish);
-    await (0,promises_namespaceObject.writeFile)((0,external_node_path_namespaceObject.join)(temporaryDirectory, 'owner'), String(process.pid), { mode: 0o600 });
-    const dumpDirectory = await action_openDumpDirectory(inputs, runnerTemporary, rubbish);
+    const own = await PrivateDirectory.make(runnerTemporary, leaveToPost);
+    const warn = (message) => {
+        if (report.warnings.includes(message))
+            return;
+        report.warnings.push(message);
+        log.warning(message);
+    };
+    const dumpDirectory = await openDumpPlace(inputs, runnerTemporary, own, warn);
     setOutput('dump-directory', dumpDirectory);
     const reportDirectory = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(runnerTemporary, 'polardb-report-'));
+    await own.note([{ path: reportDirectory, contentsOnly: false, unless: 'report.json' }]);
     return {
         inputs,
         report,
         signal,
-        temporaryDirectory,
+        temporaryDirectory: own.path,
         dumpDirectory,
         reportDirectory,
         log,
@@ -80073,51 +83052,13 @@ async function openSession(log, signal, report) {
         toolCache: new RunnerToolCache(),
         environment: process.env,
         dumpBegan: null,
-        warn(message) {
-            if (report.warnings.includes(message))
-                return;
-            report.warnings.push(message);
-            log.warning(message);
-        },
+        secret: registerSecret,
+        warn,
         setOutput(name, value) {
             setOutput(name, value);
         },
-        async close() {
-            await removeRubbish(rubbish);
-            // later steps may use the same directory: post must not remove what they made
-            leaveToPost([]);
-        },
+        close: () => own.remove(),
     };
-}
-/** The directory of the dump: made private, and noted for removal where this run makes the dump and may not keep it. */
-async function action_openDumpDirectory(inputs, runnerTemporary, rubbish) {
-    const given = inputs.dumpDirectory;
-    const downloads = inputs.runId !== undefined &&
-        (inputs.command === 'restore' || (inputs.command === 'verify' && !inputs.source));
-    const writes = inputs.command === 'migrate' || inputs.command === 'dump' || downloads;
-    if (!given) {
-        const path = await (0,promises_namespaceObject.mkdtemp)((0,external_node_path_namespaceObject.join)(runnerTemporary, 'polardb-dump-'));
-        if (!inputs.keepDump)
-            rubbish.push({ path, contentsOnly: false });
-        leaveToPost(rubbish);
-        return path;
-    }
-    try {
-        const made = writes ? await (0,promises_namespaceObject.mkdir)(given, { recursive: true, mode: 0o700 }) : undefined;
-        const names = await (0,promises_namespaceObject.readdir)(given);
-        if (writes && names.length > 0) {
-            throw new Failure('The dump directory is not empty', `${given} holds ${names.length} entries, and a dump never mixes with what is there`, 'Name a new or an empty directory in dump-directory');
-        }
-        if (writes && !inputs.keepDump)
-            rubbish.push({ path: given, contentsOnly: made === undefined });
-        leaveToPost(rubbish);
-    }
-    catch (error) {
-        if (error instanceof Failure)
-            throw error;
-        throw new Failure('The dump directory cannot be used', failure_messageOf(error), `Set dump-directory to a directory that the account of the runner may ${writes ? 'write to' : 'read'}`);
-    }
-    return given;
 }
 async function writeEvidence(report, session, log, signal) {
     const runnerTemporary = process.env.RUNNER_TEMP ?? (0,external_node_os_namespaceObject.tmpdir)();
@@ -80179,6 +83120,8 @@ function newReport() {
         databases: [],
         verified: false,
         cutoverSeconds: null,
+        losses: [],
+        sourceStill: 'unknown',
         warnings: [],
         error: null,
     };
@@ -80198,11 +83141,11 @@ function reportError(error) {
 
 /***/ }),
 
-/***/ 342:
+/***/ 8383:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _action_action_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6621);
+/* harmony import */ var _action_action_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(431);
 
 await (0,_action_action_js__WEBPACK_IMPORTED_MODULE_0__/* .runAction */ .C)();
 // sockets of a library may still be open; everything that matters has been written
@@ -80340,6 +83283,6 @@ __webpack_async_result__();
 /******/ // startup
 /******/ // Load entry module and return exports
 /******/ // This entry module used 'module' so it can't be inlined
-/******/ var __webpack_exports__ = __nccwpck_require__(342);
+/******/ var __webpack_exports__ = __nccwpck_require__(8383);
 /******/ __webpack_exports__ = await __webpack_exports__;
 /******/ 

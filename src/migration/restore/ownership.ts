@@ -69,6 +69,8 @@ export class Ownership {
   private readonly worker: Worker
   /** The owner that each entry's object has got, where it is not the account: by archive and id. */
   private readonly owners = new Map<string, string>()
+  /** Entries whose objects went from the loader to the account. */
+  private readonly staying = new Set<string>()
 
   constructor(plan: RestorePlan, rights: TemporaryRights, worker: Worker) {
     this.plan = plan
@@ -118,6 +120,11 @@ export class Ownership {
     )
   }
 
+  /** Whether an ACL entry is about what the account got from the loader. */
+  settled(item: PlannedEntry): boolean {
+    return item.entry.dependencies.some((id) => this.staying.has(idOf(item, id)))
+  }
+
   /** Makes the loader the owner again of what an interrupted run has given away. */
   async takeBack(loader: string, items: readonly PlannedEntry[]): Promise<void> {
     const followers = await this.followers()
@@ -149,6 +156,7 @@ export class Ownership {
       )
     })
     await this.giveAll(staying, account)
+    for (const item of staying) this.staying.add(idOf(item, item.entry.dumpId))
   }
 
   /** Makes a role the owner of objects, many in one message; what cannot be had, or is not there, stays as it is. */

@@ -335,7 +335,10 @@ export class Stages {
     // what was granted while the loader was the owner stands; what the owner himself was left with does not
     await this.grants.apply(
       this.select(
-        (item) => item.entry.desc === 'ACL' && this.ownership.ownerOf(item) === undefined,
+        (item) =>
+          item.entry.desc === 'ACL' &&
+          this.ownership.settled(item) &&
+          !this.grants.lost.has(item.name),
       ),
     )
     const { state } = this.rights
