@@ -6,6 +6,7 @@ import {
   parseDatabaseProperties,
 } from '../../src/migration/restore/database.ts'
 import { ErrorReader, loadArguments, mayAllPass } from '../../src/migration/restore/load.ts'
+import { scramVerifier } from '../../src/migration/restore/login-role.ts'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import { ownerStatements } from '../../src/migration/restore/ownership.ts'
 import { settingValue } from '../../src/migration/restore/properties.ts'
@@ -261,21 +262,29 @@ describe('the mark of a restore', () => {
       memberships: ['a'],
       schemaGrants: [{ role: 'a', schema: 'b' }],
       databaseGrants: ['c'],
+      loader: 'migrate-to-polardb loader 0123456789abcdef',
+      owners: true,
     }
     expect(parseState(JSON.stringify(state))).toEqual(state)
   })
 
-  test.each(['', 'null', '[]', '{"memberships": 5, "schemaGrants": [null, {"role": 1}]}', '{'])(
-    'that somebody has changed to %j lends nothing',
-    (comment) => {
-      expect(parseState(comment)).toEqual({
-        dump: '',
-        memberships: [],
-        schemaGrants: [],
-        databaseGrants: [],
-      })
-    },
-  )
+  test.each([
+    '',
+    'null',
+    '[]',
+    '{"memberships": 5, "schemaGrants": [null, {"role": 1}]}',
+    '{',
+    '{"loader": "postgres", "owners": "yes"}',
+  ])('that somebody has changed to %j lends nothing', (comment) => {
+    expect(parseState(comment)).toEqual({
+      dump: '',
+      memberships: [],
+      schemaGrants: [],
+      databaseGrants: [],
+      loader: null,
+      owners: false,
+    })
+  })
 })
 
 describe('errors', () => {
@@ -419,4 +428,11 @@ describe('what pg_restore says when its connection is lost among large objects',
       'allow-missing',
     )
   })
+})
+
+test('a SCRAM verifier is the one of RFC 7677', () => {
+  const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64')
+  expect(scramVerifier('pencil', salt)).toBe(
+    'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=',
+  )
 })
