@@ -113,7 +113,7 @@ describe('the inputs', () => {
     },
   )
 
-  test.each(['--exclude-table-data=audit.*', '-T', '--lock-wait-timeout=5s', '--no-comments'])(
+  test.each(['--exclude-table-data=audit.*', '-Tlog', '--lock-wait-timeout=5s', '--no-comments'])(
     'pass the option %s on',
     (option) => {
       expect(read({ ...servers, 'dump-options': option }).dumpOptions).toEqual([option])
@@ -145,6 +145,37 @@ describe('databases', () => {
     ],
   ])('%j', (text, expected) => {
     expect(parseDatabases(text)).toEqual(expected)
+  })
+
+  test.each([
+    ['""', 'without a name'],
+    ['shop=""', 'without a name'],
+    ['ä'.repeat(32), 'of 64 bytes; PostgreSQL has 63 at most'],
+    [`shop="${'x'.repeat(64)}"`, 'of 64 bytes'],
+    ['a\0b', 'with a NUL'],
+  ])('%j names no database', (text, flaw) => {
+    expect(() => parseDatabases(text)).toThrow(flaw)
+    expect(mistakes({ ...servers, databases: text }).why).toMatch(/^databases: it names/)
+  })
+
+  test('may be as long as the server allows', () => {
+    expect(parseDatabases('x'.repeat(63))).toHaveLength(1)
+  })
+
+  test.each(['template0', 'template1', 'polardb_admin'])('never go into %s', (name) => {
+    const target = `postgresql://u@t/${name}`
+    expect(mistakes({ ...servers, target }).why).toContain(`target: the database "${name}"`)
+    const { why } = mistakes({ ...servers, databases: `shop=${name}` })
+    expect(why).toContain(`databases: the database "${name}"`)
+  })
+
+  test.each(['source', 'target'] as const)('of a connection are measured, too: %s', (side) => {
+    const long = `postgresql://u@h/${'x'.repeat(64)}`
+    expect(mistakes({ ...servers, [side]: long }).why).toContain(
+      `${side}: the name of a database of`,
+    )
+    const nul = `postgresql://u@h/a%00b`
+    expect(mistakes({ ...servers, [side]: nul }).why).toContain(`${side}: `)
   })
 
   test.each([['a=b=c'], ['a='], ['a,,b'], ['a\na'], ['a=x\nb=x'], ['"a']])(

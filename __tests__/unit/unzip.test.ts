@@ -146,6 +146,16 @@ describe('a zip file', () => {
     ['has a link', zip([{ path: 'a', content: '/etc', mode: 0o120777 }]), /a is a symbolic link/],
     ['has a file twice', zip([one, one]), /holds toc\.dat twice/],
     [
+      'has a file below a file',
+      zip([one, { path: 'toc.dat/1' }]),
+      /holds toc\.dat\/1 below a file, toc\.dat/,
+    ],
+    [
+      'has a file below a file that comes later',
+      zip([{ path: 'TOC.dat/a/b' }, one]),
+      /holds TOC\.dat\/a\/b below a file/,
+    ],
+    [
       'has a file twice where case is ignored',
       zip([one, { path: 'TOC.dat' }]),
       /holds TOC\.dat twice/,

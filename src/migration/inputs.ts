@@ -1,6 +1,7 @@
 import { Failure, messageOf } from '../failure.ts'
 import type { Compression } from '../postgres/arguments.ts'
 import { type ConnectionParameters, parseConnectionString } from '../postgres/connection-string.ts'
+import { parseOptionLine } from '../postgres/program-options.ts'
 
 export const commands = ['migrate', 'dump', 'restore', 'verify'] as const
 export type Command = (typeof commands)[number]
@@ -68,10 +69,6 @@ const needs: Record<Command, ('source' | 'target')[]> = {
   verify: ['target'],
 }
 
-/** Options of pg_dump and pg_restore that are the action's own business: setting them twice would break the run. */
-const ownOptions =
-  /^(-[CFLUWcdefhjlpwv]|--(clean|create|dbname|exit-on-error|file|format|host|jobs|list|no-password|password|port|schema-only|single-transaction|snapshot|use-list|username|verbose|version|help|if-exists|role|compress|section|transaction-size)(=|$))/
-
 /**
  * Reads and checks every input. All mistakes are reported together.
  *
@@ -121,7 +118,11 @@ export function parseInputs(get: (name: string) => string): Inputs {
       wrong(`${name}-password`, 'it holds a line break', 'allowed: one line')
     }
     try {
-      return parseConnectionString(text, password)
+      const parsed = parseConnectionString(text, password)
+      const flaw = flawOfName(parsed.dbname)
+      return flaw
+        ? wrong(name, flaw, 'allowed: the name of a database as the server has it')
+        : parsed
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       return wrong(name, error.why, error.remedy)
@@ -181,6 +182,17 @@ export function parseInputs(get: (name: string) => string): Inputs {
       'client-version',
       shown(inputs.clientVersion),
       'allowed: a major version such as 15 or 9.6',
+    )
+  }
+  const templates = [
+    ...(inputs.target && isSystemDatabase(inputs.target.dbname) ? [inputs.target.dbname] : []),
+    ...(Array.isArray(inputs.databases) ? inputs.databases : []).map(({ target }) => target),
+  ].filter(isSystemDatabase)
+  for (const database of new Set(templates)) {
+    wrong(
+      database === inputs.target?.dbname ? 'target' : 'databases',
+      `the database ${shown(database)}`,
+      'allowed: any but the databases of the server itself; use postgres to connect, and a name of your own for the data',
     )
   }
   for (const name of ['client-path', 'dump-directory'] as const) {
@@ -243,21 +255,34 @@ export function parseInputs(get: (name: string) => string): Inputs {
       return wrong(name, messageOf(error), 'see the README')
     }
   }
-  function options(name: string): string[] {
-    const given = lines(name)
-    for (const option of given) {
-      if (!option.startsWith('-')) {
-        wrong(
-          name,
-          shown(option),
-          'allowed: options that begin with "-", one a line, values after "="',
-        )
-      } else if (ownOptions.test(option)) {
-        wrong(name, shown(option), 'allowed: options that the action does not set itself')
+  function options(name: 'dump-options' | 'restore-options'): string[] {
+    const program = name === 'dump-options' ? 'pg_dump' : 'pg_restore'
+    return lines(name).flatMap((line) => {
+      try {
+        return parseOptionLine(program, line)
+      } catch (error) {
+        return wrong(name, shown(line), `allowed: ${messageOf(error)}`)
       }
-    }
-    return given
+    })
   }
+}
+
+/** Databases of the server itself, where no data may go; PolarDB has one more. */
+export function isSystemDatabase(name: string): boolean {
+  return /^(template[01]|polardb_admin)$/.test(name)
+}
+
+/**
+ * Why a text cannot be the name of a database; undefined when it can. PostgreSQL cuts a name after 63 bytes off without an
+ * error ("Identifiers and Key Words"), and so would meet another database.
+ */
+export function flawOfName(name: string): string | undefined {
+  const bytes = Buffer.byteLength(name)
+  if (name === '') return 'a database without a name'
+  if (name.includes('\0')) return 'the name of a database with a NUL in it'
+  return bytes > 63
+    ? `the name of a database of ${bytes} bytes; PostgreSQL has 63 at most`
+    : undefined
 }
 
 /** A server that the command cannot do without: parseInputs has made sure of it. */
@@ -273,7 +298,7 @@ export function required(inputs: Inputs, side: 'source' | 'target'): ConnectionP
  */
 export function parseDatabases(text: string): 'all' | DatabaseName[] {
   const names: DatabaseName[] = []
-  const token = /\s*(?:"((?:[^"]|"")+)"|([^\s",=](?:[^",=\n]*[^\s",=])?))[^\S\n]*([=,\n]|$)/y
+  const token = /\s*(?:"((?:[^"]|"")*)"|([^\s",=](?:[^",=\n]*[^\s",=])?))[^\S\n]*([=,\n]|$)/y
   let position = 0
   let pending: string | undefined
   const end = text.trimEnd()
@@ -283,6 +308,8 @@ export function parseDatabases(text: string): 'all' | DatabaseName[] {
     if (!match)
       throw new SyntaxError('it is no list of database names, one a line or comma separated')
     const name = match[1]?.replaceAll('""', '"') ?? match[2] ?? ''
+    const flaw = flawOfName(name)
+    if (flaw) throw new SyntaxError(`it names ${flaw}`)
     if (match[3] === '=') {
       if (pending !== undefined) throw new SyntaxError('a rename has two "="')
       pending = name

@@ -177,6 +177,10 @@ function checkFiles(files: DumpedFile[]): void {
       throw malformed('`files` names the manifest itself, or its seal')
     seen.add(key)
   }
+  for (const { path } of files)
+    for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
+      if (seen.has(path.slice(0, at).toLowerCase()))
+        throw malformed(`\`files\` names ${path} below a file`)
 }
 
 function parseDatabase(value: unknown, index: number): DumpedDatabase {

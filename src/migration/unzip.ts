@@ -43,7 +43,7 @@ export async function extractZip(
     for (const entry of entries) {
       if (signal.aborted) throw new Cancelled()
       const directory = dirname(join(into, entry.path))
-      if (!made.has(directory)) await mkdir(directory, { recursive: true, mode: 0o700 })
+      if (!made.has(directory)) await makeDirectory(directory, entry.path)
       made.add(directory)
       await extract(handle, entry, join(into, entry.path), buffer, signal)
     }
@@ -51,6 +51,14 @@ export async function extractZip(
   } finally {
     await handle.close()
   }
+}
+
+/** @throws Failure where another artifact has put a file in the directory's place */
+async function makeDirectory(directory: string, path: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR') throw error
+    throw broken(`it holds ${path} below a file that is there already`)
+  })
 }
 
 /** The files that the zip file lists at its end (APPNOTE.TXT 4.3.12 to 4.3.16, with its 64-bit forms). */
@@ -94,6 +102,11 @@ async function readEntries(handle: FileHandle): Promise<Entry[]> {
     if (seen.has(path.toLowerCase())) throw broken(`it holds ${path} twice`)
     seen.add(path.toLowerCase())
     entries.push(entry)
+  }
+  for (const { path } of entries) {
+    for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
+      if (seen.has(path.slice(0, at).toLowerCase()))
+        throw broken(`it holds ${path} below a file, ${path.slice(0, at)}`)
   }
   return entries
 }
@@ -142,7 +155,7 @@ async function extract(
   const packed = chunks(zip, start, entry.packed, buffer)
   const content = entry.method === 0 ? packed : inflated(packed)
   await using output = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
+    if (error.code !== 'EEXIST' && error.code !== 'EISDIR') throw error
     throw broken(`it would replace ${entry.path}, which is there already`)
   })
   let bytes = 0

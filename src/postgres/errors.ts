@@ -140,7 +140,7 @@ export function explainConnectionError(
       return fail(
         `${capital(server)} refused the password of "${parameters.user}"`,
         message,
-        `Check the ${context.role ?? 'server'}-password secret, and the account's password and VALID UNTIL`,
+        `Check ${passwordInput(context.role)}, and the account's password and VALID UNTIL`,
       )
     case '28000':
       return fail(
@@ -199,7 +199,7 @@ export function explainConnectionError(
     return fail(
       `${capital(server)} asks for a password, and none is given`,
       message,
-      `Set the input ${context.role ?? 'source'}-password from a secret`,
+      `Set ${passwordInput(context.role)} from a secret`,
     )
   }
   return fail(
@@ -222,6 +222,11 @@ export function explainConnectionError(
       'Check that a PostgreSQL server listens there, and its log; a proxy or whitelist may have cut the connection',
     )
   }
+}
+
+/** The input that holds the password; both where it is not said which server this is. */
+function passwordInput(role: 'source' | 'target' | undefined): string {
+  return role ? `the input ${role}-password` : 'the input source-password or target-password'
 }
 
 function capital(text: string): string {
