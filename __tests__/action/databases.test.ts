@@ -1,5 +1,8 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { between, runJob } from '../support/migration.ts'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { between, runJob, withoutPassword } from '../support/migration.ts'
 import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { TestServer } from '../support/server.ts'
 
@@ -118,4 +121,98 @@ test('a PolarDB 11 as the source is dumped by one session, since its snapshots c
   } finally {
     await polar.stop()
   }
+})
+
+describe('where the data go', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'databases-'))
+  afterAll(() => rmSync(directory, { recursive: true }))
+  const named = (database: string) => ({ target: withoutPassword(target.uri(database)) })
+  const exists = async (database: string) =>
+    (
+      await target.backend.sql(
+        `SELECT datname FROM pg_database WHERE datname = '${database.replaceAll("'", "''")}'`,
+      )
+    ).rows.length === 1
+
+  test('a target that names a database which does not exist yet creates it', async () => {
+    const run = await migrate({ ...named('brand_new'), databases: 'shop=brand_new' })
+    expect(run.report.error).toBeNull()
+    expect(run.outputs.verified).toBe('true')
+    expect(await rows('brand_new')).toBe(100)
+    run.cleanUp()
+  })
+
+  test('a target that names another database than the one they go to is refused, with both readings', async () => {
+    await target.backend.sql('CREATE DATABASE orders')
+    const run = await migrate({ ...named('orders'), databases: 'shop=elsewhere' })
+    expect(run.report.error?.message).toBe(
+      'The target names the database "orders", and the data would go to "elsewhere"',
+    )
+    expect(run.report.error?.remedy).toContain('set databases: shop=orders.')
+    expect(run.report.error?.remedy).toContain('let target end in /postgres, and keep databases')
+    expect(run.report.phases.map(({ name }) => name)).toEqual(['preflight'])
+    expect(await exists('elsewhere')).toBe(false)
+    run.cleanUp()
+  })
+
+  test('a rename that the dump was given is kept by the restore, unless that says otherwise', async () => {
+    const dump = { 'dump-directory': join(directory, 'dump') }
+    const dumped = await runJob({
+      inputs: {
+        ...between(source, target, 'shop'),
+        ...dump,
+        command: 'dump',
+        databases: 'shop=from_dump',
+        'keep-dump': 'true',
+        'upload-dump': 'false',
+      },
+    })
+    expect(dumped.report.error).toBeNull()
+    const id = dumped.report.dump?.id ?? ''
+    const restore = (more: Record<string, string>) =>
+      runJob({
+        inputs: { ...between(source, target, 'shop'), ...dump, command: 'restore', ...more },
+      })
+    const kept = await restore({ 'dump-id': id })
+    expect(kept.report.error).toBeNull()
+    expect(kept.log).toContain(`The dump has the id ${id}`)
+    expect(kept.report.databases.map((database) => database.target)).toEqual(['from_dump'])
+    const verified = await restore({ command: 'verify', source: '', ...named('from_dump') })
+    expect(verified.outputs.verified).toBe('true')
+    const other = await restore({ databases: 'shop=from_restore' })
+    expect(other.report.error).toBeNull()
+    expect(await rows('from_restore')).toBe(100)
+    const mistaken = await restore({ ...named('orders') })
+    expect(mistaken.report.error?.message).toContain('the data would go to "from_dump"')
+    const another = await restore({ 'dump-id': id.replace(/^./, id.startsWith('0') ? '1' : '0') })
+    expect(another.report.error?.message).toBe('The dump is not the one that dump-id names')
+    const unsealed = await restore({ passphrase: 'correct horse battery' })
+    expect(unsealed.report.error?.message).toBe('The dump is refused: it carries no seal')
+    for (const run of [dumped, kept, verified, other, mistaken, another, unsealed]) run.cleanUp()
+  })
+})
+
+describe('all databases', () => {
+  const all = { databases: 'all', 'if-target-not-empty': 'replace' }
+  beforeAll(() => source.sql('DROP DATABASE crm'))
+
+  test('are not the maintenance database while it is empty', async () => {
+    const run = await migrate(all)
+    expect(run.report.error).toBeNull()
+    expect(run.outputs.verified).toBe('true')
+    expect(run.report.databases.map(({ name }) => name)).toEqual(['shop', 'we,ird "db"'])
+    const [check] = run.report.checks.filter(({ id }) => id === 'source-databases')
+    expect(check?.message).toBe('2 to migrate; passed over: "postgres", which is empty')
+    run.cleanUp()
+  })
+
+  test('are the maintenance database, too, once it holds something', async () => {
+    await source.sql('CREATE TABLE left_here AS SELECT 1 AS i')
+    const refused = await migrate({ databases: 'all', 'if-target-not-empty': 'fail' })
+    expect(JSON.stringify(refused.report.error)).toContain('postgres=other-name')
+    const run = await migrate({ ...all, databases: 'postgres=old_postgres' })
+    expect(run.report.error).toBeNull()
+    expect(run.outputs.verified).toBe('true')
+    for (const each of [refused, run]) each.cleanUp()
+  })
 })

@@ -1,4 +1,5 @@
 import { messageOf } from '../failure.ts'
+import { checkDestination } from '../migration/destination.ts'
 import { required } from '../migration/inputs.ts'
 import { startUpload, type Upload } from '../migration/keep-dump.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
@@ -14,15 +15,16 @@ import { restoreEverything } from '../migration/target-side.ts'
 /** Both halves in one job: everything of the source is dumped, kept, restored and compared. */
 export async function migrate(session: Session): Promise<void> {
   const { inputs } = session
-  const connection = required(inputs, 'target')
   const { source, target } = await runPhase(session, 'preflight', async () => {
-    const target = await inspectTarget(connection, inputs, session)
+    const named = required(inputs, 'target')
+    const target = await inspectTarget(named, inputs, session)
     const source = await inspectSource(required(inputs, 'source'), inputs.databases, session)
+    checkDestination(target.named ? named.dbname : undefined, source.databases)
     const { ifTargetNotEmpty, sameServer } = inputs
     await refuseSameServer(
       {
         source: source.connection,
-        target: connection,
+        target: target.connection,
         databases: source.databases,
         writes: true,
         ifTargetNotEmpty,
@@ -37,6 +39,7 @@ export async function migrate(session: Session): Promise<void> {
   })
   session.setOutput('source-version', source.version.version)
   session.setOutput('target-version', target.version)
+  const { connection } = target
   const reportWrites = await watchWrites(source, session)
   const dump = await dumpEverything(source, session, target)
   let upload: Upload | undefined

@@ -1,5 +1,6 @@
+import { checkDestination } from '../migration/destination.ts'
 import { required } from '../migration/inputs.ts'
-import { loadDump, versionOf } from '../migration/load-dump.ts'
+import { databasesOf, loadDump, versionOf } from '../migration/load-dump.ts'
 import { runPhase } from '../migration/phases.ts'
 import { inspectTarget } from '../migration/preflight.ts'
 import type { Session } from '../migration/session.ts'
@@ -8,19 +9,22 @@ import { restoreEverything } from '../migration/target-side.ts'
 
 /** The target's half: from an artifact or a directory, verified by the dump's own fingerprint. */
 export async function restore(session: Session): Promise<void> {
-  const connection = required(session.inputs, 'target')
-  const target = await runPhase(session, 'preflight', () =>
-    inspectTarget(connection, session.inputs, session),
-  )
+  const { inputs } = session
+  const named = required(inputs, 'target')
+  const target = await runPhase(session, 'preflight', () => inspectTarget(named, inputs, session))
   session.setOutput('target-version', target.version)
   const { manifest, directory, roles, proven } = await loadDump(session)
   session.report.source = { version: manifest.source.version, major: manifest.source.major }
   session.setOutput('source-version', manifest.source.version)
+  checkDestination(
+    target.named ? named.dbname : undefined,
+    databasesOf(manifest.databases, inputs.databases),
+  )
   // a dump is read by the major that wrote it
   const client = await getClient(versionOf(manifest.client.version), session)
   await restoreEverything(
     { directory, client, databases: manifest.databases, losses: manifest.losses, roles, proven },
-    connection,
+    target.connection,
     session,
   )
 }

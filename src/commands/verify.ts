@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, messageOf } from '../failure.ts'
+import { checkDestination } from '../migration/destination.ts'
 import { dumpSchema } from '../migration/dump.ts'
 import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump } from '../migration/load-dump.ts'
@@ -17,16 +18,16 @@ import type { SchemaSource } from '../migration/verify/rebuild.ts'
 import { exportSnapshot } from '../migration/verify/session.ts'
 import { readSubstitutes, verifyDatabase } from '../migration/verify-phase.ts'
 import { withConnection } from '../postgres/connection.ts'
+import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { writePasswordFile } from '../postgres/programs.ts'
 import type { Loss } from '../report/model.ts'
 
 /** Compares two live servers, or a target with what a dump holds. Changes nothing anywhere. */
 export async function verify(session: Session): Promise<void> {
   const { inputs, report } = session
-  const connection = required(inputs, 'target')
-  const target = await runPhase(session, 'preflight', () =>
-    inspectTarget(connection, inputs, session),
-  )
+  const named = required(inputs, 'target')
+  const target = await runPhase(session, 'preflight', () => inspectTarget(named, inputs, session))
+  const { connection } = target
   session.setOutput('target-version', target.version)
   if (inputs.verify === 'none') {
     throw new Failure(
@@ -41,7 +42,8 @@ export async function verify(session: Session): Promise<void> {
       : inputs.restoreJobs
   const substitutes = await readSubstitutes(connection, session)
   const failures: unknown[] = []
-  const { databases, losses } = await sources(session)
+  const { databases, losses } = await sources(session, connection)
+  checkDestination(target.named ? named.dbname : undefined, databases)
   try {
     refuseUnaccepted(losses, inputs.allowMissing, 'the source', session)
   } catch (error) {
@@ -104,7 +106,10 @@ interface VerifySource {
 }
 
 /** What the target is compared with: the live source where one is given, otherwise the dump. */
-async function sources(session: Session): Promise<{ databases: VerifySource[]; losses: Loss[] }> {
+async function sources(
+  session: Session,
+  target: ConnectionParameters,
+): Promise<{ databases: VerifySource[]; losses: Loss[] }> {
   const { inputs, report } = session
   if (inputs.source) {
     const source = await inspectSource(inputs.source, inputs.databases, session)
@@ -113,7 +118,7 @@ async function sources(session: Session): Promise<{ databases: VerifySource[]; l
     await refuseSameServer(
       {
         source: source.connection,
-        target: required(inputs, 'target'),
+        target,
         databases: source.databases,
         writes: false,
         ifTargetNotEmpty,

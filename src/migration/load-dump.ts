@@ -2,7 +2,7 @@ import { Failure } from '../failure.ts'
 import type { ServerVersion } from '../postgres/connection.ts'
 import type { RoleCatalog } from '../postgres/role-catalog.ts'
 import { downloadDump, openDumpDirectory } from './dump-download.ts'
-import type { DatabaseName, Inputs } from './inputs.ts'
+import { type DatabaseName, flawOfName, type Inputs, isSystemDatabase } from './inputs.ts'
 import type { DumpedDatabase, Manifest } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
 import type { Session } from './session.ts'
@@ -85,17 +85,27 @@ export function noteDump(
 }
 
 /**
- * The databases of a dump that the input `databases` asks for, with their names on the target; all when it asks for none.
+ * The databases of a dump that the input `databases` asks for, with their names on the target. All of them when it asks for none:
+ * under the names that the dump's own `databases` gave them. What names one says its name on the target, too.
  *
- * @throws Failure that names what the dump does not hold
+ * @throws Failure that names what the dump does not hold, or where no data may go
  */
 export function databasesOf(
   dumped: readonly DumpedDatabase[],
   wanted: Inputs['databases'],
 ): (DatabaseName & { dumped: DumpedDatabase })[] {
-  const all = dumped.map(({ name }) => ({ source: name, target: name }))
+  const all = dumped.map(({ name, target = name }) => ({ source: name, target }))
   const names = wanted === 'all' || wanted.length === 0 ? all : wanted
   return names.map((name) => {
+    const flaw = isSystemDatabase(name.target)
+      ? 'a database of the server itself'
+      : flawOfName(name.target)
+    if (flaw)
+      throw new Failure(
+        `The data of "${name.source}" cannot go to "${name.target}"`,
+        `It is ${flaw}`,
+        `Give it another name on the target: databases: name=other-name`,
+      )
     const found = dumped.find((database) => database.name === name.source)
     if (found) return { ...name, dumped: found }
     throw new Failure(

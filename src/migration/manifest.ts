@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Failure } from '../failure.ts'
 import type { Loss } from '../report/model.ts'
 import { printable, shorten } from '../report/text.ts'
+import { flawOfName } from './inputs.ts'
 import { sealFile } from './seal.ts'
 
 /** Raised whenever a reader of the old format could misread the new one. */
@@ -32,6 +33,8 @@ export interface Archive {
 export interface DumpedDatabase {
   /** As the source names it: hostile text. */
   name: string
+  /** Its name on the target, where `databases` of the dump gave it another one. */
+  target?: string
   /** Size on the source server. */
   bytes: number
   /** In the order of their restore. */
@@ -186,9 +189,11 @@ function checkFiles(files: DumpedFile[]): void {
 function parseDatabase(value: unknown, index: number): DumpedDatabase {
   const where = `databases[${index}]`
   const database = object(value, where)
-  const { name } = database
+  const { name, target } = database
   if (typeof name !== 'string' || name === '' || name.length > 1024 || name.includes('\0'))
     throw malformed(`\`${where}.name\` is no name of a database`)
+  if (target !== undefined && (typeof target !== 'string' || flawOfName(target)))
+    throw malformed(`\`${where}.target\` is no name of a database`)
   const archives = list(database.archives, `${where}.archives`, 10_000).map((archive, at) => ({
     path: safePath(
       object(archive, `${where}.archives[${at}]`).path,
@@ -198,6 +203,7 @@ function parseDatabase(value: unknown, index: number): DumpedDatabase {
   if (archives.length === 0) throw malformed(`\`${where}.archives\` is empty`)
   return {
     name,
+    ...(target === undefined ? {} : { target }),
     bytes: count(database.bytes, `${where}.bytes`),
     archives,
     properties: database.properties,
@@ -225,11 +231,16 @@ function parseLoss(value: unknown, index: number): Loss {
 function checkDatabases(databases: DumpedDatabase[], files: DumpedFile[]): void {
   const paths = new Set(files.map((file) => file.path))
   const names = new Set<string>()
+  const targets = new Set<string>()
   const archives = new Set<string>()
   for (const [index, database] of databases.entries()) {
     if (names.has(database.name))
       throw malformed(`\`databases[${index}]\` names a database a second time`)
     names.add(database.name)
+    const target = database.target ?? database.name
+    if (targets.has(target))
+      throw malformed(`\`databases[${index}]\` goes where another database goes`)
+    targets.add(target)
     for (const { path } of database.archives) {
       if (archives.has(path)) throw malformed(`two archives share ${path}`)
       if (!paths.has(`${path}/toc.dat`)) throw malformed(`\`files\` lacks ${path}/toc.dat`)

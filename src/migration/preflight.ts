@@ -8,7 +8,9 @@ import { quoteIdentifier } from '../postgres/identifiers.ts'
 import type { CheckResult, Loss, Severity } from '../report/model.ts'
 import { formatBytes, printable } from '../report/text.ts'
 import type { Context } from './context.ts'
+import { type FirstConnection, firstConnection } from './destination.ts'
 import { freeSpace } from './dump.ts'
+import { isEmptyDatabase } from './empty-database.ts'
 import type { DatabaseName, Inputs } from './inputs.ts'
 import { findMemberRows, ownObjects } from './source-losses.ts'
 
@@ -16,6 +18,9 @@ export interface SourceDatabase extends DatabaseName {
   /** Size on the source's disk. */
   bytes: number
 }
+
+/** What the checks learned of the target, and how it is connected to. */
+export type ReachedTarget = Target & FirstConnection
 
 /** What the checks learned of the source. */
 export interface Source {
@@ -65,12 +70,21 @@ export async function inspectSource(
              CASE WHEN pg_catalog.has_database_privilege(datname, 'CONNECT')
                   THEN pg_catalog.pg_database_size(datname) END AS bytes
         FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY 1`)
-    const names = selectDatabases(wanted, connection.dbname, rows)
+    const chosen = selectDatabases(wanted, connection.dbname, rows)
+    const idle =
+      wanted === 'all' ? await emptyMaintenance(chosen, connection, version.number, context) : []
+    const names = chosen.filter(({ source }) => !idle.includes(source))
     const databases = names.map((name) => ({
       ...name,
       bytes: Number(rows.find((row) => row.name === name.source)?.bytes ?? 0),
     }))
-    check(context, 'source-databases', 'blocker', true, `${databases.length} to migrate`)
+    check(
+      context,
+      'source-databases',
+      'blocker',
+      true,
+      `${databases.length} to migrate${idle.map((name) => `; passed over: "${name}", which is empty`).join('')}`,
+    )
     const { rows: state } = await client.query<{
       superuser: boolean
       standby: boolean
@@ -138,6 +152,27 @@ async function lookIntoTemplate(connection: ConnectionParameters, context: Conte
 }
 
 /**
+ * The maintenance database where it holds nothing: every server has one, it is nobody's data, and a cloud account may create
+ * nothing in it. `all` does not mean it then.
+ */
+async function emptyMaintenance(
+  chosen: readonly DatabaseName[],
+  connection: ConnectionParameters,
+  number: number,
+  context: Context,
+): Promise<string[]> {
+  const database = 'postgres'
+  if (!chosen.some(({ source }) => source === database)) return []
+  const options = { database, role: 'source', readOnly: true, signal: context.signal } as const
+  const empty = await withConnection(connection, options, (client) =>
+    isEmptyDatabase(client, number),
+  )
+  if (!empty) return []
+  context.log.info(`The source's maintenance database "${database}" is empty: passed over`)
+  return [database]
+}
+
+/**
  * Connects to the target and learns what it is and what the account may do there. Changes nothing.
  *
  * @throws Failure where the migration cannot succeed: a standby, a read-only endpoint, an account without rights
@@ -146,8 +181,13 @@ export async function inspectTarget(
   connection: ConnectionParameters,
   inputs: Pick<Inputs, 'superuserOption' | 'roles'>,
   context: Context,
-): Promise<Target> {
-  const target = await reach(connection, context)
+): Promise<ReachedTarget> {
+  const first = await firstConnection(connection, context.signal)
+  const target = { ...(await reach(first.connection, context)), ...first }
+  if (!first.named)
+    context.log.info(
+      `The target has no database "${connection.dbname}" (yet): connected to "${first.connection.dbname}"`,
+    )
   context.report.target = {
     version: target.version,
     major: target.major,

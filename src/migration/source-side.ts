@@ -284,7 +284,15 @@ async function dumpMoment(
     session.log.info(
       `Dumped ${name}: ${formatBytes(database.bytes)} on the server, ${formatBytes(bytes)} dumped in ${formatDuration(seconds)} with ${counted(jobs, 'job')}`,
     )
-    return { name, bytes: database.bytes, archives: [{ path }], properties, fingerprint }
+    const renamed = database.target === name ? {} : { target: database.target }
+    return {
+      name,
+      ...renamed,
+      bytes: database.bytes,
+      archives: [{ path }],
+      properties,
+      fingerprint,
+    }
   } finally {
     await snapshot.close()
   }

@@ -11,10 +11,10 @@ export async function mayCreate(client: pg.Client): Promise<boolean> {
   return rows[0]?.able ?? false
 }
 
-/** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind. */
-const others: readonly (readonly [string, string, string])[] = [
-  ['pg_publication', 'pubname', 'publication'],
-  ['pg_event_trigger', 'evtname', 'event trigger'],
+/** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind, since which version. */
+const others: readonly (readonly [string, string, string, number?])[] = [
+  ['pg_publication', 'pubname', 'publication', 100_000],
+  ['pg_event_trigger', 'evtname', 'event trigger', 90_300],
   ['pg_foreign_data_wrapper', 'fdwname', 'foreign-data wrapper'],
   ['pg_foreign_server', 'srvname', 'server'],
   ['pg_language', 'lanname', 'language'],
@@ -27,10 +27,21 @@ const others: readonly (readonly [string, string, string])[] = [
   ['pg_am', 'amname', 'access method'],
 ]
 
+const subscriptions = `
+      UNION ALL
+      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
+       WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`
+
 /**
  * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most 1000.
+ *
+ * @param number `server_version_num` where it may be below 10: 9.1 or newer
  */
-export async function contentOf(client: pg.Client): Promise<string[]> {
+export async function contentOf(
+  client: pg.Client,
+  number = Number.POSITIVE_INFINITY,
+): Promise<string[]> {
+  const known = others.filter(([, , , since = 0]) => since <= number)
   const { rows } = await client.query<{ name: string }>(`
     WITH objects AS (
       SELECT 'pg_class'::pg_catalog.regclass AS class, c.oid, n.nspname || '.' || c.relname AS name
@@ -49,10 +60,8 @@ export async function contentOf(client: pg.Client): Promise<string[]> {
        WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
       UNION ALL
-      ${others.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
-      UNION ALL
-      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
-       WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      ${known.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
+      ${number < 100_000 ? '' : subscriptions}
       UNION ALL
       SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
         FROM pg_catalog.pg_largeobject_metadata m

@@ -98,7 +98,9 @@ async function prepare(
     throw new Failure(
       `The account may not create anything in the database "${targetName}"`,
       'It lacks the privilege CREATE on it',
-      `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`,
+      targetName === 'postgres'
+        ? 'Give what it holds another name (databases: postgres=other-name, one a line with the others), or leave it out of databases: on a cluster nobody may create anything in the maintenance database'
+        : `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`,
       { sqlstate: '42501' },
     )
   }

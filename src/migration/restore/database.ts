@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import { type ExtensionGrant, readExtensionGrants } from './extension-grants.ts'
+import { firstNormalOid } from './facts.ts'
 
 /** One privilege as it was granted: who gave whom what. An empty grantee is PUBLIC. */
 export interface Grant {
@@ -107,7 +108,8 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
     icuRules: row.rules,
     owner: row.owner,
     acl: row.has_acl ? grants.rows : null,
-    comment: row.comment,
+    // that of a database which initdb made is the server's ("default administrative connection database")
+    comment: Number(row.oid) < firstNormalOid ? null : row.comment,
     settings: settings.rows.map(({ role, setting }) => {
       const equals = setting.indexOf('=')
       return { role, name: setting.slice(0, equals), value: setting.slice(equals + 1) }
