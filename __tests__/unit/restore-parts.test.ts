@@ -256,34 +256,37 @@ describe('statements that make an owner', () => {
 })
 
 describe('the mark of a restore', () => {
+  const state = {
+    dump: 'ab'.repeat(32),
+    memberships: ['a'],
+    schemaGrants: [{ role: 'a', schema: 'b' }],
+    databaseGrants: ['c'],
+    loader: 'migrate-to-polardb loader 0123456789abcdef',
+    owners: true,
+  }
+
   test('is read as it was written', () => {
-    const state = {
-      dump: 'abc',
-      memberships: ['a'],
-      schemaGrants: [{ role: 'a', schema: 'b' }],
-      databaseGrants: ['c'],
-      loader: 'migrate-to-polardb loader 0123456789abcdef',
-      owners: true,
+    for (const one of [state, { ...state, loader: null }]) {
+      expect(parseState(JSON.stringify(one))).toEqual(one)
     }
-    expect(parseState(JSON.stringify(state))).toEqual(state)
   })
 
   test.each([
     '',
     'null',
     '[]',
-    '{"memberships": 5, "schemaGrants": [null, {"role": 1}]}',
     '{',
-    '{"loader": "postgres", "owners": "yes"}',
-  ])('that somebody has changed to %j lends nothing', (comment) => {
-    expect(parseState(comment)).toEqual({
-      dump: '',
-      memberships: [],
-      schemaGrants: [],
-      databaseGrants: [],
-      loader: null,
-      owners: false,
-    })
+    '{"memberships": 5, "schemaGrants": [null, {"role": 1}]}',
+    JSON.stringify({ ...state, dump: 'x; DROP TABLE t' }),
+    JSON.stringify({ ...state, memberships: ['a', 7] }),
+    JSON.stringify({ ...state, memberships: ['a'.repeat(64)] }),
+    JSON.stringify({ ...state, databaseGrants: ['a\0b'] }),
+    JSON.stringify({ ...state, schemaGrants: [{ role: 'a', schema: 'b', sql: 'DROP TABLE t' }] }),
+    JSON.stringify({ ...state, settings: [] }),
+    JSON.stringify({ ...state, loader: 'postgres' }),
+    JSON.stringify({ ...state, owners: 'yes' }),
+  ])('that is %j says nothing', (comment) => {
+    expect(parseState(comment)).toBeNull()
   })
 })
 

@@ -11,7 +11,7 @@ import type { DatabaseProperties } from './database.ts'
 import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
 import { databaseExists, elsewhere } from './elsewhere.ts'
 import type { RestoreOptions } from './options.ts'
-import { readState } from './state.ts'
+import { notOurs, readMark } from './state.ts'
 
 /** Where the target database stands before its restore. */
 export type Standing =
@@ -104,6 +104,9 @@ async function prepare(
       { sqlstate: '42501' },
     )
   }
+  if (content.mark && !content.mark.ours && options.ifNotEmpty !== 'replace') {
+    throw notOurs(content.mark)
+  }
   if (content.objects.length === 0) return { standing: 'empty', created: false }
   if (options.ifNotEmpty === 'replace') {
     await dropDatabase(options, context)
@@ -113,18 +116,18 @@ async function prepare(
   if (options.ifNotEmpty === 'fail') {
     throw new Failure(
       `The target database "${targetName}" is not empty`,
-      content.state?.dump === dump
+      content.mark?.state?.dump === dump
         ? `${holds}, left by an interrupted restore of this dump`
         : holds,
-      content.state?.dump === dump
+      content.mark?.state?.dump === dump
         ? 'Set if-target-not-empty to resume to go on with it, or to replace to begin anew'
         : 'Empty it, restore under another name (databases: name=other-name), or set if-target-not-empty to replace',
     )
   }
-  if (content.state?.dump !== dump) {
+  if (content.mark?.state?.dump !== dump) {
     throw new Failure(
       `The restore of the database "${targetName}" cannot be resumed`,
-      content.state
+      content.mark?.state
         ? 'It was begun with another dump'
         : 'Nothing in it says that a restore was interrupted: the mark that a restore leaves until it is done is missing',
       'Resume with the dump that it was begun with, or set if-target-not-empty to replace',
@@ -141,7 +144,7 @@ async function readContent(options: RestoreOptions, context: Context) {
       { database: options.targetName, role: 'target', signal: context.signal },
       async (client) => ({
         objects: await contentOf(client),
-        state: await readState(client),
+        mark: await readMark(client),
         mayCreate: await mayCreate(client),
       }),
     )

@@ -20,7 +20,7 @@ import { administersPublic, lossesOf, makePlan, ownedPublic, type RestorePlan } 
 import { applyProperties } from './properties.ts'
 import { TemporaryRights } from './rights.ts'
 import { endSessions, Session, sessionPrefix } from './session.ts'
-import { readState, removeState, stateSchema, writeState } from './state.ts'
+import { borneOut, notOurs, readMark, removeState, stateSchema, writeState } from './state.ts'
 import { runEntry } from './statements.ts'
 import { correctTables } from './table-defaults.ts'
 import { refillUnlogged } from './unlogged.ts'
@@ -104,15 +104,20 @@ export class Stages {
   async begin(): Promise<void> {
     await this.worker.retrying('the mark of the restore', '', async (session) => {
       const client = await session.own()
-      const left = await readState(client)
+      const mark = await readMark(client)
+      if (mark && !mark.ours) throw notOurs(mark)
+      const left = mark?.state
+      if (mark && !left) {
+        this.context.warn(
+          `The comment of the schema "${stateSchema}" in the target database "${this.options.targetName}" is none of ours: rights that the account has lent itself in an earlier run cannot be found from it`,
+        )
+      }
       if (left) {
         await endSessions(client, `${sessionPrefix}%`, this.run.signal, left.loader)
         const { state } = this.rights
-        state.memberships = left.memberships
-        state.schemaGrants = left.schemaGrants
-        state.databaseGrants = left.databaseGrants
-        state.loader = left.loader
-        state.owners = left.owners
+        // which dump it is, this run says; what is to be given back, the server must bear out
+        const { dump, ...given } = await borneOut(client, left, this.plan.facts.target.major)
+        Object.assign(state, given)
       }
       await writeState(client, this.rights.state)
     })
