@@ -176,7 +176,7 @@ export interface TableSizes {
 export async function readTableSizes(client: pg.Client): Promise<TableSizes> {
   const { rows } = await client.query<{ name: string; bytes: string }>(`
     SELECT n.nspname || '.' || c.relname AS name,
-           (c.relpages + COALESCE(t.relpages, 0) + 1)::bigint * current_setting('block_size')::int AS bytes
+           (c.relpages + COALESCE(t.relpages, 0) + 1)::bigint * pg_catalog.current_setting('block_size')::int AS bytes
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid

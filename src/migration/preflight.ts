@@ -91,9 +91,9 @@ export async function inspectSource(
       free: number
     }>(`
       SELECT rolsuper AS superuser, pg_catalog.pg_is_in_recovery() AS standby,
-             current_setting('max_connections')::int
-               - (SELECT count(*)::int FROM pg_catalog.pg_stat_activity)
-               - CASE WHEN rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int END AS free
+             pg_catalog.current_setting('max_connections')::int
+               - (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity)
+               - CASE WHEN rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END AS free
         FROM pg_catalog.pg_roles WHERE rolname = session_user`)
     return {
       connection,
@@ -219,7 +219,7 @@ export async function inspectTarget(
 async function reach(connection: ConnectionParameters, context: Context): Promise<Target> {
   const inspect = async (client: pg.Client) => {
     const { rows } = await client.query<{ standby: boolean; read_only: string }>(
-      `SELECT pg_catalog.pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS read_only`,
+      `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('transaction_read_only') AS read_only`,
     )
     const standby = rows[0]?.standby ?? false
     if (standby || rows[0]?.read_only === 'on') {

@@ -84,8 +84,8 @@ async function readWrites(source: Source, database: string, context: Context): P
   const options = { database, readOnly: true, role: 'source', signal: context.signal } as const
   const read = async (client: pg.Client) => {
     const { rows } = await client.query<Record<(typeof counts)[number], string>>(`
-      SELECT COALESCE(sum(n_tup_ins), 0) AS inserted, COALESCE(sum(n_tup_upd), 0) AS updated,
-             COALESCE(sum(n_tup_del), 0) AS deleted
+      SELECT COALESCE(pg_catalog.sum(n_tup_ins), 0) AS inserted, COALESCE(pg_catalog.sum(n_tup_upd), 0) AS updated,
+             COALESCE(pg_catalog.sum(n_tup_del), 0) AS deleted
         FROM pg_catalog.pg_stat_user_tables`)
     const [row] = rows
     return {

@@ -52,7 +52,7 @@ export async function detectTarget(client: pg.Client): Promise<Target> {
     bypass_rls: boolean
     polar_superuser: boolean
   }>(`
-    SELECT current_setting('polar_version', true) AS polardb,
+    SELECT pg_catalog.current_setting('polar_version', true) AS polardb,
            p.oid IS NOT NULL AS has_polar_superuser,
            r.rolname AS name, r.rolsuper AS superuser, r.rolcreaterole AS create_role,
            r.rolcreatedb AS create_database, r.rolreplication AS replication, r.rolbypassrls AS bypass_rls,
@@ -107,7 +107,7 @@ export async function knowsStatement(
 
 async function supportedExtensions(client: pg.Client): Promise<ReadonlySet<string> | null> {
   const { rows } = await client.query<{ list: string | null }>(
-    `SELECT current_setting('polar_supported_extensions', true) AS list`,
+    `SELECT pg_catalog.current_setting('polar_supported_extensions', true) AS list`,
   )
   const list = rows[0]?.list
   if (!list) return null

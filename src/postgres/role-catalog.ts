@@ -93,10 +93,10 @@ export async function readRoleCatalog(
     SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolinherit AS "inherit", r.rolcreaterole AS "createRole",
            r.rolcreatedb AS "createDatabase", r.rolcanlogin AS login, r.rolreplication AS replication,
            ${number >= 90500 ? 'r.rolbypassrls' : 'false'} AS "bypassRls", r.rolconnlimit AS "connectionLimit",
-           CASE WHEN isfinite(r.rolvaliduntil)
-                THEN to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00" BC')
+           CASE WHEN pg_catalog.isfinite(r.rolvaliduntil)
+                THEN pg_catalog.to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00" BC')
                 ELSE r.rolvaliduntil::text END AS "validUntil",
-           COALESCE(r.rolvaliduntil < now(), false) AS expired,
+           COALESCE(r.rolvaliduntil < pg_catalog.now(), false) AS expired,
            ${passwords} AS password, pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment,
            NOT r.rolsuper AND r.oid IN (SELECT member FROM polar) AS "polarSuperuser"
       FROM pg_catalog.pg_roles r
@@ -108,8 +108,8 @@ export async function readRoleCatalog(
   const [inherit, set] =
     number >= 160000 ? ['a.inherit_option', 'a.set_option'] : ['m.rolinherit', 'true']
   const memberships = await rows<CatalogMembership>(`
-    SELECT r.rolname AS role, m.rolname AS member, bool_or(a.admin_option) AS admin,
-           bool_or(${inherit}) AS "inherit", bool_or(${set}) AS "set"
+    SELECT r.rolname AS role, m.rolname AS member, pg_catalog.bool_or(a.admin_option) AS admin,
+           pg_catalog.bool_or(${inherit}) AS "inherit", pg_catalog.bool_or(${set}) AS "set"
       FROM pg_catalog.pg_auth_members a
       JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
      WHERE m.rolname !~ '^pg_' GROUP BY 1, 2 ORDER BY 1, 2`)

@@ -27,7 +27,7 @@ const ownColumns =
   'pg_catalog.pg_attribute ca WHERE ca.attrelid = x.oid AND ca.attnum > 0 AND NOT ca.attisdropped'
 const isChild = 'EXISTS (SELECT 1 FROM pg_catalog.pg_inherits ch WHERE ch.inhrelid = x.oid)'
 /** Where the first parent that has the column has it. */
-const inParents = `(SELECT min(h.inhseqno * 10000 + pa.attnum) FROM pg_catalog.pg_inherits h
+const inParents = `(SELECT pg_catalog.min(h.inhseqno * 10000 + pa.attnum) FROM pg_catalog.pg_inherits h
   JOIN pg_catalog.pg_attribute pa ON pa.attrelid = h.inhparent AND pa.attname = ca.attname AND pa.attnum > 0
  WHERE h.inhrelid = x.oid)`
 

@@ -71,7 +71,7 @@ export async function listTables(
            ${server >= 90300 ? 'c.relispopulated' : 'true'} AS populated,
            pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
            COALESCE(pg_catalog.pg_table_size(c.oid), 0)::text AS bytes,
-           (COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / current_setting('block_size')::int)::text AS blocks,
+           (COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::int)::text AS blocks,
            ${server >= 120000 ? "c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'heap')" : 'true'} AS heap,
            e.oid IS NOT NULL AS member,
            (SELECT x.condition FROM (SELECT pg_catalog.unnest(e.extconfig) AS relation,
