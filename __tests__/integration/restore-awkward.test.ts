@@ -256,7 +256,7 @@ describe('dumps that users make otherwise', () => {
     const name = `made_${options[0]?.replace(/\W+/g, '_')}`
     await given(name, sql)
     const dump = await harness.dump(source, name, options)
-    await harness.restore(dump, plain)
+    await harness.restore(dump, plain, { proven: true })
     expect(await rowsOf(plain.backend, name)).toEqual(await rowsOf(source, name))
   })
 

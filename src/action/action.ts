@@ -56,7 +56,7 @@ export async function runAction(): Promise<void> {
           message: 'The job was cancelled',
           cause: 'The runner asked the action to stop',
           remedy:
-            'Run it again with if-target-not-empty: replace, or restore the kept dump with resume, which continues where it was',
+            'Restore the kept dump (command: restore, run-id) with if-target-not-empty: resume, which goes on where it was; or with swap as before',
         }
       : reportError(error)
     if (!(error instanceof Failure) && !cancelled) log.debug(String((error as Error)?.stack))

@@ -27,7 +27,9 @@ export interface Inputs {
   rolePasswords: boolean
   superuserOption: string
   createDatabase: boolean
-  ifTargetNotEmpty: 'fail' | 'resume' | 'replace'
+  ifTargetNotEmpty: 'fail' | 'resume' | 'replace' | 'swap'
+  /** Drop the old database once a new one has taken its name. */
+  dropSwapped: boolean
   /** `no`: the user knows that source and target are different servers, where that cannot be found out. */
   sameServer: 'auto' | 'no'
   allowMissing: string[]
@@ -144,7 +146,8 @@ export function parseInputs(get: (name: string) => string): Inputs {
       parseSuperuserOption(get('superuser-option') || 'auto'),
     ),
     createDatabase: boolean('create-database', true),
-    ifTargetNotEmpty: choice('if-target-not-empty', ['fail', 'resume', 'replace'], 'fail'),
+    ifTargetNotEmpty: choice('if-target-not-empty', ['fail', 'resume', 'replace', 'swap'], 'fail'),
+    dropSwapped: boolean('drop-swapped', false),
     sameServer: choice('same-server', ['auto', 'no'], 'auto'),
     allowMissing: lines('allow-missing'),
     verify: choice('verify', ['none', 'counts', 'data'], 'data'),
@@ -215,6 +218,13 @@ export function parseInputs(get: (name: string) => string): Inputs {
   }
   if (inputs.dumpId && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(inputs.dumpId)) {
     wrong('dump-id', shown(inputs.dumpId), 'allowed: the id that the log of the dump gives, a UUID')
+  }
+  if (inputs.ifTargetNotEmpty === 'swap' && inputs.verify === 'none') {
+    wrong(
+      'verify',
+      '"none" with if-target-not-empty: swap',
+      'allowed: counts or data, since names are exchanged only when the new database is verified',
+    )
   }
   const readsDump = command === 'restore' || (command === 'verify' && get('source') === '')
   for (const name of ['run-id', 'dump-id'] as const) {

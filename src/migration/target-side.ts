@@ -8,7 +8,7 @@ import { qualifiedName } from '../postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
 import type { RoleCatalog } from '../postgres/role-catalog.ts'
 import type { DatabaseResult, Loss, ReportError } from '../report/model.ts'
-import { formatDuration } from '../report/text.ts'
+import { formatDuration, printable } from '../report/text.ts'
 import type { DatabaseName, Inputs } from './inputs.ts'
 import { databasesOf } from './load-dump.ts'
 import { lossesAmong, refuseUnaccepted } from './losses.ts'
@@ -17,6 +17,7 @@ import { runPhase, skipPhase } from './phases.ts'
 import { analyzeDatabase } from './restore/analyze.ts'
 import { announcedLimit, limitConnections } from './restore/connection-limit.ts'
 import { type DatabaseProperties, parseDatabaseProperties } from './restore/database.ts'
+import type { Swap } from './restore/exchange.ts'
 import type { RestoreOptions } from './restore/options.ts'
 import type { RestorePlan } from './restore/plan.ts'
 import { planRestore, type Restored, restoreDatabase } from './restore/restore.ts'
@@ -27,6 +28,7 @@ import { restoreRoles } from './roles/restore.ts'
 import type { PlannedRoles } from './roles/weigh.ts'
 import type { Session } from './session.ts'
 import { resultOf } from './source-side.ts'
+import { exchangeAll, finishSwaps, planSwaps } from './swaps.ts'
 import { parseFingerprint } from './verify/parse.ts'
 import { verifyDatabase } from './verify-phase.ts'
 
@@ -43,7 +45,7 @@ export interface RestorableDump {
 }
 
 /** A database of the dump and where it goes. */
-interface Destination extends DatabaseName {
+export interface Destination extends DatabaseName {
   dumped: DumpedDatabase
   properties: DatabaseProperties
   archives: string[]
@@ -69,9 +71,17 @@ export async function restoreEverything(
   const losses = lossesAmong(dump.losses, destinations, wanted)
   refuseUnaccepted(losses, allowMissing, 'the source', session)
   const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection)
+  const swaps = await planSwaps(destinations, connection, session)
   const restores = destinations.map((destination) => ({
     destination,
-    options: restoreOptions(destination, dump, connection, passwordFile, session),
+    options: restoreOptions(
+      destination,
+      dump,
+      connection,
+      passwordFile,
+      session,
+      swaps.get(destination),
+    ),
   }))
   const plans = new Map<Destination, RestorePlan>()
   // nothing of any database is restored, and no role is made, while one of them would lose something
@@ -88,7 +98,12 @@ export async function restoreEverything(
     }
     throwAll(refusals, 'cannot be restored')
   }
-  const afterDatabases = await restoreRolesPhase(dump, destinations, connection, session, plan)
+  const { existingRoles } = session.inputs
+  // as long as the old databases answer, the roles that use them stay as they are
+  const first = swaps.size > 0 ? 'keep' : existingRoles
+  const restoreTheRoles = (existing: typeof existingRoles, planning: typeof plan) =>
+    restoreRolesPhase(dump, destinations, connection, session, existing, planning)
+  let afterDatabases = await restoreTheRoles(first, plan)
   await afterRoles()
 
   const failures: Refused[] = []
@@ -104,6 +119,16 @@ export async function restoreEverything(
       session.log.warning(`${destination.source}: ${messageOf(error)}`)
     }
   }
+  if (swaps.size > 0 && failures.length === 0) {
+    if (existingRoles !== first)
+      afterDatabases = await restoreTheRoles(existingRoles, async () => {})
+    failures.push(...(await exchangeAll(restores, swaps, session)))
+  }
+  for (const [{ source }, { name, building }] of failures.length > 0 ? swaps : []) {
+    session.log.info(
+      `The old database ${printable(name)} answers as before unless the report says that it was exchanged; the new one of ${printable(source)} is ${printable(building)}: restore with the kept dump and if-target-not-empty: swap goes on with it, the next migration drops it`,
+    )
+  }
   await afterDatabases()
   for (const { destination, options } of restores) {
     if (destination.result.error) continue
@@ -116,6 +141,7 @@ export async function restoreEverything(
       failures.push({ what: `the database "${destination.source}"`, error })
     }
   }
+  if (failures.length === 0) failures.push(...(await finishSwaps(restores, swaps, session)))
   const { report } = session
   if (session.dumpBegan !== null && failures.length === 0) {
     report.cutoverSeconds = Math.round((Date.now() - session.dumpBegan) / 100) / 10
@@ -144,6 +170,7 @@ async function restoreRolesPhase(
   destinations: Destination[],
   connection: ConnectionParameters,
   session: Session,
+  existingRoles: Inputs['existingRoles'],
   plan: (roles?: PlannedRoles, refusal?: Failure) => Promise<void>,
 ): Promise<() => Promise<void>> {
   const { inputs, report } = session
@@ -170,7 +197,7 @@ async function restoreRolesPhase(
         target: connection,
         databaseNames: new Map(destinations.map(({ source, target }) => [source, target])),
         superuserOption: inputs.superuserOption,
-        existingRoles: inputs.existingRoles,
+        existingRoles,
         rolePasswords: inputs.rolePasswords,
         completing: inputs.ifTargetNotEmpty === 'resume',
         neededRoles: needed,
@@ -197,7 +224,8 @@ async function restoreOne(
   plan: RestorePlan,
   session: Session,
 ): Promise<void> {
-  const { result, source, target: name } = destination
+  const { result, source } = destination
+  const { targetName: name } = options
   const began = Date.now()
   const restored = await runPhase(
     session,
@@ -236,8 +264,8 @@ async function analyzeOne(
   session: Session,
 ): Promise<void> {
   if (!session.inputs.analyze) return skipPhase(session, 'analyze')
-  const { source, target: targetName } = destination
-  const { target, jobs } = options
+  const { source } = destination
+  const { target, targetName, jobs } = options
   await runPhase(
     session,
     'analyze',
@@ -263,8 +291,8 @@ async function verifyOne(
   session: Session,
 ): Promise<void> {
   if (session.inputs.verify === 'none') return skipPhase(session, 'verify')
-  const { source, target: name, dumped, properties, archives, result } = destination
-  const { target: connection, jobs } = options
+  const { source, dumped, properties, archives, result } = destination
+  const { target: connection, targetName: name, jobs } = options
   const { fingerprint } = dumped
   await runPhase(
     session,
@@ -318,6 +346,7 @@ function restoreOptions(
   connection: ConnectionParameters,
   passwordFile: string,
   session: Session,
+  swap?: Swap,
 ): RestoreOptions {
   const { inputs } = session
   const { tables, level } = parseFingerprint(destination.dumped.fingerprint)
@@ -332,7 +361,7 @@ function restoreOptions(
       ),
     },
     target: connection,
-    targetName: destination.target,
+    targetName: swap?.building ?? destination.target,
     passwordFile,
     client: dump.client,
     // the server's processors are not known; a cluster has more than a runner, and index builds wait for its disks
@@ -341,7 +370,7 @@ function restoreOptions(
         ? Math.min(8, Math.max(2, session.processors))
         : inputs.restoreJobs,
     createDatabase: inputs.createDatabase,
-    ifNotEmpty: inputs.ifTargetNotEmpty,
+    ...wayInto(inputs.ifTargetNotEmpty, swap),
     allowMissing: inputs.allowMissing,
     extraOptions: inputs.restoreOptions,
     ...(level === 'none'
@@ -358,7 +387,16 @@ function restoreOptions(
   }
 }
 
-function describe(error: unknown): ReportError {
+/** What is built for an exchange goes into a database of its own, whose name only this dump can have given it. */
+function wayInto(
+  wanted: Inputs['ifTargetNotEmpty'],
+  swap: Swap | undefined,
+): Pick<RestoreOptions, 'ifNotEmpty' | 'keepMark'> {
+  if (swap) return { ifNotEmpty: swap.begun ? 'resume' : 'replace', keepMark: true }
+  return { ifNotEmpty: wanted === 'swap' ? 'fail' : wanted }
+}
+
+export function describe(error: unknown): ReportError {
   if (error instanceof Failure)
     return { message: error.message, cause: error.why, remedy: error.remedy }
   return {
@@ -369,7 +407,7 @@ function describe(error: unknown): ReportError {
 }
 
 /** What failed, for people: `the database "shop"`. */
-interface Refused {
+export interface Refused {
   what: string
   error: unknown
 }

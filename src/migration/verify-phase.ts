@@ -126,7 +126,7 @@ export async function verifyDatabase(
   throw new Failure(
     `The target differs from the source in the database "${result.name}"`,
     `${named.slice(0, 10).join(', ')}${more}`,
-    'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace',
+    'Do not switch over: the report lists every difference. When the cause is mended, migrate again under another name (databases: name=other-name) or with if-target-not-empty: swap, which keeps what is there until the new database is verified',
   )
 }
 

@@ -51,6 +51,7 @@ const shape: Shape<Report> = {
       failed: { ...entry, sqlstate: true, statement: true, remedy: true },
       attempts: true,
     },
+    swapped: { kept: true },
     tables: {
       schema: true,
       name: true,

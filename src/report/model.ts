@@ -19,6 +19,7 @@ export const phaseNames = [
   'restore',
   'analyze',
   'verify',
+  'swap',
 ] as const
 export type PhaseName = (typeof phaseNames)[number]
 
@@ -172,6 +173,8 @@ export interface DatabaseResult {
   verified: boolean
   /** Rows digested per second, source and target side. */
   verifyRowsPerSecond?: { source: number; target: number }
+  /** After an exchange: the name that the old database has now, unless it was dropped. */
+  swapped?: { kept: string | null }
   error?: ReportError | null
 }
 

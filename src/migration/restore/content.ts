@@ -11,6 +11,9 @@ export async function mayCreate(client: pg.Client): Promise<boolean> {
   return rows[0]?.able ?? false
 }
 
+/** Names that contentOf gives at most. */
+export const mostObjects = 1000
+
 /** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind, since which version. */
 const others: readonly (readonly [string, string, string, number?])[] = [
   ['pg_publication', 'pubname', 'publication', 100_000],
@@ -33,7 +36,8 @@ const subscriptions = `
        WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`
 
 /**
- * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most 1000.
+ * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most
+ * mostObjects.
  *
  * @param number `server_version_num` where it may be below 10: 9.1 or newer
  */
@@ -70,6 +74,6 @@ export async function contentOf(
      WHERE o.oid >= ${firstNormalOid}
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                         WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
-     ORDER BY name LIMIT 1000`)
+     ORDER BY name LIMIT ${mostObjects}`)
   return rows.map(({ name }) => name)
 }

@@ -87,7 +87,7 @@ async function prepare(
       throw new Failure(
         `The target database "${targetName}" is invalid`,
         'A DROP DATABASE was interrupted in it, and nobody can connect to it any more',
-        `Drop it: DROP DATABASE ${quoteIdentifier(targetName)}, or set if-target-not-empty to replace`,
+        `Drop it: DROP DATABASE ${quoteIdentifier(targetName)}, or set if-target-not-empty to replace, which does the same`,
         { sqlstate: '55000' },
       )
     }
@@ -120,8 +120,8 @@ async function prepare(
         ? `${holds}, left by an interrupted restore of this dump`
         : holds,
       content.mark?.state?.dump === dump
-        ? 'Set if-target-not-empty to resume to go on with it, or to replace to begin anew'
-        : 'Empty it, restore under another name (databases: name=other-name), or set if-target-not-empty to replace',
+        ? 'Set if-target-not-empty to resume to go on with it'
+        : 'Restore under another name (databases: name=other-name), or set if-target-not-empty to swap, which keeps it until the new one is verified (replace drops it first)',
     )
   }
   if (content.mark?.state?.dump !== dump) {
@@ -130,7 +130,7 @@ async function prepare(
       content.mark?.state
         ? 'It was begun with another dump'
         : 'Nothing in it says that a restore was interrupted: the mark that a restore leaves until it is done is missing',
-      'Resume with the dump that it was begun with, or set if-target-not-empty to replace',
+      'Resume with the dump that it was begun with, or set if-target-not-empty to swap, which builds beside it',
     )
   }
   return { standing: 'begun', created: false }

@@ -1,14 +1,17 @@
 import type pg from 'pg'
-import { Failure } from '../../failure.ts'
+import { Failure, messageOf } from '../../failure.ts'
 import { systemDatabases } from '../../polardb/limits.ts'
 import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
-import { printable } from '../../report/text.ts'
+import { counted, formatBytes, formatCount, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { contentOf, mostObjects } from './content.ts'
 import { elsewhere } from './elsewhere.ts'
+import { retireLoginRole } from './login-role.ts'
 import type { RestoreOptions } from './options.ts'
 import { endSessions, sessionPrefix } from './session.ts'
+import { borneOut, type RestoreState, readMark } from './state.ts'
 
 /**
  * Drops the target database, never one of the system's: its subscriptions first, which would block it, and our own sessions
@@ -23,11 +26,16 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
       'Empty it by hand, or restore under another name (databases: name=other-name)',
     )
   }
+  let loader: string | null = null
   const clear = withConnection(
     options.target,
     { database: targetName, role: 'target', signal: context.signal },
     async (client) => {
-      await endSessions(client, `${sessionPrefix}%`, context.signal)
+      await tellWhatIsDropped(client, targetName, context)
+      const state = (await readMark(client))?.state
+      loader = state?.loader ?? null
+      await endSessions(client, `${sessionPrefix}%`, context.signal, loader)
+      if (state) await giveBack(client, state, context)
       const { rows } = await client.query<{ name: string }>(`
         SELECT subname AS name FROM pg_catalog.pg_subscription
          WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
@@ -45,6 +53,8 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
   })
   await elsewhere(options, context.signal, async (client) => {
     try {
+      // the account may have been its owner by what was just given back
+      await becomeOwner(client, targetName)
       await unmarkTemplate(client, targetName)
       // the server itself waits five seconds for sessions that are about to end
       await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
@@ -65,7 +75,61 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
         { cause: error, sqlstate },
       )
     }
+    // it owned nothing but what was in there
+    if (loader !== null) await retireLoginRole(client, loader)
   })
+}
+
+/** Says in the log and in the report what is about to be lost, as far as the server tells. */
+async function tellWhatIsDropped(client: pg.Client, name: string, context: Context): Promise<void> {
+  const { rows } = await client.query<{
+    bytes: string
+    written: string
+    since: string | null
+    others: string
+  }>(`
+    SELECT pg_catalog.pg_database_size(d.oid) AS bytes, s.tup_inserted + s.tup_updated + s.tup_deleted AS written,
+           s.stats_reset::pg_catalog.timestamptz(0)::text AS since,
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a
+             WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()) AS others
+      FROM pg_catalog.pg_database d JOIN pg_catalog.pg_stat_database s ON s.datid = d.oid
+     WHERE d.datname = pg_catalog.current_database()`)
+  const objects = await contentOf(client)
+  const [row] = rows
+  const many = objects.length === mostObjects ? 'at least ' : ''
+  const message = `replace drops the database "${printable(name)}": ${formatBytes(Number(row?.bytes ?? 0))}, ${many}${counted(objects.length, 'object')} (${objects.slice(0, 10).map(printable).join(', ')}${objects.length > 10 ? ', …' : ''}), ${formatCount(Number(row?.written ?? 0))} rows written since ${row?.since ?? 'its statistics began'}, ${counted(Number(row?.others ?? 0), 'other session')} connected`
+  context.log.warning(message)
+  context.report.checks.push({
+    id: 'database-replaced',
+    severity: 'info',
+    status: 'passed',
+    message,
+    objects: objects.slice(0, 100),
+    remedy:
+      'None needed: if-target-not-empty: replace asks for it. swap keeps the old database until the new one is verified',
+  })
+}
+
+/** Ends what an interrupted run had lent itself: with the database its list would be gone. */
+export async function giveBack(
+  client: pg.Client,
+  state: RestoreState,
+  context: Context,
+): Promise<void> {
+  const { major } = await serverVersion(client)
+  const { memberships } = await borneOut(client, state, major)
+  const { rows } = await client.query<{ account: string }>('SELECT session_user AS account')
+  const account = rows[0]?.account ?? ''
+  for (const role of new Set(memberships)) {
+    try {
+      await client.query(`REVOKE ${quoteIdentifier(role)} FROM ${quoteIdentifier(account)}`)
+    } catch (error) {
+      if (sqlstateOf(error) === undefined) throw error
+      context.warn(
+        `The account is still a member of ${printable(role)} on the target, as an interrupted restore has left it (${messageOf(error)}): end that by hand`,
+      )
+    }
+  }
 }
 
 /** Whether nobody can connect to a database because dropping it was interrupted (PostgreSQL 15.4 and newer). */

@@ -39,7 +39,7 @@ export async function elsewhere<T>(
  * may not be connected to exists as well.
  */
 export async function databaseExists(
-  options: RestoreOptions,
+  options: Pick<RestoreOptions, 'target' | 'targetName'>,
   signal: AbortSignal,
 ): Promise<boolean> {
   try {

@@ -134,6 +134,15 @@ export async function dropLoginRole(client: pg.Client, name: string): Promise<st
   }
 }
 
+/** Keeps anybody from logging in as such a role, and drops it where it owns nothing any more. */
+export async function retireLoginRole(client: pg.Client, name: string): Promise<void> {
+  const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [
+    name,
+  ])
+  if (rowCount) await client.query(`ALTER ROLE ${quoteIdentifier(name)} NOLOGIN`)
+  await sweepLoginRoles(client)
+}
+
 /**
  * Drops roles of runs that have died, unless they still own something: of a restore that may be resumed, or whose database
  * was dropped by hand. One that can still log in may belong to a run that is under way.

@@ -61,12 +61,12 @@ const remedies: readonly [string, RegExp, string][] = [
   [
     '42710',
     /./,
-    'The target has it already: empty the database, or set if-target-not-empty to replace',
+    'The target has it already: restore into another database (databases: name=other-name), or set if-target-not-empty to swap',
   ],
   [
     '42P07',
     /./,
-    'The target has it already: empty the database, or set if-target-not-empty to replace',
+    'The target has it already: restore into another database (databases: name=other-name), or set if-target-not-empty to swap',
   ],
 ]
 

@@ -373,7 +373,7 @@ export class Stages {
       await this.giveBack(false)
       return
     }
-    await this.giveBack(this.failure === undefined)
+    await this.giveBack(this.failure === undefined && !this.options.keepMark)
   }
 
   /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */

@@ -1,0 +1,242 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type pg from 'pg'
+import { exchange, nameWith } from '../../src/migration/restore/exchange.ts'
+import { stateSchema } from '../../src/migration/restore/state.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import { clientDirectory } from '../support/clients.ts'
+import { runInProcess } from '../support/in-process.ts'
+import { startPlainTarget } from '../support/polardb-standin.ts'
+import { Harness, membershipsOf } from '../support/restore-harness.ts'
+import { TestServer } from '../support/server.ts'
+
+let source: TestServer
+let target: Awaited<ReturnType<typeof startPlainTarget>>
+let client: string
+
+beforeAll(async () => {
+  const found = await clientDirectory(15)
+  if (!found) throw new Error('the client programs of 15 are missing')
+  client = found
+  source = await TestServer.start(15)
+  target = await startPlainTarget(15)
+  await source.sql(`CREATE ROLE app LOGIN PASSWORD 'app secret'; CREATE ROLE reader`)
+  for (const name of ['shop', 'stock']) {
+    await source.sql(`CREATE DATABASE ${name} OWNER app`)
+    await source.sql(
+      `ALTER DATABASE ${name} SET work_mem TO '7MB'; GRANT CONNECT ON DATABASE ${name} TO reader;
+       COMMENT ON DATABASE ${name} IS 'the ${name}';
+       CREATE TABLE t (version int PRIMARY KEY); INSERT INTO t VALUES (1); ALTER TABLE t OWNER TO app; GRANT SELECT ON t TO reader`,
+      name,
+    )
+  }
+})
+
+afterAll(async () => {
+  await source?.stop()
+  await target?.stop()
+})
+
+const migrate = (more: Record<string, string> = {}) =>
+  runInProcess({
+    command: 'migrate',
+    source: source.uri(),
+    target: target.uri(),
+    databases: 'shop,stock',
+    'client-path': client,
+    'allow-missing': '*',
+    'upload-dump': 'false',
+    ...more,
+  })
+
+const versions = async (name: string) =>
+  (await target.backend.sql('SELECT version FROM t ORDER BY 1', name)).rows.map((r) => r.version)
+
+const databases = async (pattern: string) =>
+  (
+    await target.backend.sql(
+      `SELECT datname FROM pg_database WHERE datname LIKE '${pattern}' ORDER BY 1`,
+    )
+  ).rows.map(({ datname }) => datname as string)
+
+const oidOf = async (name: string) =>
+  (await target.backend.sql(`SELECT oid FROM pg_database WHERE datname = '${name}'`)).rows[0]?.oid
+
+const propertiesOf = async (name: string) =>
+  (
+    await target.backend.sql(
+      `SELECT pg_get_userbyid(datdba) AS owner, datacl::text[], datallowconn, datconnlimit, shobj_description(oid, 'pg_database') AS comment,
+              (SELECT array_agg(setconfig::text) FROM pg_db_role_setting WHERE setdatabase = d.oid) AS settings
+         FROM pg_database d WHERE datname = '${name}'`,
+    )
+  ).rows[0]
+
+async function markIn(name: string): Promise<boolean> {
+  const { rowCount } = await target.backend.sql(
+    `SELECT FROM pg_namespace WHERE nspname = '${stateSchema}'`,
+    name,
+  )
+  return rowCount === 1
+}
+
+/** Somebody who asks the database again and again, by a new session whenever his is ended. */
+function someoneIn(name: string) {
+  const answers = new Set<number>()
+  const errors: string[] = []
+  let going = true
+  const done = (async () => {
+    let session: pg.Client | undefined
+    while (going) {
+      try {
+        session ??= await target.connect(name, { user: 'app', password: 'app secret' })
+        const { rows } = await session.query('SELECT version FROM t')
+        for (const { version } of rows) answers.add(version)
+      } catch (error) {
+        errors.push((error as Error).message)
+        await session?.end().catch(() => {})
+        session = undefined
+      }
+    }
+    await session?.end().catch(() => {})
+  })()
+  return {
+    answers,
+    errors,
+    end: async () => {
+      going = false
+      await done
+    },
+  }
+}
+
+describe('swap', () => {
+  test('keeps the old databases answering until the new ones are verified', async () => {
+    const first = await migrate({ 'if-target-not-empty': 'swap' })
+    expect(first.error).toBeUndefined()
+    expect(first.report.phases.map(({ name }) => name)).not.toContain('swap')
+    const before = await propertiesOf('shop')
+    await source.sql('UPDATE t SET version = 2', 'shop')
+    await source.sql('UPDATE t SET version = 2', 'stock')
+    const somebody = someoneIn('shop')
+    const { error, report } = await migrate({ 'if-target-not-empty': 'swap' })
+    const exchanged = report.phases.filter(({ name }) => name === 'swap')
+    await somebody.end()
+    if (error) throw error
+    expect(report.verified).toBe(true)
+    expect(exchanged.map(({ database, status }) => [database, status])).toEqual([
+      ['shop', 'succeeded'],
+      ['stock', 'succeeded'],
+    ])
+    // at no time was there neither the one nor the other
+    expect(somebody.answers).toContain(1)
+    expect(somebody.errors.filter((text) => /^relation|permission/.test(text))).toEqual([])
+    expect(await versions('shop')).toEqual([2])
+    expect(await versions('stock')).toEqual([2])
+    expect(await propertiesOf('shop')).toEqual(before)
+    const kept = await databases('shop_before_%')
+    expect(kept).toHaveLength(1)
+    expect(await versions(kept[0] ?? '')).toEqual([1])
+    expect(report.databases.map(({ swapped }) => swapped?.kept)).toEqual([
+      kept[0],
+      (await databases('stock_before_%'))[0],
+    ])
+    expect(report.warnings).toContainEqual(
+      expect.stringContaining(`The old database shop is kept as ${kept[0]}`),
+    )
+    expect(await databases('%_new_%')).toEqual([])
+    expect(await markIn('shop')).toBe(false)
+    expect(await membershipsOf(target)).toEqual([])
+  })
+
+  test('exchanges none when one of them is not what it should be, and the next run takes what is left away', async () => {
+    await source.sql('UPDATE t SET version = 3', 'shop')
+    await source.sql(
+      `UPDATE t SET version = 3; CREATE TABLE a (i int);
+       CREATE FUNCTION writes(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.a VALUES (1); RETURN true; END $$;
+       CREATE TABLE b (i int CHECK (public.writes(i)));
+       INSERT INTO b VALUES (1)`,
+      'stock',
+    )
+    const before = [await oidOf('shop'), await oidOf('stock')]
+    const { error, report } = await migrate({ 'if-target-not-empty': 'swap' })
+    expect(String(error)).toContain('stock')
+    expect(report.verified).toBe(false)
+    expect(report.databases.map(({ swapped }) => swapped)).toEqual([undefined, undefined])
+    expect([await oidOf('shop'), await oidOf('stock')]).toEqual(before)
+    expect(await versions('shop')).toEqual([2])
+    expect(await databases('shop_new_%')).toHaveLength(1)
+    expect(JSON.stringify(report.error ?? String(error))).not.toContain('replace')
+
+    await source.sql('DROP TABLE b; DROP FUNCTION writes; DROP TABLE a', 'stock')
+    const again = await migrate({ 'if-target-not-empty': 'swap', 'drop-swapped': 'true' })
+    expect(again.error).toBeUndefined()
+    expect(await versions('shop')).toEqual([3])
+    expect(await databases('%_new_%')).toEqual([])
+    // those of the first exchange are not ours to drop
+    expect(await databases('%_before_%')).toHaveLength(2)
+    expect(again.report.databases.map(({ swapped }) => swapped)).toEqual([
+      { kept: null },
+      { kept: null },
+    ])
+    expect(await membershipsOf(target)).toEqual([])
+  })
+
+  test('refuses a database that the account may not rename before anything is changed', async () => {
+    await source.sql('CREATE ROLE newcomer')
+    await target.backend.sql('CREATE DATABASE theirs')
+    await target.backend.sql('CREATE TABLE t (version int)', 'theirs')
+    const { error } = await migrate({ databases: 'shop=theirs', 'if-target-not-empty': 'swap' })
+    expect(String(error)).toContain('The database "theirs" cannot be exchanged')
+    expect((error as { remedy?: string }).remedy).toContain('console')
+    const { rowCount } = await target.backend.sql(`SELECT FROM pg_roles WHERE rolname = 'newcomer'`)
+    expect(rowCount).toBe(0)
+  })
+
+  test('leaves everything as it is while somebody uses the old database whom the account cannot end', async () => {
+    const harness = await Harness.open(15)
+    if (!harness) throw new Error('the client programs of 15 are missing')
+    const superuser = await target.backend.connect('shop')
+    try {
+      await target.backend.sql(`CREATE DATABASE other OWNER ${target.account}`)
+      const before = await oidOf('shop')
+      const place = { target: parseConnectionString(target.uri()), targetName: 'shop' }
+      await expect(
+        exchange(place, { name: 'shop', building: 'other', begun: false }, harness.context, 1),
+      ).rejects.toMatchObject({
+        why: expect.stringContaining('connected: postgres'),
+        remedy: expect.stringContaining('The old database answers as before'),
+      })
+      expect(await oidOf('shop')).toBe(before)
+      expect(await membershipsOf(target)).toEqual([])
+    } finally {
+      await superuser.end()
+      await harness.close()
+    }
+  })
+
+  test('finds names that a server keeps whole', () => {
+    const long = 'ü'.repeat(31)
+    expect(Buffer.byteLength(nameWith(long, '_new_01234567'))).toBeLessThanOrEqual(63)
+    expect(nameWith('shop', '_new_01234567')).toBe('shop_new_01234567')
+  })
+})
+
+describe('replace', () => {
+  test('says what it drops, and gives back what an interrupted restore had lent', async () => {
+    await target.backend.sql('GRANT app TO gctest')
+    await target.backend.sql(
+      `CREATE SCHEMA "${stateSchema}" AUTHORIZATION ${target.account};
+       COMMENT ON SCHEMA "${stateSchema}" IS '{"dump":"${'0'.repeat(64)}","memberships":["app"],"schemaGrants":[],"databaseGrants":[],"loader":null,"owners":false}'`,
+      'stock',
+    )
+    const { error, report, lines } = await migrate({
+      databases: 'stock',
+      'if-target-not-empty': 'replace',
+    })
+    expect(error).toBeUndefined()
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^replace drops the database "stock": .*1 object.*rows written since/),
+    )
+    expect(report.checks.map(({ id }) => id)).toContain('database-replaced')
+    expect(await membershipsOf(target)).toEqual([])
+  })
+})
