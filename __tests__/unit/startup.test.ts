@@ -50,8 +50,12 @@ describe('the startup packet', () => {
       'nothing',
     ],
     ['42501', 'permission denied to set parameter "local_preload_libraries"', 'nothing'],
+    ['XX000', 'unexpected packet', 'nothing'],
     ['28P01', 'password authentication failed for user "postgres"', undefined],
     ['57P03', 'the database system is starting up', undefined],
+    ['53300', 'sorry, too many clients already', undefined],
+    ['3D000', 'database "d" does not exist', undefined],
+    ['ECONNRESET', 'read ECONNRESET', undefined],
     ['42501', 'permission denied for database "d"', undefined],
   ])('that is refused with %s %s is followed by: %s', (code, message, mode) => {
     expect(lesserMode(Object.assign(new Error(message), { code }), 'no event triggers')).toBe(mode)

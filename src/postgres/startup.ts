@@ -21,6 +21,16 @@ export type StartupMode = (typeof startupModes)[number]
 /** Whether a session may write. */
 export type Access = 'read' | 'write'
 
+/** What the packet names, as a refusal would. */
+const startupNames = [
+  'search_path',
+  'default_transaction_read_only',
+  'role',
+  'statement_timeout',
+  'standard_conforming_strings',
+  'local_preload_libraries',
+].map((name) => `"${name}"`)
+
 /** By server and account: what the last session was opened with. Children are given the same. */
 const learned = new Map<string, StartupMode>()
 
@@ -78,11 +88,13 @@ export function lesserMode(error: unknown, mode: StartupMode): StartupMode | und
     if (code === '42704' || code === '42501') return 'settings'
   }
   if (mode === 'nothing') return undefined
-  // PgBouncer: "unsupported startup parameter: options" [08P01]; RDS Proxy: "command-line options" [0A000]
+  // PgBouncer: "unsupported startup parameter: options" [08P01]; RDS Proxy: "command-line options" [0A000]; others have words
+  // of their own for it. A class that speaks of the login, the database or the server's state is no such answer
+  const ours = startupNames.some((name) => message.includes(name))
   const refused =
     /startup (parameter|option)|command-line option/i.test(message) ||
-    (/^(42704|42501|22023)$/.test(code) &&
-      /search_path|local_preload_libraries|default_transaction_read_only/.test(message))
+    /^(08P|0A|22|426|427|XX)/.test(code) ||
+    (ours && code === '42501')
   return refused ? 'nothing' : undefined
 }
 
