@@ -42,10 +42,11 @@ export class Cancelled extends Error {
   }
 }
 
-/** The message of anything that was thrown, in one line. */
+/** The message of anything that was thrown, or that a server noted, in one line. */
 export function messageOf(error: unknown): string {
   if (error instanceof Failure) return error.line
   if (error instanceof AggregateError && error.errors.length > 0)
     return error.errors.map(messageOf).join('; ')
-  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim()
+  const { message } = (error ?? {}) as { message?: unknown }
+  return (typeof message === 'string' ? message : String(error)).replace(/\s+/g, ' ').trim()
 }

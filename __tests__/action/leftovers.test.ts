@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { between, mainBundle, metadata, runJob } from '../support/migration.ts'
+import { between, demoLosses, mainBundle, metadata, runJob } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { startAction } from '../support/runner.ts'
 import { TestServer } from '../support/server.ts'
@@ -44,6 +44,7 @@ test('a runner that dies leaves a dump that nobody else can read, and the next r
     'upload-dump': 'false',
     'dump-directory': dump,
     'if-target-not-empty': 'replace',
+    'allow-missing': demoLosses,
   })
   const first = startAction(mainBundle, { metadata, inputs })
   await first.logged(/▶ restore shop/)

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import { readEverything, runJob, withoutPassword } from '../support/migration.ts'
+import { demoLosses, readEverything, runJob, withoutPassword } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { ResultsServer } from '../support/results-server.ts'
 import { TestServer } from '../support/server.ts'
@@ -50,6 +50,7 @@ const targetInputs = (command: string, more: Record<string, string> = {}) => ({
   command,
   target: withoutPassword(target.uri('postgres')),
   'target-password': target.password,
+  'allow-missing': demoLosses,
   ...more,
 })
 

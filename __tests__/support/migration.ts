@@ -10,6 +10,9 @@ export const mainBundle = join(root, 'dist', 'main', 'index.js')
 export const postBundle = join(root, 'dist', 'post', 'index.js')
 export const metadata = join(root, 'action.yml')
 
+/** What an account without superuser's powers cannot give the roles of scripts/demo-source.sql, as `allow-missing` says it. */
+export const demoLosses = 'ROLE auditor BYPASSRLS\nROLE replicator_user REPLICATION'
+
 /** Where a server is, for the inputs: its URI without the password, and the password. */
 export interface Endpoint {
   uri(database?: string): string
