@@ -222,7 +222,9 @@ describe('swap', () => {
 
 describe('replace', () => {
   test('says what it drops, and gives back what an interrupted restore had lent', async () => {
-    await target.backend.sql('GRANT app TO gctest')
+    const given = await migrate({ databases: 'stock', 'if-target-not-empty': 'replace' })
+    expect(given.error).toBeUndefined()
+    await target.backend.sql(`GRANT app TO ${target.account}`)
     await target.backend.sql(
       `CREATE SCHEMA "${stateSchema}" AUTHORIZATION ${target.account};
        COMMENT ON SCHEMA "${stateSchema}" IS '{"dump":"${'0'.repeat(64)}","memberships":["app"],"schemaGrants":[],"databaseGrants":[],"loader":null,"owners":false}'`,
@@ -238,5 +240,47 @@ describe('replace', () => {
     )
     expect(report.checks.map(({ id }) => id)).toContain('database-replaced')
     expect(await membershipsOf(target)).toEqual([])
+  })
+
+  test('empties a database that belongs to the cluster, and refuses one with objects that do', async () => {
+    await target.backend.sql('CREATE ROLE aurora SUPERUSER; CREATE ROLE owner_before')
+    await target.backend.sql('CREATE DATABASE console OWNER aurora')
+    await target.backend.sql(`GRANT CREATE ON DATABASE console TO ${target.account}`)
+    await target.backend.sql(
+      `GRANT ALL ON SCHEMA public TO ${target.account}; CREATE EXTENSION hstore;
+       CREATE SCHEMA app AUTHORIZATION ${target.account}; CREATE TABLE app.t (i int); CREATE TYPE app.mood AS ENUM ('a');
+       CREATE TABLE public.theirs (id serial PRIMARY KEY, h hstore); CREATE VIEW public.v AS SELECT id FROM public.theirs;
+       CREATE FUNCTION public."odd ""name"(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+       ALTER FUNCTION public."odd ""name"(int) OWNER TO owner_before;
+       ALTER TABLE public.theirs OWNER TO owner_before; ALTER VIEW public.v OWNER TO owner_before; ALTER TYPE app.mood OWNER TO owner_before;
+       ALTER TABLE app.t OWNER TO owner_before;
+       CREATE TABLE public.clusters (i int)`,
+      'console',
+    )
+    const oid = await oidOf('console')
+    const wanted = { databases: 'shop=console', 'if-target-not-empty': 'replace' }
+    const refused = await migrate(wanted)
+    expect(String(refused.error)).toContain('The database "console" cannot be replaced')
+    expect((refused.error as { why?: string }).why).toContain('public.clusters (of the server)')
+    expect(refused.report.phases.map(({ name, status }) => [name, status])).not.toContainEqual([
+      'restore-roles',
+      'succeeded',
+    ])
+    await target.backend.sql('DROP TABLE public.clusters', 'console')
+    // the owner of the database is not the source's, and the account cannot change that
+    const { error, report } = await migrate(wanted)
+    expect(report.databases[0]?.restore?.failed).toEqual([])
+    expect(String(error ?? '')).not.toMatch(/emptied|dropped/)
+    expect(await oidOf('console')).toBe(oid)
+    const expected = await source.sql('SELECT version FROM t', 'shop')
+    expect(await versions('console')).toEqual(expected.rows.map((r) => r.version))
+    const { rows } = await target.backend.sql(
+      `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S') ORDER BY 1`,
+      'console',
+    )
+    expect(rows).toEqual([{ relname: 't' }])
+    expect(await membershipsOf(target)).toEqual([])
+    const swap = await migrate({ databases: 'shop=console', 'if-target-not-empty': 'swap' })
+    expect((swap.error as { remedy?: string }).remedy).toContain('console of the cluster')
   })
 })

@@ -17,6 +17,7 @@ import { runPhase, skipPhase } from './phases.ts'
 import { analyzeDatabase } from './restore/analyze.ts'
 import { announcedLimit, limitConnections } from './restore/connection-limit.ts'
 import { type DatabaseProperties, parseDatabaseProperties } from './restore/database.ts'
+import { mustEmpty } from './restore/empty.ts'
 import type { Swap } from './restore/exchange.ts'
 import type { RestoreOptions } from './restore/options.ts'
 import type { RestorePlan } from './restore/plan.ts'
@@ -83,6 +84,9 @@ export async function restoreEverything(
       swaps.get(destination),
     ),
   }))
+  for (const { options } of session.inputs.ifTargetNotEmpty === 'replace' ? restores : []) {
+    options.inPlace = await mustEmpty(options, session)
+  }
   const plans = new Map<Destination, RestorePlan>()
   // nothing of any database is restored, and no role is made, while one of them would lose something
   const plan = async (roles?: PlannedRoles, refusal?: Failure) => {

@@ -45,8 +45,16 @@ export async function contentOf(
   client: pg.Client,
   number = Number.POSITIVE_INFINITY,
 ): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `${objectsQuery(number)} SELECT name FROM found ORDER BY name LIMIT ${mostObjects}`,
+  )
+  return rows.map(({ name }) => name)
+}
+
+/** The beginning of a query over `found(class, oid, name)`: what contentOf tells, without a limit. */
+export function objectsQuery(number = Number.POSITIVE_INFINITY): string {
   const known = others.filter(([, , , since = 0]) => since <= number)
-  const { rows } = await client.query<{ name: string }>(`
+  return `
     WITH objects AS (
       SELECT 'pg_class'::pg_catalog.regclass AS class, c.oid, n.nspname || '.' || c.relname AS name
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -69,11 +77,9 @@ export async function contentOf(
       UNION ALL
       SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
         FROM pg_catalog.pg_largeobject_metadata m
-    )
-    SELECT name FROM objects o
-     WHERE o.oid >= ${firstNormalOid}
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                        WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
-     ORDER BY name LIMIT ${mostObjects}`)
-  return rows.map(({ name }) => name)
+    ), found AS (
+      SELECT o.class, o.oid, o.name FROM objects o
+       WHERE o.oid >= ${firstNormalOid}
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                          WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e'))`
 }

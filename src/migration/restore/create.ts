@@ -10,6 +10,7 @@ import { contentOf, mayCreate } from './content.ts'
 import type { DatabaseProperties } from './database.ts'
 import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
 import { databaseExists, elsewhere } from './elsewhere.ts'
+import { emptyDatabase } from './empty.ts'
 import type { RestoreOptions } from './options.ts'
 import { notOurs, readMark } from './state.ts'
 
@@ -77,7 +78,7 @@ async function prepare(
     }
     return create()
   }
-  if (options.ifNotEmpty === 'replace') {
+  if (options.ifNotEmpty === 'replace' && !options.inPlace) {
     // its owner may have let nobody else connect, the account included
     await elsewhere(options, context.signal, (client) => becomeOwner(client, targetName))
   }
@@ -94,7 +95,7 @@ async function prepare(
     await dropDatabase(options, context)
     return create()
   }
-  if (!content.mayCreate && options.ifNotEmpty !== 'replace') {
+  if (!content.mayCreate && (options.ifNotEmpty !== 'replace' || options.inPlace)) {
     throw new Failure(
       `The account may not create anything in the database "${targetName}"`,
       'It lacks the privilege CREATE on it',
@@ -109,6 +110,10 @@ async function prepare(
   }
   if (content.objects.length === 0) return { standing: 'empty', created: false }
   if (options.ifNotEmpty === 'replace') {
+    if (options.inPlace) {
+      await emptyDatabase(options, context)
+      return { standing: 'empty', created: false }
+    }
     await dropDatabase(options, context)
     return create()
   }

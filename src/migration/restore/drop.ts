@@ -81,7 +81,11 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
 }
 
 /** Says in the log and in the report what is about to be lost, as far as the server tells. */
-async function tellWhatIsDropped(client: pg.Client, name: string, context: Context): Promise<void> {
+export async function tellWhatIsDropped(
+  client: pg.Client,
+  name: string,
+  context: Context,
+): Promise<void> {
   const { rows } = await client.query<{
     bytes: string
     written: string

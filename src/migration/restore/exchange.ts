@@ -187,8 +187,8 @@ async function assertRenamable(client: pg.Client, name: string): Promise<void> {
   }
 }
 
-/** Makes the account a member of a role until the transaction ends, unless it has its rights. */
-async function joinOwner(client: pg.Client, owner: string): Promise<string[]> {
+/** Makes the account a member of a role, unless it has its rights. @returns what takes it back */
+export async function joinOwner(client: pg.Client, owner: string): Promise<string[]> {
   const { rows } = await client.query<{ account: string; able: boolean }>(
     `SELECT session_user AS account, pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`,
     [owner],

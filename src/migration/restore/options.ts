@@ -21,6 +21,8 @@ export interface RestoreOptions {
   /** Create the database when the target does not have it. */
   createDatabase: boolean
   ifNotEmpty: 'fail' | 'resume' | 'replace'
+  /** For `replace`: the account may not drop the database, and empties it (see mustEmpty). */
+  inPlace?: boolean
   /** Leave the mark when all is done: the database is not yet where it is to be. */
   keepMark?: boolean
   /** Patterns of entries that may be left out although rows or behaviour are lost with them. */

@@ -87,7 +87,7 @@ async function askTarget(
   }
   const exists = await databaseExists(options, context.signal)
   // what replace drops says nothing about the database that takes its place
-  if (!exists || options.ifNotEmpty === 'replace') {
+  if (!exists || (options.ifNotEmpty === 'replace' && !options.inPlace)) {
     return elsewhere(options, context.signal, (client) =>
       readTargetFacts(client, { databaseExists: false, labelProviders }),
     )
