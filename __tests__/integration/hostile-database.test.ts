@@ -98,6 +98,26 @@ test.each<[Major, Major, string]>([
   },
 )
 
+test('nothing of a hostile target runs while it is dropped and made anew, by an ordinary account', async () => {
+  const [source, target] = [at(13), at(15)]
+  await target.sql(`
+    CREATE ROLE migrator LOGIN CREATEROLE CREATEDB PASSWORD 'm';
+    GRANT mallory TO migrator WITH ADMIN OPTION`)
+  await target.sql(`
+    ALTER ROLE migrator IN DATABASE shop SET search_path = evil, pg_catalog;
+    ALTER ROLE migrator SET role = mallory`)
+  // all that mallory may do here is what she may do anyway
+  const { error } = await run('migrate', [13, 15], 'shop', {
+    target: withoutPassword(target.uri('postgres', 'migrator', '')),
+    'target-password': 'm',
+    'if-target-not-empty': 'replace',
+    'allow-missing': '*',
+  })
+  expect(messageOf(error ?? '')).toBe('')
+  expect(await hostileTraces(source)).toEqual([])
+  expect(await hostileTraces(target)).toEqual([])
+})
+
 test('a login event trigger does not run in the sessions of a superuser', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'hostile-dump-'))
   try {
