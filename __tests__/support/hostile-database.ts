@@ -41,7 +41,7 @@ export async function makeHostile(
     GRANT USAGE ON SCHEMA evil TO public;
     SET ROLE mallory;
     CREATE TABLE evil.seen (who pg_catalog.text, what pg_catalog.text);
-    GRANT SELECT, INSERT ON evil.seen TO public;
+    GRANT ALL ON evil.seen TO public;
     CREATE FUNCTION evil.spy(what pg_catalog.text) RETURNS pg_catalog.bool LANGUAGE plpgsql SET search_path = pg_catalog AS $spy$
     BEGIN
       IF current_user = 'mallory' THEN RETURN true; END IF;

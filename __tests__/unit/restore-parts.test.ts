@@ -5,6 +5,7 @@ import {
   type DatabaseProperties,
   parseDatabaseProperties,
 } from '../../src/migration/restore/database.ts'
+import { withoutWidening } from '../../src/migration/restore/grants.ts'
 import { ErrorReader, loadArguments, mayAllPass } from '../../src/migration/restore/load.ts'
 import { scramVerifier } from '../../src/migration/restore/login-role.ts'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
@@ -253,6 +254,29 @@ describe('statements that make an owner', () => {
   ])('%j', (changes, statements) => {
     expect(ownerStatements(entry(changes), 'new "o"')).toEqual(statements)
   })
+})
+
+test.each([
+  [
+    'GRANT ALL ON TABLE public.t TO app;',
+    15,
+    'GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE public.t TO app;',
+  ],
+  [
+    'ALTER DEFAULT PRIVILEGES FOR ROLE a IN SCHEMA "GRANT ALL ON TABLES " GRANT ALL ON TABLES  TO app;',
+    9,
+    'ALTER DEFAULT PRIVILEGES FOR ROLE a IN SCHEMA "GRANT ALL ON TABLES " GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLES  TO app;',
+  ],
+  ['GRANT ALL ON TABLE public.t TO app;', 17, 'GRANT ALL ON TABLE public.t TO app;'],
+  ['GRANT ALL ON SEQUENCE public.s TO app;', 15, 'GRANT ALL ON SEQUENCE public.s TO app;'],
+  ['GRANT ALL(a) ON TABLE public.t TO app;', 15, 'GRANT ALL(a) ON TABLE public.t TO app;'],
+  [
+    'GRANT SELECT ON TABLE "ALL ON TABLE " TO app;',
+    15,
+    'GRANT SELECT ON TABLE "ALL ON TABLE " TO app;',
+  ],
+])('on 17, %s of %i gives no privilege that it did not give there', (sql, major, sent) => {
+  expect(withoutWidening(sql, major, { standardStrings: true })).toBe(sent)
 })
 
 describe('the mark of a restore', () => {

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { messageOf } from '../../failure.ts'
-import { splitStatements } from '../../postgres/archive-statement.ts'
+import type { Archive } from '../../postgres/archive.ts'
+import { maskStatement, splitStatements } from '../../postgres/archive-statement.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult } from '../../report/model.ts'
@@ -186,8 +187,15 @@ export class Grants {
         role = null
         continue
       }
-      const sql = target.major < 17 ? withoutMaintain(statement) : statement
-      if (sql !== statement && !this.changed.some((one) => one.entry === item.name)) {
+      const sql =
+        target.major < 17
+          ? withoutMaintain(statement)
+          : withoutWidening(statement, Number.parseInt(archive.serverVersion, 10), archive)
+      if (
+        target.major < 17 &&
+        sql !== statement &&
+        !this.changed.some((one) => one.entry === item.name)
+      ) {
         this.changed.push({
           entry: item.name,
           reason: 'restored without the privilege MAINTAIN, which came with PostgreSQL 17',
@@ -244,6 +252,30 @@ function withoutMaintain(sql: string): string | null {
   const rest = (list[2] ?? '').split(',').filter((privilege) => privilege.trim() !== 'MAINTAIN')
   return rest.length === 0 ? null : `${list[1]} ${rest.join(',')} ON ${sql.slice(list[0].length)}`
 }
+
+/**
+ * On a server of 17 or later, ALL on tables gives MAINTAIN as well, which no grant of an older source can have meant: such a
+ * grant names what it gives.
+ *
+ * @param sourceMajor of the server that was dumped
+ */
+export function withoutWidening(
+  sql: string,
+  sourceMajor: number,
+  { standardStrings }: Pick<Archive, 'standardStrings'>,
+): string {
+  if (!(sourceMajor < 17)) return sql
+  const masked = maskStatement(sql, standardStrings)
+  const found = /^(GRANT )ALL ON TABLE |^(ALTER DEFAULT PRIVILEGES .* GRANT )ALL ON TABLES /s.exec(
+    masked,
+  )
+  if (!found) return sql
+  const at = (found[1] ?? found[2] ?? '').length
+  return `${sql.slice(0, at)}${tablePrivileges}${sql.slice(at + 'ALL'.length)}`
+}
+
+/** All that there are on tables, from 8.4 to 16. */
+const tablePrivileges = 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER'
 
 /** From version 17 on one entry stands for many large objects: its statements name the first, and count for each. */
 function expandLargeObjects(
