@@ -154,6 +154,17 @@ describe('a session', () => {
       }
     })
 
+    test('that gives one session to several clients is refused', async () => {
+      const pooler = await Pooler.start(plain.port, 'shares sessions')
+      try {
+        await expect(connect({ ...to(plain), port: pooler.port })).rejects.toMatchObject({
+          message: 'The pooler before the server gives one session to several clients',
+        })
+      } finally {
+        await pooler.stop()
+      }
+    })
+
     test('that forgets settings from one message to the next is refused', async () => {
       const pooler = await Pooler.start(plain.port, 'forgets settings')
       try {

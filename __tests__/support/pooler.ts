@@ -5,6 +5,7 @@ export type PoolerManner =
   | 'refuses options'
   | 'throws options away'
   | 'forgets settings'
+  | 'shares sessions'
   | 'passes everything on'
 
 /** As much of a connection pooler as matters to what a session's settings are: it stands between a client and one server. */
@@ -54,6 +55,13 @@ export class Pooler {
       client.on('data', (message) => {
         // as where each message goes to another session: SHOW answers something else than what was set
         const text = message.toString('latin1')
+        if (manner === 'shares sessions' && text.includes(process)) {
+          // two clients that have one session see the same process
+          upstream.write(
+            Buffer.from(text.replaceAll(process, '7'.padStart(process.length)), 'latin1'),
+          )
+          return
+        }
         const other = manner === 'forgets settings' && text.startsWith('Q')
         upstream.write(
           other
@@ -64,6 +72,8 @@ export class Pooler {
     })
   }
 }
+
+const process = 'pg_catalog.pg_backend_pid()'
 
 /** An ErrorResponse that ends the connection (PostgreSQL, "Message Formats"). */
 function refusal(message: string): Buffer {

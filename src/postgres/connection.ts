@@ -5,20 +5,16 @@ import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
-import { printable } from '../report/text.ts'
 import type { ConnectionParameters } from './connection-string.ts'
 import { explainConnectionError } from './errors.ts'
+import { makeSafe } from './safe-session.ts'
 import {
   type Access,
-  expectedSettings,
-  firstStatements,
   learnStartup,
   lesserMode,
   type StartupMode,
-  safePath,
   startupModesFor,
   startupOptions,
-  versionNumber,
 } from './startup.ts'
 
 export interface ConnectOptions {
@@ -112,7 +108,7 @@ async function open(
 ): Promise<pg.Client> {
   const access: Access = options.readOnly ? 'read' : 'write'
   const startup = startupOptions(parameters, access, mode)
-  const client = new pg.Client({
+  const config: pg.ClientConfig = {
     host: parameters.host,
     port: parameters.port,
     user: parameters.user,
@@ -125,7 +121,8 @@ async function open(
     keepAliveInitialDelayMillis: 30_000,
     application_name: 'migrate-to-polardb',
     ...(startup === undefined ? {} : { options: startup }),
-  })
+  }
+  const client = new pg.Client(config)
   // A session that the server ends while no query runs must not end the process; the next query reports it.
   client.on('error', () => {})
   let reported = ''
@@ -141,7 +138,13 @@ async function open(
     await inTime(
       client,
       parameters,
-      prepare(client, access, reported, startup !== undefined, options.role),
+      makeSafe(client, {
+        access,
+        reported,
+        asked: startup !== undefined,
+        server: options.role ? `the ${options.role}` : 'the server',
+        another: () => new pg.Client(config),
+      }),
     )
     options.signal?.throwIfAborted()
     return client
@@ -257,62 +260,6 @@ export async function serverVersion(client: pg.Client): Promise<ServerVersion> {
     major,
     majorName: major >= 10 ? String(major) : `${major}.${Math.floor(number / 100) % 100}`,
   }
-}
-
-/** Milliseconds to wait for a lock that somebody else holds: as long as pg_dump does (see arguments.ts). */
-const lockWait = 300_000
-
-/**
- * Puts the settings of a session right by statements that look nothing up, and makes sure that they have taken: a pooler may
- * have thrown the startup packet's away, and may give each statement to another session.
- *
- * @param reported the `server_version` that the server told
- * @param asked the startup packet carried our settings
- */
-async function prepare(
-  client: pg.Client,
-  access: Access,
-  reported: string,
-  asked: boolean,
-  role: ConnectOptions['role'],
-): Promise<void> {
-  // by itself where the packet had nothing: a timeout of a millisecond would end a longer message
-  if (!asked) await client.query('SET statement_timeout = 0')
-  const number = versionNumber(reported) ?? (await askVersionNumber(client))
-  const expected = expectedSettings(number, access)
-  const settings = firstStatements(number, access, lockWait)
-  const shows = expected.map(([name]) => `SHOW ${name}`)
-  // one message: a server far away answers all of it no later than one statement
-  const answers = resultsOf(
-    await client.query(['SHOW search_path', settings, ...shows].join('; ')),
-  ).map(onlyValue)
-  if (!asked || answers[0] !== safePath.replaceAll(' ', '')) {
-    // a pooler stands between: the settings must hold from one message to the next
-    for (const show of shows) answers.push(...resultsOf(await client.query(show)).map(onlyValue))
-  }
-  const last = answers.slice(-expected.length)
-  const wrong = expected.findIndex(([, value], index) => last[index] !== value)
-  if (wrong < 0) return
-  const [name, value] = expected[wrong] ?? []
-  throw new Failure(
-    `A session on ${role ? `the ${role}` : 'the server'} cannot be made safe`,
-    `${name} was set to "${value}" and is "${printable(String(last[wrong]))}": a pooler between does not keep the settings of a session`,
-    'Connect to the server itself, or to a pooler that gives every client a session of its own',
-  )
-}
-
-/** SHOW looks no function up. */
-async function askVersionNumber(client: pg.Client): Promise<number> {
-  return Number(resultsOf(await client.query('SHOW server_version_num')).map(onlyValue)[0])
-}
-
-/** Several statements in one message have several results, which the types of `pg` do not say. */
-function resultsOf(result: pg.QueryResult | pg.QueryResult[]): pg.QueryResult[] {
-  return Array.isArray(result) ? result : [result]
-}
-
-function onlyValue({ rows }: pg.QueryResult): unknown {
-  return Object.values(rows[0] ?? {})[0]
 }
 
 /**
