@@ -38467,7 +38467,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util/types")
 
 /***/ }),
 
-/***/ 431:
+/***/ 5695:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -41463,13 +41463,14 @@ class Cancelled extends Error {
         super(reason);
     }
 }
-/** The message of anything that was thrown, in one line. */
+/** The message of anything that was thrown, or that a server noted, in one line. */
 function failure_messageOf(error) {
     if (error instanceof Failure)
         return error.line;
     if (error instanceof AggregateError && error.errors.length > 0)
         return error.errors.map(failure_messageOf).join('; ');
-    return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
+    const { message } = (error ?? {});
+    return (typeof message === 'string' ? message : String(error)).replace(/\s+/g, ' ').trim();
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/startup.js
@@ -41487,6 +41488,15 @@ function failure_messageOf(error) {
 const safePath = 'pg_catalog, pg_temp';
 /** How much of it a server takes, best first. */
 const startupModes = ['no event triggers', 'settings', 'nothing'];
+/** What the packet names, as a refusal would. */
+const startupNames = [
+    'search_path',
+    'default_transaction_read_only',
+    'role',
+    'statement_timeout',
+    'standard_conforming_strings',
+    'local_preload_libraries',
+].map((name) => `"${name}"`);
 /** By server and account: what the last session was opened with. Children are given the same. */
 const learned = new Map();
 const keyOf = ({ host, port, user }) => JSON.stringify([host, port, user]);
@@ -41538,10 +41548,12 @@ function lesserMode(error, mode) {
     }
     if (mode === 'nothing')
         return undefined;
-    // PgBouncer: "unsupported startup parameter: options" [08P01]; RDS Proxy: "command-line options" [0A000]
+    // PgBouncer: "unsupported startup parameter: options" [08P01]; RDS Proxy: "command-line options" [0A000]; others have words
+    // of their own for it. A class that speaks of the login, the database or the server's state is no such answer
+    const ours = startupNames.some((name) => message.includes(name));
     const refused = /startup (parameter|option)|command-line option/i.test(message) ||
-        (/^(42704|42501|22023)$/.test(code) &&
-            /search_path|local_preload_libraries|default_transaction_read_only/.test(message));
+        /^(08P|0A|22|426|427|XX)/.test(code) ||
+        (ours && code === '42501');
     return refused ? 'nothing' : undefined;
 }
 /**
@@ -41815,7 +41827,232 @@ function invalid(why, remedy) {
     return new Failure('The connection string cannot be used', why, remedy);
 }
 
+;// CONCATENATED MODULE: ./lib/postgres/program-options.js
+/**
+ * The options of pg_dump and pg_restore of every version from 9.1 to 18, and what the user may say with them (PostgreSQL
+ * documentation, "pg_dump" and "pg_restore" of each version; PostgreSQL source, long_options in pg_dump.c and pg_restore.c).
+ * getopt_long takes `--fil=x` for `--file=x` and `-vf x` for three options: so each line is taken apart as it would do it, by
+ * this table, and what is handed on is written out in full.
+ */
+/** Long name, short letter if any, `=` where it takes a value, `!` where it is the action's own business. */
+const pgDump = `
+data-only a !
+schema-only s !
+no-data !
+no-schema !
+statistics-only !
+clean c !
+create C !
+if-exists !
+dbname d = !
+file f = !
+format F = !
+host h = !
+port p = !
+username U = !
+password W !
+no-password w !
+jobs j = !
+compress Z = !
+section = !
+snapshot = !
+role = !
+verbose v !
+version V !
+help ? !
+binary-upgrade !
+restrict-key = !
+blobs b
+large-objects b
+no-blobs B
+no-large-objects B
+extension e =
+exclude-extension =
+encoding E =
+schema n =
+exclude-schema N =
+oids o
+no-owner O
+no-reconnect R
+superuser S =
+table t =
+exclude-table T =
+no-privileges x
+no-acl x
+ignore-version i
+attribute-inserts
+column-inserts
+inserts
+rows-per-insert =
+on-conflict-do-nothing
+disable-dollar-quoting
+disable-triggers
+enable-row-security
+exclude-table-and-children =
+exclude-table-data =
+exclude-table-data-and-children =
+table-and-children =
+extra-float-digits =
+filter =
+include-foreign-data =
+load-via-partition-root
+lock-wait-timeout =
+no-comments
+no-policies
+no-publications
+no-security-labels
+no-statistics
+no-subscriptions
+no-sync
+no-synchronized-snapshots
+no-table-access-method
+no-tablespaces
+no-toast-compression
+no-unlogged-table-data
+quote-all-identifiers
+sequence-data
+serializable-deferrable
+statistics
+strict-names
+sync-method =
+use-set-session-authorization`;
+const pgRestore = `
+schema-only s !
+no-data !
+statistics-only !
+clean c !
+create C !
+if-exists !
+dbname d = !
+exit-on-error e !
+file f = !
+format F = !
+host h = !
+port p = !
+username U = !
+password W !
+no-password w !
+jobs j = !
+list l !
+use-list L = !
+role = !
+section = !
+single-transaction 1 !
+transaction-size = !
+verbose v !
+version V !
+help ? !
+restrict-key = !
+data-only a
+disable-triggers
+enable-row-security
+exclude-schema N =
+filter =
+function P =
+ignore-version i
+index I =
+no-comments
+no-data-for-failed-tables
+no-owner O
+no-policies
+no-privileges x
+no-acl x
+no-publications
+no-reconnect R
+no-schema
+no-security-labels
+no-statistics
+no-subscriptions
+no-table-access-method
+no-tablespaces
+schema n =
+statistics
+strict-names
+superuser S =
+table t =
+trigger T =
+use-set-session-authorization`;
+const options = {
+    pg_dump: readTable(pgDump),
+    pg_restore: readTable(pgRestore),
+};
+function readTable(text) {
+    return text
+        .trim()
+        .split('\n')
+        .map((line) => {
+        const [name = '', ...marks] = line.split(' ');
+        const letter = marks.find((mark) => !/^[=!]$/.test(mark));
+        return { name, letter, takesValue: marks.includes('='), own: marks.includes('!') };
+    });
+}
+/**
+ * Takes one line of `dump-options` or `restore-options` apart: one option with its value, `--name=value`, `--name value`, `-n value`
+ * or `-nvalue`, or several letters without values, `-Ox`.
+ *
+ * @returns the arguments for the program: long names in full, each short option by itself
+ * @throws SyntaxError that says what is allowed, when an option is unknown, ambiguous, the action's own, lacks its value or has one
+ *   that it does not take, or when the line is no option
+ */
+function parseOptionLine(program, line) {
+    const text = line.trim();
+    if (text.startsWith('--'))
+        return [parseLong(program, text)];
+    if (/^-./s.test(text))
+        return parseShort(program, text);
+    throw new SyntaxError('options that begin with "-", one a line, each with its value');
+}
+function parseLong(program, text) {
+    const [, given = '', separator = '', value = ''] = /^--([^=\s]*)(=|\s+|$)(.*)$/s.exec(text) ?? [];
+    const option = longOption(program, given);
+    if (!option.takesValue) {
+        if (separator !== '')
+            throw new SyntaxError(`--${option.name} without a value`);
+        return `--${option.name}`;
+    }
+    if (value === '')
+        throw new SyntaxError(`--${option.name}=value: its value is missing`);
+    return `--${option.name}=${value}`;
+}
+/** The option that a long name or its beginning stands for, as getopt_long finds it in any version. */
+function longOption(program, given) {
+    const all = options[program];
+    const exact = all.find(({ name }) => name === given);
+    const found = exact ? [exact] : all.filter(({ name }) => given !== '' && name.startsWith(given));
+    const [option, ...others] = found;
+    if (!option)
+        throw new SyntaxError(`options that ${program} has`);
+    if (others.length > 0) {
+        const names = found.map(({ name }) => `--${name}`).join(', ');
+        throw new SyntaxError(`the whole name: it could be ${names}`);
+    }
+    if (option.own)
+        throw new SyntaxError(`options that the action does not set itself, as it does --${option.name}`);
+    return option;
+}
+function parseShort(program, text) {
+    const parsed = [];
+    for (let at = 1; at < text.length; at++) {
+        const letter = text[at];
+        const option = options[program].find((one) => one.letter === letter);
+        if (!option)
+            throw new SyntaxError(`options that ${program} has`);
+        if (option.own)
+            throw new SyntaxError(`options that the action does not set itself, as it does -${letter}`);
+        if (!option.takesValue) {
+            parsed.push(`-${letter}`);
+            continue;
+        }
+        const value = text.slice(at + 1).trim();
+        if (value === '')
+            throw new SyntaxError(`-${letter} value: its value is missing`);
+        return [...parsed, `-${letter}${value}`];
+    }
+    return parsed;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/inputs.js
+
 
 
 const commands = ['migrate', 'dump', 'restore', 'verify'];
@@ -41833,8 +42070,6 @@ const needs = {
     restore: ['target'],
     verify: ['target'],
 };
-/** Options of pg_dump and pg_restore that are the action's own business: setting them twice would break the run. */
-const ownOptions = /^(-[CFLUWcdefhjlpwv]|--(clean|create|dbname|exit-on-error|file|format|host|jobs|list|no-password|password|port|schema-only|single-transaction|snapshot|use-list|username|verbose|version|help|if-exists|role|compress|section|transaction-size)(=|$))/;
 /**
  * Reads and checks every input. All mistakes are reported together.
  *
@@ -41884,7 +42119,11 @@ function parseInputs(get) {
             wrong(`${name}-password`, 'it holds a line break', 'allowed: one line');
         }
         try {
-            return parseConnectionString(text, password);
+            const parsed = parseConnectionString(text, password);
+            const flaw = flawOfName(parsed.dbname);
+            return flaw
+                ? wrong(name, flaw, 'allowed: the name of a database as the server has it')
+                : parsed;
         }
         catch (error) {
             if (!(error instanceof Failure))
@@ -41906,10 +42145,13 @@ function parseInputs(get) {
         rolePasswords: boolean('role-passwords', true),
         superuserOption: attempt('superuser-option', () => parseSuperuserOption(get('superuser-option') || 'auto')),
         createDatabase: boolean('create-database', true),
-        ifTargetNotEmpty: choice('if-target-not-empty', ['fail', 'resume', 'replace'], 'fail'),
+        ifTargetNotEmpty: choice('if-target-not-empty', ['fail', 'resume', 'replace', 'swap'], 'fail'),
+        dropSwapped: boolean('drop-swapped', false),
+        sameServer: choice('same-server', ['auto', 'no'], 'auto'),
         allowMissing: lines('allow-missing'),
         verify: choice('verify', ['none', 'counts', 'data'], 'data'),
         showKeys: boolean('show-keys', false),
+        showDefinitions: boolean('show-definitions', true),
         analyze: boolean('analyze', true),
         dumpOptions: options('dump-options'),
         restoreOptions: options('restore-options'),
@@ -41935,6 +42177,13 @@ function parseInputs(get) {
     if (inputs.clientVersion && !/^(9\.[0-6]|1\d|2\d)$/.test(inputs.clientVersion)) {
         wrong('client-version', shown(inputs.clientVersion), 'allowed: a major version such as 15 or 9.6');
     }
+    const templates = [
+        ...(inputs.target && isSystemDatabase(inputs.target.dbname) ? [inputs.target.dbname] : []),
+        ...(Array.isArray(inputs.databases) ? inputs.databases : []).map(({ target }) => target),
+    ].filter(isSystemDatabase);
+    for (const database of new Set(templates)) {
+        wrong(database === inputs.target?.dbname ? 'target' : 'databases', `the database ${shown(database)}`, 'allowed: any but the databases of the server itself; use postgres to connect, and a name of your own for the data');
+    }
     for (const name of ['client-path', 'dump-directory']) {
         const path = get(name);
         if (path && !path.startsWith('/'))
@@ -41948,6 +42197,9 @@ function parseInputs(get) {
     }
     if (inputs.dumpId && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(inputs.dumpId)) {
         wrong('dump-id', shown(inputs.dumpId), 'allowed: the id that the log of the dump gives, a UUID');
+    }
+    if (inputs.ifTargetNotEmpty === 'swap' && inputs.verify === 'none') {
+        wrong('verify', '"none" with if-target-not-empty: swap', 'allowed: counts or data, since names are exchanged only when the new database is verified');
     }
     const readsDump = command === 'restore' || (command === 'verify' && get('source') === '');
     for (const name of ['run-id', 'dump-id']) {
@@ -41975,17 +42227,34 @@ function parseInputs(get) {
         }
     }
     function options(name) {
-        const given = lines(name);
-        for (const option of given) {
-            if (!option.startsWith('-')) {
-                wrong(name, shown(option), 'allowed: options that begin with "-", one a line, values after "="');
+        const program = name === 'dump-options' ? 'pg_dump' : 'pg_restore';
+        return lines(name).flatMap((line) => {
+            try {
+                return parseOptionLine(program, line);
             }
-            else if (ownOptions.test(option)) {
-                wrong(name, shown(option), 'allowed: options that the action does not set itself');
+            catch (error) {
+                return wrong(name, shown(line), `allowed: ${failure_messageOf(error)}`);
             }
-        }
-        return given;
+        });
     }
+}
+/** Databases of the server itself, where no data may go; PolarDB has one more. */
+function isSystemDatabase(name) {
+    return /^(template[01]|polardb_admin)$/.test(name);
+}
+/**
+ * Why a text cannot be the name of a database; undefined when it can. PostgreSQL cuts a name after 63 bytes off without an
+ * error ("Identifiers and Key Words"), and so would meet another database.
+ */
+function flawOfName(name) {
+    const bytes = Buffer.byteLength(name);
+    if (name === '')
+        return 'a database without a name';
+    if (name.includes('\0'))
+        return 'the name of a database with a NUL in it';
+    return bytes > 63
+        ? `the name of a database of ${bytes} bytes; PostgreSQL has 63 at most`
+        : undefined;
 }
 /** A server that the command cannot do without: parseInputs has made sure of it. */
 function required(inputs, side) {
@@ -42000,7 +42269,7 @@ function required(inputs, side) {
  */
 function parseDatabases(text) {
     const names = [];
-    const token = /\s*(?:"((?:[^"]|"")+)"|([^\s",=](?:[^",=\n]*[^\s",=])?))[^\S\n]*([=,\n]|$)/y;
+    const token = /\s*(?:"((?:[^"]|"")*)"|([^\s",=](?:[^",=\n]*[^\s",=])?))[^\S\n]*([=,\n]|$)/y;
     let position = 0;
     let pending;
     const end = text.trimEnd();
@@ -42010,6 +42279,9 @@ function parseDatabases(text) {
         if (!match)
             throw new SyntaxError('it is no list of database names, one a line or comma separated');
         const name = match[1]?.replaceAll('""', '"') ?? match[2] ?? '';
+        const flaw = flawOfName(name);
+        if (flaw)
+            throw new SyntaxError(`it names ${flaw}`);
         if (match[3] === '=') {
             if (pending !== undefined)
                 throw new SyntaxError('a rename has two "="');
@@ -42301,6 +42573,7 @@ function malformed(why) {
 
 
 
+
 /** Raised whenever a reader of the old format could misread the new one. */
 const formatVersion = 1;
 const manifest_manifestFile = 'manifest.json';
@@ -42390,6 +42663,7 @@ function parseManifest(bytes) {
         },
         client: { version: version(client.version, 'client.version') },
         databases,
+        losses: root.losses === undefined ? [] : list(root.losses, 'losses', 1_000_000).map(parseLoss),
         roles: root.roles === null ? null : { catalog: manifest_object(root.roles, 'roles').catalog },
         files,
     };
@@ -42414,13 +42688,19 @@ function checkFiles(files) {
             throw manifest_malformed('`files` names the manifest itself, or its seal');
         seen.add(key);
     }
+    for (const { path } of files)
+        for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
+            if (seen.has(path.slice(0, at).toLowerCase()))
+                throw manifest_malformed(`\`files\` names ${path} below a file`);
 }
 function parseDatabase(value, index) {
     const where = `databases[${index}]`;
     const database = manifest_object(value, where);
-    const { name } = database;
+    const { name, target } = database;
     if (typeof name !== 'string' || name === '' || name.length > 1024 || name.includes('\0'))
         throw manifest_malformed(`\`${where}.name\` is no name of a database`);
+    if (target !== undefined && (typeof target !== 'string' || flawOfName(target)))
+        throw manifest_malformed(`\`${where}.target\` is no name of a database`);
     const archives = list(database.archives, `${where}.archives`, 10_000).map((archive, at) => ({
         path: manifest_safePath(manifest_object(archive, `${where}.archives[${at}]`).path, `${where}.archives[${at}].path`),
     }));
@@ -42428,20 +42708,42 @@ function parseDatabase(value, index) {
         throw manifest_malformed(`\`${where}.archives\` is empty`);
     return {
         name,
+        ...(target === undefined ? {} : { target }),
         bytes: count(database.bytes, `${where}.bytes`),
         archives,
         properties: database.properties,
         fingerprint: database.fingerprint,
     };
 }
+function parseLoss(value, index) {
+    const where = `losses[${index}]`;
+    const loss = manifest_object(value, where);
+    const text = (key) => {
+        const found = loss[key];
+        if (typeof found !== 'string' || found.length > 10_000 || found.includes('\0'))
+            throw manifest_malformed(`\`${where}.${key}\` is no text`);
+        return found;
+    };
+    return {
+        entry: text('entry'),
+        database: loss.database === null ? null : text('database'),
+        reason: text('reason'),
+        remedy: text('remedy'),
+    };
+}
 function checkDatabases(databases, files) {
     const paths = new Set(files.map((file) => file.path));
     const names = new Set();
+    const targets = new Set();
     const archives = new Set();
     for (const [index, database] of databases.entries()) {
         if (names.has(database.name))
             throw manifest_malformed(`\`databases[${index}]\` names a database a second time`);
         names.add(database.name);
+        const target = database.target ?? database.name;
+        if (targets.has(target))
+            throw manifest_malformed(`\`databases[${index}]\` goes where another database goes`);
+        targets.add(target);
         for (const { path } of database.archives) {
             if (archives.has(path))
                 throw manifest_malformed(`two archives share ${path}`);
@@ -63568,6 +63870,117 @@ async function upload(manifest, session) {
         session.setOutput('artifact-digest', digest);
 }
 
+;// CONCATENATED MODULE: ./lib/migration/restore/allow-missing.js
+/**
+ * The patterns of `allow-missing`, one a line: archive entries as the report names them (`EXTENSION plpython3u`,
+ * `FUNCTION audit.*`), with `*` for any text. Case counts, as it does in names; blanks between words do not.
+ *
+ * @param lines the input's lines; empty ones are passed over
+ * @returns whether an entry of that name may be left out
+ */
+function allowMissing(lines) {
+    const patterns = lines
+        .map((line) => line.trim().replace(/\s+/g, ' '))
+        .filter(Boolean)
+        .map((line) => line.split('*'));
+    return (entry) => patterns.some((parts) => matches(entry.replace(/\s+/g, ' '), parts));
+}
+/** Whether the parts are found one after the other, the first at the start and the last at the end: never slow. */
+function matches(text, parts) {
+    const [first = '', ...rest] = parts;
+    const last = rest.pop();
+    if (last === undefined)
+        return text === first;
+    if (!text.startsWith(first))
+        return false;
+    let at = first.length;
+    for (const part of rest) {
+        const found = text.indexOf(part, at);
+        if (found < 0)
+            return false;
+        at = found + part.length;
+    }
+    return text.length - last.length >= at && text.endsWith(last);
+}
+
+;// CONCATENATED MODULE: ./lib/migration/losses.js
+
+
+
+/**
+ * Holds losses against `allow-missing`: what it accepts goes into the report's `losses`, everything else stops the run,
+ * all at once, with the lines that would accept it. To be called before the first byte of what is lost is touched.
+ *
+ * @param found every loss, by the name that `allow-missing` has for it; those of one reason belong together
+ * @param patterns the input `allow-missing`, a pattern a line
+ * @param where what cannot be migrated whole, for people: `the roles`, `the database "shop"`
+ * @throws Failure with the whole list, each loss with its reason and remedy
+ */
+function refuseUnaccepted(found, patterns, where, context) {
+    const accepts = allowMissing(patterns);
+    const { checks } = context.report;
+    const open = found.filter(({ entry }) => !accepts(entry));
+    noteAccepted(found.filter(({ entry }) => accepts(entry)), context);
+    if (open.length === 0)
+        return;
+    // the failure has room for the first of them; the log has all, as they are to be pasted
+    context.log?.info(`To accept what ${where} would lose:\n\nallow-missing: |\n${open.map(({ entry }) => `  ${entry}`).join('\n')}\n`);
+    const groups = groupLosses(open);
+    for (const { reason, remedy, entries } of groups) {
+        checks.push({
+            id: 'losses',
+            severity: 'blocker',
+            status: 'failed',
+            message: `${where}: ${reason}`,
+            objects: entries,
+            remedy,
+        });
+    }
+    const said = groups.map(({ reason, remedy, entries }) => `${firstTen(entries)}: ${reason} (${remedy})`);
+    throw new Failure(`The target cannot take ${counted(open.length, 'object')} of ${where}; nothing was restored`, shorten(said.join('; '), 12_000), 'Apply the remedies, or accept what is lost in allow-missing, one name a line as above');
+}
+/** Puts losses that are accepted into the report, each once. */
+function noteAccepted(accepted, context) {
+    const { losses } = context.report;
+    for (const loss of accepted)
+        if (!losses.some((known) => isSame(known, loss)))
+            losses.push(loss);
+}
+/**
+ * Tells what a dump goes without, where nothing is restored yet: a restore, or a verification, of it asks for every loss that
+ * `allow-missing` does not accept now.
+ */
+function tellLosses(found, session) {
+    const accepts = allowMissing(session.inputs.allowMissing);
+    noteAccepted(found.filter(({ entry }) => accepts(entry)), session);
+    for (const { reason, remedy, entries } of groupLosses(found.filter(({ entry }) => !accepts(entry)))) {
+        session.warn(`The dump goes without ${firstTen(entries)}: ${reason} (${remedy}). To restore it all the same takes the same lines in allow-missing`);
+    }
+}
+/** The losses of a dump that concern what is asked for: those of its databases, and of the whole server where all are. */
+function lossesAmong(losses, databases, wanted) {
+    const all = wanted === 'all' || wanted.length === 0;
+    return losses.filter(({ database }) => database === null ? all : databases.some(({ source }) => source === database));
+}
+/** Losses put together by reason and remedy, in the order in which they were found. */
+function groupLosses(losses) {
+    const groups = new Map();
+    for (const { entry, reason, remedy } of losses) {
+        const key = `${reason}\0${remedy}`;
+        const group = groups.get(key) ?? { reason, remedy, entries: [] };
+        group.entries.push(entry);
+        groups.set(key, group);
+    }
+    return [...groups.values()];
+}
+function isSame(a, b) {
+    return a.entry === b.entry && a.database === b.database;
+}
+function firstTen(entries) {
+    const more = entries.length > 10 ? ` and ${entries.length - 10} more` : '';
+    return `${entries.slice(0, 10).join(', ')}${more}`;
+}
+
 // EXTERNAL MODULE: ../../main/node_modules/pg/lib/index.js
 var lib = __nccwpck_require__(3771);
 ;// CONCATENATED MODULE: ../../main/node_modules/pg/esm/index.mjs
@@ -63637,10 +64050,41 @@ function meaningOf(sqlstate) {
 }
 /**
  * Whether the same statement may well succeed a little later: the connection was lost, the server restarted or ran out
- * of connections, or another session was in the way.
+ * of connections, or another session was in the way. 57014: somebody cancelled the statement, since our sessions have no
+ * timeouts. 55006: an object is being used. XX000 has no better code where two sessions change one catalog row at once.
+ *
+ * @param message what the server said with it
  */
-function isTransient(sqlstate) {
-    return /^(08...|40001|40P01|53300|55P03|57P0[123])$/.test(sqlstate);
+function isTransient(sqlstate, message = '') {
+    if (sqlstate === 'XX000')
+        return message.includes('concurrently');
+    // a timeout of the account's own will end it again
+    if (sqlstate === '57014')
+        return !message.includes('statement timeout');
+    return /^(08...|40...|53300|55006|55P03|57P0[123])$/.test(sqlstate);
+}
+/** What Node calls a connection that was lost or could not be had just now (libuv's and OpenSSL's names). */
+const lostCodes = /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOST(DOWN|UNREACH)|ENET(DOWN|RESET|UNREACH)|EAI_AGAIN|ERR_STREAM_(DESTROYED|PREMATURE_CLOSE|WRITE_AFTER_END)|ERR_SSL_UNEXPECTED_EOF_WHILE_READING)$/;
+/** The same in the words of `pg`, whose own errors have no code. */
+const lostWords = /^(Connection terminated( unexpectedly| due to connection timeout)?|Client has encountered a connection error and is not queryable|Client was closed and is not queryable|timeout expired)$/;
+/**
+ * Whether what failed is known to pass by itself: the connection, the server's state or another session is to blame. The one
+ * list of the whole program. Everything else, a defect above all, is final at once.
+ *
+ * @param error what was thrown: the server's error, one of Node's network, or a Failure made of one
+ */
+function mayPass(error) {
+    const sqlstate = error instanceof Failure ? error.sqlstate : sqlstateOf(error);
+    if (sqlstate !== undefined) {
+        const said = error instanceof Failure ? `${error.why} ${failure_messageOf(error.cause)}` : failure_messageOf(error);
+        return isTransient(sqlstate, said);
+    }
+    const cause = error instanceof Failure ? error.cause : error;
+    const inner = cause instanceof AggregateError ? cause.errors[0] : cause;
+    if (inner instanceof Failure)
+        return inner !== error && mayPass(inner);
+    const { code, message } = (inner ?? {});
+    return typeof code === 'string' ? lostCodes.test(code) : lostWords.test(String(message));
 }
 /** The SQLSTATE of an error from `pg`, or undefined when it is not the server's. */
 function sqlstateOf(error) {
@@ -63678,7 +64122,7 @@ function explainConnectionError(error, parameters, context) {
         case 'EPIPE':
             return dropped();
         case '28P01':
-            return fail(`${capital(server)} refused the password of "${parameters.user}"`, message, `Check the ${context.role ?? 'server'}-password secret, and the account's password and VALID UNTIL`);
+            return fail(`${capital(server)} refused the password of "${parameters.user}"`, message, `Check ${passwordInput(context.role)}, and the account's password and VALID UNTIL`);
         case '28000':
             return fail(`${capital(server)} refused the login of "${parameters.user}"`, message, /pg_hba|encryption|SSL/i.test(message)
                 ? "Allow this runner's address in pg_hba.conf or the cluster's IP whitelist; if the server requires TLS, use sslmode=require or stronger"
@@ -63707,7 +64151,7 @@ function explainConnectionError(error, parameters, context) {
     if (/terminated unexpectedly|closed the connection|socket/i.test(message))
         return dropped();
     if (/no password|password must be a/i.test(message)) {
-        return fail(`${capital(server)} asks for a password, and none is given`, message, `Set the input ${context.role ?? 'source'}-password from a secret`);
+        return fail(`${capital(server)} asks for a password, and none is given`, message, `Set ${passwordInput(context.role)} from a secret`);
     }
     return fail(`Cannot connect to ${server}`, `${place}: ${message}`, 'Check the connection string and the server log');
     function unreachable() {
@@ -63716,6 +64160,10 @@ function explainConnectionError(error, parameters, context) {
     function dropped() {
         return fail(`${capital(server)} closed the connection before the login was done`, `${place}: ${message}`, 'Check that a PostgreSQL server listens there, and its log; a proxy or whitelist may have cut the connection');
     }
+}
+/** The input that holds the password; both where it is not said which server this is. */
+function passwordInput(role) {
+    return role ? `the input ${role}-password` : 'the input source-password or target-password';
 }
 function capital(text) {
     return text.charAt(0).toUpperCase() + text.slice(1);
@@ -63807,16 +64255,16 @@ async function connection_open(ssl, parameters, options, mode) {
         if (status.parameterName === 'server_version')
             reported = status.parameterValue;
     });
-    const abort = () => void client.end().catch(() => { });
+    const abort = () => void closeSession(client);
     options.signal?.addEventListener('abort', abort, { once: true });
     try {
         await client.connect();
-        await prepare(client, access, reported, startup !== undefined, options.role);
+        await inTime(client, parameters, prepare(client, access, reported, startup !== undefined, options.role));
         options.signal?.throwIfAborted();
         return client;
     }
     catch (error) {
-        await client.end().catch(() => { });
+        await closeSession(client);
         if (options.signal?.aborted)
             throw new Cancelled();
         throw error;
@@ -63825,11 +64273,22 @@ async function connection_open(ssl, parameters, options, mode) {
         options.signal?.removeEventListener('abort', abort);
     }
 }
-/** Runs `work` with a session of its own and closes it, whatever happens. The signal ends a running query. */
-async function withConnection(parameters, options, work) {
+/** Opens a session whose running query the signal ends. @throws as connect */
+async function openConnection(parameters, options) {
     const client = await connect(parameters, options);
     const abort = () => void cancelQuery(client, parameters);
     options.signal?.addEventListener('abort', abort, { once: true });
+    return {
+        client,
+        async close() {
+            options.signal?.removeEventListener('abort', abort);
+            await closeSession(client);
+        },
+    };
+}
+/** Runs `work` with a session of its own and closes it, whatever happens. The signal ends a running query. */
+async function withConnection(parameters, options, work) {
+    const { client, close } = await openConnection(parameters, options);
     try {
         return await work(client);
     }
@@ -63839,9 +64298,30 @@ async function withConnection(parameters, options, work) {
         throw error;
     }
     finally {
-        options.signal?.removeEventListener('abort', abort);
-        await client.end().catch(() => { });
+        await close();
     }
+}
+/** What a server answers at once, unless it or something between stalls: then the session is cut off. */
+async function inTime(client, { connectTimeout }, work) {
+    const { stream } = client.connection;
+    // the words of `pg` for a connection that did not come about in time
+    const cut = () => void stream.destroy(new Error('timeout expired'));
+    const timer = setTimeout(cut, connectTimeout * 1000);
+    try {
+        return await work;
+    }
+    finally {
+        clearTimeout(timer);
+    }
+}
+/** Milliseconds that a peer has to answer to a goodbye. */
+const goodbye = 3000;
+/** Ends a session. Never throws; a peer that does not answer is cut off. */
+async function closeSession(client) {
+    const { stream } = client.connection;
+    const timer = setTimeout(() => stream.destroy(), goodbye);
+    await client.end().catch(() => { });
+    clearTimeout(timer);
 }
 /**
  * Ends what a session is running, by a second session of the same account, and closes the session. Best effort: it runs
@@ -63852,12 +64332,12 @@ async function cancelQuery(client, parameters) {
     try {
         const canceller = await connect({ ...parameters, connectTimeout: 3 });
         await canceller.query('SELECT pg_catalog.pg_cancel_backend($1)', [processID]);
-        await canceller.end();
+        await closeSession(canceller);
     }
     catch {
         // nothing more can be done from here
     }
-    await client.end().catch(() => { });
+    await closeSession(client);
 }
 /** Reads the version of a connected server. */
 async function serverVersion(client) {
@@ -64008,7 +64488,7 @@ function isPrivileged(account) {
 async function detectTarget(client) {
     const version = await serverVersion(client);
     const { rows } = await client.query(`
-    SELECT current_setting('polar_version', true) AS polardb,
+    SELECT pg_catalog.current_setting('polar_version', true) AS polardb,
            p.oid IS NOT NULL AS has_polar_superuser,
            r.rolname AS name, r.rolsuper AS superuser, r.rolcreaterole AS create_role,
            r.rolcreatedb AS create_database, r.rolreplication AS replication, r.rolbypassrls AS bypass_rls,
@@ -64060,7 +64540,7 @@ async function knowsStatement(client, statement) {
     return true;
 }
 async function supportedExtensions(client) {
-    const { rows } = await client.query(`SELECT current_setting('polar_supported_extensions', true) AS list`);
+    const { rows } = await client.query(`SELECT pg_catalog.current_setting('polar_supported_extensions', true) AS list`);
     const list = rows[0]?.list;
     if (!list)
         return null;
@@ -64241,6 +64721,50 @@ class RoleFates {
 }
 function isSuperuser(options) {
     return options.some(({ word }) => word === 'SUPERUSER' || word === 'POLAR_SUPERUSER');
+}
+
+;// CONCATENATED MODULE: ./lib/migration/destination.js
+
+
+/** Where every server lets accounts connect to create a database. */
+const maintenance = 'postgres';
+/**
+ * Finds where to connect first: the database that the input `target` names; `postgres` where that one does not exist, since it
+ * may be the one to be created.
+ *
+ * @throws Failure of the connection; Cancelled
+ */
+async function firstConnection(target, signal) {
+    try {
+        const client = await connect(target, { role: 'target', signal });
+        await client.end();
+        return { connection: target, named: true };
+    }
+    catch (error) {
+        if (!(error instanceof Failure) || error.sqlstate !== '3D000' || target.dbname === maintenance)
+            throw error;
+        return { connection: { ...target, dbname: maintenance }, named: false };
+    }
+}
+/**
+ * Refuses a target that names a database where nothing would go: whoever wrote it may have meant that its rows go there, and
+ * whoever reads it cannot tell.
+ *
+ * @param named the database that the input `target` names, where it exists
+ * @param databases what is migrated or compared, with its names on both sides
+ * @throws Failure with both readings and how to write each
+ */
+function checkDestination(named, databases) {
+    const [only, ...others] = databases;
+    if (!only || others.length > 0 || named === undefined)
+        return;
+    if (named === maintenance || named === only.target)
+        return;
+    throw new Failure(`The target names the database "${named}", and the data would go to "${only.target}"`, `One database is migrated, "${only.source}", and only databases says under which name; the database in target is where the account connects first`, `If the data are to go to "${named}", set databases: ${written(only.source)}=${written(named)}. If they are to go to "${only.target}", let target end in /${maintenance}${only.source === only.target ? '' : `, and keep databases: ${written(only.source)}=${written(only.target)}`}`);
+}
+/** A name as the input `databases` wants it. */
+function written(name) {
+    return /[",=\n]|^\s|\s$|^all$/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/programs.js
@@ -64499,7 +65023,60 @@ class LineSplitter {
     }
 }
 
+;// CONCATENATED MODULE: ./lib/postgres/program-messages.js
+/** In an aborted transaction the server refuses everything: the cause is another error, before it. */
+const aborted = '25P02';
+/**
+ * SQLSTATEs of what the client programs print, who print no code. In English, as `LC_ALL=C` asks for. Those
+ * of a lost connection are libpq's of all versions (fe-exec.c, fe-misc.c, fe-secure-openssl.c, fe-connect.c): once it is
+ * lost, `PQfn` calls the connection's state wrong, and COPY is no longer under way.
+ */
+const messages = [
+    [/current transaction is aborted/, aborted],
+    [/terminating connection due to administrator command/, '57P01'],
+    [
+        /terminating connection because of crash of another server process|unexpected postmaster exit/,
+        '57P02',
+    ],
+    [
+        /the database system is (starting up|shutting down|in recovery mode|not (yet )?accepting)/,
+        '57P03',
+    ],
+    [/too many connections|too many clients already|connection slots are reserved/, '53300'],
+    [/password authentication failed|no password supplied/, '28P01'],
+    [/no pg_hba\.conf entry|is not permitted to log in|role ".*" does not exist/, '28000'],
+    [/database ".*" does not exist/, '3D000'],
+    [
+        /server closed the connection|connection to (server|database) .*failed|no connection to the server|could not (receive|send) data|SSL SYSCALL|SSL connection has been closed|SSL error: unexpected eof|could not connect to server|connection not open|could not translate host name|connection in wrong state|no COPY in progress|lost synchronization with server|authentication due to timeout/,
+        '08006',
+    ],
+    [/due to lock timeout/, '55P03'],
+    [/canceling statement due to/, '57014'],
+    [/deadlock detected/, '40P01'],
+    [/violates check constraint/, '23514'],
+    [/violates not-null constraint/, '23502'],
+    [/violates foreign key constraint/, '23503'],
+    [/duplicate key value violates unique constraint/, '23505'],
+    [/permission denied/, '42501'],
+    [/affected by row-level security/, '42501'],
+    [/invalid byte sequence for encoding/, '22021'],
+    [/has no equivalent in encoding/, '22P05'],
+    [/invalid input syntax/, '22P02'],
+    [/No space left on device|could not extend file/, '53100'],
+    [/relation .* does not exist/, '42P01'],
+    [/column .* of relation .* does not exist/, '42703'],
+    [/function .* does not exist/, '42883'],
+    [/unrecognized configuration parameter/, '42704'],
+    [/out of (shared )?memory/, '53200'],
+    [/in a read-only transaction/, '25006'],
+];
+/** The SQLSTATE that belongs to a message of pg_dump or pg_restore; null where the words do not tell. */
+function sqlstateOfMessage(message) {
+    return messages.find(([pattern]) => pattern.test(message))?.[1] ?? null;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/dump.js
+
 
 
 
@@ -64563,13 +65140,33 @@ async function dumpDatabase(source, options, sizes, context) {
     return { bytes: await directorySize(options.directory), seconds: (Date.now() - began) / 1000 };
 }
 /**
+ * Dumps the schema of one database, without a row, with `pg_dump -Fd --schema-only`.
+ *
+ * @param options.directory must not exist; it holds the archive afterwards
+ * @throws Failure on anything that pg_dump reports; Cancelled
+ */
+async function dumpSchema(source, options, context) {
+    const result = await run(source, 'pg_dump', dumpArguments(source.client, {
+        ...options,
+        connection: source.connection,
+        jobs: 1,
+        compression: compressionArguments(source.client, { method: 'none' }, new Set()),
+        sourceNumber: source.number,
+        extra: ['--schema-only'],
+    }), options.logFile, {}, context, () => { });
+    if (result.code !== 0) {
+        const what = `The schema of the database "${options.database}" could not be dumped`;
+        throw programFailure('pg_dump', what, result, options.directory);
+    }
+}
+/**
  * Reads the sizes of all tables that hold rows, as the last vacuum or analyze saw them: asking for exact ones would wait for
  * whoever has a table locked. They only weigh progress.
  */
 async function readTableSizes(client) {
     const { rows } = await client.query(`
     SELECT n.nspname || '.' || c.relname AS name,
-           (c.relpages + COALESCE(t.relpages, 0) + 1)::bigint * current_setting('block_size')::int AS bytes
+           (c.relpages + COALESCE(t.relpages, 0) + 1)::bigint * pg_catalog.current_setting('block_size')::int AS bytes
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
@@ -64676,9 +65273,13 @@ function programFailure(program, what, result, path) {
     if (result.killedBy || result.code === 137) {
         return new Failure(what, `${program} was killed by ${result.killedBy ?? 'SIGKILL'}`, 'Somebody or the kernel (out of memory?) ended it: look into the system log of the runner, then run again');
     }
-    const lost = /server closed the connection|connection to server was lost|terminating connection|SSL SYSCALL|no connection to the server|could not receive data/i;
-    if (lost.test(stderr)) {
-        return new Failure(what, said || 'the connection to the server was lost', 'Check the server log and the network between, then run again');
+    const lost = stderr
+        .split('\n')
+        .filter((line) => line.startsWith(`${program}: `))
+        .map(sqlstateOfMessage)
+        .find((sqlstate) => /^(08|57P|53300)/.test(sqlstate ?? ''));
+    if (lost || /connection to server was lost/.test(stderr)) {
+        return new Failure(what, said || 'the connection to the server was lost', 'Check the server log and the network between, then run again', { sqlstate: lost ?? '08006' });
     }
     if (/a worker process died unexpectedly/.test(stderr)) {
         return new Failure(what, `a worker of ${program} died or was killed`, 'Look into the system log of the runner (out of memory?), then run again');
@@ -64723,7 +65324,564 @@ async function directorySize(directory) {
     return total;
 }
 
+;// CONCATENATED MODULE: ./lib/migration/restore/facts.js
+
+/** Objects below this OID were made by initdb (PostgreSQL, FirstNormalObjectId). */
+const firstNormalOid = 16_384;
+/**
+ * Asks the target.
+ *
+ * @param client a session in the database that will be restored into, or in another one while that does not exist
+ * @param labelProviders providers of security labels that the archive names
+ */
+async function readTargetFacts(client, options) {
+    const target = await detectTarget(client);
+    const { major, account } = target;
+    const here = options.databaseExists;
+    // in another database only what every database is born with says something about a new one
+    const born = here ? 'true' : `oid < ${firstNormalOid}`;
+    const rows = async (sql) => (await client.query(sql)).rows;
+    const roles = await rows('SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles');
+    const languages = await rows(`SELECT lanname AS name, lanpltrusted AS trusted FROM pg_catalog.pg_language WHERE ${born}`);
+    const versions = await rows(`
+    SELECT v.name, v.version, v.superuser, ${major >= 13 ? 'v.trusted' : 'false'} AS trusted, e.default_version
+      FROM pg_catalog.pg_available_extension_versions v
+      JOIN pg_catalog.pg_available_extensions e ON e.name = v.name`);
+    const available = new Map();
+    for (const row of versions) {
+        const known = available.get(row.name);
+        if (known)
+            known.versions.add(row.version);
+        else
+            available.set(row.name, {
+                versions: new Set([row.version]),
+                defaultVersion: row.default_version,
+                trusted: row.trusted,
+                superuser: row.superuser,
+            });
+    }
+    const installed = await rows(`SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension WHERE ${born}`);
+    const schemas = await rows(`
+    SELECT nspname AS name, oid < ${firstNormalOid} AS system,
+           pg_catalog.pg_has_role(session_user, nspowner, 'USAGE') AS administered
+      FROM pg_catalog.pg_namespace WHERE ${born} AND nspname !~ '^pg_(toast_)?temp_'`);
+    const accessMethods = await rows('SELECT amname AS name FROM pg_catalog.pg_am');
+    const tablespaces = await rows(`
+    SELECT spcname AS name FROM pg_catalog.pg_tablespace
+     WHERE pg_catalog.has_tablespace_privilege(session_user, oid, 'CREATE')`);
+    const settings = await rows('SELECT pg_catalog.lower(name) AS name, context FROM pg_catalog.pg_settings');
+    const collations = await rows(`SELECT DISTINCT collname AS name FROM pg_catalog.pg_collation WHERE ${born}`);
+    const [existing] = await rows(`
+    SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype
+      FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`);
+    const providers = new Map();
+    for (const provider of options.labelProviders) {
+        providers.set(provider, await hasLabelProvider(client, provider));
+    }
+    // a database that does not exist yet will be the account's own: so will be its schema public from version 15 on
+    const ownDatabase = !here && (account.superuser || major >= 15);
+    return {
+        target,
+        databaseExists: here,
+        existing: (here && existing) || null,
+        roles: new Map(roles.map(({ name, superuser }) => [name, { superuser }])),
+        languages: new Map(languages.map(({ name, trusted }) => [name, trusted])),
+        available,
+        installed: new Map(installed.map(({ name, version }) => [name, version])),
+        schemas: new Map(schemas.map(({ name, system, administered }) => [
+            name,
+            { system, administered: here ? administered : ownDatabase && name === 'public' },
+        ])),
+        accessMethods: new Set(accessMethods.map(({ name }) => name)),
+        tablespaces: new Set(tablespaces.map(({ name }) => name)),
+        settings: new Map(settings.map(({ name, context }) => [name, context])),
+        collations: new Set(collations.map(({ name }) => name)),
+        labelProviders: providers,
+        refused: new Map(),
+    };
+}
+/** Asks by an empty label for a table that is nobody's: the server looks for the provider first, and then refuses. */
+async function hasLabelProvider(client, provider) {
+    const quoted = `"${provider.replaceAll('"', '""')}"`;
+    await client.query('BEGIN');
+    try {
+        await client.query(`SECURITY LABEL FOR ${quoted} ON TABLE pg_catalog.pg_class IS NULL`);
+        return true;
+    }
+    catch (error) {
+        const { code } = error;
+        if (code === undefined)
+            throw error;
+        // 22023: provider not loaded; anything else came later, from a provider that is there
+        return code !== '22023';
+    }
+    finally {
+        await client.query('ROLLBACK');
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/login-role.js
+
+
+
+
+/** Names of the roles that are made for a run begin so; eight random bytes follow. */
+const temporaryRole = 'migrate-to-polardb loader ';
+/** A job of GitHub Actions lasts five days at most ("Usage limits"): a role that outlives its run can log in no longer. */
+const lifetime = '5 days';
+/** Whether a name is one of those: what somebody else wrote in their place is not touched. */
+function isTemporaryRole(name) {
+    return name.startsWith(temporaryRole) && /^[0-9a-f]{16}$/.test(name.slice(temporaryRole.length));
+}
+/**
+ * Creates a login role without any power, or lets one that was made before log in again, with a password of its own. The
+ * server gets no more than the password's verifier, so that no log of statements has it.
+ *
+ * @param client the account's session
+ * @param name begins with `temporaryRole`
+ * @returns the password, or why the account cannot make such a role
+ */
+async function createLoginRole(client, name, options) {
+    const password = (0,external_node_crypto_.randomBytes)(24).toString('base64url');
+    const verifier = options.scram ? scramVerifier(password) : md5Verifier(password, name);
+    const { rows } = await client.query(`SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1) AS exists,
+            (pg_catalog.now() OPERATOR(pg_catalog.+) '${lifetime}'::pg_catalog.interval)::pg_catalog.text AS until,
+            pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog./) 10000 AS major`, [name]);
+    const [row] = rows;
+    if (!row)
+        throw new Error('the server did not answer');
+    const quoted = quoteIdentifier(name);
+    const login = `LOGIN CONNECTION LIMIT ${options.connections} PASSWORD ${quoteLiteral(verifier)} VALID UNTIL ${quoteLiteral(row.until)}`;
+    try {
+        await client.query(row.exists
+            ? `ALTER ROLE ${quoted} ${login}`
+            : `CREATE ROLE ${quoted} NOSUPERUSER NOCREATEDB NOCREATEROLE INHERIT ${login}`);
+        if (options.member !== null) {
+            await client.query(`GRANT ${quoted} TO ${quoteIdentifier(options.member)}${row.major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`);
+        }
+    }
+    catch (error) {
+        if (!/^(42501|42601|22023|0A000)$/.test(sqlstateOf(error) ?? ''))
+            throw error;
+        await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => { });
+        return `the target refuses to make it: ${failure_messageOf(error)}`;
+    }
+    if ((await powerless(client, [name])).length === 1)
+        return { password };
+    await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => { });
+    return 'the target gives every new role powers';
+}
+/**
+ * Those of some roles through which nobody gets at more than objects: neither they nor any role that they are members of is
+ * a superuser or polar_superuser, may create roles or databases, replicate, pass over row security, or is one of the server's
+ * own roles.
+ */
+async function powerless(client, roles) {
+    const { rows } = await client.query(`WITH RECURSIVE reach AS (
+       SELECT r.oid AS first, r.oid AS role FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1)
+       UNION
+       SELECT reach.first, m.roleid FROM reach JOIN pg_catalog.pg_auth_members m ON m.member = reach.role)
+     SELECT r.rolname AS name FROM pg_catalog.pg_roles r
+      WHERE r.rolname = ANY ($1)
+        AND NOT EXISTS (SELECT FROM reach JOIN pg_catalog.pg_roles p ON p.oid = reach.role
+                         WHERE reach.first = r.oid
+                           AND (p.rolsuper OR p.rolcreaterole OR p.rolcreatedb OR p.rolreplication OR p.rolbypassrls OR p.rolname ~ '^pg_'))`, [roles]);
+    return rows.map(({ name }) => name);
+}
+/**
+ * Ends the sessions of such a role, gives what it owns in this database to the account, takes back what it was granted, and
+ * drops it.
+ *
+ * @returns undefined, or why it is still there, without login
+ */
+async function dropLoginRole(client, name) {
+    const quoted = quoteIdentifier(name);
+    const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [
+        name,
+    ]);
+    if (!rowCount)
+        return undefined;
+    await client.query('SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = $1', [name]);
+    await client.query('BEGIN');
+    try {
+        await client.query(`REASSIGN OWNED BY ${quoted} TO SESSION_USER`);
+        // DROP OWNED would drop what it owns
+        const { rows } = await client.query(`SELECT EXISTS (SELECT FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+         WHERE r.rolname = $1 AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.deptype = 'o'
+           AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) AS owned`, [name]);
+        if (rows[0]?.owned)
+            throw new Error(`the role ${name} still owns objects`);
+        await client.query(`DROP OWNED BY ${quoted}`);
+        await client.query('COMMIT');
+    }
+    catch (error) {
+        await client.query('ROLLBACK').catch(() => { });
+        throw error;
+    }
+    try {
+        await client.query(`DROP ROLE ${quoted}`);
+        return undefined;
+    }
+    catch (error) {
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        await client.query(`ALTER ROLE ${quoted} NOLOGIN`).catch(() => { });
+        return failure_messageOf(error);
+    }
+}
+/** Keeps anybody from logging in as such a role, and drops it where it owns nothing any more. */
+async function retireLoginRole(client, name) {
+    const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [
+        name,
+    ]);
+    if (rowCount)
+        await client.query(`ALTER ROLE ${quoteIdentifier(name)} NOLOGIN`);
+    await sweepLoginRoles(client);
+}
+/**
+ * Drops roles of runs that have died, unless they still own something: of a restore that may be resumed, or whose database
+ * was dropped by hand. One that can still log in may belong to a run that is under way.
+ */
+async function sweepLoginRoles(client) {
+    const { rows } = await client.query(
+    // starts_with came with version 11
+    `SELECT r.rolname AS name FROM pg_catalog.pg_roles r
+      WHERE pg_catalog.left(r.rolname::pg_catalog.text, pg_catalog.length($1)) = $1
+        AND (NOT r.rolcanlogin OR r.rolvaliduntil < pg_catalog.now())
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d
+                         WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid)`, [temporaryRole]);
+    for (const { name } of rows) {
+        try {
+            await client.query(`DROP ROLE ${quoteIdentifier(name)}`);
+        }
+        catch (error) {
+            // another account's, or somebody is just using it
+            if (sqlstateOf(error) === undefined)
+                throw error;
+        }
+    }
+}
+/** As the server stores a password (RFC 5803; PostgreSQL source, scram_build_secret), with its number of iterations. */
+function scramVerifier(password, salt = (0,external_node_crypto_.randomBytes)(16)) {
+    const iterations = 4096;
+    const salted = (0,external_node_crypto_.pbkdf2Sync)(password, salt, iterations, 32, 'sha256');
+    const key = (name) => (0,external_node_crypto_.createHmac)('sha256', salted).update(name).digest();
+    const stored = (0,external_node_crypto_.createHash)('sha256').update(key('Client Key')).digest('base64');
+    const server = key('Server Key').toString('base64');
+    return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${stored}:${server}`;
+}
+function md5Verifier(password, name) {
+    return `md5${(0,external_node_crypto_.createHash)('md5').update(`${password}${name}`).digest('hex')}`;
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/state.js
+
+
+
+
+
+
+
+/**
+ * A schema that exists in the target database only while a restore is under way or interrupted. Its comment says of which
+ * dump, and which rights the account has lent itself and must give back: it survives the runner.
+ */
+const stateSchema = 'migrate-to-polardb';
+/** What tells one dump of a database from another: a digest of its archives' tables of contents. */
+async function dumpIdentity(archives) {
+    const hash = (0,external_node_crypto_.createHash)('sha256');
+    for (const archive of archives)
+        hash.update(await (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(archive, 'toc.dat')));
+    return hash.digest('hex');
+}
+/** Reads the mark, null where there is none. Whatever it says was possibly written by somebody else: see Mark.ours. */
+async function readMark(client) {
+    const { rows } = await client.query(`SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') AS comment, r.rolname AS owner,
+            r.rolname = session_user OR r.rolsuper AS ours
+       FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner WHERE n.nspname = $1`, [stateSchema]);
+    const [row] = rows;
+    if (!row)
+        return null;
+    return {
+        owner: row.owner,
+        ours: row.ours,
+        state: row.ours ? parseState(row.comment ?? '') : null,
+    };
+}
+/** The failure of a mark that somebody else made. */
+function notOurs({ owner }) {
+    return new Failure(`The schema "${stateSchema}" of the target database is not the account's`, `It belongs to "${printable(owner)}", and a restore keeps there which rights the account has lent itself`, `Restore with the account that began, or drop the schema: DROP SCHEMA ${quoteIdentifier(stateSchema)}`);
+}
+/** What the comment says; null unless it is exactly of the form that we write. */
+function parseState(comment) {
+    let value;
+    try {
+        value = JSON.parse(comment);
+    }
+    catch {
+        return null;
+    }
+    const keys = ['dump', 'memberships', 'schemaGrants', 'databaseGrants', 'loader', 'owners'];
+    if (!hasKeys(value, keys))
+        return null;
+    const { dump, memberships, schemaGrants, databaseGrants, loader, owners } = value;
+    if (typeof dump !== 'string' || !/^[0-9a-f]{64}$/.test(dump))
+        return null;
+    if (!isList(memberships, isName) || !isList(databaseGrants, isName))
+        return null;
+    if (!isList(schemaGrants, isSchemaGrant))
+        return null;
+    if (loader !== null && !(isName(loader) && isTemporaryRole(loader)))
+        return null;
+    if (typeof owners !== 'boolean')
+        return null;
+    return { dump, memberships, databaseGrants, schemaGrants, loader, owners };
+}
+/** Names in a mark at most: a comment is no place to keep the server busy with. */
+const mostNames = 100_000;
+function isList(value, is) {
+    return Array.isArray(value) && value.length <= mostNames && value.every(is);
+}
+/** A name that a server can have (NAMEDATALEN). */
+function isName(value) {
+    return (typeof value === 'string' &&
+        value !== '' &&
+        !value.includes('\0') &&
+        Buffer.byteLength(value) <= 63);
+}
+function isSchemaGrant(value) {
+    return hasKeys(value, ['role', 'schema']) && isName(value.role) && isName(value.schema);
+}
+/** Exactly these keys, no others. */
+function hasKeys(value, keys) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+        return false;
+    return Object.keys(value).sort().join() === [...keys].sort().join();
+}
+/**
+ * As much of a mark's state as the server bears out, so that nothing is taken away that a restore cannot have given:
+ * memberships of the account without ADMIN OPTION and in no predefined role (from 16 on granted by the account itself; before,
+ * PolarDB grants in another role's name), and roles and schemas that exist.
+ *
+ * @param major of the target
+ */
+async function borneOut(client, state, major) {
+    const { rows: members } = await client.query(`SELECT DISTINCT r.rolname AS name FROM pg_catalog.pg_auth_members m
+       JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
+      WHERE a.rolname = session_user AND NOT m.admin_option AND r.rolname !~ '^pg_'
+            ${major >= 16 ? 'AND m.grantor = a.oid' : ''}`);
+    const { rows: roles } = await client.query(`SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'`);
+    const { rows: schemas } = await client.query(`SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'`);
+    const [isMember, isRole, isSchema] = [members, roles, schemas].map((rows) => new Set(rows.map(({ name }) => name)));
+    return {
+        ...state,
+        memberships: state.memberships.filter((role) => isMember?.has(role)),
+        databaseGrants: state.databaseGrants.filter((role) => isRole?.has(role)),
+        schemaGrants: state.schemaGrants.filter(({ role, schema }) => isRole?.has(role) && isSchema?.has(schema)),
+    };
+}
+/** Writes the state: in one transaction, so that it is never there by halves. */
+async function writeState(client, state) {
+    const schema = quoteIdentifier(stateSchema);
+    const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [stateSchema]);
+    // IF NOT EXISTS would still ask for CREATE on the database, which may belong to somebody else by now
+    const create = rowCount ? '' : `CREATE SCHEMA ${schema}; `;
+    await client.query(`${create}COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(JSON.stringify(state))}`);
+}
+async function removeState(client) {
+    await client.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(stateSchema)}`);
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/content.js
+
+
+
+/** Whether the account may create schemas and the like in the database that it is connected to. */
+async function mayCreate(client) {
+    const { rows } = await client.query(`SELECT pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') AS able`);
+    return rows[0]?.able ?? false;
+}
+/** Names that contentOf gives at most. */
+const mostObjects = 1000;
+/** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind, since which version. */
+const others = [
+    ['pg_publication', 'pubname', 'publication', 100_000],
+    ['pg_event_trigger', 'evtname', 'event trigger', 90_300],
+    ['pg_foreign_data_wrapper', 'fdwname', 'foreign-data wrapper'],
+    ['pg_foreign_server', 'srvname', 'server'],
+    ['pg_language', 'lanname', 'language'],
+    ['pg_collation', 'collname', 'collation'],
+    ['pg_conversion', 'conname', 'conversion'],
+    ['pg_operator', 'oprname', 'operator'],
+    ['pg_opfamily', 'opfname', 'operator family'],
+    ['pg_ts_config', 'cfgname', 'text search configuration'],
+    ['pg_ts_dict', 'dictname', 'text search dictionary'],
+    ['pg_am', 'amname', 'access method'],
+];
+const subscriptions = `
+      UNION ALL
+      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
+       WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
+/**
+ * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most
+ * mostObjects.
+ *
+ * @param number `server_version_num` where it may be below 10: 9.1 or newer
+ */
+async function contentOf(client, number = Number.POSITIVE_INFINITY) {
+    const { rows } = await client.query(`${objectsQuery(number)} SELECT name FROM found ORDER BY name LIMIT ${mostObjects}`);
+    return rows.map(({ name }) => name);
+}
+/** The beginning of a query over `found(class, oid, name)`: what contentOf tells, without a limit. */
+function objectsQuery(number = Number.POSITIVE_INFINITY) {
+    const known = others.filter(([, , , since = 0]) => since <= number);
+    return `
+    WITH objects AS (
+      SELECT 'pg_class'::pg_catalog.regclass AS class, c.oid, n.nspname || '.' || c.relname AS name
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'v', 'm', 'S', 'f', 'p') AND n.nspname !~ '^pg_(toast|temp)'
+      UNION ALL
+      SELECT 'pg_proc'::pg_catalog.regclass, p.oid, n.nspname || '.' || p.proname
+        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      UNION ALL
+      SELECT 'pg_type'::pg_catalog.regclass, t.oid, n.nspname || '.' || t.typname
+        FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+       WHERE t.typtype <> 'c' AND t.typelem = 0 AND n.nspname !~ '^pg_(toast|temp)'
+      UNION ALL
+      SELECT 'pg_namespace'::pg_catalog.regclass, n.oid, 'schema ' || n.nspname
+        FROM pg_catalog.pg_namespace n
+       WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
+      UNION ALL
+      ${known.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
+      ${number < 100_000 ? '' : subscriptions}
+      UNION ALL
+      SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
+        FROM pg_catalog.pg_largeobject_metadata m
+    ), found AS (
+      SELECT o.class, o.oid, o.name FROM objects o
+       WHERE o.oid >= ${firstNormalOid}
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                          WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e'))`;
+}
+
+;// CONCATENATED MODULE: ./lib/migration/empty-database.js
+
+
+/** The first version with extensions, which tell what is whose. */
+const oldest = 90_100;
+/**
+ * Whether the database that a session of the source is connected to holds nothing that a migration would carry: no object, no
+ * extension but those of a new database, no default privileges, no settings of its own. One of an older server counts as full.
+ *
+ * @param number `server_version_num`
+ */
+async function isEmptyDatabase(client, number) {
+    if (number < oldest)
+        return false;
+    const { rows } = await client.query(`
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE oid >= ${firstNormalOid})
+        OR EXISTS (SELECT FROM pg_catalog.pg_default_acl)
+        OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+                    WHERE d.datname = pg_catalog.current_database()) AS some`);
+    return !rows[0]?.some && (await contentOf(client, number)).length === 0;
+}
+
+;// CONCATENATED MODULE: ./lib/migration/source-losses.js
+
+
+
+
+/**
+ * Finds the rows of a database that no dump carries: those of tables that belong to an extension and are not marked for
+ * dumping (PostgreSQL, "Extension Configuration Tables"). What the extension's own script wrote is not among them: the
+ * target's CREATE EXTENSION writes it again.
+ *
+ * @returns losses by what `allow-missing` calls them, `TABLE jobs.queue`
+ */
+async function findMemberRows(connection, database, context) {
+    const options = { database, readOnly: true, role: 'source', signal: context.signal };
+    return await withConnection(connection, options, async (client) => {
+        const { number } = await serverVersion(client);
+        if (number < 90_100)
+            return [];
+        const losses = [];
+        for (const table of await memberTables(client)) {
+            if (!(await holdsRows(client, table)))
+                continue;
+            const [full, extension] = [`${table.schema}.${table.name}`, table.extension].map(printable);
+            losses.push({
+                entry: `TABLE ${full}`,
+                database,
+                reason: `it belongs to the extension ${extension}, which does not mark it for dumping: no dump carries its rows`,
+                remedy: table.scripted
+                    ? 'Copy the rows by hand after the migration, where they are needed'
+                    : `Take it out of the extension on the source: ALTER EXTENSION ${printable(quoteIdentifier(table.extension))} DROP TABLE ${printable(qualifiedName(table.schema, table.name))}`,
+            });
+        }
+        return losses;
+    });
+}
+/** Tables of extensions whose rows a dump leaves out. */
+async function memberTables(client) {
+    const { rows } = await client.query(`
+    SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, e.extname AS extension, e.oid::text AS extension_oid,
+           COALESCE(a.xmin = d.xmin AND a.cmin = d.cmin, false) AS scripted,
+           pg_catalog.pg_relation_size(c.oid)::text AS bytes
+      FROM pg_catalog.pg_depend d
+      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+      JOIN pg_catalog.pg_class c ON c.oid = d.objid
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      -- a system column's row, which nothing ever changes
+      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tableoid'
+     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid = 0 AND d.deptype = 'e'
+       AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+       AND c.relkind = 'r' AND c.relpersistence <> 't' AND pg_catalog.pg_relation_size(c.oid) > 0
+       AND NOT COALESCE(c.oid = ANY (e.extconfig), false)
+     ORDER BY n.nspname, c.relname`);
+    return rows;
+}
+/** Whether a table holds rows that CREATE or ALTER EXTENSION did not write. One that cannot be read may hold some. */
+async function holdsRows(client, table) {
+    const written = table.scripted
+        ? `WHERE t.xmin::text NOT IN (
+         SELECT d.xmin::text FROM pg_catalog.pg_depend d
+          WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = ${table.extension_oid} AND d.deptype = 'e'
+         UNION SELECT e.xmin::text FROM pg_catalog.pg_extension e WHERE e.oid = ${table.extension_oid})`
+        : '';
+    try {
+        const { rows } = await client.query(`SELECT EXISTS (SELECT 1 FROM ONLY ${qualifiedName(table.schema, table.name)} AS t ${written}) AS some`);
+        return rows[0]?.some ?? false;
+    }
+    catch (error) {
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        return true;
+    }
+}
+/** What somebody put into a database that new ones are made from, by name; extensions, and what they brought, aside. */
+async function ownObjects(client) {
+    const notOfExtension = (catalog) => `x.oid >= 16384 AND NOT EXISTS (
+    SELECT 1 FROM pg_catalog.pg_depend d
+     WHERE d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = x.oid AND d.deptype = 'e')`;
+    const { rows } = await client.query(`
+    SELECT n.nspname || '.' || x.relname AS name
+      FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace
+     WHERE x.relkind IN ('r', 'v', 'm', 'S', 'f', 'p') AND n.nspname !~ '^pg_' AND ${notOfExtension('pg_class')}
+     UNION ALL
+    SELECT n.nspname || '.' || x.proname FROM pg_catalog.pg_proc x JOIN pg_catalog.pg_namespace n ON n.oid = x.pronamespace
+     WHERE n.nspname !~ '^pg_' AND ${notOfExtension('pg_proc')}
+     UNION ALL
+    SELECT x.nspname FROM pg_catalog.pg_namespace x WHERE x.nspname !~ '^pg_' AND ${notOfExtension('pg_namespace')}
+     ORDER BY 1 LIMIT 1000`);
+    return rows.map(({ name }) => name);
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/preflight.js
+
+
+
+
 
 
 
@@ -64741,28 +65899,30 @@ const reserve = 16 * 1024 * 1024;
  */
 async function inspectSource(connection, wanted, context) {
     const options = { role: 'source', readOnly: true, signal: context.signal };
-    return await withConnection(connection, options, async (client) => {
+    const source = await withConnection(connection, options, async (client) => {
         const version = await serverVersion(client);
         context.report.source = { version: version.version, major: version.major };
         if (version.number < oldestSource) {
             throw new Failure(`PostgreSQL ${version.version} is too old to be migrated`, 'No client program that can dump in parallel reads a server that old', 'Upgrade the source to 9.1 or newer first');
         }
         const { rows } = await client.query(`
-      SELECT datname AS name, datallowconn AS connectable,
+      SELECT datname AS name, datallowconn AND datconnlimit <> -2 AS connectable,
              CASE WHEN pg_catalog.has_database_privilege(datname, 'CONNECT')
                   THEN pg_catalog.pg_database_size(datname) END AS bytes
-        FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY 1`);
-        const names = selectDatabases(wanted, connection.dbname, rows);
+        FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY 1`);
+        const chosen = selectDatabases(wanted, connection.dbname, rows);
+        const idle = wanted === 'all' ? await emptyMaintenance(chosen, connection, version.number, context) : [];
+        const names = chosen.filter(({ source }) => !idle.includes(source));
         const databases = names.map((name) => ({
             ...name,
             bytes: Number(rows.find((row) => row.name === name.source)?.bytes ?? 0),
         }));
-        check(context, 'source-databases', 'blocker', true, `${databases.length} to migrate`);
+        check(context, 'source-databases', 'blocker', true, `${databases.length} to migrate${idle.map((name) => `; passed over: "${name}", which is empty`).join('')}`);
         const { rows: state } = await client.query(`
       SELECT rolsuper AS superuser, pg_catalog.pg_is_in_recovery() AS standby,
-             current_setting('max_connections')::int
-               - (SELECT count(*)::int FROM pg_catalog.pg_stat_activity)
-               - CASE WHEN rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int END AS free
+             pg_catalog.current_setting('max_connections')::int
+               - (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity)
+               - CASE WHEN rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END AS free
         FROM pg_catalog.pg_roles WHERE rolname = session_user`);
         return {
             connection,
@@ -64771,8 +65931,66 @@ async function inspectSource(connection, wanted, context) {
             superuser: state[0]?.superuser ?? false,
             standby: state[0]?.standby ?? false,
             freeConnections: state[0]?.free ?? 0,
+            losses: wanted === 'all' ? closedDatabases(rows) : [],
         };
     });
+    for (const { source: name } of source.databases) {
+        source.losses.push(...(await findMemberRows(connection, name, context)));
+    }
+    if (wanted === 'all')
+        await lookIntoTemplate(connection, context);
+    return source;
+}
+/** Databases that nobody may connect to, pg_dump included; an interrupted DROP DATABASE leaves one, too (connection limit -2). */
+function closedDatabases(existing) {
+    return existing
+        .filter(({ connectable }) => !connectable)
+        .map(({ name }) => ({
+        entry: `DATABASE ${printable(name)}`,
+        database: null,
+        reason: 'it allows no connections, so nothing of it can be dumped',
+        remedy: `Open it for the migration: ALTER DATABASE ${printable(quoteIdentifier(name))} ALLOW_CONNECTIONS true; or drop it, if nobody needs it`,
+    }));
+}
+/** What somebody put into template1 comes into every database that is created after it, and no dump of another carries it. */
+async function lookIntoTemplate(connection, context) {
+    const options = {
+        database: 'template1',
+        readOnly: true,
+        role: 'source',
+        signal: context.signal,
+    };
+    let objects;
+    try {
+        objects = await withConnection(connection, options, ownObjects);
+    }
+    catch (error) {
+        if (context.signal.aborted)
+            throw error;
+        // most servers let anybody in; where this one does not, nothing of it is migrated, and that is to be known
+        context.warn(`The database template1 is not migrated, and could not be looked into: ${failure_messageOf(error)}`);
+        return;
+    }
+    if (objects.length === 0)
+        return;
+    const named = objects.slice(0, 10).map(printable).join(', ');
+    const more = objects.length > 10 ? ` and ${objects.length - 10} more` : '';
+    context.warn(`The database template1 holds objects of your own and is not migrated: databases that are created on the target will lack them (${named}${more})`);
+}
+/**
+ * The maintenance database where it holds nothing: every server has one, it is nobody's data, and a cloud account may create
+ * nothing in it. `all` does not mean it then.
+ */
+async function emptyMaintenance(chosen, connection, number, context) {
+    const database = 'postgres';
+    if (!chosen.some(({ source }) => source === database))
+        return [];
+    const options = { database, role: 'source', readOnly: true, signal: context.signal };
+    const empty = await withConnection(connection, options, (client) => isEmptyDatabase(client, number));
+    if (!empty)
+        return [];
+    context.log.info(`The source's maintenance database "${database}" is empty: passed over`);
+    return [database];
 }
 /**
  * Connects to the target and learns what it is and what the account may do there. Changes nothing.
@@ -64780,7 +65998,10 @@ async function inspectSource(connection, wanted, context) {
  * @throws Failure where the migration cannot succeed: a standby, a read-only endpoint, an account without rights
  */
 async function inspectTarget(connection, inputs, context) {
-    const target = await reach(connection, context);
+    const first = await firstConnection(connection, context.signal);
+    const target = { ...(await reach(first.connection, context)), ...first };
+    if (!first.named)
+        context.log.info(`The target has no database "${connection.dbname}" (yet): connected to "${first.connection.dbname}"`);
     context.report.target = {
         version: target.version,
         major: target.major,
@@ -64799,7 +66020,7 @@ async function inspectTarget(connection, inputs, context) {
 }
 async function reach(connection, context) {
     const inspect = async (client) => {
-        const { rows } = await client.query(`SELECT pg_catalog.pg_is_in_recovery() AS standby, current_setting('transaction_read_only') AS read_only`);
+        const { rows } = await client.query(`SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('transaction_read_only') AS read_only`);
         const standby = rows[0]?.standby ?? false;
         if (standby || rows[0]?.read_only === 'on') {
             throw new Failure('The target is read-only', standby
@@ -64842,7 +66063,7 @@ function selectDatabases(wanted, connected, existing) {
     if (missing.length > 0) {
         throw new Failure(missing.length === 1
             ? 'A database does not exist on the source'
-            : `${missing.length} databases do not exist on the source`, missing.map(({ source }) => `"${source}"`).join(', '), 'Check the names: they are case-sensitive, and templates are not migrated', { sqlstate: '3D000' });
+            : `${missing.length} databases do not exist on the source`, missing.map(({ source }) => `"${source}"`).join(', '), 'Check the names: they are case-sensitive, and template0 and template1 are not migrated', { sqlstate: '3D000' });
     }
     return names;
 }
@@ -64903,11 +66124,11 @@ async function checkReadable(source, { dumpOptions }, context) {
         const isPassed = objects.length === 0;
         check(context, id, severity, isPassed, isPassed ? passed : message, remedy, objects);
         if (!isPassed && severity === 'warning')
-            context.warn(`${message}: ${firstTen(objects)}. ${remedy}, unless dump-options leave them out`);
+            context.warn(`${message}: ${source_readable_firstTen(objects)}. ${remedy}, unless dump-options leave them out`);
     }
     if (failed.length === 0 || severity === 'warning')
         return;
-    throw new Failure('pg_dump cannot read everything on the source; nothing was dumped', failed.map(({ message, objects }) => `${message}: ${firstTen(objects)}`).join('; '), failed.map(({ remedy }) => remedy).join('; '), { sqlstate: '42501' });
+    throw new Failure('pg_dump cannot read everything on the source; nothing was dumped', failed.map(({ message, objects }) => `${message}: ${source_readable_firstTen(objects)}`).join('; '), failed.map(({ remedy }) => remedy).join('; '), { sqlstate: '42501' });
 }
 async function unreadable({ connection, version }, database, context) {
     // row-level security came with 9.5; who owns a table and is not forced, or may bypass it, sees every row
@@ -64928,7 +66149,7 @@ async function unreadable({ connection, version }, database, context) {
         return rows;
     });
 }
-function firstTen(names) {
+function source_readable_firstTen(names) {
     const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
     return `${names.slice(0, 10).join(', ')}${more}`;
 }
@@ -66620,10 +67841,10 @@ async function readRoleCatalog(client, databases) {
     SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolinherit AS "inherit", r.rolcreaterole AS "createRole",
            r.rolcreatedb AS "createDatabase", r.rolcanlogin AS login, r.rolreplication AS replication,
            ${number >= 90500 ? 'r.rolbypassrls' : 'false'} AS "bypassRls", r.rolconnlimit AS "connectionLimit",
-           CASE WHEN isfinite(r.rolvaliduntil)
-                THEN to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00" BC')
+           CASE WHEN pg_catalog.isfinite(r.rolvaliduntil)
+                THEN pg_catalog.to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00" BC')
                 ELSE r.rolvaliduntil::text END AS "validUntil",
-           COALESCE(r.rolvaliduntil < now(), false) AS expired,
+           COALESCE(r.rolvaliduntil < pg_catalog.now(), false) AS expired,
            ${passwords} AS password, pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment,
            NOT r.rolsuper AND r.oid IN (SELECT member FROM polar) AS "polarSuperuser"
       FROM pg_catalog.pg_roles r
@@ -66632,8 +67853,8 @@ async function readRoleCatalog(client, databases) {
     // before 16 a member inherits as its own attribute says, and may always SET ROLE
     const [inherit, set] = number >= 160000 ? ['a.inherit_option', 'a.set_option'] : ['m.rolinherit', 'true'];
     const memberships = await rows(`
-    SELECT r.rolname AS role, m.rolname AS member, bool_or(a.admin_option) AS admin,
-           bool_or(${inherit}) AS "inherit", bool_or(${set}) AS "set"
+    SELECT r.rolname AS role, m.rolname AS member, pg_catalog.bool_or(a.admin_option) AS admin,
+           pg_catalog.bool_or(${inherit}) AS "inherit", pg_catalog.bool_or(${set}) AS "set"
       FROM pg_catalog.pg_auth_members a
       JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
      WHERE m.rolname !~ '^pg_' GROUP BY 1, 2 ORDER BY 1, 2`);
@@ -66789,6 +68010,7 @@ async function checkEmpty(directory) {
 
 
 
+
 /**
  * Gets the dump that `restore` and `verify` work from: the directory that dump-directory names, or else the artifact, of this
  * run or the one that run-id names. Every file is held against the manifest before anything of it is used, and with
@@ -66834,14 +68056,20 @@ function noteDump({ id, createdAt }, { log, report }) {
     log.info(`The dump has the id ${id} and was made at ${createdAt}`);
 }
 /**
- * The databases of a dump that the input `databases` asks for, with their names on the target; all when it asks for none.
+ * The databases of a dump that the input `databases` asks for, with their names on the target. All of them when it asks for none:
+ * under the names that the dump's own `databases` gave them. What names one says its name on the target, too.
  *
- * @throws Failure that names what the dump does not hold
+ * @throws Failure that names what the dump does not hold, or where no data may go
  */
 function databasesOf(dumped, wanted) {
-    const all = dumped.map(({ name }) => ({ source: name, target: name }));
+    const all = dumped.map(({ name, target = name }) => ({ source: name, target }));
     const names = wanted === 'all' || wanted.length === 0 ? all : wanted;
     return names.map((name) => {
+        const flaw = isSystemDatabase(name.target)
+            ? 'a database of the server itself'
+            : flawOfName(name.target);
+        if (flaw)
+            throw new Failure(`The data of "${name.source}" cannot go to "${name.target}"`, `It is ${flaw}`, `Give it another name on the target: databases: name=other-name`);
         const found = dumped.find((database) => database.name === name.source);
         if (found)
             return { ...name, dumped: found };
@@ -66912,6 +68140,7 @@ function extensionOf(grants, { namespace, tag }) {
 
 
 
+
 /**
  * Reads the properties of the database that a session of the source is in.
  *
@@ -66926,7 +68155,8 @@ async function readDatabaseProperties(client) {
     SELECT d.oid::text AS oid, d.datname AS name, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,
            d.datcollate AS "collate", d.datctype AS ctype, ${provider} AS provider, ${locale} AS locale,
            ${rules} AS rules, pg_catalog.pg_get_userbyid(d.datdba) AS owner, d.datacl IS NOT NULL AS has_acl,
-           pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS connection_limit
+           pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS connection_limit,
+           d.datistemplate AS template
       FROM pg_catalog.pg_database d
      WHERE d.datname = pg_catalog.current_database()`);
     const [row] = rows;
@@ -66959,15 +68189,26 @@ async function readDatabaseProperties(client) {
         icuRules: row.rules,
         owner: row.owner,
         acl: row.has_acl ? grants.rows : null,
-        comment: row.comment,
+        // that of a database which initdb made is the server's ("default administrative connection database")
+        comment: Number(row.oid) < firstNormalOid ? null : row.comment,
         settings: settings.rows.map(({ role, setting }) => {
             const equals = setting.indexOf('=');
             return { role, name: setting.slice(0, equals), value: setting.slice(equals + 1) };
         }),
         connectionLimit: row.connection_limit,
+        template: row.template,
         extensions: extensions.rows,
         extensionGrants: await readExtensionGrants(client, number),
+        extensionTables: number >= 90_100 ? await readExtensionTables(client) : [],
     };
+}
+async function readExtensionTables(client) {
+    const { rows } = await client.query(`
+    SELECT e.extname AS extension, n.nspname AS schema, c.relname AS name
+      FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig)
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     ORDER BY 1, 2, 3`);
+    return rows;
 }
 /**
  * The properties from a manifest that anybody may have written.
@@ -67019,6 +68260,7 @@ function parseDatabaseProperties(value) {
             value: text(item, 'value'),
         })),
         connectionLimit: limit,
+        template: root.template === true,
         extensions: list('extensions').map((item) => ({
             name: text(item, 'name'),
             version: text(item, 'version'),
@@ -67031,6 +68273,13 @@ function parseDatabaseProperties(value) {
                 extension: text(item, 'extension'),
                 schema: text(item, 'schema'),
                 tag: text(item, 'tag'),
+            })),
+        extensionTables: root.extensionTables === undefined
+            ? []
+            : list('extensionTables').map((item) => ({
+                extension: text(item, 'extension'),
+                schema: text(item, 'schema'),
+                name: text(item, 'name'),
             })),
     };
     function word(privilege) {
@@ -67046,6 +68295,84 @@ function record(value, where) {
 }
 function database_malformed(field) {
     return new Failure('The dump describes its database in a way that cannot be used', `\`${field}\` has not the form that it should have`, 'Make the dump again; nothing was restored');
+}
+
+;// CONCATENATED MODULE: ./lib/migration/retry.js
+
+
+
+/** Three and a half minutes in all (seconds): a cluster that restarts or fails over is back by then. */
+const defaultPauses = [1, 2, 4, 8, 15, 30, 30, 60, 60];
+/** What was tried until the tries were used up: whoever waits for a part does not try that part again. */
+const givenUp = new WeakSet();
+/**
+ * Works until it is done: what fails and is known to pass is tried again, with growing pauses and a bounded number of times.
+ * The one mechanism by which lost connections and restarts of a server heal.
+ *
+ * @param work told how many tries came before it; one that failed may have done its part, so the work must bear repetition
+ * @returns what `work` returned
+ * @throws what `work` threw, once it cannot pass or the tries are used up; Cancelled as soon as the signal has fired
+ */
+async function retrying(context, work, options = {}) {
+    const { again = mayPass, exhausted = stayedLost, interrupted } = options;
+    const pauses = context.pauses ?? defaultPauses;
+    const most = Math.min(options.most ?? pauses.length, pauses.length);
+    for (let attempt = 0;; attempt++) {
+        try {
+            return await work(attempt);
+        }
+        catch (error) {
+            if (context.signal.aborted || error instanceof Cancelled)
+                throw new Cancelled();
+            if (isGivenUp(error) || !again(error))
+                throw error;
+            const wait = pauses[attempt];
+            if (wait === undefined || attempt >= most) {
+                const last = exhausted(error);
+                if (typeof last === 'object' && last !== null)
+                    givenUp.add(last);
+                throw last;
+            }
+            await interrupted?.(error);
+            context.log.info(`${failure_messageOf(error)}; trying again in ${wait} s`);
+            await pause(wait, context.signal);
+        }
+    }
+}
+function stayedLost(error) {
+    if (error instanceof Failure)
+        return error;
+    return new Failure('The connection was lost, and every new try ended in the same way', failure_messageOf(error), 'Look into the log of the server and at the network between, then run again', { cause: error, sqlstate: sqlstateOf(error) });
+}
+function isGivenUp(error) {
+    return typeof error === 'object' && error !== null && givenUp.has(error);
+}
+/** A session that is opened when it is first needed, and anew after it was dropped. */
+class LastingSession {
+    open;
+    current;
+    constructor(open) {
+        this.open = open;
+    }
+    async client() {
+        this.current ??= await this.open();
+        return this.current.client;
+    }
+    /** Closes it; never throws. */
+    async drop() {
+        const { current } = this;
+        this.current = undefined;
+        await current?.close();
+    }
+}
+/** Waits so many seconds. @throws Cancelled as soon as the signal fires */
+async function pause(seconds, signal) {
+    try {
+        await (0,external_node_timers_promises_namespaceObject.setTimeout)(seconds * 1000, undefined, { signal });
+    }
+    catch {
+        throw new Cancelled();
+    }
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/role-token-reader.js
@@ -68619,7 +69946,7 @@ function refusalReason({ sqlstate, message }) {
 
 
 /** How many names a message lists. */
-const mostNames = 10;
+const preconditions_mostNames = 10;
 /**
  * Reads a role script and makes sure that all of it is understood.
  *
@@ -68682,8 +70009,8 @@ async function checkAccount(client, plan, superuserOption) {
 }
 /** The first names of a list, and how many there are beyond. */
 function listed(names, separator = ', ') {
-    const beyond = names.length - mostNames;
-    const shown = names.slice(0, mostNames).join(separator);
+    const beyond = names.length - preconditions_mostNames;
+    const shown = names.slice(0, preconditions_mostNames).join(separator);
     return beyond > 0 ? `${shown} and ${beyond} more` : shown;
 }
 
@@ -68822,290 +70149,6 @@ function describeAcl(line) {
     return `${line.slice(line.lastIndexOf(':') + 1)} to ${name}`;
 }
 
-;// CONCATENATED MODULE: ./lib/migration/restore/login-role.js
-
-
-
-
-/** Names of the roles that are made for a run begin so; eight random bytes follow. */
-const temporaryRole = 'migrate-to-polardb loader ';
-/** A job of GitHub Actions lasts five days at most ("Usage limits"): a role that outlives its run can log in no longer. */
-const lifetime = '5 days';
-/** Whether a name is one of those: what somebody else wrote in their place is not touched. */
-function isTemporaryRole(name) {
-    return name.startsWith(temporaryRole) && /^[0-9a-f]{16}$/.test(name.slice(temporaryRole.length));
-}
-/**
- * Creates a login role without any power, or lets one that was made before log in again, with a password of its own. The
- * server gets no more than the password's verifier, so that no log of statements has it.
- *
- * @param client the account's session
- * @param name begins with `temporaryRole`
- * @returns the password, or why the account cannot make such a role
- */
-async function createLoginRole(client, name, options) {
-    const password = (0,external_node_crypto_.randomBytes)(24).toString('base64url');
-    const verifier = options.scram ? scramVerifier(password) : md5Verifier(password, name);
-    const { rows } = await client.query(`SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1) AS exists,
-            (pg_catalog.now() OPERATOR(pg_catalog.+) '${lifetime}'::pg_catalog.interval)::pg_catalog.text AS until,
-            pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog./) 10000 AS major`, [name]);
-    const [row] = rows;
-    if (!row)
-        throw new Error('the server did not answer');
-    const quoted = quoteIdentifier(name);
-    const login = `LOGIN CONNECTION LIMIT ${options.connections} PASSWORD ${quoteLiteral(verifier)} VALID UNTIL ${quoteLiteral(row.until)}`;
-    try {
-        await client.query(row.exists
-            ? `ALTER ROLE ${quoted} ${login}`
-            : `CREATE ROLE ${quoted} NOSUPERUSER NOCREATEDB NOCREATEROLE INHERIT ${login}`);
-        if (options.member !== null) {
-            await client.query(`GRANT ${quoted} TO ${quoteIdentifier(options.member)}${row.major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`);
-        }
-    }
-    catch (error) {
-        if (!/^(42501|42601|22023|0A000)$/.test(sqlstateOf(error) ?? ''))
-            throw error;
-        await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => { });
-        return `the target refuses to make it: ${failure_messageOf(error)}`;
-    }
-    if ((await powerless(client, [name])).length === 1)
-        return { password };
-    await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => { });
-    return 'the target gives every new role powers';
-}
-/**
- * Those of some roles through which nobody gets at more than objects: neither they nor any role that they are members of is
- * a superuser or polar_superuser, may create roles or databases, replicate, pass over row security, or is one of the server's
- * own roles.
- */
-async function powerless(client, roles) {
-    const { rows } = await client.query(`WITH RECURSIVE reach AS (
-       SELECT r.oid AS first, r.oid AS role FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1)
-       UNION
-       SELECT reach.first, m.roleid FROM reach JOIN pg_catalog.pg_auth_members m ON m.member = reach.role)
-     SELECT r.rolname AS name FROM pg_catalog.pg_roles r
-      WHERE r.rolname = ANY ($1)
-        AND NOT EXISTS (SELECT FROM reach JOIN pg_catalog.pg_roles p ON p.oid = reach.role
-                         WHERE reach.first = r.oid
-                           AND (p.rolsuper OR p.rolcreaterole OR p.rolcreatedb OR p.rolreplication OR p.rolbypassrls OR p.rolname ~ '^pg_'))`, [roles]);
-    return rows.map(({ name }) => name);
-}
-/**
- * Ends the sessions of such a role, gives what it owns in this database to the account, takes back what it was granted, and
- * drops it.
- *
- * @returns undefined, or why it is still there, without login
- */
-async function dropLoginRole(client, name) {
-    const quoted = quoteIdentifier(name);
-    const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [
-        name,
-    ]);
-    if (!rowCount)
-        return undefined;
-    await client.query('SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = $1', [name]);
-    await client.query('BEGIN');
-    try {
-        await client.query(`REASSIGN OWNED BY ${quoted} TO SESSION_USER`);
-        // DROP OWNED would drop what it owns
-        const { rows } = await client.query(`SELECT EXISTS (SELECT FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
-         WHERE r.rolname = $1 AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.deptype = 'o'
-           AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) AS owned`, [name]);
-        if (rows[0]?.owned)
-            throw new Error(`the role ${name} still owns objects`);
-        await client.query(`DROP OWNED BY ${quoted}`);
-        await client.query('COMMIT');
-    }
-    catch (error) {
-        await client.query('ROLLBACK').catch(() => { });
-        throw error;
-    }
-    try {
-        await client.query(`DROP ROLE ${quoted}`);
-        return undefined;
-    }
-    catch (error) {
-        if (sqlstateOf(error) === undefined)
-            throw error;
-        await client.query(`ALTER ROLE ${quoted} NOLOGIN`).catch(() => { });
-        return failure_messageOf(error);
-    }
-}
-/**
- * Drops roles of runs that have died, unless they still own something: of a restore that may be resumed, or whose database
- * was dropped by hand. One that can still log in may belong to a run that is under way.
- */
-async function sweepLoginRoles(client) {
-    const { rows } = await client.query(
-    // starts_with came with version 11
-    `SELECT r.rolname AS name FROM pg_catalog.pg_roles r
-      WHERE pg_catalog.left(r.rolname::pg_catalog.text, pg_catalog.length($1)) = $1
-        AND (NOT r.rolcanlogin OR r.rolvaliduntil < pg_catalog.now())
-        AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d
-                         WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid)`, [temporaryRole]);
-    for (const { name } of rows) {
-        try {
-            await client.query(`DROP ROLE ${quoteIdentifier(name)}`);
-        }
-        catch (error) {
-            // another account's, or somebody is just using it
-            if (sqlstateOf(error) === undefined)
-                throw error;
-        }
-    }
-}
-/** As the server stores a password (RFC 5803; PostgreSQL source, scram_build_secret), with its number of iterations. */
-function scramVerifier(password, salt = (0,external_node_crypto_.randomBytes)(16)) {
-    const iterations = 4096;
-    const salted = (0,external_node_crypto_.pbkdf2Sync)(password, salt, iterations, 32, 'sha256');
-    const key = (name) => (0,external_node_crypto_.createHmac)('sha256', salted).update(name).digest();
-    const stored = (0,external_node_crypto_.createHash)('sha256').update(key('Client Key')).digest('base64');
-    const server = key('Server Key').toString('base64');
-    return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${stored}:${server}`;
-}
-function md5Verifier(password, name) {
-    return `md5${(0,external_node_crypto_.createHash)('md5').update(`${password}${name}`).digest('hex')}`;
-}
-
-;// CONCATENATED MODULE: ./lib/migration/restore/state.js
-
-
-
-
-
-/**
- * A schema that exists in the target database only while a restore is under way or interrupted. Its comment says of which
- * dump, and which rights the account has lent itself and must give back: it survives the runner.
- */
-const stateSchema = 'migrate-to-polardb';
-/** What tells one dump of a database from another: a digest of its archives' tables of contents. */
-async function dumpIdentity(archives) {
-    const hash = (0,external_node_crypto_.createHash)('sha256');
-    for (const archive of archives)
-        hash.update(await (0,promises_namespaceObject.readFile)((0,external_node_path_namespaceObject.join)(archive, 'toc.dat')));
-    return hash.digest('hex');
-}
-/** The state of an interrupted restore, null where there is none. */
-async function readState(client) {
-    const { rows } = await client.query(`SELECT pg_catalog.obj_description(oid, 'pg_namespace') AS comment
-       FROM pg_catalog.pg_namespace WHERE nspname = $1 AND pg_catalog.pg_has_role(session_user, nspowner, 'MEMBER')`, [stateSchema]);
-    const [row] = rows;
-    if (!row)
-        return null;
-    return parseState(row.comment ?? '');
-}
-/** What the comment says, as far as it is what we write: anybody who owns the schema may have changed it. */
-function parseState(comment) {
-    let value;
-    try {
-        value = JSON.parse(comment);
-    }
-    catch {
-        value = null;
-    }
-    const root = (typeof value === 'object' && value !== null ? value : {});
-    const texts = (list) => Array.isArray(list) ? list.filter((item) => typeof item === 'string') : [];
-    const grants = Array.isArray(root.schemaGrants) ? root.schemaGrants : [];
-    return {
-        dump: typeof root.dump === 'string' ? root.dump : '',
-        memberships: texts(root.memberships),
-        databaseGrants: texts(root.databaseGrants),
-        loader: typeof root.loader === 'string' && isTemporaryRole(root.loader) ? root.loader : null,
-        owners: root.owners === true,
-        schemaGrants: grants.flatMap((item) => {
-            const { role, schema } = (item ?? {});
-            return typeof role === 'string' && typeof schema === 'string' ? [{ role, schema }] : [];
-        }),
-    };
-}
-/** Writes the state: in one transaction, so that it is never there by halves. */
-async function writeState(client, state) {
-    const schema = quoteIdentifier(stateSchema);
-    const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [stateSchema]);
-    // IF NOT EXISTS would still ask for CREATE on the database, which may belong to somebody else by now
-    const create = rowCount ? '' : `CREATE SCHEMA ${schema}; `;
-    await client.query(`${create}COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(JSON.stringify(state))}`);
-}
-async function removeState(client) {
-    await client.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(stateSchema)}`);
-}
-
-;// CONCATENATED MODULE: ./lib/migration/verify/definition.js
-
-/** Removed where a query is compared: `schema.` and `table.` before a name. */
-const qualifier = /(?:"(?:[^"]|"")*"|[\p{L}_][\p{L}\p{N}_$]*)\s*\.\s*(?=["\p{L}_])/u;
-const literal = /[EeBbXx]?'(?:[^']|'')*'/u;
-/** Facets whose text the server prints from a parse tree, so that another major may print another text. */
-const printed = /^(query|rule definition|definition|using|with check|SQL body|argument defaults|constraints|partition bound|partition key|(default|generation) of .*)$/s;
-/**
- * What a fingerprint keeps of a text: 64 bits, and of what a server prints from a parse tree 32 bits more, of the
- * names, values and operators in it (see `sameInOtherWords`).
- *
- * @param facet what the text is
- */
-function hashOf(facet, text) {
-    const form = canonical(facet, text);
-    const exact = definition_sha256(form).slice(0, 16);
-    return printed.test(facet) ? `${exact}~${definition_sha256(ingredients(form)).slice(0, 8)}` : exact;
-}
-/** Whether two hashes are of the same text. */
-function sameText(a, b) {
-    return a === b || (!!a && !!b && !/^=/.test(a + b) && a.split('~')[0] === b.split('~')[0]);
-}
-/** Whether two hashes are of texts that differ, but only in how they put the same names, values and operators. */
-function sameInOtherWords(a, b) {
-    const [, first] = a.split('~');
-    const [, second] = b.split('~');
-    return first !== undefined && first === second;
-}
-/**
- * A definition in a form that all majors share: what only the way of printing changes is taken out. Applied to both
- * sides, so it can hide no more than the difference of two definitions that read the same in this form.
- */
-function canonical(facet, text) {
-    switch (facet) {
-        // before 11 EXECUTE PROCEDURE
-        case 'definition':
-            return text.replace(/ EXECUTE PROCEDURE /, ' EXECUTE FUNCTION ');
-        // before 16 a view of one table names it before every column; the tables are listed behind the text
-        case 'query':
-        case 'rule definition':
-            return withoutQualifiers(text);
-        default:
-            return text;
-    }
-}
-/** Drops qualifiers outside of string literals, and what blanks and line breaks are about. */
-function withoutQualifiers(text) {
-    const token = new RegExp(`(?<literal>${literal.source})|(?<qualifier>${qualifier.source})|(?<blank>\\s+)|.`, 'gsu');
-    return text.replace(token, (found, ...rest) => {
-        const groups = rest.at(-1);
-        if (groups.qualifier !== undefined)
-            return '';
-        return groups.blank === undefined ? found : ' ';
-    });
-}
-/** Words that only one of two spellings has: EXTRACT(year FROM x) is date_part('year', x) before 14. */
-const spelling = new Map([
-    ['extract', 'date_part'],
-    ['trim', 'btrim'],
-    ...['timezone', 'at', 'time', 'zone', 'from', 'for', 'in', 'both'].map((word) => [word, '']),
-]);
-/** The names, values and operators of an expression, in any order: no casts, no parentheses, no qualifiers. */
-function ingredients(text) {
-    const cast = /::\s*(?:"(?:[^"]|"")*"|[\w.]+)(?: (?:varying|precision|with(?:out)? time zone))?(?:\([\d,]*\))?(?:\[\])*/gu;
-    const words = withoutQualifiers(text.replace(cast, ' ')).matchAll(new RegExp(`${literal.source}|"(?:[^"]|"")*"|[\\p{L}\\p{N}_$.]+|[^\\s\\p{L}\\p{N}_$.'"(),;]+`, 'gu'));
-    return [...words]
-        .map(([word]) => word.replace(/^["']|["']$/g, ''))
-        .map((word) => spelling.get(word.toLowerCase()) ?? word.toLowerCase())
-        .filter(Boolean)
-        .sort()
-        .join('\n');
-}
-function definition_sha256(text) {
-    return (0,external_node_crypto_.createHash)('sha256').update(text).digest('hex');
-}
-
 ;// CONCATENATED MODULE: ./lib/migration/verify/properties.js
 /**
  * What of an object is compared, where a catalog's column holds more than a dump carries: never the raw column, which a
@@ -69166,7 +70209,6 @@ function settingText(setting) {
 
 
 
-
 const catalog_database_words = (...parts) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`;
 const sorted = (array) => `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`;
 const procedure = (oid) => `NULLIF(${oid}::regprocedure::text, '-')`;
@@ -69196,6 +70238,7 @@ function databaseQueries(server) {
                 'locale provider': since(150000, `NULLIF(x.datlocprovider, 'c')`),
                 locale: since(170000, 'x.datlocale', since(150000, 'x.daticulocale')),
                 'connection limit': 'NULLIF(x.datconnlimit, -1)',
+                template: `CASE WHEN x.datistemplate THEN 'IS_TEMPLATE' END`,
             },
             plain: ['encoding'],
         },
@@ -69348,7 +70391,7 @@ function databaseQueries(server) {
     ];
 }
 /** The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones. */
-async function settingFacets(client) {
+async function settingFacets(client, keep) {
     const { rows } = await client.query(`
     SELECT r.setdatabase::text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
            CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::text END AS role
@@ -69361,7 +70404,7 @@ async function settingFacets(client) {
         for (const setting of settings) {
             const end = setting.indexOf('=');
             const facet = `setting ${setting.slice(0, end)}${role === null ? '' : ` of ${role}`}`;
-            found.facets[facet] = hashOf(facet, setting.slice(end + 1));
+            found.facets[facet] = keep(facet, setting.slice(end + 1));
         }
     }
     return result;
@@ -69453,7 +70496,6 @@ const grants = `
 
 
 
-
 /** `schema.table` of the relation a column refers to, as SQL. */
 const relation = (oid) => `(SELECT rn.nspname || '.' || r.relname FROM pg_catalog.pg_class r
       JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = ${oid})`;
@@ -69470,7 +70512,7 @@ const catalog_relations_listed = (order) => `pg_catalog.string_agg(pg_catalog.qu
 const ownColumns = 'pg_catalog.pg_attribute ca WHERE ca.attrelid = x.oid AND ca.attnum > 0 AND NOT ca.attisdropped';
 const isChild = 'EXISTS (SELECT 1 FROM pg_catalog.pg_inherits ch WHERE ch.inhrelid = x.oid)';
 /** Where the first parent that has the column has it. */
-const inParents = `(SELECT min(h.inhseqno * 10000 + pa.attnum) FROM pg_catalog.pg_inherits h
+const inParents = `(SELECT pg_catalog.min(h.inhseqno * 10000 + pa.attnum) FROM pg_catalog.pg_inherits h
   JOIN pg_catalog.pg_attribute pa ON pa.attrelid = h.inhparent AND pa.attname = ca.attname AND pa.attnum > 0
  WHERE h.inhrelid = x.oid)`;
 /** A list of options, in any order. */
@@ -69647,7 +70689,7 @@ function relationQueries(server) {
  * What single columns add to their relation, each facet named after the column: only what is not the default, which is
  * little even where there are many columns.
  */
-async function columnFacets(client, server) {
+async function columnFacets(client, server, keep) {
     const since = (number, sql, otherwise = 'NULL') => server >= number ? sql : otherwise;
     const isPartition = since(100000, 'c.relispartition', 'false');
     const generated = since(120000, `a.attgenerated <> ''`, 'false');
@@ -69693,7 +70735,7 @@ async function columnFacets(client, server) {
         texts.forEach((text, index) => {
             const facet = facets[index];
             if (text !== null && facet)
-                found.facets[`${facet} ${column}`] = hashOf(`${facet} ${column}`, text);
+                found.facets[`${facet} ${column}`] = keep(`${facet} ${column}`, text);
         });
         if (acl)
             found.acls.push({ column, entries: acl });
@@ -69701,7 +70743,7 @@ async function columnFacets(client, server) {
     return result;
 }
 /** Before 10 a sequence's settings are in the sequence itself. */
-async function oldSequenceFacets(client) {
+async function oldSequenceFacets(client, keep) {
     const { rows } = await client.query(`
     SELECT x.oid::text AS oid, 'SELECT ' || pg_catalog.quote_literal(x.oid) || ' AS oid, pg_catalog.concat_ws('' '', ''bigint'', start_value,
              increment_by, min_value, max_value, cache_value, is_cycled) AS text FROM '
@@ -69713,7 +70755,7 @@ async function oldSequenceFacets(client) {
         const some = rows.slice(at, at + 200).map(({ sql }) => sql);
         const settings = await client.query(some.join(' UNION ALL '));
         for (const { oid, text } of settings.rows) {
-            result.set(oid, { facets: { sequence: hashOf('sequence', text) }, acls: [] });
+            result.set(oid, { facets: { sequence: keep('sequence', text) }, acls: [] });
         }
     }
     return result;
@@ -69922,6 +70964,210 @@ function typeQueries(server) {
     ];
 }
 
+;// CONCATENATED MODULE: ./lib/postgres/archive-statement.js
+
+/**
+ * The same text, of the same length, in which nothing but keywords, plain names and punctuation is left: contents of
+ * string constants, dollar-quoted bodies and comments are blanks, those of quoted names are `_`. Whatever a regular
+ * expression finds in it is really there, and indexes into it are indexes into the statement (PostgreSQL, "Lexical
+ * Structure").
+ *
+ * @param standardStrings `standard_conforming_strings`: when false, a backslash escapes in every string constant
+ */
+function maskStatement(sql, standardStrings = true) {
+    const out = [];
+    let position = 0;
+    const copy = (end) => {
+        out.push(sql.slice(position, end));
+        position = end;
+    };
+    const blank = (end, filler = ' ') => {
+        out.push(filler.repeat(Math.max(0, Math.min(end, sql.length) - position)));
+        position = Math.min(end, sql.length);
+    };
+    const interesting = /['"$]|--|\/\*/g;
+    while (position < sql.length) {
+        interesting.lastIndex = position;
+        const found = interesting.exec(sql);
+        if (!found)
+            break;
+        const at = found.index;
+        copy(at);
+        const [mark] = found;
+        if (mark === "'") {
+            const escapes = !standardStrings || /(^|[^\w$])[eE]$/.test(sql.slice(Math.max(0, at - 2), at));
+            copy(at + 1);
+            blank(endOfQuoted(sql, at + 1, "'", escapes));
+        }
+        else if (mark === '"') {
+            copy(at + 1);
+            blank(endOfQuoted(sql, at + 1, '"', false), '_');
+        }
+        else if (mark === '--') {
+            const end = sql.indexOf('\n', at);
+            blank(end < 0 ? sql.length : end);
+        }
+        else if (mark === '/*') {
+            blank(endOfComment(sql, at));
+        }
+        else {
+            // a dollar sign inside a name ($ may follow its first letter) or a parameter ($1) opens nothing
+            const tag = /^\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/.exec(sql.slice(at, at + 70))?.[0];
+            const previous = sql[at - 1] ?? ' ';
+            if (tag && !/[\w$\u0080-\uffff]/.test(previous)) {
+                const end = sql.indexOf(tag, at + tag.length);
+                copy(at + tag.length);
+                blank(end < 0 ? sql.length : end);
+                copy(Math.min(sql.length, position + tag.length));
+            }
+            else
+                copy(at + 1);
+        }
+        // the closing quote itself
+        if ((mark === "'" || mark === '"') && position < sql.length)
+            copy(position + 1);
+    }
+    copy(sql.length);
+    return out.join('');
+}
+function endOfQuoted(sql, start, quote, escapes) {
+    for (let at = start; at < sql.length; at++) {
+        if (escapes && sql[at] === '\\')
+            at++;
+        else if (sql[at] === quote) {
+            if (sql[at + 1] !== quote)
+                return at;
+            at++;
+        }
+    }
+    return sql.length;
+}
+function endOfComment(sql, start) {
+    let depth = 0;
+    const marks = /\/\*|\*\//g;
+    marks.lastIndex = start;
+    for (let found = marks.exec(sql); found; found = marks.exec(sql)) {
+        depth += found[0] === '/*' ? 1 : -1;
+        if (depth === 0)
+            return found.index + 2;
+    }
+    return sql.length;
+}
+/**
+ * The statements of a definition, each with its semicolon, without surrounding white space and comments between them. Not
+ * for functions with BEGIN ATOMIC, whose body holds semicolons of its own.
+ */
+function splitStatements(sql, standardStrings = true) {
+    const masked = maskStatement(sql, standardStrings);
+    const statements = [];
+    let start = 0;
+    for (let at = masked.indexOf(';'); at >= 0; at = masked.indexOf(';', start)) {
+        const lead = masked.slice(start, at).search(/\S/);
+        if (lead >= 0)
+            statements.push(sql.slice(start + lead, at + 1));
+        start = at + 1;
+    }
+    const rest = masked.slice(start).search(/\S/);
+    if (rest >= 0)
+        statements.push(sql.slice(start + rest).trimEnd());
+    return statements;
+}
+/** The name that begins at a position of a statement: a quoted one is unquoted, a plain one is taken as it stands. */
+function nameAt(sql, position) {
+    if (sql[position] === '"') {
+        const end = endOfQuoted(sql, position + 1, '"', false);
+        return { name: sql.slice(position + 1, end).replaceAll('""', '"'), end: end + 1 };
+    }
+    const plain = /^[\p{L}_][\p{L}\p{M}\p{N}_$]*/u.exec(sql.slice(position, position + 260))?.[0];
+    return plain === undefined ? null : { name: plain, end: position + plain.length };
+}
+/** The names of a comma-separated list that begins at a position; ends where the commas do. */
+function namesAt(sql, position) {
+    const names = [];
+    let at = position;
+    for (;;) {
+        const found = nameAt(sql, at);
+        if (!found)
+            return { names, end: at };
+        names.push(found.name);
+        at = found.end;
+        const comma = /^\s*,\s*/.exec(sql.slice(at, at + 40));
+        if (!comma)
+            return { names, end: at };
+        at += comma[0].length;
+    }
+}
+/**
+ * A statement for people: one line, at most `most` characters, and nothing that may be a secret: the options of user
+ * mappings and servers and the connection strings of subscriptions are left out.
+ */
+function shortStatement(sql, most = 300) {
+    const masked = maskStatement(sql);
+    const secret = /\b(USER\s+MAPPING|SERVER|SUBSCRIPTION|FOREIGN\s+DATA\s+WRAPPER)\b/i.test(masked.slice(0, 200));
+    const shown = secret ? masked.replace(/'\s*'/g, "'…'").replace(/"_+"/g, '"…"') : sql;
+    return shorten(printable(shown.replace(/\s+/g, ' ').trim()), most);
+}
+
+;// CONCATENATED MODULE: ./lib/migration/verify/definition.js
+
+
+/**
+ * What a fingerprint keeps of a text: 64 bits of it.
+ *
+ * @param facet what the text is
+ */
+function hashOf(facet, text) {
+    return (0,external_node_crypto_.createHash)('sha256').update(canonical(facet, text)).digest('hex').slice(0, 16);
+}
+/** Whether two hashes are of the same text. Fingerprints of earlier versions have more behind a `~`. */
+function sameText(a, b) {
+    return a === b || (!!a && !!b && !/^=/.test(a + b) && a.split('~')[0] === b.split('~')[0]);
+}
+/**
+ * A definition in a form that all majors share, where only a keyword of PostgreSQL's own changed: before 11 a trigger's
+ * says EXECUTE PROCEDURE. Nothing that a name or a constant holds is touched, so no two definitions become one.
+ */
+function canonical(facet, text) {
+    if (facet !== 'definition')
+        return text;
+    const [old, now] = [' EXECUTE PROCEDURE ', ' EXECUTE FUNCTION '];
+    const at = text.startsWith('CREATE ') ? maskStatement(text).indexOf(old) : -1;
+    return at < 0 ? text : text.slice(0, at) + now + text.slice(at + old.length);
+}
+/**
+ * Facets whose text the server prints from a parse tree, by kind. A dump holds the printed text, which is read again and
+ * may then be another tree and print otherwise, also on a server of the same version (PostgreSQL source, ruleutils.c).
+ */
+const printed = {
+    table: /^(partition bound|partition key|(default|generation) of .*)$/s,
+    'foreign table': /^(partition bound|(default|generation) of .*)$/s,
+    // a view's columns have the types of its expressions
+    view: /^(query|columns|default of .*)$/s,
+    'materialized view': /^(query|columns)$/,
+    index: /^definition$/,
+    constraint: /^definition$/,
+    trigger: /^definition$/,
+    rule: /^rule definition$/,
+    policy: /^(using|with check)$/,
+    'statistics object': /^definition$/,
+    domain: /^(default|constraints)$/,
+    function: /^(SQL body|argument defaults)$/,
+    procedure: /^(SQL body|argument defaults)$/,
+    // the WHERE of a publication's tables
+    publication: /^tables$/,
+};
+/** Whether a difference in such a text may be one of printing alone, so that a rebuild has to decide. */
+function isPrinted(kind, facet) {
+    return printed[kind]?.test(facet) ?? false;
+}
+/**
+ * Whether a text may be shown in the report: what the schema says of an object, never what may hold a password (options
+ * of servers, mappings and subscriptions, settings), and nothing that the rebuild leaves out (comments, labels).
+ */
+function isShown(kind, facet) {
+    return (!/^(database|extension|foreign server|foreign-data wrapper|user mapping|subscription|event trigger|security label)$/.test(kind) && !/^(server|comment.*|.*options.*|setting .*)$/s.test(facet));
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/verify/catalog.js
 
 
@@ -69935,23 +71181,24 @@ function typeQueries(server) {
  *
  * @param client a session with an empty search_path and pinned settings
  * @param server `server_version_num`
+ * @param keep what is kept of each text; its hash, unless told otherwise
  * @throws the server's error
  */
-async function readCatalog(client, server) {
-    const catalog = new CatalogBuilder();
+async function readCatalog(client, server, keep = hashOf) {
+    const catalog = new CatalogBuilder(keep);
     const queries = [
         ...databaseQueries(server),
         ...relationQueries(server),
         ...typeQueries(server),
     ].filter(({ since = 0 }) => server >= since);
-    const columns = await columnFacets(client, server);
+    const columns = await columnFacets(client, server, keep);
     if (server < 100000) {
-        for (const [oid, facets] of await oldSequenceFacets(client))
+        for (const [oid, facets] of await oldSequenceFacets(client, keep))
             columns.set(oid, facets);
     }
     const extras = {
         pg_class: columns,
-        pg_database: await settingFacets(client),
+        pg_database: await settingFacets(client, keep),
     };
     for (const query of queries) {
         const { rows } = await client.query(sqlOf(query, server));
@@ -69994,6 +71241,10 @@ class CatalogBuilder {
     owners = new Map();
     acls = new Map();
     kinds = new Map();
+    keep;
+    constructor(keep) {
+        this.keep = keep;
+    }
     add(row, query, extra) {
         const objects = this.kinds.get(row.kind) ?? new Map();
         this.kinds.set(row.kind, objects);
@@ -70016,7 +71267,7 @@ class CatalogBuilder {
                 continue;
             if (row.builtin && facet === 'comment')
                 continue;
-            facets[facet] = query.plain?.includes(facet) ? `=${text}` : hashOf(facet, text);
+            facets[facet] = query.plain?.includes(facet) ? `=${text}` : this.keep(facet, text);
         }
         if (Object.keys(facets).length > 0)
             object.facets = facets;
@@ -70250,23 +71501,50 @@ const pinned = {
     quote_all_identifiers: 'off',
     client_min_messages: 'error',
 };
+/** The session that held a moment for others is gone, and the moment with it: all that is of one moment is to be read again. */
+class MomentGone extends Failure {
+}
 /**
- * Runs `work` in a session whose texts depend on no setting of the account, the database or the server, inside a
- * read-only transaction that sees one moment: that of the snapshot, where one is given.
+ * Opens a session whose texts depend on no setting of the account, the database or the server. The signal ends what it runs.
  *
- * @throws Failure on a refused connection or a snapshot that is gone; Cancelled; whatever `work` throws
+ * @throws Failure on a refused connection; Cancelled
+ */
+async function openSession(place, signal) {
+    const { connection, database, role } = place;
+    const opened = await openConnection(connection, { database, role, signal, readOnly: true });
+    try {
+        await pin(opened.client);
+        return opened;
+    }
+    catch (error) {
+        await opened.close();
+        throw error;
+    }
+}
+/**
+ * Runs `work` in such a session.
+ *
+ * @throws as openSession, and whatever `work` throws
  */
 async function withSession(place, signal, work) {
-    const { connection, database, role } = place;
-    return withConnection(connection, { database, role, signal, readOnly: true }, async (client) => {
-        await pin(client);
-        return work(client);
-    });
+    const { client, close } = await openSession(place, signal);
+    try {
+        return await work(client);
+    }
+    catch (error) {
+        if (signal.aborted)
+            throw new Cancelled();
+        throw error;
+    }
+    finally {
+        await close();
+    }
 }
 /**
  * Begins a transaction, of the snapshot's moment where one is given.
  *
  * @param writable only for what is rolled back: everything else is read-only
+ * @throws MomentGone where nobody holds the snapshot any more
  */
 async function begin(client, snapshot, writable = false) {
     await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ ${writable ? 'READ WRITE' : 'READ ONLY'}`);
@@ -70276,7 +71554,9 @@ async function begin(client, snapshot, writable = false) {
         await client.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`);
     }
     catch (error) {
-        throw new Failure('The moment that was to be verified is gone', failure_messageOf(error), 'The session that held it was ended: keep poolers, restarts and idle timeouts away from it, and run again', { cause: error, sqlstate: sqlstateOf(error) });
+        if (mayPass(error))
+            throw error;
+        throw new MomentGone('The moment that was to be verified is gone', failure_messageOf(error), 'The session that held it was ended: keep poolers, restarts and idle timeouts away from it, and run again', { cause: error, sqlstate: sqlstateOf(error) });
     }
 }
 async function pin(client) {
@@ -70373,7 +71653,10 @@ async function unbar(client, { schema, name }) {
 }
 /** Whether it was the thing itself that could not be read, while the session can go on with others. */
 function isUnreadable(error) {
-    return error instanceof Failure && error.sqlstate !== undefined && !endsSession(error.sqlstate);
+    if (!(error instanceof Failure) || error instanceof MomentGone || !error.sqlstate)
+        return false;
+    // whoever holds a lock for as long as we wait may hold it for longer; all else that may pass is tried again
+    return error.sqlstate === '55P03' || !(endsSession(error.sqlstate) || mayPass(error));
 }
 /** Why something cannot be read and what would mend it, in one line without the thing's name. */
 function reasonOf({ why, remedy, sqlstate }) {
@@ -70585,7 +71868,7 @@ async function listTables(client, server, withColumns) {
            ${server >= 90300 ? 'c.relispopulated' : 'true'} AS populated,
            pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
            COALESCE(pg_catalog.pg_table_size(c.oid), 0)::text AS bytes,
-           (COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / current_setting('block_size')::int)::text AS blocks,
+           (COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::int)::text AS blocks,
            ${server >= 120000 ? "c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'heap')" : 'true'} AS heap,
            e.oid IS NOT NULL AS member,
            (SELECT x.condition FROM (SELECT pg_catalog.unnest(e.extconfig) AS relation,
@@ -70791,16 +72074,23 @@ function tasksOf(plan, pieces, together) {
         bytes: statement.reduce((sum, { bytes }) => sum + bytes, 0),
         run: async (client) => {
             const done = { rows: 0, tables: 0 };
-            for (const [piece, rows] of await readPieces(client, plan, statement)) {
+            // once all of it is read: what is lost on the way is read again
+            for (const [piece, { rows, digest }] of await readPieces(client, plan, statement)) {
+                const { result, recipe, open } = piece;
+                result.rows += rows;
+                if (recipe)
+                    result.digest = String(BigInt(result.digest ?? 0) + digest);
                 done.rows += rows;
-                piece.open.pieces -= 1;
-                if (piece.open.pieces === 0)
+                open.pieces -= 1;
+                if (open.pieces === 0)
                     done.tables += 1;
             }
             return done;
         },
     }));
 }
+/** Of a table that cannot be read. */
+const nothing = { rows: 0, digest: 0n };
 /**
  * Reads pieces in one transaction, or else each in its own. A table that cannot be read is noted as such, and blinds no
  * other.
@@ -70812,7 +72102,7 @@ async function readPieces(client, plan, pieces) {
     if (!first)
         return new Map();
     if (pieces.length === 1 && first.result.unreadable !== undefined)
-        return new Map([[first, 0]]);
+        return new Map([[first, nothing]]);
     const { schema, name, owner, barred } = first.table;
     const object = {
         what: `The table ${schema}.${name}`,
@@ -70829,13 +72119,13 @@ async function readPieces(client, plan, pieces) {
             throw error;
         if (pieces.length === 1) {
             first.result.unreadable = reasonOf(error);
-            return new Map([[first, 0]]);
+            return new Map([[first, nothing]]);
         }
         // one by one, to name the table
         const all = new Map();
         for (const piece of pieces) {
-            for (const [one, rows] of await readPieces(client, plan, [piece]))
-                all.set(one, rows);
+            for (const [one, scanned] of await readPieces(client, plan, [piece]))
+                all.set(one, scanned);
         }
         return all;
     }
@@ -70849,11 +72139,7 @@ async function scan(client, plan, pieces) {
         const piece = pieces[row.i];
         if (!piece)
             throw new Error('the server answered for a table that was not asked for');
-        const { result, recipe } = piece;
-        read.set(piece, Number(row.rows));
-        result.rows += Number(row.rows);
-        if (recipe)
-            result.digest = String(BigInt(result.digest ?? 0) + BigInt(row.digest ?? 0));
+        read.set(piece, { rows: Number(row.rows), digest: BigInt(row.digest ?? 0) });
     }
     return read;
 }
@@ -70936,9 +72222,10 @@ async function readStates(client, sequences) {
 ;// CONCATENATED MODULE: ./lib/migration/verify/session.js
 
 
+
 /**
  * Opens a transaction on the source that exports its snapshot (`pg_export_snapshot`, 9.2 and newer; on a standby 10 and
- * newer) and holds it until `close`: dump, counts, digests all see this one moment, however the source is written to.
+ * newer; not on PolarDB 11) and holds it until `close`: dump, counts, digests all see this one moment, however the source is written to.
  *
  * @throws Failure when the server cannot be reached; a server that cannot export answers with `id: null` and the reason
  */
@@ -70954,33 +72241,102 @@ async function exportSnapshot(connection, database, signal) {
         const exported = await exportFrom(client, server);
         const place = { connection, database, role: 'source' };
         const sequences = await readSequences(place, signal ?? new AbortController().signal);
-        return { ...exported, server, sequences, close: () => client.end().catch(() => { }) };
+        return { ...exported, server, sequences, close: () => closeSession(client) };
     }
     catch (error) {
-        await client.end().catch(() => { });
+        await closeSession(client);
         throw error;
     }
 }
 /** Begins a transaction of one moment and exports its snapshot, where the server can. */
 async function exportFrom(client, server) {
+    // asked before the transaction, which an answer that is an error would end
+    const unavailable = await whyNoSnapshot(client, server);
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    if (server < 90200) {
-        return { id: null, unavailable: 'PostgreSQL before 9.2 cannot export a snapshot' };
+    if (unavailable !== null)
+        return { id: null, unavailable };
+    const snapshot = await client.query('SELECT pg_catalog.pg_export_snapshot() AS id');
+    return { id: snapshot.rows[0]?.id ?? null, unavailable: null };
+}
+/** Why sessions of a server cannot share a snapshot, in a sentence; null where they can. */
+async function whyNoSnapshot(client, server) {
+    if (server < 90200)
+        return 'PostgreSQL before 9.2 cannot export a snapshot';
+    if (await misreadsSnapshots(client, server)) {
+        return 'this PolarDB misreads exported snapshots (polar_csn_enable): each session sees a moment of its own';
     }
     const { rows } = await client.query('SELECT pg_catalog.pg_is_in_recovery() AS standby');
     if (rows[0]?.standby && server < 100000) {
-        return { id: null, unavailable: 'a standby before PostgreSQL 10 cannot export a snapshot' };
+        return 'a standby before PostgreSQL 10 cannot export a snapshot';
     }
-    const snapshot = await client.query('SELECT pg_catalog.pg_export_snapshot() AS id');
-    return { id: snapshot.rows[0]?.id ?? null, unavailable: null };
+    return null;
+}
+/**
+ * PolarDB 11 writes the number of an exported snapshot in one notation and reads it in another, so that an import fails or
+ * silently means an older moment (polardb-behaviour 8.1). It is known by its settings: a server of PolarDB whose snapshots
+ * are made of commit sequence numbers is not trusted, nor is one that does not say whether they are.
+ */
+async function misreadsSnapshots(client, server) {
+    if (server < 90600)
+        return false;
+    const setting = async (name) => {
+        try {
+            const { rows } = await client.query(`SELECT pg_catalog.current_setting('${name}', true) AS value`);
+            return rows[0]?.value ?? null;
+        }
+        catch (error) {
+            // it exists, and the account may not see it
+            if (sqlstateOf(error) === '42501')
+                return 'hidden';
+            throw error;
+        }
+    };
+    const polardb = await setting('polar_version');
+    if (!polardb)
+        return false;
+    const numbers = await setting('polar_csn_enable');
+    return server < 120000 || polardb.startsWith('1.') || !(numbers === null || numbers === 'off');
+}
+
+;// CONCATENATED MODULE: ./lib/migration/verify/stillness.js
+
+/**
+ * Reads how much a server has written. Statistics of rows come in late on servers before 15; numbers of transactions do not.
+ *
+ * @throws Failure when the server cannot be asked; Cancelled
+ */
+async function readActivity(connection, database, role, signal) {
+    return await withConnection(connection, { database, role, readOnly: true, signal }, async (client) => {
+        const { rows } = await client.query(`
+        SELECT pg_catalog.txid_snapshot_xmin(t.snapshot)::text AS oldest,
+               pg_catalog.txid_snapshot_xmax(t.snapshot)::text AS next,
+               (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)
+                  FROM pg_catalog.pg_stat_user_tables)::text AS rows
+          FROM (SELECT pg_catalog.txid_current_snapshot() AS snapshot) t`);
+        const [row] = rows;
+        if (!row)
+            throw new Error('the server did not tell its transactions');
+        return row;
+    });
+}
+/** Compares two readings of one database. */
+function stillness(before, after) {
+    if (before.rows !== after.rows)
+        return false;
+    // a transaction that writes has a number: none was running, and none was given since
+    if (before.oldest === before.next && before.next === after.next)
+        return true;
+    return 'unknown';
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/verify/workers.js
 
 
 
+
 /**
- * Runs the tasks over `jobs` sessions, in their order. The first that fails ends all the others.
+ * Runs the tasks over `jobs` sessions, in their order. A lost session is opened anew for the task that it was at; the first
+ * task that fails for good ends all the others.
  *
  * @param tables how many there are in all, for the progress line
  * @returns `done`: the seconds it took, or what the first failing task threw, or Cancelled; `stop` ends it early and waits
@@ -70993,18 +72349,22 @@ function startTasks(plan, tasks, tables, context) {
     const progress = new TaskProgress(plan, tasks, tables, context);
     let failed;
     const worker = async () => {
+        const session = new LastingSession(() => openReader(plan, signal));
+        const interrupted = () => session.drop();
         try {
-            await withSession(plan.place, signal, async (client) => {
-                await prepareReader(client, plan);
-                for (let task = queue.shift(); task; task = queue.shift()) {
-                    signal.throwIfAborted();
-                    progress.done(task, await task.run(client));
-                }
-            });
+            for (let task = queue.shift(); task; task = queue.shift()) {
+                signal.throwIfAborted();
+                const { run } = task;
+                const read = async () => run(await session.client());
+                progress.done(task, await retrying({ ...context, signal }, read, { interrupted }));
+            }
         }
         catch (error) {
             failed ??= error;
             stop.abort(new Cancelled());
+        }
+        finally {
+            await session.drop();
         }
     };
     const sessions = Math.min(Math.max(1, plan.jobs), tasks.length);
@@ -71024,6 +72384,17 @@ function startTasks(plan, tasks, tables, context) {
             await ended.catch(() => { });
         },
     };
+}
+async function openReader(plan, signal) {
+    const opened = await openSession(plan.place, signal);
+    try {
+        await prepareReader(opened.client, plan);
+        return opened;
+    }
+    catch (error) {
+        await opened.close();
+        throw error;
+    }
 }
 /** Settings for a session that reads whole tables. */
 async function prepareReader(client, plan) {
@@ -71091,6 +72462,8 @@ class TaskProgress {
 
 
 
+
+
 /** The values of the input `verify`. */
 const levels = ['none', 'counts', 'data'];
 /**
@@ -71099,7 +72472,8 @@ const levels = ['none', 'counts', 'data'];
  * object that cannot be read is a hole with its reason in it, which compares equal to nothing.
  *
  * @returns plain data; at level `none` an empty fingerprint
- * @throws Failure when the catalogs could not be read: the check that could not run has failed. Cancelled.
+ * @throws Failure when the catalogs could not be read: the check that could not run has failed. A lost connection is no such
+ *   failure before it has stayed lost; MomentGone when the given snapshot is gone. Cancelled.
  */
 async function fingerprintDatabase(options, context) {
     const { recipe } = options;
@@ -71109,7 +72483,7 @@ async function fingerprintDatabase(options, context) {
         database: options.database,
         role: options.role ?? (recipe ? 'target' : 'source'),
     };
-    return withSession(place, context.signal, async (leader) => {
+    const take = async (leader) => {
         try {
             return await takeFingerprint(leader, place, level, options, context);
         }
@@ -71118,6 +72492,10 @@ async function fingerprintDatabase(options, context) {
                 throw error;
             throw new Failure(`The catalogs of the database "${place.database}" on the ${place.role} cannot be read`, failure_messageOf(error), `Give "${place.connection.user}" what the server asks for, then verify again`, { cause: error, sqlstate: sqlstateOf(error) });
         }
+    };
+    // all of it again: what was read before the moment was lost is of another one
+    return await retrying(context, () => withSession(place, context.signal, take), {
+        again: (error) => mayPass(error) || (error instanceof MomentGone && !options.snapshot),
     });
 }
 async function takeFingerprint(leader, place, level, options, context) {
@@ -71146,6 +72524,8 @@ async function takeFingerprint(leader, place, level, options, context) {
         return empty;
     const sequences = snapshot?.sequences ?? (await readSequences(place, context.signal));
     const moment = snapshot ?? (await exportFrom(leader, server));
+    const activity = () => readActivity(place.connection, place.database, place.role, context.signal);
+    const before = moment.unavailable === null ? null : await activity();
     if (snapshot)
         await begin(leader, snapshot.id);
     const { mayAlter = false } = options;
@@ -71179,10 +72559,12 @@ async function takeFingerprint(leader, place, level, options, context) {
     const seconds = altered + (await reading.done);
     if (place.role === 'source')
         warnOfHoles(place, work.tables, sequences, context);
+    const still = before && stillness(before, await activity());
     const rows = work.tables.reduce((sum, table) => sum + table.rows, 0);
     return {
         ...empty,
         moments: moment.unavailable,
+        ...(still === null ? {} : { still }),
         recipes: work.recipes,
         tables: work.tables,
         notRead,
@@ -71202,7 +72584,7 @@ async function rereadSequences(fingerprint, options, context) {
     if (fingerprint.level === 'none')
         return;
     const place = { role: 'source', ...options };
-    const now = await readSequences(place, context.signal);
+    const now = await retrying(context, () => readSequences(place, context.signal));
     const byName = new Map(now.map((state) => [tables_keyOf(state), state]));
     for (const sequence of fingerprint.sequences) {
         const state = byName.get(tables_keyOf(sequence));
@@ -71230,6 +72612,10 @@ async function encodingOf(client) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/source-side.js
+
+
+
+
 
 
 
@@ -71296,10 +72682,12 @@ async function dumpEverything(source, session, target) {
     else {
         roles = await runPhase(session, 'dump-roles', async () => {
             const options = { readOnly: true, role: 'source', signal: session.signal };
-            const catalog = await withConnection(source.connection, options, (connection) => readRoleCatalog(connection, source.databases.map((database) => database.source)));
+            const names = source.databases.map((database) => database.source);
+            const catalog = await retrying(session, () => withConnection(source.connection, options, (connection) => readRoleCatalog(connection, names)));
             const file = (0,external_node_path_namespaceObject.join)(session.dumpDirectory, rolesFile);
             const logFile = (0,external_node_path_namespaceObject.join)(session.reportDirectory, 'pg_dumpall.log');
-            await dumpRoles(dumpSource, file, { rolePasswords: inputs.rolePasswords, logFile }, session);
+            const { rolePasswords } = inputs;
+            await retrying(session, () => dumpRoles(dumpSource, file, { rolePasswords, logFile }, session));
             // what a restore elsewhere would make of it; a restore in this job puts what it sent in its place
             const { script } = planRoleScript(await (0,promises_namespaceObject.readFile)(file, 'utf8'), catalog, presumedTarget(catalog, source.version), {
                 superuserOption: inputs.superuserOption,
@@ -71324,7 +72712,13 @@ async function sealEverything(dump, source, session) {
     if (dump.roles && (0,external_node_fs_namespaceObject.existsSync)(roles))
         await (0,promises_namespaceObject.copyFile)(roles, (0,external_node_path_namespaceObject.join)(session.dumpDirectory, polardbRolesFile));
     const { version, major } = source.version;
-    const contents = { ...dump, source: { version, major }, client: { version: dump.client.version } };
+    const { losses } = source;
+    const contents = {
+        ...dump,
+        losses,
+        source: { version, major },
+        client: { version: dump.client.version },
+    };
     const { passphrase } = session.inputs;
     const weakness = passphrase === undefined ? undefined : weaknessOf(passphrase);
     if (weakness)
@@ -71335,7 +72729,33 @@ async function sealEverything(dump, source, session) {
     session.log.info(`The dump: ${text_formatBytes(bytes)} in ${counted(manifest.files.length, 'file')}`);
     return manifest;
 }
+/** A moment that is lost cannot be had again: so often a database is dumped anew from another one. */
+const mostRedumps = 2;
+/**
+ * Dumps a database, and takes the fingerprint of the same moment. When a connection is lost or the source restarts, the
+ * moment is gone, and with it all that was dumped: it is removed, and made again of a new moment, twice at most.
+ */
 async function dumpOne(database, dumpSource, source, session, target) {
+    const directory = (0,external_node_path_namespaceObject.join)(session.dumpDirectory, archivePath(database.source, 1));
+    return await retrying(session, async (attempt) => {
+        if (attempt > 0) {
+            await (0,promises_namespaceObject.rm)(directory, { recursive: true, force: true });
+            // a source that restarts must be there before another moment of it is looked at
+            await retrying(session, () => source_side_reach(source, database.source, session));
+        }
+        return await dumpMoment(database, dumpSource, source, session, target);
+    }, {
+        again: (error) => mayPass(error) || error instanceof MomentGone,
+        most: mostRedumps,
+        interrupted: () => session.warn(`${database.source}: the connection to the source was lost; its dump is made again from the beginning`),
+    });
+}
+/** @throws Failure while the source takes no connection */
+async function source_side_reach(source, database, session) {
+    const options = { database, readOnly: true, role: 'source', signal: session.signal };
+    await withConnection(source.connection, options, async () => { });
+}
+async function dumpMoment(database, dumpSource, source, session, target) {
     const { inputs } = session;
     const path = archivePath(database.source, 1);
     const name = database.source;
@@ -71345,15 +72765,20 @@ async function dumpOne(database, dumpSource, source, session, target) {
     const stop = new AbortController();
     const context = { ...session, signal: AbortSignal.any([session.signal, stop.signal]) };
     try {
-        if (snapshot.unavailable)
-            session.warn(`${name}: dump and counts may not be of one moment: ${snapshot.unavailable}`);
+        const { unavailable } = snapshot;
+        const activity = () => readActivity(connection, name, 'source', session.signal);
+        const before = unavailable === null ? null : await activity();
+        if (unavailable !== null)
+            warnOfMoments(name, unavailable, session);
         const { sizes, properties } = await withConnection(connection, { database: name, readOnly: true, role: 'source', signal: session.signal }, async (client) => ({
             sizes: await readTableSizes(client),
             properties: await readDatabaseProperties(client),
         }));
-        const jobs = inputs.dumpJobs === 'auto'
+        // several jobs of pg_dump share a snapshot by themselves: where that cannot be, one session alone sees one moment
+        const wanted = inputs.dumpJobs === 'auto'
             ? autoDumpJobs(session, source, sizes.tables.size)
             : inputs.dumpJobs;
+        const jobs = unavailable === null ? wanted : 1;
         const [dumped, fingerprint] = await bothOrNeither(stop, [
             dumpDatabase(dumpSource, {
                 database: name,
@@ -71375,15 +72800,31 @@ async function dumpOne(database, dumpSource, source, session, target) {
             }, context),
         ]);
         const { bytes, seconds } = dumped;
+        // the dump may have taken longer than the fingerprint
+        if (before)
+            fingerprint.still = stillness(before, await activity());
         await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, session);
         resultOf(session, database).dumpBytes = bytes;
         resultOf(session, database).dumpSeconds = Math.round(seconds * 1000) / 1000;
         session.log.info(`Dumped ${name}: ${text_formatBytes(database.bytes)} on the server, ${text_formatBytes(bytes)} dumped in ${formatDuration(seconds)} with ${counted(jobs, 'job')}`);
-        return { name, bytes: database.bytes, archives: [{ path }], properties, fingerprint };
+        const renamed = database.target === name ? {} : { target: database.target };
+        return {
+            name,
+            ...renamed,
+            bytes: database.bytes,
+            archives: [{ path }],
+            properties,
+            fingerprint,
+        };
     }
     finally {
         await snapshot.close();
     }
+}
+function warnOfMoments(name, why, session) {
+    const { dumpJobs } = session.inputs;
+    const jobs = dumpJobs === 'auto' || dumpJobs === 1 ? '' : `, and not ${dumpJobs} as dump-jobs says`;
+    session.warn(`${name}: ${why}. The database is dumped by one session, which is of one moment${jobs}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`);
 }
 /** Waits for two pieces of work; when one fails, the other is stopped, and the first failure is what is thrown. */
 async function bothOrNeither(stop, work) {
@@ -71433,12 +72874,15 @@ function fingerprintJobs(session) {
 
 
 
+
+
+const counts = ['inserted', 'updated', 'deleted'];
 /**
  * Notes how much has been written to each source database, and later says what was written since: rows that are not in the
  * dump. It asks the statistics of user tables (`pg_stat_user_tables`), which count what transactions did, not what the
  * server writes of itself, as vacuum and checkpoints do to the WAL.
  *
- * @returns to be called when the migration is over; warns and notes a check for each database. A count that cannot be had is a
+ * @returns to be called when the migration is over; notes whether the source stood still, warns and notes a check for each database. A count that cannot be had is a
  *   failed check, too
  */
 async function watchWrites(source, context) {
@@ -71446,13 +72890,18 @@ async function watchWrites(source, context) {
     for (const { source: name } of source.databases)
         before.set(name, await readWrites(source, name, context));
     return async () => {
+        const found = [];
         for (const [name, then] of before) {
             try {
                 const now = await readWrites(source, name, context);
-                const rows = ['inserted', 'updated', 'deleted']
+                const rows = counts
                     .map((what) => ({ what, count: now[what] - then[what] }))
                     .filter(({ count }) => count !== 0);
+                if (rows.some(({ count }) => count < 0)) {
+                    throw new Error('the server began to count anew meanwhile, as it does after a crash');
+                }
                 const quiet = rows.length === 0;
+                found.push(quiet && stillness(then.activity, now.activity));
                 const said = rows.map(({ what, count }) => `${counted(count, 'row')} ${what}`).join(', ');
                 const message = quiet
                     ? `nothing was written to "${name}" after its dump began`
@@ -71464,30 +72913,39 @@ async function watchWrites(source, context) {
             catch (error) {
                 if (context.signal.aborted)
                     throw error;
+                found.push('unknown');
                 const message = `Whether "${name}" was written to during the migration could not be found out: ${failure_messageOf(error)}`;
                 check(context, 'source-writes', 'warning', false, message, 'Make sure that the writes are stopped', [name]);
                 context.warn(message);
             }
         }
+        context.report.sourceStill = found.includes(false)
+            ? false
+            : found.includes('unknown')
+                ? 'unknown'
+                : true;
     };
 }
 async function readWrites(source, database, context) {
     const options = { database, readOnly: true, role: 'source', signal: context.signal };
-    return await withConnection(source.connection, options, async (client) => {
+    const read = async (client) => {
         const { rows } = await client.query(`
-      SELECT COALESCE(sum(n_tup_ins), 0) AS inserted, COALESCE(sum(n_tup_upd), 0) AS updated,
-             COALESCE(sum(n_tup_del), 0) AS deleted
+      SELECT COALESCE(pg_catalog.sum(n_tup_ins), 0) AS inserted, COALESCE(pg_catalog.sum(n_tup_upd), 0) AS updated,
+             COALESCE(pg_catalog.sum(n_tup_del), 0) AS deleted
         FROM pg_catalog.pg_stat_user_tables`);
         const [row] = rows;
         return {
             inserted: Number(row?.inserted),
             updated: Number(row?.updated),
             deleted: Number(row?.deleted),
+            activity: await readActivity(source.connection, database, 'source', context.signal),
         };
-    });
+    };
+    return await retrying(context, () => withConnection(source.connection, options, read));
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/dump.js
+
 
 
 
@@ -71501,6 +72959,7 @@ async function dump(session) {
         const source = await inspectSource(required(session.inputs, 'source'), session.inputs.databases, session);
         await checkReadable(source, session.inputs, session);
         await checkTogether(source, undefined, session.dumpDirectory, session);
+        tellLosses(source.losses, session);
         return source;
     });
     session.setOutput('source-version', source.version.version);
@@ -71510,6 +72969,166 @@ async function dump(session) {
     await upload.done;
     await reportWrites();
     upload.check();
+}
+
+;// CONCATENATED MODULE: ./lib/migration/same-server.js
+
+
+
+
+
+
+/**
+ * Decides how two servers are related. Names and addresses say nothing: a port may be forwarded, a host have two names.
+ *
+ * @param lockSeen whether an advisory lock that a session on the source holds shows on the target; null where that could not
+ *   be tried
+ */
+function relationOf(source, target, lockSeen) {
+    if (lockSeen === true)
+        return 'same server';
+    const inRecovery = source.inRecovery || target.inRecovery;
+    if (source.systemIdentifier !== null && target.systemIdentifier !== null) {
+        if (source.systemIdentifier !== target.systemIdentifier)
+            return 'different';
+        if (inRecovery)
+            return 'standby';
+        return lockSeen === null ? 'undecided' : 'copy';
+    }
+    // neither a server nor its standby has two majors (PostgreSQL, "Log-Shipping Standby Servers", Planning)
+    if (source.major !== target.major)
+        return 'different';
+    // the lock alone: a standby does not show the locks of its primary
+    return lockSeen === false && !inRecovery ? 'different' : 'undecided';
+}
+/**
+ * Refuses to migrate a database into itself, before anything is changed: `replace` would drop what is to be migrated. It
+ * asks the servers (system identifier, recovery, and a random advisory lock that is taken on the source and looked for on
+ * the target). Another database of the same server is fine.
+ *
+ * @throws Failure when source and target are the same database, when what is dropped on the target would be dropped on the
+ *   source, or when that cannot be found out and `same-server` is not `no`; Cancelled
+ */
+async function refuseSameServer(options, context) {
+    const { source, target, lockSeen } = await observe(options, context);
+    const relation = relationOf(source, target, lockSeen);
+    // written to must be neither itself nor what another one of the list is read from
+    const sources = new Set(options.databases.map((database) => database.source));
+    const overlapping = options.databases.find((database) => options.writes ? sources.has(database.target) : database.source === database.target);
+    const drops = options.writes && !/^(fail|resume)$/.test(options.ifTargetNotEmpty);
+    const refuse = (what, why, remedy) => {
+        check(context, 'same-server', 'blocker', false, `${what}: ${why}`, remedy);
+        return new Failure(what, why, remedy);
+    };
+    switch (relation) {
+        case 'same server':
+            if (!overlapping)
+                break;
+            throw refuse(`The source and the target are the same database "${printable(overlapping.target)}"`, lockSeen
+                ? 'A lock that was taken on the source shows on the target: both connection strings lead to one server'
+                : 'Both connection strings lead to one server', 'Check source and target; another database of the same server is named with databases: name=other-name');
+        case 'standby': {
+            const other = 'Connect target to another cluster';
+            if (overlapping && options.writes) {
+                throw refuse(`The source is a standby of the target's server, and both name the database "${printable(overlapping.target)}"`, `${shared(source)}: what the source shows is the target's own database`, other);
+            }
+            if (!drops)
+                break;
+            throw refuse(`if-target-not-empty: ${options.ifTargetNotEmpty} is refused where the source is a standby of the target's server`, `${shared(source)}: what is dropped on the target is dropped on the source, too`, other);
+        }
+        case 'undecided':
+            if (options.sameServer === 'no' || !options.writes)
+                break;
+            throw refuse('Whether source and target are one server cannot be found out', lockSeen === null
+                ? 'The servers do not let the account take an advisory lock, or look for it in pg_locks'
+                : 'A server does not tell its system identifier, and one of them is in recovery: it may be a standby of the other', 'Where you are certain that they are different servers, set same-server to no');
+    }
+    check(context, 'same-server', 'blocker', true, told(relation, source, target));
+}
+function told(relation, source, target) {
+    switch (relation) {
+        case 'same server':
+            return 'source and target are different databases of one server';
+        case 'standby':
+            return `the source is a standby of the target's server, or both are copies of one (${shared(source)})`;
+        case 'copy':
+            return `the target was made from a copy of the source's files, or both from one, and goes its own way now (${shared(source)}, timelines ${source.timeline ?? '?'} and ${target.timeline ?? '?'})`;
+        case 'undecided':
+            return 'whether source and target are one server cannot be found out';
+        case 'different':
+            return 'source and target are different servers';
+    }
+}
+const shared = ({ systemIdentifier }) => `both have the system identifier ${systemIdentifier}`;
+/**
+ * Asks both servers while a session on the source holds a lock with a random key. All of it happens in one transaction on
+ * each side: through a pooler it is then one session of the server.
+ */
+async function observe({ source, target }, { signal }) {
+    const key = [(0,external_node_crypto_.randomInt)(1, 2 ** 31), (0,external_node_crypto_.randomInt)(1, 2 ** 31)];
+    return withConnection(source, { role: 'source', readOnly: true, signal }, async (here) => {
+        await here.query('BEGIN');
+        const sourceIdentity = await identityOf(here);
+        const locked = await same_server_attempt(here, async () => {
+            await here.query('SELECT pg_catalog.pg_advisory_xact_lock($1::pg_catalog.int4, $2::pg_catalog.int4)', key);
+            return true;
+        });
+        const options = { role: 'target', readOnly: true, signal };
+        return withTarget(target, options, async (there) => {
+            await there.query('BEGIN');
+            const targetIdentity = await identityOf(there);
+            const seen = await same_server_attempt(there, async () => {
+                // two keys of 32 bits show as classid and objid, with objsubid 2 (PostgreSQL, pg_locks); of whichever database
+                const { rowCount } = await there.query(`SELECT FROM pg_catalog.pg_locks
+            WHERE locktype = 'advisory' AND classid = $1 AND objid = $2 AND objsubid = 2 AND granted`, key);
+                return rowCount !== 0;
+            });
+            return {
+                source: sourceIdentity,
+                target: targetIdentity,
+                lockSeen: locked === null ? null : seen,
+            };
+        });
+    });
+}
+/** In the database that target names, or `postgres` where that one is still to be created. */
+async function withTarget(target, options, work) {
+    try {
+        return await withConnection(target, options, work);
+    }
+    catch (error) {
+        const missing = error instanceof Failure && error.sqlstate === '3D000';
+        if (!missing || target.dbname === 'postgres')
+            throw error;
+        return withConnection(target, { ...options, database: 'postgres' }, work);
+    }
+}
+async function identityOf(client) {
+    const { rows } = await client.query(`SELECT pg_catalog.pg_is_in_recovery() AS recovery, pg_catalog.current_setting('server_version_num') AS number`);
+    const control = await same_server_attempt(client, async () => {
+        const { rows } = await client.query(`SELECT s.system_identifier AS system, c.timeline_id AS timeline
+         FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c`);
+        return rows[0] ?? null;
+    });
+    return {
+        systemIdentifier: control?.system ?? null,
+        timeline: control?.timeline ?? null,
+        inRecovery: rows[0]?.recovery ?? false,
+        major: Math.floor(Number(rows[0]?.number) / 10_000),
+    };
+}
+/** What the server refuses is null, and costs the transaction nothing. */
+async function same_server_attempt(client, work) {
+    await client.query('SAVEPOINT attempt');
+    try {
+        return await work();
+    }
+    catch (error) {
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        await client.query('ROLLBACK TO SAVEPOINT attempt');
+        return null;
+    }
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/archive-entry.js
@@ -71528,150 +73147,6 @@ function entryName(entry) {
     // `BLOBS` is called that twice, and a user mapping's name begins with its kind
     const named = entry.tag === entry.desc || entry.tag.startsWith(`${entry.desc} `);
     return printable(named ? entry.tag : `${entry.desc} ${schema}${entry.tag}`);
-}
-
-;// CONCATENATED MODULE: ./lib/postgres/archive-statement.js
-
-/**
- * The same text, of the same length, in which nothing but keywords, plain names and punctuation is left: contents of
- * string constants, dollar-quoted bodies and comments are blanks, those of quoted names are `_`. Whatever a regular
- * expression finds in it is really there, and indexes into it are indexes into the statement (PostgreSQL, "Lexical
- * Structure").
- *
- * @param standardStrings `standard_conforming_strings`: when false, a backslash escapes in every string constant
- */
-function maskStatement(sql, standardStrings = true) {
-    const out = [];
-    let position = 0;
-    const copy = (end) => {
-        out.push(sql.slice(position, end));
-        position = end;
-    };
-    const blank = (end, filler = ' ') => {
-        out.push(filler.repeat(Math.max(0, Math.min(end, sql.length) - position)));
-        position = Math.min(end, sql.length);
-    };
-    const interesting = /['"$]|--|\/\*/g;
-    while (position < sql.length) {
-        interesting.lastIndex = position;
-        const found = interesting.exec(sql);
-        if (!found)
-            break;
-        const at = found.index;
-        copy(at);
-        const [mark] = found;
-        if (mark === "'") {
-            const escapes = !standardStrings || /(^|[^\w$])[eE]$/.test(sql.slice(Math.max(0, at - 2), at));
-            copy(at + 1);
-            blank(endOfQuoted(sql, at + 1, "'", escapes));
-        }
-        else if (mark === '"') {
-            copy(at + 1);
-            blank(endOfQuoted(sql, at + 1, '"', false), '_');
-        }
-        else if (mark === '--') {
-            const end = sql.indexOf('\n', at);
-            blank(end < 0 ? sql.length : end);
-        }
-        else if (mark === '/*') {
-            blank(endOfComment(sql, at));
-        }
-        else {
-            // a dollar sign inside a name ($ may follow its first letter) or a parameter ($1) opens nothing
-            const tag = /^\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/.exec(sql.slice(at, at + 70))?.[0];
-            const previous = sql[at - 1] ?? ' ';
-            if (tag && !/[\w$\u0080-\uffff]/.test(previous)) {
-                const end = sql.indexOf(tag, at + tag.length);
-                copy(at + tag.length);
-                blank(end < 0 ? sql.length : end);
-                copy(Math.min(sql.length, position + tag.length));
-            }
-            else
-                copy(at + 1);
-        }
-        // the closing quote itself
-        if ((mark === "'" || mark === '"') && position < sql.length)
-            copy(position + 1);
-    }
-    copy(sql.length);
-    return out.join('');
-}
-function endOfQuoted(sql, start, quote, escapes) {
-    for (let at = start; at < sql.length; at++) {
-        if (escapes && sql[at] === '\\')
-            at++;
-        else if (sql[at] === quote) {
-            if (sql[at + 1] !== quote)
-                return at;
-            at++;
-        }
-    }
-    return sql.length;
-}
-function endOfComment(sql, start) {
-    let depth = 0;
-    const marks = /\/\*|\*\//g;
-    marks.lastIndex = start;
-    for (let found = marks.exec(sql); found; found = marks.exec(sql)) {
-        depth += found[0] === '/*' ? 1 : -1;
-        if (depth === 0)
-            return found.index + 2;
-    }
-    return sql.length;
-}
-/**
- * The statements of a definition, each with its semicolon, without surrounding white space and comments between them. Not
- * for functions with BEGIN ATOMIC, whose body holds semicolons of its own.
- */
-function splitStatements(sql, standardStrings = true) {
-    const masked = maskStatement(sql, standardStrings);
-    const statements = [];
-    let start = 0;
-    for (let at = masked.indexOf(';'); at >= 0; at = masked.indexOf(';', start)) {
-        const lead = masked.slice(start, at).search(/\S/);
-        if (lead >= 0)
-            statements.push(sql.slice(start + lead, at + 1));
-        start = at + 1;
-    }
-    const rest = masked.slice(start).search(/\S/);
-    if (rest >= 0)
-        statements.push(sql.slice(start + rest).trimEnd());
-    return statements;
-}
-/** The name that begins at a position of a statement: a quoted one is unquoted, a plain one is taken as it stands. */
-function nameAt(sql, position) {
-    if (sql[position] === '"') {
-        const end = endOfQuoted(sql, position + 1, '"', false);
-        return { name: sql.slice(position + 1, end).replaceAll('""', '"'), end: end + 1 };
-    }
-    const plain = /^[\p{L}_][\p{L}\p{M}\p{N}_$]*/u.exec(sql.slice(position, position + 260))?.[0];
-    return plain === undefined ? null : { name: plain, end: position + plain.length };
-}
-/** The names of a comma-separated list that begins at a position; ends where the commas do. */
-function namesAt(sql, position) {
-    const names = [];
-    let at = position;
-    for (;;) {
-        const found = nameAt(sql, at);
-        if (!found)
-            return { names, end: at };
-        names.push(found.name);
-        at = found.end;
-        const comma = /^\s*,\s*/.exec(sql.slice(at, at + 40));
-        if (!comma)
-            return { names, end: at };
-        at += comma[0].length;
-    }
-}
-/**
- * A statement for people: one line, at most `most` characters, and nothing that may be a secret: the options of user
- * mappings and servers and the connection strings of subscriptions are left out.
- */
-function shortStatement(sql, most = 300) {
-    const masked = maskStatement(sql);
-    const secret = /\b(USER\s+MAPPING|SERVER|SUBSCRIPTION|FOREIGN\s+DATA\s+WRAPPER)\b/i.test(masked.slice(0, 200));
-    const shown = secret ? masked.replace(/'\s*'/g, "'…'").replace(/"_+"/g, '"…"') : sql;
-    return shorten(printable(shown.replace(/\s+/g, ' ').trim()), most);
 }
 
 ;// CONCATENATED MODULE: ./lib/postgres/archive-check.js
@@ -71819,7 +73294,7 @@ const whatwgLabels = {
 
 
 /** Formats that exist: 1.10 (pg_dump 8.3) is the first with everything read here, 1.16 (17, 18) the last known. */
-const oldest = 10;
+const archive_oldest = 10;
 const newest = 16;
 /** A table of contents larger than this (bytes) is refused: half a million tables need less. */
 const archive_mostBytes = 1024 ** 3;
@@ -71860,8 +73335,8 @@ function parseArchive(content, directory) {
     reader.skip(5);
     const [major, minor] = [reader.byte(), reader.byte()];
     reader.byte(); // revision, of no consequence
-    if (major !== 1 || minor < oldest || minor > newest) {
-        throw new Failure(`The archive has format version ${major}.${minor}`, `This program reads 1.${oldest} to 1.${newest}, from pg_dump 8.3 to 18`, 'Dump with the client of the source server’s major version');
+    if (major !== 1 || minor < archive_oldest || minor > newest) {
+        throw new Failure(`The archive has format version ${major}.${minor}`, `This program reads 1.${archive_oldest} to 1.${newest}, from pg_dump 8.3 to 18`, 'Dump with the client of the source server’s major version');
     }
     reader.integerSize = reader.byte();
     if (reader.integerSize < 2 || reader.integerSize > 8)
@@ -71912,27 +73387,27 @@ function parseArchive(content, directory) {
         entries: inRestoreOrder(entries),
     };
 }
-const nothing = Buffer.alloc(0);
+const archive_nothing = Buffer.alloc(0);
 function readEntry(reader, minor) {
     const dumpId = reader.integer();
     if (dumpId <= 0 || dumpId > 0x7fffffff)
         throw reader.damaged(`an entry has the id ${dumpId}`);
     const hasData = reader.integer() !== 0;
-    const tableOid = (reader.text() ?? nothing).toString('latin1');
-    const oid = (reader.text() ?? nothing).toString('latin1');
-    const tag = reader.text() ?? nothing;
-    const desc = (reader.text() ?? nothing).toString('latin1');
+    const tableOid = (reader.text() ?? archive_nothing).toString('latin1');
+    const oid = (reader.text() ?? archive_nothing).toString('latin1');
+    const tag = reader.text() ?? archive_nothing;
+    const desc = (reader.text() ?? archive_nothing).toString('latin1');
     if (!/^[A-Z<>a-z ]{1,60}$/.test(desc))
         throw reader.damaged(`the entry ${dumpId} has no kind`);
     const section = minor >= 11 ? reader.integer() : oldSection(desc);
-    const definition = reader.text() ?? nothing;
-    const dropStatement = reader.text() ?? nothing;
+    const definition = reader.text() ?? archive_nothing;
+    const dropStatement = reader.text() ?? archive_nothing;
     const copyStatement = reader.text();
-    const namespace = reader.text() ?? nothing;
-    const tablespace = reader.text() ?? nothing;
-    const accessMethod = (minor >= 14 ? reader.text() : null) ?? nothing;
+    const namespace = reader.text() ?? archive_nothing;
+    const tablespace = reader.text() ?? archive_nothing;
+    const accessMethod = (minor >= 14 ? reader.text() : null) ?? archive_nothing;
     const kind = minor >= 16 ? reader.integer() : 0;
-    const owner = reader.text() ?? nothing;
+    const owner = reader.text() ?? archive_nothing;
     const withOids = reader.text()?.toString('latin1') === 'true';
     const dependencies = [];
     for (let text = reader.text(); text !== null; text = reader.text()) {
@@ -71941,7 +73416,7 @@ function readEntry(reader, minor) {
             throw reader.damaged(`a dependency of the entry ${dumpId}`);
         dependencies.push(id);
     }
-    let dataFile = (reader.text() ?? nothing).toString('latin1');
+    let dataFile = (reader.text() ?? archive_nothing).toString('latin1');
     // pg_restore opens directory/name: nothing but a plain name may get there
     if (!/^(?!\.{1,2}$)[A-Za-z0-9_.-]{0,100}$/.test(dataFile)) {
         throw reader.damaged(`the entry ${dumpId} names the file ${printable(JSON.stringify(dataFile))}`);
@@ -72146,6 +73621,7 @@ function damaged(directory, what) {
 
 
 
+
 /**
  * Collects planner statistics of every table of a database, the largest tables first, with several sessions: a restored
  * database has none, and plans badly until autovacuum comes by. Partitioned and inheritance parents come last; autovacuum
@@ -72157,7 +73633,7 @@ async function analyzeDatabase(options, context) {
     const began = Date.now();
     const { target, targetName: database } = options;
     const connection = { database, role: 'target', signal: context.signal };
-    const { found, major } = await withConnection(target, connection, async (client) => {
+    const list = async (client) => {
         const { major } = await serverVersion(client);
         const maintain = major >= 17 ? `OR pg_catalog.has_table_privilege(session_user, c.oid, 'MAINTAIN')` : '';
         // without the right ANALYZE passes over a table with no more than a warning
@@ -72172,7 +73648,8 @@ async function analyzeDatabase(options, context) {
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        ORDER BY parent, bytes DESC`);
         return { found: rows, major };
-    });
+    };
+    const { found, major } = await retrying(context, () => withConnection(target, connection, list));
     const { only } = options;
     const all = only ? found.filter((table) => only.has(nameOf(table))) : found;
     const tables = all.filter(({ allowed }) => allowed);
@@ -72186,26 +73663,35 @@ async function analyzeDatabase(options, context) {
     let [next, done, bytes] = [0, 0, 0];
     const stop = new AbortController();
     const signal = AbortSignal.any([context.signal, stop.signal]);
-    const work = () => withConnection(target, { ...connection, signal }, async (client) => {
-        for (let table = tables[next++]; table; table = tables[next++]) {
-            signal.throwIfAborted();
-            const name = qualifiedName(table.schema, table.name);
-            try {
+    const work = async () => {
+        const session = new LastingSession(() => openConnection(target, { ...connection, signal }));
+        const interrupted = () => session.drop();
+        try {
+            for (let table = tables[next++]; table; table = tables[next++]) {
+                signal.throwIfAborted();
                 // without ONLY, which came with version 18, its partitions would be analyzed a second time
-                await client.query(`ANALYZE ${table.partitioned && major >= 18 ? 'ONLY ' : ''}${name}`);
+                const only = table.partitioned && major >= 18 ? 'ONLY ' : '';
+                const statement = `ANALYZE ${only}${qualifiedName(table.schema, table.name)}`;
+                const analyze = async () => (await session.client()).query(statement);
+                try {
+                    await retrying({ ...context, signal }, analyze, { interrupted });
+                }
+                catch (error) {
+                    // dropped meanwhile: nothing is left to analyze
+                    if (sqlstateOf(error) !== '42P01')
+                        throw error;
+                }
+                done++;
+                bytes += Number(table.bytes);
+                const seconds = (Date.now() - began) / 1000;
+                const left = timeLeft(bytes, total, seconds);
+                context.progress.update(`analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${text_formatBytes(bytes)} of ${text_formatBytes(total)}${left ? `, ${left}` : ''}`);
             }
-            catch (error) {
-                // dropped meanwhile: nothing is left to analyze
-                if (sqlstateOf(error) !== '42P01')
-                    throw error;
-            }
-            done++;
-            bytes += Number(table.bytes);
-            const seconds = (Date.now() - began) / 1000;
-            const left = timeLeft(bytes, total, seconds);
-            context.progress.update(`analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${text_formatBytes(bytes)} of ${text_formatBytes(total)}${left ? `, ${left}` : ''}`);
         }
-    });
+        finally {
+            await session.drop();
+        }
+    };
     const jobs = Math.max(1, Math.min(options.jobs, tables.length));
     const ends = await Promise.allSettled(Array.from({ length: jobs }, () => work().catch((error) => {
         stop.abort();
@@ -72251,7 +73737,7 @@ async function elsewhere(options, signal, work) {
             return await work(client);
         }
         finally {
-            await client.end().catch(() => { });
+            await closeSession(client);
         }
     }
     throw refused;
@@ -72267,14 +73753,15 @@ async function databaseExists(options, signal) {
             role: 'target',
             signal,
         });
-        await client.end();
+        await closeSession(client);
         return true;
     }
     catch (error) {
         const sqlstate = error instanceof Failure ? error.sqlstate : undefined;
         if (sqlstate === '3D000')
             return false;
-        if (sqlstate === '42501')
+        // 55000: it is there, and lets nobody in
+        if (sqlstate === '42501' || sqlstate === '55000')
             return true;
         throw error;
     }
@@ -72345,169 +73832,19 @@ async function asMember(client, owner, sql) {
     }
 }
 
-;// CONCATENATED MODULE: ./lib/migration/restore/facts.js
-
-/** Objects below this OID were made by initdb (PostgreSQL, FirstNormalObjectId). */
-const firstNormalOid = 16_384;
-/**
- * Asks the target.
- *
- * @param client a session in the database that will be restored into, or in another one while that does not exist
- * @param labelProviders providers of security labels that the archive names
- */
-async function readTargetFacts(client, options) {
-    const target = await detectTarget(client);
-    const { major, account } = target;
-    const here = options.databaseExists;
-    // in another database only what every database is born with says something about a new one
-    const born = here ? 'true' : `oid < ${firstNormalOid}`;
-    const rows = async (sql) => (await client.query(sql)).rows;
-    const roles = await rows('SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles');
-    const languages = await rows(`SELECT lanname AS name, lanpltrusted AS trusted FROM pg_catalog.pg_language WHERE ${born}`);
-    const versions = await rows(`
-    SELECT v.name, v.version, v.superuser, ${major >= 13 ? 'v.trusted' : 'false'} AS trusted, e.default_version
-      FROM pg_catalog.pg_available_extension_versions v
-      JOIN pg_catalog.pg_available_extensions e ON e.name = v.name`);
-    const available = new Map();
-    for (const row of versions) {
-        const known = available.get(row.name);
-        if (known)
-            known.versions.add(row.version);
-        else
-            available.set(row.name, {
-                versions: new Set([row.version]),
-                defaultVersion: row.default_version,
-                trusted: row.trusted,
-                superuser: row.superuser,
-            });
-    }
-    const installed = await rows(`SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension WHERE ${born}`);
-    const schemas = await rows(`
-    SELECT nspname AS name, oid < ${firstNormalOid} AS system,
-           pg_catalog.pg_has_role(session_user, nspowner, 'USAGE') AS administered
-      FROM pg_catalog.pg_namespace WHERE ${born} AND nspname !~ '^pg_(toast_)?temp_'`);
-    const accessMethods = await rows('SELECT amname AS name FROM pg_catalog.pg_am');
-    const tablespaces = await rows(`
-    SELECT spcname AS name FROM pg_catalog.pg_tablespace
-     WHERE pg_catalog.has_tablespace_privilege(session_user, oid, 'CREATE')`);
-    const settings = await rows('SELECT pg_catalog.lower(name) AS name, context FROM pg_catalog.pg_settings');
-    const collations = await rows(`SELECT DISTINCT collname AS name FROM pg_catalog.pg_collation WHERE ${born}`);
-    const [existing] = await rows(`
-    SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype
-      FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`);
-    const providers = new Map();
-    for (const provider of options.labelProviders) {
-        providers.set(provider, await hasLabelProvider(client, provider));
-    }
-    // a database that does not exist yet will be the account's own: so will be its schema public from version 15 on
-    const ownDatabase = !here && (account.superuser || major >= 15);
-    return {
-        target,
-        databaseExists: here,
-        existing: (here && existing) || null,
-        roles: new Map(roles.map(({ name, superuser }) => [name, { superuser }])),
-        languages: new Map(languages.map(({ name, trusted }) => [name, trusted])),
-        available,
-        installed: new Map(installed.map(({ name, version }) => [name, version])),
-        schemas: new Map(schemas.map(({ name, system, administered }) => [
-            name,
-            { system, administered: here ? administered : ownDatabase && name === 'public' },
-        ])),
-        accessMethods: new Set(accessMethods.map(({ name }) => name)),
-        tablespaces: new Set(tablespaces.map(({ name }) => name)),
-        settings: new Map(settings.map(({ name, context }) => [name, context])),
-        collations: new Set(collations.map(({ name }) => name)),
-        labelProviders: providers,
-        refused: new Map(),
-    };
-}
-/** Asks by an empty label for a table that is nobody's: the server looks for the provider first, and then refuses. */
-async function hasLabelProvider(client, provider) {
-    const quoted = `"${provider.replaceAll('"', '""')}"`;
-    await client.query('BEGIN');
-    try {
-        await client.query(`SECURITY LABEL FOR ${quoted} ON TABLE pg_catalog.pg_class IS NULL`);
-        return true;
-    }
-    catch (error) {
-        const { code } = error;
-        if (code === undefined)
-            throw error;
-        // 22023: provider not loaded; anything else came later, from a provider that is there
-        return code !== '22023';
-    }
-    finally {
-        await client.query('ROLLBACK');
-    }
-}
-
-;// CONCATENATED MODULE: ./lib/migration/restore/content.js
-
-
-
-/** Whether the account may create schemas and the like in the database that it is connected to. */
-async function mayCreate(client) {
-    const { rows } = await client.query(`SELECT pg_catalog.has_database_privilege(session_user, pg_catalog.current_database(), 'CREATE') AS able`);
-    return rows[0]?.able ?? false;
-}
-/** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind. */
-const others = [
-    ['pg_publication', 'pubname', 'publication'],
-    ['pg_event_trigger', 'evtname', 'event trigger'],
-    ['pg_foreign_data_wrapper', 'fdwname', 'foreign-data wrapper'],
-    ['pg_foreign_server', 'srvname', 'server'],
-    ['pg_language', 'lanname', 'language'],
-    ['pg_collation', 'collname', 'collation'],
-    ['pg_conversion', 'conname', 'conversion'],
-    ['pg_operator', 'oprname', 'operator'],
-    ['pg_opfamily', 'opfname', 'operator family'],
-    ['pg_ts_config', 'cfgname', 'text search configuration'],
-    ['pg_ts_dict', 'dictname', 'text search dictionary'],
-    ['pg_am', 'amname', 'access method'],
-];
-/**
- * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most 1000.
- */
-async function contentOf(client) {
-    const { rows } = await client.query(`
-    WITH objects AS (
-      SELECT 'pg_class'::pg_catalog.regclass AS class, c.oid, n.nspname || '.' || c.relname AS name
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind IN ('r', 'v', 'm', 'S', 'f', 'p') AND n.nspname !~ '^pg_(toast|temp)'
-      UNION ALL
-      SELECT 'pg_proc'::pg_catalog.regclass, p.oid, n.nspname || '.' || p.proname
-        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-      UNION ALL
-      SELECT 'pg_type'::pg_catalog.regclass, t.oid, n.nspname || '.' || t.typname
-        FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-       WHERE t.typtype <> 'c' AND t.typelem = 0 AND n.nspname !~ '^pg_(toast|temp)'
-      UNION ALL
-      SELECT 'pg_namespace'::pg_catalog.regclass, n.oid, 'schema ' || n.nspname
-        FROM pg_catalog.pg_namespace n
-       WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
-      UNION ALL
-      ${others.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
-      UNION ALL
-      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
-       WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
-      UNION ALL
-      SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
-        FROM pg_catalog.pg_largeobject_metadata m
-    )
-    SELECT name FROM objects o
-     WHERE o.oid >= ${firstNormalOid}
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                        WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')
-     ORDER BY name LIMIT 1000`);
-    return rows.map(({ name }) => name);
-}
-
 ;// CONCATENATED MODULE: ./lib/polardb/limits.js
 const behaviour6a = 'polardb-behaviour 6a';
 const behaviour6b = 'polardb-behaviour 6b';
 const routine = ['FUNCTION', 'PROCEDURE', 'AGGREGATE'];
 const table = ['TABLE', 'FOREIGN TABLE'];
+/** An expression in parentheses, over as many lines as the server prints it (a CASE takes several), as a pattern. */
+const parenthesized = (() => {
+    let inner = '[^()]*';
+    // a pattern cannot count: no expression that anybody wrote is nested deeper
+    for (let depth = 0; depth < 100; depth++)
+        inner = `(?:[^()]|\\(${inner}\\))*`;
+    return `\\(${inner}\\)`;
+})();
 const limits = [
     storageParameters('vacuum_index_cleanup|vacuum_truncate', 12),
     storageParameters('autovacuum_vacuum_insert_threshold|autovacuum_vacuum_insert_scale_factor', 13),
@@ -72620,7 +73957,7 @@ const limits = [
     // what an older server does not know: the whole object would be lost
     {
         kinds: table,
-        syntax: /\bGENERATED ALWAYS AS \(.*\) STORED\b/,
+        syntax: new RegExp(`\\bGENERATED ALWAYS AS ${parenthesized} STORED\\b`),
         since: 12,
         reason: 'generated columns came with PostgreSQL 12',
         remedy: 'Turn the generated column into an ordinary one with a trigger on the source, or choose a newer target',
@@ -72628,7 +73965,7 @@ const limits = [
     },
     {
         kinds: table,
-        syntax: /\bGENERATED ALWAYS AS \((?!.*\) STORED\b)/,
+        syntax: new RegExp(`\\bGENERATED ALWAYS AS ${parenthesized}(?! STORED\\b)`),
         since: 18,
         reason: 'virtual generated columns came with PostgreSQL 18',
         remedy: 'Make the column STORED on the source, or choose a newer target',
@@ -72948,6 +74285,8 @@ const systemDatabases = new Set([
  * work is done again. PGAPPNAME of pg_restore has the same form.
  */
 const sessionPrefix = 'migrate-to-polardb restore ';
+/** The setting by which PolarDB 11 makes UNLOGGED tables permanent; a session may switch it off (polardb-behaviour 8). */
+const unloggedSetting = 'polar_force_unlogged_to_logged_table';
 /**
  * A session on the target that works through entries of archives, with the settings that pg_restore would make. The
  * archives' statements want a search_path of theirs, and code of the database that they call may leave behind whatever it
@@ -72976,11 +74315,23 @@ class Session {
             await client.query('SELECT pg_catalog.set_config($1, $2, false)', ['application_name', name]);
             // as _doSetFixedOutputState of pg_restore; timeouts and the like are set by connect
             await client.query('SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; SET row_security = off');
+            await session.keepUnlogged();
             return session;
         }
         catch (error) {
             await session.close();
             throw error;
+        }
+    }
+    /** PolarDB 11 makes unlogged tables permanent unless told otherwise; whether it knows the setting only a try can tell. */
+    async keepUnlogged() {
+        try {
+            await this.#client.query(`SET ${unloggedSetting} = off`);
+        }
+        catch (error) {
+            // not known, or not for the account: what comes of that shows in the tables (see correctTables)
+            if (!/^(42704|42501|55P02)$/.test(sqlstateOf(error) ?? ''))
+                throw error;
         }
     }
     /**
@@ -73027,7 +74378,7 @@ class Session {
         await cancelQuery(this.#client, this.options.target);
     }
     async close() {
-        await this.#client.end().catch(() => { });
+        await closeSession(this.#client);
     }
 }
 /**
@@ -73050,35 +74401,11 @@ async function endSessions(client, name, signal, loader = null) {
     }
     throw new Failure('A session of an interrupted restore does not end', 'The target still works for it after a minute of asking', 'End it on the target (pg_terminate_backend), then run again with if-target-not-empty: resume');
 }
-/** Waits so many seconds. @throws Cancelled as soon as the signal fires */
-async function pause(seconds, signal) {
-    try {
-        await (0,external_node_timers_promises_namespaceObject.setTimeout)(seconds * 1000, undefined, { signal });
-    }
-    catch {
-        throw new Cancelled();
-    }
-}
-/** Whether what failed may well succeed a little later: the connection, the server's state or another session is to blame. */
-function mayPass(error) {
-    const sqlstate = error instanceof Failure ? error.sqlstate : sqlstateOf(error);
-    const { message = '' } = error;
-    // 57014: somebody cancelled the statement, since our sessions have no timeouts; 55006: an object is being used
-    if (sqlstate !== undefined) {
-        return (isTransient(sqlstate) ||
-            sqlstate === '57014' ||
-            sqlstate === '55006' ||
-            // two sessions changed one catalog row at once: an internal error without a code of its own
-            (sqlstate === 'XX000' && message.includes('concurrently')));
-    }
-    const cause = error instanceof Failure ? error.cause : error;
-    const inner = cause instanceof AggregateError ? cause.errors[0] : cause;
-    const { code, message: text = '' } = (inner ?? {});
-    return (/^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/.test(String(code)) ||
-        /connection (was )?terminated|not queryable|closed the connection|timeout expired|socket/i.test(text));
-}
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/drop.js
+
+
+
 
 
 
@@ -73096,8 +74423,14 @@ async function dropDatabase(options, context) {
     if (systemDatabases.has(targetName)) {
         throw new Failure(`The database "${targetName}" is never dropped`, 'It belongs to the server itself', 'Empty it by hand, or restore under another name (databases: name=other-name)');
     }
-    await withConnection(options.target, { database: targetName, role: 'target', signal: context.signal }, async (client) => {
-        await endSessions(client, `${sessionPrefix}%`, context.signal);
+    let loader = null;
+    const clear = withConnection(options.target, { database: targetName, role: 'target', signal: context.signal }, async (client) => {
+        await tellWhatIsDropped(client, targetName, context);
+        const state = (await readMark(client))?.state;
+        loader = state?.loader ?? null;
+        await endSessions(client, `${sessionPrefix}%`, context.signal, loader);
+        if (state)
+            await giveBack(client, state, context);
         const { rows } = await client.query(`
         SELECT subname AS name FROM pg_catalog.pg_subscription
          WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`);
@@ -73109,8 +74442,15 @@ async function dropDatabase(options, context) {
             await client.query(`DROP SUBSCRIPTION ${subscription}`);
         }
     });
+    await clear.catch((error) => {
+        if (!isInvalid(error))
+            throw error;
+    });
     await elsewhere(options, context.signal, async (client) => {
         try {
+            // the account may have been its owner by what was just given back
+            await becomeOwner(client, targetName);
+            await unmarkTemplate(client, targetName);
             // the server itself waits five seconds for sessions that are about to end
             await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`);
         }
@@ -73123,7 +74463,61 @@ async function dropDatabase(options, context) {
                 ? 'Drop it as its owner, or make the account a member of the owner'
                 : 'End what uses it, then run again', { cause: error, sqlstate });
         }
+        // it owned nothing but what was in there
+        if (loader !== null)
+            await retireLoginRole(client, loader);
     });
+}
+/** Says in the log and in the report what is about to be lost, as far as the server tells. */
+async function tellWhatIsDropped(client, name, context) {
+    const { rows } = await client.query(`
+    SELECT pg_catalog.pg_database_size(d.oid) AS bytes, s.tup_inserted + s.tup_updated + s.tup_deleted AS written,
+           s.stats_reset::pg_catalog.timestamptz(0)::text AS since,
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a
+             WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()) AS others
+      FROM pg_catalog.pg_database d JOIN pg_catalog.pg_stat_database s ON s.datid = d.oid
+     WHERE d.datname = pg_catalog.current_database()`);
+    const objects = await contentOf(client);
+    const [row] = rows;
+    const many = objects.length === mostObjects ? 'at least ' : '';
+    const message = `replace drops the database "${printable(name)}": ${text_formatBytes(Number(row?.bytes ?? 0))}, ${many}${counted(objects.length, 'object')} (${objects.slice(0, 10).map(printable).join(', ')}${objects.length > 10 ? ', …' : ''}), ${formatCount(Number(row?.written ?? 0))} rows written since ${row?.since ?? 'its statistics began'}, ${counted(Number(row?.others ?? 0), 'other session')} connected`;
+    context.log.warning(message);
+    context.report.checks.push({
+        id: 'database-replaced',
+        severity: 'info',
+        status: 'passed',
+        message,
+        objects: objects.slice(0, 100),
+        remedy: 'None needed: if-target-not-empty: replace asks for it. swap keeps the old database until the new one is verified',
+    });
+}
+/** Ends what an interrupted run had lent itself: with the database its list would be gone. */
+async function giveBack(client, state, context) {
+    const { major } = await serverVersion(client);
+    const { memberships } = await borneOut(client, state, major);
+    const { rows } = await client.query('SELECT session_user AS account');
+    const account = rows[0]?.account ?? '';
+    for (const role of new Set(memberships)) {
+        try {
+            await client.query(`REVOKE ${quoteIdentifier(role)} FROM ${quoteIdentifier(account)}`);
+        }
+        catch (error) {
+            if (sqlstateOf(error) === undefined)
+                throw error;
+            context.warn(`The account is still a member of ${printable(role)} on the target, as an interrupted restore has left it (${failure_messageOf(error)}): end that by hand`);
+        }
+    }
+}
+/** Whether nobody can connect to a database because dropping it was interrupted (PostgreSQL 15.4 and newer). */
+function isInvalid(error) {
+    return (error instanceof Failure && error.sqlstate === '55000' && error.why.includes('invalid database'));
+}
+/** Takes the mark off a database that an earlier migration made a template, as its source was: it could not be dropped. */
+async function unmarkTemplate(client, name) {
+    const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate', [name]);
+    if (rowCount) {
+        await client.query(`ALTER DATABASE ${quoteIdentifier(name)} WITH IS_TEMPLATE false`);
+    }
 }
 /**
  * Makes the account the owner of a database whose owner it may become a member of: an earlier migration gave it away. The
@@ -73152,7 +74546,467 @@ async function becomeOwner(client, name) {
     }
 }
 
+;// CONCATENATED MODULE: ./lib/migration/restore/exchange.js
+
+
+
+
+
+
+
+
+
+
+
+/** Bytes of a name on a server that was not built otherwise (PostgreSQL, NAMEDATALEN). */
+const nameLength = 63;
+/** The beginning of a name so that it fits with something behind it; a character is never cut through. */
+function nameWith(name, suffix) {
+    let kept = name;
+    while (Buffer.byteLength(kept + suffix) > nameLength)
+        kept = [...kept].slice(0, -1).join('');
+    return kept + suffix;
+}
+/**
+ * Finds out whether a database is to be exchanged, and that it can be, before anything is changed.
+ *
+ * @param place the target and the name that the new database is to have
+ * @param dump identifies the dump (see dumpIdentity)
+ * @returns null where nothing is there yet that could be exchanged: then the new database is made under its name at once
+ * @throws Failure when the account may not rename the database
+ */
+async function planSwap(place, dump, context) {
+    const { targetName: name } = place;
+    if (!(await databaseExists(place, context.signal)))
+        return null;
+    if (systemDatabases.has(name)) {
+        throw new Failure(`The database "${name}" is never exchanged`, 'It belongs to the server itself', 'Restore under another name (databases: name=other-name)');
+    }
+    if ((await contentIn(place, context)) === 0)
+        return null;
+    await clearUp(place, context);
+    const building = nameWith(name, `_new_${dump.slice(0, 8)}`);
+    await elsewhere(place, context.signal, async (client) => {
+        await assertRenamable(client, name);
+        const { rows } = await client.query('SELECT pg_catalog.pg_database_size(oid) AS bytes FROM pg_catalog.pg_database WHERE datname = $1', [name]);
+        context.log.info(`${printable(name)} holds ${text_formatBytes(Number(rows[0]?.bytes ?? 0))} and stays until the exchange: the target needs room for both`);
+    });
+    const there = { ...place, targetName: building };
+    let begun = false;
+    if (await databaseExists(there, context.signal)) {
+        begun = (await markIn(there, context)) === dump;
+    }
+    await removeLeftovers(place, building, context);
+    return { name, building, begun };
+}
+/** How many objects the database holds; one that the account cannot look into counts as holding some. */
+async function contentIn(place, context) {
+    try {
+        return await withConnection(place.target, { database: place.targetName, role: 'target', readOnly: true, signal: context.signal }, async (client) => (await contentOf(client)).length);
+    }
+    catch (error) {
+        if (error instanceof Failure && error.sqlstate === '42501')
+            return 1;
+        throw error;
+    }
+}
+/** What a run that died after an exchange had lent itself is written down in the database that it had exchanged. */
+async function clearUp(place, context) {
+    try {
+        await withConnection(place.target, { database: place.targetName, role: 'target', signal: context.signal }, async (client) => {
+            const state = (await readMark(client))?.state;
+            if (state)
+                await giveBack(client, state, context);
+        });
+    }
+    catch (error) {
+        if (!(error instanceof Failure && error.sqlstate === '42501'))
+            throw error;
+    }
+}
+async function markIn(place, context) {
+    return await withConnection(place.target, { database: place.targetName, role: 'target', signal: context.signal }, async (client) => (await readMark(client))?.state?.dump);
+}
+/** Databases that dead runs were building for the same name: with the mark they are dropped, without it they are named. */
+async function removeLeftovers(place, building, context) {
+    const { targetName: name } = place;
+    const found = await elsewhere(place, context.signal, async (client) => {
+        const { rows } = await client.query('SELECT datname AS name FROM pg_catalog.pg_database WHERE datallowconn AND datname <> $1', [building]);
+        return rows.flatMap((row) => {
+            const suffix = /_new_[0-9a-f]{8}$/.exec(row.name)?.[0];
+            return suffix && nameWith(name, suffix) === row.name ? [row.name] : [];
+        });
+    });
+    for (const left of found) {
+        const there = { ...place, targetName: left };
+        const line = `DROP DATABASE ${quoteIdentifier(left)}`;
+        try {
+            if ((await markIn(there, context)) === undefined) {
+                context.warn(`The database "${printable(left)}" looks as if an earlier run had built it and left it behind: if nobody needs it, ${printable(line)}`);
+                continue;
+            }
+            await clearUp(there, context);
+            // not by force: a run that is under way still works in its own
+            await elsewhere(there, context.signal, (client) => asOwner(client, [left], async () => {
+                await client.query(line);
+            }));
+            context.log.info(`Dropped ${printable(left)}, which an earlier run had begun to build`);
+        }
+        catch (error) {
+            if (context.signal.aborted)
+                throw error;
+            context.warn(`The database "${printable(left)}", which an earlier run had begun to build, is still there: ${failure_messageOf(error)}`);
+        }
+    }
+}
+/** Tries whether the account is, or can become, an owner: in a transaction that is rolled back. */
+async function assertRenamable(client, name) {
+    const { rows } = await client.query(`SELECT pg_catalog.pg_get_userbyid(d.datdba) AS owner, r.rolsuper OR r.rolcreatedb OR COALESCE(pg_catalog.pg_has_role(r.oid, p.oid, 'MEMBER'), false) AS able
+       FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.rolname = session_user
+       LEFT JOIN pg_catalog.pg_roles p ON p.rolname = 'pg_polar_superuser' WHERE d.datname = $1`, [name]);
+    const [row] = rows;
+    const step = 'Rename the database in the console of the cluster, or restore under another name (databases: name=other-name) and exchange the names yourself';
+    if (!row?.able) {
+        throw new Failure(`The database "${name}" cannot be exchanged`, 'The account may not rename databases: it lacks CREATEDB', step);
+    }
+    await client.query('BEGIN');
+    try {
+        await joinOwner(client, row.owner);
+    }
+    catch (error) {
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        throw new Failure(`The database "${name}" cannot be exchanged`, `It belongs to "${row.owner}", whose member the account cannot become: ${failure_messageOf(error)}`, step, { cause: error, sqlstate: sqlstateOf(error) });
+    }
+    finally {
+        await client.query('ROLLBACK');
+    }
+}
+/** Makes the account a member of a role, unless it has its rights. @returns what takes it back */
+async function joinOwner(client, owner) {
+    const { rows } = await client.query(`SELECT session_user AS account, pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`, [owner]);
+    const [row] = rows;
+    if (!row || row.able)
+        return [];
+    const { major } = await serverVersion(client);
+    const [role, account] = [quoteIdentifier(owner), quoteIdentifier(row.account)];
+    await client.query(`GRANT ${role} TO ${account}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`);
+    return [`REVOKE ${role} FROM ${account}`];
+}
+/**
+ * Works as an owner of databases. The memberships that it takes are given back, whatever happens.
+ */
+async function asOwner(client, databases, work) {
+    const { rows } = await client.query('SELECT DISTINCT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database WHERE datname = ANY ($1)', [databases]);
+    const undo = [];
+    try {
+        for (const { owner } of rows)
+            undo.push(...(await joinOwner(client, owner)));
+        await work();
+    }
+    finally {
+        for (const sql of undo)
+            await client.query(sql);
+    }
+}
+/** How often the exchange is tried: each time the server waits five seconds for sessions to end. */
+const attempts = 6;
+/**
+ * Gives the new database the old one's name, and the old one another, in one transaction: there is no moment at which a
+ * client finds neither. Sessions on both are ended. While the names change, the server lets nobody else in, and whoever
+ * waits is told that the database was renamed, and finds the new one when he connects again (PostgreSQL source, InitPostgres).
+ *
+ * @param tries of five seconds each, for sessions that the account cannot end
+ * @returns the name that the old database has from now on
+ * @throws Failure when it could not be done; then nothing has changed, and the old database answers. Cancelled
+ */
+async function exchange(place, swap, context, tries = attempts) {
+    const { name, building } = swap;
+    let refused;
+    for (let attempt = 0; attempt < tries; attempt++) {
+        context.signal.throwIfAborted();
+        try {
+            const kept = await asOwners(place, swap, context, () => elsewhere(place, context.signal, (client) => elsewhere(place, context.signal, (other) => exchange_rename(client, other, swap))));
+            await removeMark(place, context);
+            return kept;
+        }
+        catch (error) {
+            refused = error;
+            // 55006: somebody is still connected
+            if (sqlstateOf(error) !== '55006')
+                break;
+        }
+        await pause(1, context.signal);
+    }
+    const who = await elsewhere(place, context.signal, (client) => sessionsOn(client, name));
+    throw new Failure(`The database "${name}" could not be exchanged`, `${failure_messageOf(refused)}${who ? `; connected: ${who}` : ''}`, `The old database answers as before, and the new one is complete: it is "${building}". End what uses the old one, then run restore again with the kept dump and if-target-not-empty: swap`, { cause: refused, sqlstate: sqlstateOf(refused) });
+}
+/** Until now the mark has said that the database is not where it is to be. */
+async function removeMark(place, context) {
+    try {
+        await withConnection(place.target, { database: place.targetName, role: 'target', signal: context.signal }, (client) => removeState(client));
+    }
+    catch (error) {
+        if (context.signal.aborted)
+            throw error;
+        context.warn(`The schema "${stateSchema}" is still in the database "${printable(place.targetName)}" (${failure_messageOf(error)}): drop it by hand`);
+    }
+}
+async function sessionsOn(client, name) {
+    const { rows } = await client.query(`SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
+       FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`, [name]);
+    return rows.map((row) => printable(row.who)).join(', ');
+}
+/**
+ * Works as a member of the owners of both databases. The memberships are written down in the new one before they are taken:
+ * they cannot be part of the exchange's transaction, since another session ends those of the same roles meanwhile.
+ */
+async function asOwners(place, { name, building }, context, work) {
+    const missing = await elsewhere(place, context.signal, async (client) => {
+        const { rows } = await client.query(`SELECT DISTINCT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database
+        WHERE datname = ANY ($1) AND NOT pg_catalog.pg_has_role(session_user, datdba, 'USAGE')`, [[name, building]]);
+        return rows.map(({ owner }) => owner);
+    });
+    if (missing.length === 0)
+        return await work();
+    await withConnection(place.target, { database: building, role: 'target', signal: context.signal }, async (client) => {
+        const state = (await readMark(client))?.state;
+        if (state)
+            await writeState(client, { ...state, memberships: missing });
+    });
+    const undo = [];
+    try {
+        await elsewhere(place, context.signal, async (client) => {
+            for (const owner of missing)
+                undo.push(...(await joinOwner(client, owner)));
+        });
+        return await work();
+    }
+    finally {
+        // a cancelled job has this much time left
+        await elsewhere(place, AbortSignal.timeout(5000), async (client) => {
+            for (const sql of undo)
+                await client.query(sql);
+        });
+    }
+}
+async function exchange_rename(client, other, { name, building }) {
+    const kept = await freeName(client, name, building.slice(-8));
+    const [old, fresh, aside] = [name, building, kept].map(quoteIdentifier);
+    await client.query('BEGIN');
+    let renaming = true;
+    try {
+        const renamed = (async () => {
+            try {
+                await client.query(`ALTER DATABASE ${old} RENAME TO ${aside}`);
+                await client.query(`ALTER DATABASE ${fresh} RENAME TO ${old}`);
+            }
+            finally {
+                renaming = false;
+            }
+        })();
+        renamed.catch(() => { });
+        // the server waits for them, and lets nobody else in meanwhile
+        while (renaming) {
+            await endSessionsOn(other, [name, building]);
+            await Promise.race([renamed.catch(() => { }), new Promise((done) => setTimeout(done, 50))]);
+        }
+        await renamed;
+        await client.query('COMMIT');
+        return kept;
+    }
+    catch (error) {
+        await client.query('ROLLBACK').catch(() => { });
+        throw error;
+    }
+}
+/** Ends sessions on databases, each as a member of its role: for that alone, in a transaction that is rolled back. */
+async function endSessionsOn(client, databases) {
+    const { rows } = await client.query('SELECT pid, usename AS role FROM pg_catalog.pg_stat_activity WHERE datname = ANY ($1) AND pid <> pg_catalog.pg_backend_pid()', [databases]);
+    for (const { pid, role } of rows) {
+        await client.query('BEGIN');
+        try {
+            if (role !== null)
+                await joinOwner(client, role);
+            await client.query('SELECT pg_catalog.pg_terminate_backend($1)', [pid]);
+        }
+        catch (error) {
+            // a superuser's, say: then the exchange says who is in the way
+            if (sqlstateOf(error) === undefined)
+                throw error;
+        }
+        finally {
+            await client.query('ROLLBACK');
+        }
+    }
+}
+async function freeName(client, name, digits) {
+    for (let number = 1;; number++) {
+        const candidate = nameWith(name, `_before_${digits}${number === 1 ? '' : `_${number}`}`);
+        const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [candidate]);
+        if (!rowCount)
+            return candidate;
+    }
+}
+/** Drops the old database after an exchange. @throws Failure when the target refuses; the new one is in its place all the same */
+async function dropKept(place, kept, context) {
+    try {
+        await elsewhere({ ...place, targetName: kept }, context.signal, (client) => asOwner(client, [kept], async () => {
+            await client.query(`DROP DATABASE ${quoteIdentifier(kept)}`);
+        }));
+    }
+    catch (error) {
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        throw new Failure(`The old database, "${kept}" now, could not be dropped`, failure_messageOf(error), `The new one has its name. Drop the old one by hand: DROP DATABASE ${quoteIdentifier(kept)}`, { cause: error, sqlstate: sqlstateOf(error) });
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/empty.js
+
+
+
+
+
+
+
+
+
+
+/**
+ * Whether `replace` can only empty a database, since the account may not drop it: one that was made in the console of a
+ * cluster belongs to the cluster. Nothing is changed.
+ *
+ * @throws Failure when there is something in it that the account may not drop either: with the list
+ */
+async function mustEmpty(place, context) {
+    const { targetName: name } = place;
+    if (!(await databaseExists(place, context.signal)))
+        return false;
+    const owner = await elsewhere(place, context.signal, async (client) => {
+        const { rows } = await client.query('SELECT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database WHERE datname = $1', [name]);
+        const found = rows[0]?.owner;
+        return found === undefined || (await canJoin(client, found)) ? undefined : found;
+    });
+    if (owner === undefined)
+        return false;
+    const left = await withConnection(place.target, { database: name, role: 'target', signal: context.signal }, async (client) => {
+        const kept = [];
+        const able = new Map();
+        for (const found of await objectsOf(client)) {
+            if (found.able)
+                continue;
+            const role = found.owner;
+            if (role !== null && !able.has(role))
+                able.set(role, await canJoin(client, role));
+            if (role === null || !able.get(role))
+                kept.push(found);
+        }
+        return kept;
+    });
+    if (left.length > 0) {
+        throw new Failure(`The database "${name}" cannot be replaced`, `It belongs to "${owner}", so it can only be emptied, and the account may not drop ${counted(left.length, 'object')} in it: ${left
+            .slice(0, 20)
+            .map((one) => `${printable(one.name)} (of ${printable(one.owner ?? 'the server')})`)
+            .join(', ')}${left.length > 20 ? ', …' : ''}`, 'Have their owners drop them, drop the database in the console of the cluster, or restore under another name (databases: name=other-name)', { sqlstate: '42501' });
+    }
+    context.log.info(`${printable(name)} belongs to ${printable(owner)}: replace will empty it instead of dropping it`);
+    return true;
+}
+/** Whether the account has a role's rights or can take them: tried in a transaction that is rolled back. */
+async function canJoin(client, role) {
+    await client.query('BEGIN');
+    try {
+        await joinOwner(client, role);
+        return true;
+    }
+    catch (error) {
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        return false;
+    }
+    finally {
+        await client.query('ROLLBACK');
+    }
+}
+async function objectsOf(client) {
+    const { rows } = await client.query(`${objectsQuery()}
+    SELECT f.class::pg_catalog.oid AS class, f.oid, f.name, r.rolname AS owner,
+           COALESCE(pg_catalog.pg_has_role(session_user, r.oid, 'USAGE'), false) OR (SELECT a.rolsuper FROM pg_catalog.pg_roles a WHERE a.rolname = session_user) AS able
+      FROM found f
+      LEFT JOIN pg_catalog.pg_shdepend d ON d.classid = f.class AND d.objid = f.oid AND d.deptype = 'o'
+       AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+       AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      LEFT JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+     ORDER BY f.name LIKE 'event trigger %' DESC, f.name LIKE 'publication %' DESC, f.name LIKE 'schema %' DESC, f.name`);
+    return rows;
+}
+/**
+ * Drops what is in a database, as members of its owners: the database itself, its extensions and its settings stay. Each
+ * object goes on its own: a transaction over all would hold more locks than a server has.
+ *
+ * @throws Failure with what is left when something cannot be dropped
+ */
+async function emptyDatabase(place, context) {
+    const { targetName: name } = place;
+    await withConnection(place.target, { database: name, role: 'target', signal: context.signal }, async (client) => {
+        await tellWhatIsDropped(client, name, context);
+        const mark = await readMark(client);
+        if (mark?.state) {
+            await endSessions(client, `${sessionPrefix}%`, context.signal, mark.state.loader);
+            await giveBack(client, mark.state, context);
+        }
+        let refused;
+        // what goes with another object is gone when its turn comes; what cannot go yet may in the next round
+        for (let before = Number.POSITIVE_INFINITY;;) {
+            const found = await objectsOf(client);
+            if (found.length === 0)
+                break;
+            if (found.length >= before) {
+                throw new Failure(`The database "${name}" could not be emptied`, `${found
+                    .slice(0, 20)
+                    .map((one) => printable(one.name))
+                    .join(', ')}: ${failure_messageOf(refused)}`, 'Drop what is left by hand, then run again', { cause: refused, sqlstate: sqlstateOf(refused) });
+            }
+            before = found.length;
+            for (const one of found) {
+                context.signal.throwIfAborted();
+                refused = (await dropObject(client, one)) ?? refused;
+            }
+        }
+        if (mark?.ours)
+            await removeState(client);
+    });
+}
+/** What DROP calls what pg_identify_object calls otherwise. */
+const kinds = { 'foreign-data wrapper': 'FOREIGN DATA WRAPPER' };
+async function dropObject(client, found) {
+    await client.query('BEGIN');
+    try {
+        const { rows } = await client.query('SELECT type, identity FROM pg_catalog.pg_identify_object($1, $2, 0)', [found.class, found.oid]);
+        const [row] = rows;
+        if (row?.type && row.identity) {
+            const undo = found.owner === null || found.able ? [] : await joinOwner(client, found.owner);
+            // the server has quoted the name
+            await client.query(row.type === 'large object'
+                ? `SELECT pg_catalog.lo_unlink(${Number(found.oid)})`
+                : `DROP ${kinds[row.type] ?? row.type.toUpperCase()} ${row.identity} CASCADE`);
+            for (const sql of undo)
+                await client.query(sql);
+        }
+        await client.query('COMMIT');
+        return undefined;
+    }
+    catch (error) {
+        await client.query('ROLLBACK');
+        if (sqlstateOf(error) === undefined)
+            throw error;
+        return error;
+    }
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/restore/create.js
+
 
 
 
@@ -73172,10 +75026,21 @@ async function becomeOwner(client, name) {
  * @throws Failure when it is missing and may not be created, not empty, or cannot be created as the source's is
  */
 async function prepareDatabase(options, dump, context) {
+    // the answer to a CREATE DATABASE may be lost: then the next try finds what this one has made
+    const lost = { creation: false };
+    return await retrying(context, async () => {
+        const found = await create_prepare(options, dump, context, lost);
+        return { ...found, created: found.created || (lost.creation && found.standing === 'empty') };
+    }, {
+        // a database that others use is not dropped by waiting for them
+        again: (error) => mayPass(error) && !(error instanceof Failure && error.sqlstate === '55006'),
+    });
+}
+async function create_prepare(options, dump, context, lost) {
     const { targetName, database } = options;
     const exists = await databaseExists(options, context.signal);
     const create = async () => {
-        await elsewhere(options, context.signal, (client) => createDatabase(client, targetName, database, context));
+        await elsewhere(options, context.signal, (client) => createDatabase(client, targetName, database, lost));
         return { standing: 'empty', created: true };
     };
     if (!exists) {
@@ -73184,59 +75049,90 @@ async function prepareDatabase(options, dump, context) {
         }
         return create();
     }
-    if (options.ifNotEmpty === 'replace') {
+    if (options.ifNotEmpty === 'replace' && !options.inPlace) {
         // its owner may have let nobody else connect, the account included
         await elsewhere(options, context.signal, (client) => becomeOwner(client, targetName));
     }
-    const content = await withConnection(options.target, { database: targetName, role: 'target', signal: context.signal }, async (client) => ({
-        objects: await contentOf(client),
-        state: await readState(client),
-        mayCreate: await mayCreate(client),
-    }));
-    if (!content.mayCreate && options.ifNotEmpty !== 'replace') {
-        throw new Failure(`The account may not create anything in the database "${targetName}"`, 'It lacks the privilege CREATE on it', `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`, { sqlstate: '42501' });
+    const content = await readContent(options, context);
+    if (content === 'invalid') {
+        if (options.ifNotEmpty !== 'replace') {
+            throw new Failure(`The target database "${targetName}" is invalid`, 'A DROP DATABASE was interrupted in it, and nobody can connect to it any more', `Drop it: DROP DATABASE ${quoteIdentifier(targetName)}, or set if-target-not-empty to replace, which does the same`, { sqlstate: '55000' });
+        }
+        await dropDatabase(options, context);
+        return create();
+    }
+    if (!content.mayCreate && (options.ifNotEmpty !== 'replace' || options.inPlace)) {
+        throw new Failure(`The account may not create anything in the database "${targetName}"`, 'It lacks the privilege CREATE on it', targetName === 'postgres'
+            ? 'Give what it holds another name (databases: postgres=other-name, one a line with the others), or leave it out of databases: on a cluster nobody may create anything in the maintenance database'
+            : `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`, { sqlstate: '42501' });
+    }
+    if (content.mark && !content.mark.ours && options.ifNotEmpty !== 'replace') {
+        throw notOurs(content.mark);
     }
     if (content.objects.length === 0)
         return { standing: 'empty', created: false };
     if (options.ifNotEmpty === 'replace') {
+        if (options.inPlace) {
+            await emptyDatabase(options, context);
+            return { standing: 'empty', created: false };
+        }
         await dropDatabase(options, context);
         return create();
     }
     const holds = `It holds ${counted(content.objects.length, 'object')} (${content.objects.slice(0, 5).map(printable).join(', ')}${content.objects.length > 5 ? ', …' : ''})`;
     if (options.ifNotEmpty === 'fail') {
-        throw new Failure(`The target database "${targetName}" is not empty`, content.state?.dump === dump
+        throw new Failure(`The target database "${targetName}" is not empty`, content.mark?.state?.dump === dump
             ? `${holds}, left by an interrupted restore of this dump`
-            : holds, content.state?.dump === dump
-            ? 'Set if-target-not-empty to resume to go on with it, or to replace to begin anew'
-            : 'Empty it, restore under another name (databases: name=other-name), or set if-target-not-empty to replace');
+            : holds, content.mark?.state?.dump === dump
+            ? 'Set if-target-not-empty to resume to go on with it'
+            : 'Restore under another name (databases: name=other-name), or set if-target-not-empty to swap, which keeps it until the new one is verified (replace drops it first)');
     }
-    if (content.state?.dump !== dump) {
-        throw new Failure(`The restore of the database "${targetName}" cannot be resumed`, content.state
+    if (content.mark?.state?.dump !== dump) {
+        throw new Failure(`The restore of the database "${targetName}" cannot be resumed`, content.mark?.state
             ? 'It was begun with another dump'
-            : 'Nothing in it says that a restore was interrupted: the mark that a restore leaves until it is done is missing', 'Resume with the dump that it was begun with, or set if-target-not-empty to replace');
+            : 'Nothing in it says that a restore was interrupted: the mark that a restore leaves until it is done is missing', 'Resume with the dump that it was begun with, or set if-target-not-empty to swap, which builds beside it');
     }
     return { standing: 'begun', created: false };
 }
+/** What is in the database; `invalid` where an interrupted DROP DATABASE lets nobody in. */
+async function readContent(options, context) {
+    try {
+        return await withConnection(options.target, { database: options.targetName, role: 'target', signal: context.signal }, async (client) => ({
+            objects: await contentOf(client),
+            mark: await readMark(client),
+            mayCreate: await mayCreate(client),
+        }));
+    }
+    catch (error) {
+        if (isInvalid(error))
+            return 'invalid';
+        throw error;
+    }
+}
 /** Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do. */
-async function createDatabase(client, name, source, context) {
+async function createDatabase(client, name, source, lost) {
     const { major } = await serverVersion(client);
     const template = await templateProvider(client, major);
     let failure;
     for (const clauses of localeClauses(source, major, template)) {
         const statement = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(source.encoding)} ${clauses}`;
-        for (let attempt = 0;; attempt++) {
-            try {
-                await client.query(statement);
-                return;
+        try {
+            await client.query(statement);
+            return;
+        }
+        catch (error) {
+            // the connection is lost, or another database is being created from the same template
+            if (mayPass(error)) {
+                lost.creation ||=
+                    sqlstateOf(error) === undefined || /^(08|57P)/.test(sqlstateOf(error) ?? '');
+                throw error;
             }
-            catch (error) {
-                // another database is being created from the same template
-                if (!mayPass(error) || attempt >= 5) {
-                    failure ??= error;
-                    break;
-                }
-                await pause(attempt + 1, context.signal);
+            if (lost.creation && /^(42P04|23505)$/.test(sqlstateOf(error) ?? '')) {
+                throw new Failure(`The database "${name}" is still being created`, failure_messageOf(error), 'Wait until it is there, then run again with if-target-not-empty: resume', 
+                // as if it were locked: it will be there soon
+                { cause: error, sqlstate: '55P03' });
             }
+            failure ??= error;
         }
         const sqlstate = sqlstateOf(failure);
         if (sqlstate !== '42809' && sqlstate !== '22023')
@@ -73295,39 +75191,6 @@ function localeClauses(source, major, template = 'c') {
     return libc.map((clauses) => `LOCALE_PROVIDER builtin BUILTIN_LOCALE ${locale} ${clauses}`);
 }
 
-;// CONCATENATED MODULE: ./lib/migration/restore/allow-missing.js
-/**
- * The patterns of `allow-missing`, one a line: archive entries as the report names them (`EXTENSION plpython3u`,
- * `FUNCTION audit.*`), with `*` for any text. Case counts, as it does in names; blanks between words do not.
- *
- * @param lines the input's lines; empty ones are passed over
- * @returns whether an entry of that name may be left out
- */
-function allowMissing(lines) {
-    const patterns = lines
-        .map((line) => line.trim().replace(/\s+/g, ' '))
-        .filter(Boolean)
-        .map((line) => line.split('*'));
-    return (entry) => patterns.some((parts) => matches(entry.replace(/\s+/g, ' '), parts));
-}
-/** Whether the parts are found one after the other, the first at the start and the last at the end: never slow. */
-function matches(text, parts) {
-    const [first = '', ...rest] = parts;
-    const last = rest.pop();
-    if (last === undefined)
-        return text === first;
-    if (!text.startsWith(first))
-        return false;
-    let at = first.length;
-    for (const part of rest) {
-        const found = text.indexOf(part, at);
-        if (found < 0)
-            return false;
-        at = found + part.length;
-    }
-    return text.length - last.length >= at && text.endsWith(last);
-}
-
 ;// CONCATENATED MODULE: ./lib/migration/restore/fate.js
 /** The fate of an entry that the target cannot take, or does not need. */
 function leaveOut(reason, remedy, loss) {
@@ -73353,6 +75216,64 @@ function lossOf(entry) {
         default:
             return 'behaviour';
     }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/restore/exceptions.js
+
+
+
+/** Entries that can come to nothing because of how a restore works, or an archive is made, rather than for what they are. */
+/** A schema that is called like the one in which a restore keeps its notes: it is left out, and what is in it goes along. */
+function notesFate({ entries }) {
+    const isUsed = entries.some(({ namespace }) => namespace === stateSchema);
+    // what an interrupted restore left in the source, when that was a target once
+    const isMark = entries.some(({ desc, tag, definition }) => desc === 'COMMENT' &&
+        tag.includes(stateSchema) &&
+        /\{"dump":"[0-9a-f]*","memberships":/.test(definition));
+    return leaveOut('a restore keeps its notes in a schema of this name', 'Rename the schema on the source', isMark && !isUsed ? 'nothing' : 'behaviour');
+}
+/**
+ * Rows of a table that belongs to an extension of the source's, but that the target's does not make: somebody added it, and
+ * marked it for dumping (pg_extension_config_dump).
+ *
+ * @param absent see `absentTables`
+ */
+function absentFate(entry, absent, { extensionTables }) {
+    if (!isContent(entry) || !absent?.has(`${entry.namespace}.${entry.tag}`))
+        return undefined;
+    const extension = extensionTables.find(({ schema, name }) => schema === entry.namespace && name === entry.tag)?.extension;
+    const named = extension === undefined ? 'an extension' : `the extension ${extension}`;
+    const kind = entry.desc === 'TABLE DATA' ? 'TABLE' : 'SEQUENCE';
+    const object = qualifiedName(entry.namespace, entry.tag);
+    return leaveOut(`it belongs to ${named}, so the dump has no definition of it, and the extension on the target does not make it`, `Take it out of the extension on the source, and migrate again: ALTER EXTENSION ${extension === undefined ? '…' : quoteIdentifier(extension)} DROP ${kind} ${object}`, 'rows');
+}
+/**
+ * The tables and sequences, as `schema.name`, whose rows or value the archives hold without a definition, since they are an
+ * extension's, and that the target has not. To be asked once its extensions are there.
+ */
+async function absentTables(plan, worker) {
+    const key = ({ entry }) => `${entry.namespace}.${entry.tag}`;
+    const defined = new Set(plan.entries
+        .filter(({ entry }) => /^(TABLE|SEQUENCE|MATERIALIZED VIEW)$/.test(entry.desc))
+        .map(key));
+    const absent = new Set(plan.entries
+        .filter((item) => item.fate.kind !== 'leave-out' && isContent(item.entry))
+        .map(key)
+        .filter((name) => !defined.has(name)));
+    if (absent.size === 0)
+        return absent;
+    await worker.retrying('tables of extensions', '', async (session) => {
+        const { rows } = await session.query(`
+      SELECT n.nspname || '.' || c.relname AS name
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'p', 'f', 'S')`);
+        for (const { name } of rows)
+            absent.delete(name);
+    });
+    return absent;
+}
+function isContent({ desc }) {
+    return desc === 'TABLE DATA' || desc === 'SEQUENCE SET';
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/rewrite.js
@@ -73494,6 +75415,8 @@ function labelProvider(sql) {
 
 
 
+
+
 /** One archive before one target, and what is decided about each of its entries. */
 class Decisions {
     archive;
@@ -73519,6 +75442,7 @@ class Decisions {
     /** What becomes of an entry, as far as that does not hang on others. */
     decide(entry) {
         return (this.existing(entry) ??
+            absentFate(entry, this.facts.absent, this.database) ??
             this.extension(entry) ??
             this.systemObject(entry) ??
             this.extensionMember(entry) ??
@@ -73553,6 +75477,8 @@ class Decisions {
             const schema = this.facts.schemas.get(entry.tag);
             if (entry.tag === 'public')
                 return there;
+            if (entry.tag === stateSchema)
+                return notesFate(this.archive);
             if (schema?.system) {
                 return leaveOut('the target has a schema of this name for itself', 'Rename the schema on the source', 'behaviour');
             }
@@ -73803,6 +75729,7 @@ function multirangesOf(archive) {
 
 
 
+
 /** Entries about the session or the database itself: the restore looks after these on its own. */
 const ofDatabase = (entry) => /^(ENCODING|STDSTRINGS|SEARCHPATH|DATABASE|DATABASE PROPERTIES|<Init>)$/.test(entry.desc) ||
     (/^(COMMENT|ACL|SECURITY LABEL)$/.test(entry.desc) && entry.tag.startsWith('DATABASE '));
@@ -73823,7 +75750,9 @@ function makePlan(archives, facts, options) {
                 ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
                 : decisions.decide(entry);
             const needs = unnamedNeeds(archive, entry, options.database);
-            entries.push({ archive, entry, name: entryName(entry), fate, needs });
+            const table = qualifiedName(entry.namespace, entry.tag);
+            const empty = entry.desc === 'TABLE DATA' && options.expectedRows?.get(table) === 0;
+            entries.push({ archive, entry, name: entryName(entry), fate, needs, empty });
         }
     }
     takeAlong(entries);
@@ -73904,7 +75833,9 @@ function takeAlong(entries) {
             for (const dependant of dependants.get(next.entry.dumpId) ?? []) {
                 if (dependant.fate.kind === 'leave-out' || doesWithout(next.entry, dependant.entry))
                     continue;
-                const goesWithIt = dependant.entry.desc === 'TABLE DATA' ||
+                // an extension is in the archive without its tables, so nobody has given up their rows yet
+                const isAlone = next.entry.desc === 'EXTENSION' && !dependant.empty;
+                const goesWithIt = (dependant.entry.desc === 'TABLE DATA' && !isAlone) ||
                     /^(ACL|COMMENT|SECURITY LABEL|SUBSCRIPTION TABLE|PUBLICATION TABLE)$/.test(dependant.entry.desc);
                 dependant.fate = {
                     kind: 'leave-out',
@@ -73926,12 +75857,16 @@ function doesWithout(cause, dependant) {
 }
 /**
  * What an entry needs although pg_dump notes no dependency: a user mapping its server, grants on a member of an extension
- * that extension.
+ * and the rows of one of its tables that extension.
  */
-function unnamedNeeds(archive, entry, { extensionGrants }) {
+function unnamedNeeds(archive, entry, { extensionGrants, extensionTables }) {
     const named = (desc, name) => archive.entries.filter((one) => one.desc === desc && one.tag === name).map((one) => one.dumpId);
     if (entry.desc === 'ACL')
         return named('EXTENSION', extensionOf(extensionGrants, entry));
+    if (/^(TABLE DATA|SEQUENCE SET)$/.test(entry.desc)) {
+        const found = extensionTables.find(({ schema, name }) => schema === entry.namespace && name === entry.tag);
+        return found ? named('EXTENSION', found.extension) : [];
+    }
     if (entry.desc !== 'USER MAPPING')
         return [];
     const at = /\bSERVER /.exec(maskStatement(entry.definition, archive.standardStrings));
@@ -73990,68 +75925,6 @@ function localeWarnings({ existing }, source) {
     }
 }
 
-;// CONCATENATED MODULE: ./lib/migration/losses.js
-
-
-
-/**
- * Holds losses against `allow-missing`: what it accepts goes into the report's `losses`, everything else stops the run,
- * all at once, with the lines that would accept it. To be called before the first byte of what is lost is touched.
- *
- * @param found every loss, by the name that `allow-missing` has for it; those of one reason belong together
- * @param patterns the input `allow-missing`, a pattern a line
- * @param where what cannot be migrated whole, for people: `the roles`, `the database "shop"`
- * @throws Failure with the whole list, each loss with its reason and remedy
- */
-function refuseUnaccepted(found, patterns, where, context) {
-    const accepts = allowMissing(patterns);
-    const { checks } = context.report;
-    const open = found.filter(({ entry }) => !accepts(entry));
-    noteAccepted(found.filter(({ entry }) => accepts(entry)), context);
-    if (open.length === 0)
-        return;
-    // the failure has room for the first of them; the log has all, as they are to be pasted
-    context.log?.info(`To accept what ${where} would lose:\n\nallow-missing: |\n${open.map(({ entry }) => `  ${entry}`).join('\n')}\n`);
-    const groups = groupLosses(open);
-    for (const { reason, remedy, entries } of groups) {
-        checks.push({
-            id: 'losses',
-            severity: 'blocker',
-            status: 'failed',
-            message: `${where}: ${reason}`,
-            objects: entries,
-            remedy,
-        });
-    }
-    const said = groups.map(({ reason, remedy, entries }) => `${losses_firstTen(entries)}: ${reason} (${remedy})`);
-    throw new Failure(`The target cannot take ${counted(open.length, 'object')} of ${where}; nothing was restored`, shorten(said.join('; '), 12_000), 'Apply the remedies, or accept what is lost in allow-missing, one name a line as above');
-}
-/** Puts losses that are accepted into the report, each once. */
-function noteAccepted(accepted, context) {
-    const { losses } = context.report;
-    for (const loss of accepted)
-        if (!losses.some((known) => isSame(known, loss)))
-            losses.push(loss);
-}
-/** Losses put together by reason and remedy, in the order in which they were found. */
-function groupLosses(losses) {
-    const groups = new Map();
-    for (const { entry, reason, remedy } of losses) {
-        const key = `${reason}\0${remedy}`;
-        const group = groups.get(key) ?? { reason, remedy, entries: [] };
-        group.entries.push(entry);
-        groups.set(key, group);
-    }
-    return [...groups.values()];
-}
-function isSame(a, b) {
-    return a.entry === b.entry && a.database === b.database;
-}
-function losses_firstTen(entries) {
-    const more = entries.length > 10 ? ` and ${entries.length - 10} more` : '';
-    return `${entries.slice(0, 10).join(', ')}${more}`;
-}
-
 ;// CONCATENATED MODULE: ./lib/migration/restore/load.js
 
 
@@ -74062,8 +75935,10 @@ function losses_firstTen(entries) {
 
 
 
+
+
 /** Below this (bytes), tables share a run of pg_restore, up to so many. */
-const shared = 8 * 1024 * 1024;
+const load_shared = 8 * 1024 * 1024;
 const mostShared = 200;
 /** Puts the data entries of a plan together into loads, the largest first. */
 function makeLoads(items) {
@@ -74083,14 +75958,14 @@ function makeLoads(items) {
         }
         // rows that must come after others go alone: two loads could otherwise wait for each other
         const small = root === null &&
-            bytes < shared &&
+            bytes < load_shared &&
             !item.entry.dependencies.some((id) => data.has(`${item.archive.directory}\0${id}`));
         const key = item.byAccount ? item.archive.entries : item.archive;
         const gathering = open.get(key);
         if (small && gathering) {
             gathering.items.push(item);
             gathering.bytes += bytes;
-            if (gathering.bytes >= shared || gathering.items.length >= mostShared)
+            if (gathering.bytes >= load_shared || gathering.items.length >= mostShared)
                 open.delete(key);
             continue;
         }
@@ -74166,8 +76041,9 @@ async function load(options, items, name, directory, signal, onItem) {
         if (result.killedBy || (result.code ?? 0) > 128) {
             throw new LoadFailure(`pg_restore was killed by ${result.killedBy ?? 'a signal'}`, errors, true);
         }
-        const message = errors[0]?.message ?? `pg_restore ended with ${result.code} and no message`;
-        throw new LoadFailure(message, errors, errors.length > 0 && errors.every(load_mayPass));
+        const told = errors.find(({ sqlstate }) => sqlstate !== aborted) ?? errors[0];
+        const message = told?.message ?? `pg_restore ended with ${result.code} ${reader.place}`;
+        throw new LoadFailure(message, errors, mayAllPass(errors));
     }
     catch (error) {
         if (signal.aborted)
@@ -74200,16 +76076,21 @@ function loadArguments(options, list, archive) {
         archive,
     ];
 }
-/** Lines of pg_restore's stderr, put together to errors. Before version 12 it writes `[archiver (db)] ` before messages. */
+/**
+ * Lines of pg_restore's stderr, put together to errors. Before version 12 it writes `[archiver (db)] ` before messages, and
+ * no `error: `.
+ */
 class ErrorReader {
     errors = [];
     /** What pg_restore itself counted at its end. */
     ignored = 0;
     dumpId = null;
+    last = '';
     read(line) {
         const text = /^pg_restore: (?:\[[^\]]*\] )?(.*)$/.exec(line)?.[1];
         if (text === undefined)
             return;
+        this.last = text;
         const entry = /^(?:Error )?from TOC entry (\d+); /.exec(text)?.[1];
         const ignored = /^(?:warning|WARNING): errors ignored on restore: (\d+)/i.exec(text)?.[1];
         if (entry !== undefined)
@@ -74218,10 +76099,14 @@ class ErrorReader {
             this.ignored = Number(ignored);
         else if (/^processing data for table/.test(text))
             this.dumpId = null;
-        else if (/^(error|fatal): |^(COPY failed|could not |connection to )/.test(text)) {
+        else if (/^(error|fatal): |^(COPY failed|could not |connection to |query failed|error returned by |lost synchronization)/.test(text)) {
             const message = text.replace(/^(error|fatal): /, '');
             this.errors.push({ dumpId: this.dumpId, message, sqlstate: sqlstateOfMessage(message) });
         }
+    }
+    /** Where it was when it ended without an error of its own. */
+    get place() {
+        return this.last ? `after it said: ${this.last}` : 'and no message';
     }
 }
 /**
@@ -74232,43 +76117,16 @@ function isExpected({ message }, options) {
     return (clientMajor(options.client) >= 17 &&
         message.includes('unrecognized configuration parameter "transaction_timeout"'));
 }
-/** SQLSTATEs of the messages that loading rows can bring: pg_restore prints no code. In English, as `LC_ALL=C` asks for. */
-const messages = [
-    [/terminating connection due to administrator command/, '57P01'],
-    [/terminating connection because of crash of another server process/, '57P02'],
-    [
-        /the database system is (starting up|shutting down|in recovery mode|not (yet )?accepting)/,
-        '57P03',
-    ],
-    [/too many connections|too many clients already|connection slots are reserved/, '53300'],
-    [
-        /server closed the connection|connection to server .*failed|no connection to the server|could not (receive|send) data|SSL SYSCALL|SSL connection has been closed|could not connect to server|connection not open|could not translate host name/,
-        '08006',
-    ],
-    [/deadlock detected/, '40P01'],
-    [/canceling statement due to (user request|conflict)/, '57014'],
-    [/violates check constraint/, '23514'],
-    [/violates not-null constraint/, '23502'],
-    [/violates foreign key constraint/, '23503'],
-    [/duplicate key value violates unique constraint/, '23505'],
-    [/permission denied/, '42501'],
-    [/affected by row-level security/, '42501'],
-    [/invalid byte sequence for encoding/, '22021'],
-    [/has no equivalent in encoding/, '22P05'],
-    [/invalid input syntax/, '22P02'],
-    [/No space left on device|could not extend file/, '53100'],
-    [/relation .* does not exist/, '42P01'],
-    [/column .* of relation .* does not exist/, '42703'],
-    [/function .* does not exist/, '42883'],
-    [/unrecognized configuration parameter/, '42704'],
-    [/out of (shared )?memory/, '53200'],
-    [/in a read-only transaction/, '25006'],
-];
-function sqlstateOfMessage(message) {
-    return messages.find(([pattern]) => pattern.test(message))?.[1] ?? null;
-}
-function load_mayPass({ sqlstate }) {
-    return sqlstate !== null && /^(08...|40...|53300|57P0[123]|57014)$/.test(sqlstate);
+/**
+ * Whether another try may end better. Everything that pg_restore says after its connection is lost follows from that: it goes
+ * on through the large objects without one. Before version 15 it does not say why a large object could not be written.
+ */
+function mayAllPass(errors) {
+    const lost = errors.findIndex(({ sqlstate }) => /^(08|57P0)/.test(sqlstate ?? ''));
+    const causes = lost < 0 ? errors : errors.slice(0, lost + 1);
+    return (causes.length > 0 &&
+        causes.every(({ message, sqlstate }) => (sqlstate !== null && isTransient(sqlstate, message)) ||
+            (lost >= 0 && /^could not write to large object( \(result: .*)?$/.test(message))));
 }
 /** Whether a table that may have been loaded before holds exactly the rows of the dump. */
 async function isLoaded(session, item, expected) {
@@ -74670,7 +76528,8 @@ class RestoreProgress {
             catch (error) {
                 // the workers find out by themselves what has become of the server
                 this.context.log.debug(`progress cannot be read: ${failure_messageOf(error)}`);
-                await client?.end().catch(() => { });
+                if (client)
+                    await closeSession(client);
                 client = undefined;
             }
         };
@@ -74683,7 +76542,8 @@ class RestoreProgress {
             end: async () => {
                 clearInterval(timer);
                 await asking;
-                await client?.end().catch(() => { });
+                if (client)
+                    await closeSession(client);
             },
         };
     }
@@ -74742,6 +76602,7 @@ class RestoreProgress {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/remedies.js
+
 /** Next steps for errors that only the restore itself can find, by SQLSTATE and message. */
 const remedies = [
     [
@@ -74803,12 +76664,12 @@ const remedies = [
     [
         '42710',
         /./,
-        'The target has it already: empty the database, or set if-target-not-empty to replace',
+        'The target has it already: restore into another database (databases: name=other-name), or set if-target-not-empty to swap',
     ],
     [
         '42P07',
         /./,
-        'The target has it already: empty the database, or set if-target-not-empty to replace',
+        'The target has it already: restore into another database (databases: name=other-name), or set if-target-not-empty to swap',
     ],
 ];
 /** … and by the message alone, for errors of the client program. */
@@ -74818,6 +76679,10 @@ const ofProgram = [
         'The client program was built without this compression: set client-path to one that has it, or dump with compression: gzip',
     ],
     [
+        /^could not (open|create|write to|close) large object/,
+        'Look into the log of the target for why it does not take the large object',
+    ],
+    [
         /was killed by/,
         'Look into the system log of the runner: it may be short of memory. Fewer restore-jobs need less',
     ],
@@ -74825,15 +76690,17 @@ const ofProgram = [
 /** The next step for an entry that failed. */
 function remedyFor(name, sqlstate, message) {
     const found = remedies.find(([code, pattern]) => code === sqlstate && pattern.test(message));
+    if (!found && sqlstate !== null && isTransient(sqlstate, message)) {
+        return 'It went on for longer than the restore waits: look into the log of the target and at the network between';
+    }
+    if (/statement timeout/.test(message)) {
+        return 'The account or the database has a statement_timeout: ALTER ROLE … RESET statement_timeout';
+    }
     const program = ofProgram.find(([pattern]) => pattern.test(message));
     return (found?.[2] ??
         program?.[1] ??
         `Change it on the source, or leave it out with allow-missing: ${name}`);
 }
-
-;// CONCATENATED MODULE: ./lib/migration/restore/options.js
-/** Three and a half minutes in all: a cluster that restarts or fails over is back by then. */
-const defaultPauses = [1, 2, 4, 8, 15, 30, 30, 60, 60];
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/statements.js
 
@@ -75147,7 +77014,7 @@ class Worker {
                 await client.query(texts.join('\n;\n'));
                 state.outcome = 'done';
                 run.restored += items.length;
-            }, (error) => sqlstateOf(error) === undefined || mayPass(error), (error) => error);
+            }, mayPass, (error) => error);
         }
         catch (error) {
             if (sqlstateOf(error) === undefined)
@@ -75210,31 +77077,21 @@ class Worker {
             throw this.run.fail(name, error, statement);
         }, (error) => this.run.fail(name, error, statement));
     }
-    /** Runs `work` until it succeeds, with growing pauses, as long as `again` says so and no longer than the pauses last. */
+    /** Works until it is done, in a session of its own for each try; see retrying. */
     async persist(work, again, exhausted) {
-        const { options, signal, context, resuming } = this.run;
-        const pauses = options.pauses ?? defaultPauses;
-        for (let attempt = 0;; attempt++) {
-            try {
-                if (attempt > 0)
-                    await this.endLost();
-                await work(resuming || attempt > 0);
-                return;
-            }
-            catch (error) {
-                if (signal.aborted || error instanceof Cancelled)
-                    throw new Cancelled();
-                if (error instanceof EntryFailed || !again(error))
-                    throw error;
-                const wait = pauses[attempt];
-                if (wait === undefined)
-                    throw exhausted(error);
-                this.run.attempts++;
-                context.log.info(`${failure_messageOf(error)}; trying again in ${wait} s`);
+        const { run } = this;
+        await retrying({ ...run.context, signal: run.signal }, async (attempt) => {
+            if (attempt > 0)
+                await this.endLost();
+            await work(run.resuming || attempt > 0);
+        }, {
+            again: (error) => !(error instanceof EntryFailed) && again(error),
+            exhausted,
+            interrupted: async () => {
+                run.attempts++;
                 await this.drop();
-                await pause(wait, signal);
-            }
-        }
+            },
+        });
     }
     /** Ends what the server may still be doing for a session of this worker that was lost. */
     async endLost() {
@@ -75559,7 +77416,6 @@ function isAbort(error) {
 
 
 
-
 /**
  * The answers to a GRANT or REVOKE that succeeded and did nothing, or not all (PostgreSQL, "Error Codes":
  * privilege_not_revoked and privilege_not_granted, which are warnings).
@@ -75696,8 +77552,12 @@ class Grants {
                 role = null;
                 continue;
             }
-            const sql = target.major < 17 ? withoutMaintain(statement) : statement;
-            if (sql !== statement && !this.changed.some((one) => one.entry === item.name)) {
+            const sql = target.major < 17
+                ? withoutMaintain(statement)
+                : withoutWidening(statement, Number.parseInt(archive.serverVersion, 10), archive);
+            if (target.major < 17 &&
+                sql !== statement &&
+                !this.changed.some((one) => one.entry === item.name)) {
                 this.changed.push({
                     entry: item.name,
                     reason: 'restored without the privilege MAINTAIN, which came with PostgreSQL 17',
@@ -75753,6 +77613,24 @@ function withoutMaintain(sql) {
     const rest = (list[2] ?? '').split(',').filter((privilege) => privilege.trim() !== 'MAINTAIN');
     return rest.length === 0 ? null : `${list[1]} ${rest.join(',')} ON ${sql.slice(list[0].length)}`;
 }
+/**
+ * On a server of 17 or later, ALL on tables gives MAINTAIN as well, which no grant of an older source can have meant: such a
+ * grant names what it gives.
+ *
+ * @param sourceMajor of the server that was dumped
+ */
+function withoutWidening(sql, sourceMajor, { standardStrings }) {
+    if (!(sourceMajor < 17))
+        return sql;
+    const masked = maskStatement(sql, standardStrings);
+    const found = /^(GRANT )ALL ON TABLE |^(ALTER DEFAULT PRIVILEGES .* GRANT )ALL ON TABLES /s.exec(masked);
+    if (!found)
+        return sql;
+    const at = (found[1] ?? found[2] ?? '').length;
+    return `${sql.slice(0, at)}${tablePrivileges}${sql.slice(at + 'ALL'.length)}`;
+}
+/** All that there are on tables, from 8.4 to 16. */
+const tablePrivileges = 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER';
 /** From version 17 on one entry stands for many large objects: its statements name the first, and count for each. */
 function expandLargeObjects({ entry, archive }, statements) {
     if (!entry.tag.startsWith('LARGE OBJECTS '))
@@ -75766,7 +77644,6 @@ function expandLargeObjects({ entry, archive }, statements) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/loader.js
-
 
 
 
@@ -76073,7 +77950,6 @@ const logins_keyOf = (entry) => `${entry.namespace}\0${entry.tag}`;
 
 
 
-
 /** Kinds whose owner is changed by `ALTER kind name OWNER TO` (pg_backup_archiver.c, _getObjectDescription). */
 const byName = /^(COLLATION|CONVERSION|DOMAIN|FOREIGN TABLE|MATERIALIZED VIEW|SEQUENCE|STATISTICS|TABLE|TEXT SEARCH DICTIONARY|TEXT SEARCH CONFIGURATION|TYPE|VIEW|PROCEDURAL LANGUAGE|SCHEMA|EVENT TRIGGER|FOREIGN DATA WRAPPER|SERVER|PUBLICATION|SUBSCRIPTION)$/;
 /** … and those whose name takes arguments, which the DROP statement has. */
@@ -76116,6 +77992,8 @@ class Ownership {
     worker;
     /** The owner that each entry's object has got, where it is not the account: by archive and id. */
     owners = new Map();
+    /** Entries whose objects went from the loader to the account. */
+    staying = new Set();
     constructor(plan, rights, worker) {
         this.plan = plan;
         this.rights = rights;
@@ -76157,6 +78035,10 @@ class Ownership {
             await this.give(item);
         await this.worker.retrying('temporary grants', '', (session) => this.rights.takeBackGrants(session));
     }
+    /** Whether an ACL entry is about what the account got from the loader. */
+    settled(item) {
+        return item.entry.dependencies.some((id) => this.staying.has(idOf(item, id)));
+    }
     /** Makes the loader the owner again of what an interrupted run has given away. */
     async takeBack(loader, items) {
         const followers = await this.followers();
@@ -76178,6 +78060,8 @@ class Ownership {
             await this.rights.createIn(session, [...schemas].map((schema) => ({ role: account, schema })));
         });
         await this.giveAll(staying, account);
+        for (const item of staying)
+            this.staying.add(idOf(item, item.entry.dumpId));
     }
     /** Makes a role the owner of objects, many in one message; what cannot be had, or is not there, stays as it is. */
     async giveAll(items, owner) {
@@ -76405,6 +78289,10 @@ async function applyProperties(plan, name, rights, worker) {
         }
         const parameter = setting.name.split('.').map(quoteIdentifier).join('.');
         await attempt(entry, `${of} SET ${parameter} TO ${settingValue(setting.name, setting.value)}`);
+    }
+    // while the account owns it: an owner may, and so may nobody else but a superuser
+    if (database.template) {
+        await attempt('DATABASE TEMPLATE', `ALTER DATABASE ${quoted} WITH IS_TEMPLATE true`);
     }
     if (database.comment !== null) {
         await attempt('COMMENT DATABASE', `COMMENT ON DATABASE ${quoted} IS ${quoteLiteral(database.comment)}`);
@@ -76681,6 +78569,101 @@ class TemporaryRights {
     }
 }
 
+;// CONCATENATED MODULE: ./lib/migration/restore/table-defaults.js
+
+
+
+
+
+
+/**
+ * Puts right what the target's settings make of every new table, otherwise than the dump says: on PolarDB 11 each is REPLICA
+ * IDENTITY FULL (polardb-behaviour 8). To be called when the tables have been made, before the indexes that a replica
+ * identity may name. It looks at what was made, not at settings, which the account may not be able to see.
+ *
+ * @returns what could not be put right, by the names `REPLICA IDENTITY s.t` and `UNLOGGED s.t`
+ */
+async function correctTables(plan, rights, worker) {
+    const made = await tablesMade(plan, worker);
+    const refused = [];
+    const full = made.filter(({ item, identity }) => identity === 'f' && !says(item, /\bREPLICA IDENTITY FULL\b/));
+    for (let from = 0; from < full.length; from += mostTogether) {
+        const some = full.slice(from, from + mostTogether);
+        const sql = some.map(({ item }) => statementOf(item)).join('\n');
+        let done = false;
+        await worker.retrying('replica identities', sql, async (session) => {
+            try {
+                await session.query(sql);
+                done = true;
+            }
+            catch (error) {
+                if (sqlstateOf(error) === undefined || mayPass(error))
+                    throw error;
+            }
+        });
+        if (done)
+            continue;
+        for (const { item } of some) {
+            const statement = statementOf(item);
+            const entry = `REPLICA IDENTITY ${item.entry.namespace}.${item.entry.tag}`;
+            await worker.retrying(entry, statement, async (session) => {
+                try {
+                    await rights.as(session, item.entry.owner, statement);
+                }
+                catch (error) {
+                    if (sqlstateOf(error) === undefined || mayPass(error))
+                        throw error;
+                    refused.push({
+                        entry,
+                        reason: `the target makes every table REPLICA IDENTITY FULL, and refuses to change it: ${failure_messageOf(error)}`,
+                    });
+                }
+            });
+        }
+    }
+    for (const { item, persistence } of made) {
+        if (persistence !== 'p' || !says(item, /^\s*CREATE UNLOGGED TABLE\b/))
+            continue;
+        refused.push({
+            entry: `UNLOGGED ${item.entry.namespace}.${item.entry.tag}`,
+            reason: `the target makes every table permanent (${unloggedSetting})`,
+        });
+    }
+    return refused;
+}
+function statementOf({ entry }) {
+    const kind = entry.desc === 'TABLE' ? 'TABLE ONLY' : entry.desc;
+    return `ALTER ${kind} ${qualifiedName(entry.namespace, entry.tag)} REPLICA IDENTITY DEFAULT;`;
+}
+function says({ archive, entry, fate }, syntax) {
+    const definition = fate.kind === 'otherwise' ? fate.definition : entry.definition;
+    return syntax.test(maskStatement(definition, archive.standardStrings));
+}
+/** The plan's tables and materialized views that are not as a table is by default. */
+async function tablesMade(plan, worker) {
+    const wanted = new Map();
+    for (const item of plan.entries) {
+        const { entry, fate } = item;
+        if (fate.kind === 'leave-out' || !/^(TABLE|MATERIALIZED VIEW)$/.test(entry.desc))
+            continue;
+        wanted.set(`${entry.namespace}\0${entry.tag}`, item);
+    }
+    if (wanted.size === 0)
+        return [];
+    let made = [];
+    await worker.retrying('tables', '', async (session) => {
+        const { rows } = await session.query(`
+      SELECT n.nspname AS schema, c.relname AS name, c.relreplident AS identity, c.relpersistence AS persistence
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'p', 'm') AND c.oid >= 16384`);
+        made = rows.flatMap(({ schema, name, identity, persistence }) => {
+            const item = wanted.get(`${schema}\0${name}`);
+            return item ? [{ item, identity, persistence }] : [];
+        });
+    });
+    return made;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/restore/unlogged.js
 
 
@@ -76729,6 +78712,9 @@ function triggersOf(data, wanted) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/stages.js
+
+
+
 
 
 
@@ -76813,15 +78799,19 @@ class Stages {
     async begin() {
         await this.worker.retrying('the mark of the restore', '', async (session) => {
             const client = await session.own();
-            const left = await readState(client);
+            const mark = await readMark(client);
+            if (mark && !mark.ours)
+                throw notOurs(mark);
+            const left = mark?.state;
+            if (mark && !left) {
+                this.context.warn(`The comment of the schema "${stateSchema}" in the target database "${this.options.targetName}" is none of ours: rights that the account has lent itself in an earlier run cannot be found from it`);
+            }
             if (left) {
                 await endSessions(client, `${sessionPrefix}%`, this.run.signal, left.loader);
                 const { state } = this.rights;
-                state.memberships = left.memberships;
-                state.schemaGrants = left.schemaGrants;
-                state.databaseGrants = left.databaseGrants;
-                state.loader = left.loader;
-                state.owners = left.owners;
+                // which dump it is, this run says; what is to be given back, the server must bear out
+                const { dump, ...given } = await borneOut(client, left, this.plan.facts.target.major);
+                Object.assign(state, given);
             }
             await writeState(client, this.rights.state);
         });
@@ -76866,9 +78856,11 @@ class Stages {
                     this.plan.accessMethods.add(name);
             });
         }
-        if (refused.size === this.plan.facts.refused.size)
+        const absent = await absentTables(this.plan, this.worker);
+        if (refused.size === this.plan.facts.refused.size && absent.size === 0)
             return;
-        this.plan = makePlan(this.plan.archives, { ...this.plan.facts, refused }, this.plan.options);
+        const facts = { ...this.plan.facts, refused, absent };
+        this.plan = makePlan(this.plan.archives, facts, this.plan.options);
         this.run.replan(this.plan);
         this.ownership = new Ownership(this.plan, this.rights, this.worker);
         this.grants = this.grantsOf(this.plan);
@@ -76924,6 +78916,7 @@ class Stages {
         const main = this.main();
         await this.worker.drop();
         await this.run.inOrder(main.filter(({ entry }) => entry.section === 'pre-data' && !(loader && entry.desc === 'SCHEMA')));
+        this.refused.push(...(await correctTables(this.plan, this.rights, this.worker)));
         await this.run.inParallel(main.filter(({ entry }) => entry.section !== 'pre-data'));
         if (loader)
             await this.noteOwners();
@@ -77006,7 +78999,9 @@ class Stages {
             return;
         await this.ownership.settle();
         // what was granted while the loader was the owner stands; what the owner himself was left with does not
-        await this.grants.apply(this.select((item) => item.entry.desc === 'ACL' && this.ownership.ownerOf(item) === undefined));
+        await this.grants.apply(this.select((item) => item.entry.desc === 'ACL' &&
+            this.ownership.settled(item) &&
+            !this.grants.lost.has(item.name)));
         const { state } = this.rights;
         await this.worker.retrying('the role that loaded', '', async (session) => {
             await loader.dissolve(session);
@@ -77032,7 +79027,7 @@ class Stages {
             await this.giveBack(false);
             return;
         }
-        await this.giveBack(this.failure === undefined);
+        await this.giveBack(this.failure === undefined && !this.options.keepMark);
     }
     /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */
     async giveBackRights() {
@@ -77167,6 +79162,7 @@ function hasAccessMethod(plan, method) {
 
 
 
+
 /**
  * Reads the archives, asks the target, and decides about every entry. Changes nothing.
  *
@@ -77181,11 +79177,12 @@ async function planRestore(options, context, plannedRoles = new Map()) {
     if (!options.proven)
         for (const { entries } of archives)
             refuseInserts(entries);
-    const asked = await askTarget(options, archives, context);
+    const asked = await retrying(context, () => askTarget(options, archives, context));
     const facts = { ...asked, roles: new Map([...asked.roles, ...plannedRoles]) };
     const plan = makePlan(archives, facts, {
         database: options.database,
         allowMissing: options.allowMissing,
+        expectedRows: options.expectedRows,
         wanted: await wantedEntries(options, archives, context),
     });
     refuseLosses(plan, context);
@@ -77204,7 +79201,7 @@ async function askTarget(options, archives, context) {
     }
     const exists = await databaseExists(options, context.signal);
     // what replace drops says nothing about the database that takes its place
-    if (!exists || options.ifNotEmpty === 'replace') {
+    if (!exists || (options.ifNotEmpty === 'replace' && !options.inPlace)) {
         return elsewhere(options, context.signal, (client) => readTargetFacts(client, { databaseExists: false, labelProviders }));
     }
     return withConnection(options.target, { database: options.targetName, role: 'target', signal: context.signal }, (client) => readTargetFacts(client, { databaseExists: true, labelProviders }));
@@ -77865,7 +79862,7 @@ class RestoredRoles {
                 await this.send([client, ...others], items, context, onDone);
             }
             finally {
-                await Promise.all(others.map((other) => other.end().catch(() => { })));
+                await Promise.all(others.map(closeSession));
             }
         }
     }
@@ -77959,7 +79956,7 @@ class RestoredRoles {
             }
             catch (error) {
                 if (error instanceof Cancelled) {
-                    await Promise.all(sessions.map((other) => other.end().catch(() => { })));
+                    await Promise.all(sessions.map(closeSession));
                     throw error;
                 }
                 context.log.debug(`Only ${sessions.length + 1} sessions create roles: ${failure_messageOf(error)}`);
@@ -78019,6 +80016,92 @@ function samePasswords(own, target) {
     return new Map([...own].map(([name, verifier]) => [name, target.get(name) === verifier]));
 }
 
+;// CONCATENATED MODULE: ./lib/migration/swaps.js
+
+
+
+
+
+
+
+/**
+ * Which databases are built beside the ones whose names they are to have, when that is wished.
+ *
+ * @throws Failure when one of them cannot be exchanged; nothing has been changed by then but what dead runs had left
+ */
+async function planSwaps(destinations, target, session) {
+    const swaps = new Map();
+    if (session.inputs.ifTargetNotEmpty !== 'swap')
+        return swaps;
+    for (const destination of destinations) {
+        const dump = await dumpIdentity(destination.archives);
+        const swap = await planSwap({ target, targetName: destination.target }, dump, session);
+        if (swap)
+            swaps.set(destination, swap);
+    }
+    return swaps;
+}
+/**
+ * Exchanges the names of all databases that were built for it. All of them, and the roles, must be verified: else none is.
+ *
+ * @returns what failed; the old database of such a one answers as before
+ * @throws Cancelled
+ */
+async function exchangeAll(restores, swaps, session) {
+    const { databases, roles } = session.report;
+    const unproven = databases.filter(({ verified }) => !verified).map(({ name }) => name);
+    if (unproven.length > 0 || roles?.verified === false) {
+        const what = unproven.length > 0 ? unproven.map((name) => `"${name}"`).join(', ') : 'the roles';
+        const error = new Failure('No names were exchanged', `Not verified: ${what}`, 'The old databases answer as before. The report lists every difference');
+        return [{ what: 'the exchange', error }];
+    }
+    const failures = [];
+    for (const { destination, options } of restores) {
+        const swap = swaps.get(destination);
+        if (!swap)
+            continue;
+        const { result, source } = destination;
+        try {
+            const place = { target: options.target, targetName: swap.name };
+            const kept = await runPhase(session, 'swap', () => exchange(place, swap, session), source);
+            options.targetName = swap.name;
+            result.swapped = { kept };
+            session.log.info(`Exchanged: ${printable(swap.name)} is the new database, the old one is ${printable(kept)}`);
+        }
+        catch (error) {
+            if (error instanceof Cancelled || session.signal.aborted)
+                throw error;
+            result.verified = false;
+            result.error = target_side_describe(error);
+            failures.push({ what: `the database "${source}"`, error });
+        }
+    }
+    return failures;
+}
+/** Drops the old databases if that is wished, else tells how. */
+async function finishSwaps(restores, swaps, session) {
+    const failures = [];
+    for (const { destination, options } of restores) {
+        const kept = destination.result.swapped?.kept;
+        if (!swaps.has(destination) || !kept)
+            continue;
+        if (!session.inputs.dropSwapped) {
+            session.warn(`The old database ${printable(destination.target)} is kept as ${printable(kept)}. When nobody needs it any more: DROP DATABASE ${printable(quoteIdentifier(kept))}`);
+            continue;
+        }
+        try {
+            await dropKept(options, kept, session);
+            destination.result.swapped = { kept: null };
+        }
+        catch (error) {
+            if (error instanceof Cancelled || session.signal.aborted)
+                throw error;
+            failures.push({ what: `the old database "${kept}"`, error });
+        }
+    }
+    return failures;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/verify/parse.js
 
 
@@ -78041,6 +80124,7 @@ function parseFingerprint(value) {
     oneOf(root.floatDigits, [0, 3], 'floatDigits');
     if (root.moments !== null)
         parse_text(root.moments, 'moments');
+    optional(root.still, (still) => oneOf(still, [true, false, 'unknown'], 'still'));
     for (const part of ['rows', 'seconds', 'rowsPerSecond'])
         parse_count(root[part], part);
     const isData = root.level === 'data';
@@ -78196,7 +80280,7 @@ class Announced {
         for (const { entry, reason } of entries) {
             this.reasons.set(normalise(entry), reason);
             // the fingerprint of a database does not name it: it may be called otherwise on the target
-            const database = /^((?:ACL |COMMENT |OWNER )?DATABASE(?: PROPERTIES)?) (?!CONNECTION LIMIT$)/.exec(entry)?.[1];
+            const database = /^((?:ACL |COMMENT |OWNER )?DATABASE(?: PROPERTIES)?) (?!CONNECTION LIMIT$|TEMPLATE$)/.exec(entry)?.[1];
             if (database)
                 this.reasons.set(database, reason);
         }
@@ -78302,25 +80386,31 @@ const initialGrants = (server) => (server >= 150000 ? ['+:USAGE'] : ['+:CREATE',
  * Compares two catalogs, kind by kind.
  *
  * @param substitutes roles whose ownership or grants could not be carried over
- * @returns a result for each kind that either side has; an explained difference is in `explained` only
+ * @param decisions about printed definitions; without them each that differs is a difference
+ * @returns a result for each kind that either side has; an explained difference is in `explained` only. And the texts
+ *   that differ, decided or not
  */
-function compareCatalogs(source, target, announced, substitutes) {
+function compareCatalogs(source, target, announced, substitutes, decisions) {
     const kinds = new Set([
         ...Object.keys(source.catalog.kinds),
         ...Object.keys(target.catalog.kinds),
     ]);
-    const comparison = new CatalogComparison(source, target, announced, substitutes);
-    return [...kinds].sort().map((kind) => comparison.kind(kind));
+    const comparison = new CatalogComparison(source, target, announced, substitutes, decisions);
+    const objects = [...kinds].sort().map((kind) => comparison.kind(kind));
+    return { objects, open: comparison.open };
 }
 class CatalogComparison {
+    open = [];
     source;
     target;
     announced;
     substitutes;
-    constructor(source, target, announced, substitutes) {
+    decisions;
+    constructor(source, target, announced, substitutes, decisions) {
         this.source = source;
         this.target = target;
         this.announced = announced;
+        this.decisions = decisions;
         this.substitutes = new Map(substitutes.map((substitute) => [substitute.role, substitute]));
     }
     kind(kind) {
@@ -78329,6 +80419,8 @@ class CatalogComparison {
         const missing = [];
         const different = [];
         const explained = [];
+        const undecided = [];
+        const definitions = [];
         for (const object of here) {
             const other = there.get(object.name);
             there.delete(object.name);
@@ -78344,11 +80436,16 @@ class CatalogComparison {
                 continue;
             }
             const open = [];
-            for (const { what, reason } of this.differences(kind, object, other)) {
-                if (reason === undefined)
-                    open.push(what);
-                else
+            for (const { what, reason, undecided: why, texts } of this.differences(kind, object, other)) {
+                if (reason !== undefined)
                     explained.push({ entry: compare_catalog_label(name, what), reason });
+                else if (why !== undefined)
+                    undecided.push({ entry: compare_catalog_label(name, what), reason: why });
+                else {
+                    open.push(what);
+                    if (texts)
+                        definitions.push({ name, what, ...texts });
+                }
             }
             if (open.length > 0)
                 different.push(compare_catalog_label(name, open.join(', ')));
@@ -78364,6 +80461,8 @@ class CatalogComparison {
             different,
             ...(extra.length > 0 ? { extra } : {}),
             ...(explained.length > 0 ? { explained } : {}),
+            ...(undecided.length > 0 ? { undecided } : {}),
+            ...(definitions.length > 0 ? { definitions } : {}),
         };
     }
     reasonForMissing(kind, object) {
@@ -78424,7 +80523,34 @@ class CatalogComparison {
             const what = readable.length > 0
                 ? `${facet} (${a?.slice(1) ?? 'none'} on the source, ${b?.slice(1) ?? 'none'} on the target)`
                 : facet;
-            yield { what, reason: this.reasonForFacet(kind, object, other, facet) };
+            const reason = this.reasonForFacet(kind, object, other, facet);
+            if (reason !== undefined)
+                yield { what, reason };
+            else
+                yield* this.openDifference(what, kind, object, other, facet);
+        }
+    }
+    /** A difference that nothing explains, unless it is one of printing alone. */
+    *openDifference(what, kind, object, other, facet) {
+        const [a, b] = [object.facets?.[facet], other.facets?.[facet]];
+        const open = {
+            kind,
+            name: object.name,
+            facet,
+            target: b,
+            constraint: object.facets?.['of constraint']?.slice(1),
+            // what only one side has is no matter of printing
+            printed: a !== undefined && b !== undefined && isPrinted(kind, facet),
+        };
+        this.open.push(open);
+        const decided = open.printed && this.decisions ? this.decisions.decide(open) : 'different';
+        if (decided === 'equal')
+            return;
+        if (decided !== 'different')
+            yield { what, reason: undefined, undecided: decided.undecided };
+        else {
+            const texts = isShown(kind, facet) ? this.decisions?.texts(open) : undefined;
+            yield { what, reason: undefined, texts };
         }
     }
     reasonForFacet(kind, object, other, facet) {
@@ -78441,6 +80567,12 @@ class CatalogComparison {
             own.push(`SETTING ${facet.slice('setting '.length)}`);
         if (facet === 'connection limit')
             own.push('DATABASE CONNECTION LIMIT');
+        if (facet === 'template')
+            own.push('DATABASE TEMPLATE');
+        if (facet === 'replica identity')
+            own.push(`REPLICA IDENTITY ${object.name}`);
+        if (facet === 'persistence')
+            own.push(`UNLOGGED ${object.name}`);
         if (facet === 'row security')
             own.push(`ROW SECURITY ${object.name}`);
         if (facet === 'owned by')
@@ -78457,9 +80589,6 @@ class CatalogComparison {
             return inherited;
         if (kind === 'extension' && object.facets?.version !== other.facets?.version) {
             return 'the target has another version of the extension, and a dump names none';
-        }
-        if (this.isPrintedDifferently(object, other, facet)) {
-            return 'the two servers print it differently, with the same names, values and operators';
         }
         if (kind === 'publication' && facet === 'tables') {
             return this.announced.find((entry) => /^PUBLICATION TABLE/.test(entry) && entry.includes(compare_catalog_shown(object.name)));
@@ -78479,16 +80608,6 @@ class CatalogComparison {
             return 'a dump creates a child of inheritance as its parents are, and says nothing of a column that is as its type is by default';
         }
         return undefined;
-    }
-    /** Between majors only: on servers of one major, a difference in words is one in meaning. */
-    isPrintedDifferently(object, other, facet) {
-        const majors = [this.source.server, this.target.server].map((server) => Math.floor(server / 10_000));
-        if (majors[0] === majors[1])
-            return false;
-        const same = (name) => sameInOtherWords(object.facets?.[name] ?? '', other.facets?.[name] ?? '');
-        // a view's columns have the types of its expressions: EXTRACT gives numeric from 14 on, before that a float
-        return (same(facet) ||
-            (facet === 'columns' && object.facets?.query !== other.facets?.query && same('query')));
     }
     *ownerDifference(kind, object, other) {
         const owner = compare_catalog_nameOf(this.source.catalog.owners, object.owner);
@@ -78676,21 +80795,23 @@ function differingGroups(source, target, substitutes, announced) {
  *
  * @param announced what the restore left out or changed, each with its reason: such differences are listed as explained
  * @param substitutes roles whose ownership or grants the target cannot have
+ * @param decisions what a rebuild says about printed definitions; without it each that differs is a difference
  * @throws Error when the two are no pair: another structure, or digests of another method
  */
-function compareFingerprints(source, target, announced, substitutes = []) {
+function compareFingerprints(source, target, announced, substitutes = [], decisions) {
     if (source.format !== target.format || source.method !== target.method) {
         throw new Error('the two fingerprints were not taken by the same method');
     }
     const known = new Announced(announced);
     const tables = compareTables(source, target, known);
+    const catalogs = source.catalog && target.catalog
+        ? compareCatalogs({ server: source.server, catalog: source.catalog }, { server: target.server, catalog: target.catalog }, known, substitutes, decisions)
+        : null;
     const objects = [
-        source.catalog && target.catalog ? null : extraTables(source, target),
+        catalogs ? null : extraTables(source, target),
         compareSequences(source.sequences, target.sequences, known),
         ...compareLargeObjects(source.largeObjects, target.largeObjects, known, substitutes),
-        ...(source.catalog && target.catalog
-            ? compareCatalogs({ server: source.server, catalog: source.catalog }, { server: target.server, catalog: target.catalog }, known, substitutes)
-            : []),
+        ...(catalogs?.objects ?? []),
     ].filter((result) => result !== null);
     const equal = tables.every(({ match, explained }) => match || explained !== undefined) &&
         objects.every((o) => o.missing.length + o.different.length + (o.extra?.length ?? 0) === 0);
@@ -78698,7 +80819,8 @@ function compareFingerprints(source, target, announced, substitutes = []) {
         tables,
         objects,
         equal,
-        verified: equal && source.catalog !== null && target.catalog !== null,
+        verified: equal && catalogs !== null && objects.every((o) => o.undecided === undefined),
+        open: catalogs?.open ?? [],
     };
 }
 function compareTables(source, target, announced) {
@@ -79012,7 +81134,497 @@ function hexadecimal(digest) {
     return BigInt.asUintN(64, BigInt(digest)).toString(16).padStart(16, '0');
 }
 
+;// CONCATENATED MODULE: ./lib/migration/restore/scratch.js
+
+
+
+
+
+
+
+
+/** Throw-away databases are called this, then the time of the server in seconds, then something of this run alone. */
+const scratch_prefix = 'migrate_to_polardb_scratch_';
+/** Seconds after which a throw-away database that nobody is connected to was left by a run that died. */
+const deadAfter = 900;
+/** Milliseconds for dropping a throw-away database, also when the job is being cancelled. */
+const dropTimeout = 30_000;
+/**
+ * Makes a throw-away database with the source's encoding and locale on the target, hands its name to `work`, and drops it
+ * whatever comes of that. Nobody but the account may connect to it. Those that earlier runs left are dropped first.
+ *
+ * @param targetName the database that is being verified
+ * @returns what `work` returns
+ * @throws Failure when the database cannot be created; Cancelled; what `work` throws
+ */
+async function withScratchDatabase(target, targetName, properties, context, work) {
+    const place = { target, targetName };
+    /** A lost connection may leave one behind whose creation was never confirmed. */
+    const names = [];
+    try {
+        const create = async (client) => {
+            await dropAbandoned(client, context);
+            const { rows } = await client.query('SELECT pg_catalog.floor(pg_catalog.date_part($1, pg_catalog.now()))::pg_catalog.int8::text AS time', ['epoch']);
+            const name = `${scratch_prefix}${rows[0]?.time}_${(0,external_node_crypto_.randomBytes)(6).toString('hex')}`;
+            names.push(name);
+            await createDatabase(client, name, properties, { creation: false });
+            await client.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(name)} FROM PUBLIC`);
+            return name;
+        };
+        return await work(await retrying(context, () => elsewhere(place, context.signal, create)));
+    }
+    finally {
+        // a signal that has fired must not keep the database
+        const signal = AbortSignal.timeout(dropTimeout);
+        for (const name of names) {
+            try {
+                await retrying({ ...context, signal }, () => elsewhere(place, signal, (client) => dropScratch(client, name, signal)));
+            }
+            catch (error) {
+                context.warn(`The throw-away database ${name} could not be dropped (${failure_messageOf(error)}): the next run drops it, or run on the target: DROP DATABASE ${quoteIdentifier(name)}`);
+            }
+        }
+    }
+}
+async function dropScratch(client, name, signal) {
+    const { major } = await serverVersion(client);
+    const force = major >= 13 ? ' WITH (FORCE)' : '';
+    for (let attempt = 0;; attempt++) {
+        try {
+            await client.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)}${force}`);
+            return;
+        }
+        catch (error) {
+            if (!mayPass(error) || attempt >= 5)
+                throw error;
+            await pause(0.5, signal);
+        }
+    }
+}
+/** Drops what runs that died have left: by name, of this account, old, and with nobody in it. */
+async function dropAbandoned(client, context) {
+    const { rows } = await client.query(`SELECT d.datname AS name FROM pg_catalog.pg_database d
+      WHERE d.datname ~ $1 AND pg_catalog.pg_get_userbyid(d.datdba) = session_user
+        AND pg_catalog.split_part(pg_catalog.substr(d.datname, $2), '_', 1)::pg_catalog.int8
+              < pg_catalog.date_part('epoch', pg_catalog.now()) - $3
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.datname = d.datname)`, [`^${scratch_prefix}[0-9]{10}_[0-9a-f]{12}$`, scratch_prefix.length + 1, deadAfter]);
+    for (const { name } of rows) {
+        try {
+            await client.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)}`);
+            context.log.info(`Dropped the throw-away database ${name}, which an earlier run left`);
+        }
+        catch (error) {
+            context.log.warning(`The throw-away database ${name} stays: ${failure_messageOf(error)}`);
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./lib/migration/verify/rebuild-entries.js
+
+
+
+
+/** Kinds of entries that say nothing of how a definition is printed, or reach out of the database. */
+const neverRebuilt = /^(ACL|ACL LANGUAGE|DEFAULT ACL|COMMENT|SECURITY LABEL|EVENT TRIGGER|SUBSCRIPTION|SUBSCRIPTION TABLE|SERVER|FOREIGN SERVER|USER MAPPING|FOREIGN DATA WRAPPER|ROW SECURITY|MATERIALIZED VIEW DATA|SEQUENCE SET|BLOB.*|STATISTICS DATA)$/;
+/** Publications are inert, but rebuilt only where one of them differs. */
+const publications = /^PUBLICATION( |$)/;
+/** Entries that complete what the entry of a table, view or domain says, and that depend on it. */
+const completing = /^(DEFAULT|CHECK CONSTRAINT|TABLE ATTACH|RULE|PUBLICATION TABLE|PUBLICATION TABLES IN SCHEMA)$/;
+/**
+ * Chooses from the entries of the dump's own schema, by their names and dependencies. A pure function.
+ *
+ * @param entries of a plan for an empty database, in the order of the archives
+ * @param open what is to be decided
+ */
+function selectEntries(entries, open) {
+    const usable = entries.filter(({ entry }) => entry.section !== 'data' && !entry.hasData);
+    const rebuilt = usable.filter(({ entry }) => !neverRebuilt.test(entry.desc));
+    const index = new EntryIndex(rebuilt);
+    const own = open.map((definition) => index.entriesOf(definition));
+    const wanted = new Set();
+    const queue = [...new Set(own.flat())];
+    for (let next = queue.pop(); next; next = queue.pop()) {
+        if (wanted.has(next))
+            continue;
+        wanted.add(next);
+        queue.push(...index.needsOf(next));
+    }
+    return {
+        own,
+        first: rebuilt.filter((one) => wanted.has(one)),
+        rest: rebuilt.filter((one) => !wanted.has(one) && !publications.test(one.entry.desc)),
+    };
+}
+class EntryIndex {
+    byName = new Map();
+    byId = new Map();
+    schemas = new Map();
+    completions = new Map();
+    constructor(entries) {
+        for (const one of entries) {
+            rebuild_entries_add(this.byName, one.name, one);
+            this.byId.set(rebuild_entries_idOf(one, one.entry.dumpId), one);
+            if (one.entry.desc === 'SCHEMA')
+                this.schemas.set(one.entry.tag, one);
+        }
+        for (const one of entries) {
+            if (!completing.test(one.entry.desc))
+                continue;
+            for (const needed of this.dependencies(one))
+                rebuild_entries_add(this.completions, needed, one);
+        }
+    }
+    /** The entries that make what a definition is about: its own, else those of its table, and all that completes them. */
+    entriesOf({ kind, name, constraint }) {
+        const named = (names) => names.flatMap((one) => this.byName.get(printable(one)) ?? []);
+        const own = named([
+            ...entriesOf(kind, name),
+            ...(constraint === undefined ? [] : entriesOf('constraint', constraint)),
+        ]);
+        const found = own.length > 0
+            ? own
+            : named([
+                ...parentEntries(kind, name),
+                ...(constraint === undefined ? [] : parentEntries('constraint', constraint)),
+            ]);
+        return [
+            ...new Set(found.flatMap((one) => [
+                one,
+                // what refers to a table without belonging to it is no part of it
+                ...(/^(INDEX|CONSTRAINT|TRIGGER|POLICY)$/.test(one.entry.desc)
+                    ? []
+                    : (this.completions.get(one) ?? [])),
+            ])),
+        ];
+    }
+    /** What an entry cannot be rebuilt without; of a view made in two steps also the second. */
+    needsOf(one) {
+        const schema = this.schemas.get(one.entry.namespace);
+        const later = (this.completions.get(one) ?? []).filter(({ entry }) => one.entry.desc === 'VIEW' && entry.desc === 'RULE');
+        return [...this.dependencies(one), ...(schema ? [schema] : []), ...later];
+    }
+    dependencies(one) {
+        return one.entry.dependencies.flatMap((id) => this.byId.get(rebuild_entries_idOf(one, id)) ?? []);
+    }
+}
+function rebuild_entries_idOf({ archive }, dumpId) {
+    return `${archive.directory}\0${dumpId}`;
+}
+function rebuild_entries_add(map, key, value) {
+    const list = map.get(key);
+    if (list)
+        list.push(value);
+    else
+        map.set(key, [value]);
+}
+/** Entries whose statements may begin with CREATE or ALTER FOREIGN TABLE. */
+const onForeignTables = /^(FOREIGN TABLE|DEFAULT|CHECK CONSTRAINT|TABLE ATTACH)$/;
+/**
+ * A foreign table as an ordinary one of the same columns: what is printed of it, or of a view on it, needs no server.
+ *
+ * @returns the entry to be carried out; the given one where it is of no foreign table
+ */
+function withoutServer(one) {
+    const { entry, archive, fate } = one;
+    if (!onForeignTables.test(entry.desc) || fate.kind === 'leave-out')
+        return one;
+    const sql = fate.kind === 'otherwise' ? fate.definition : entry.definition;
+    const mask = (text) => maskStatement(text, archive.standardStrings);
+    const word = /(?<=(?:^|;)\s*(?:CREATE|ALTER) )FOREIGN (?=TABLE )/g;
+    if (mask(sql).search(word) < 0)
+        return one;
+    const options = /\nALTER FOREIGN TABLE [^;]* OPTIONS \([^()]*\);|\nSERVER [^;]*(?=;)/g;
+    const plain = cut(sql, mask(sql), options);
+    const without = cut(plain, mask(plain), / OPTIONS \([^()]*\)/g);
+    const definition = cut(without, mask(without), word);
+    return { ...one, fate: { kind: 'otherwise', definition, reason: 'rebuilt without its server' } };
+}
+
+;// CONCATENATED MODULE: ./lib/migration/verify/rebuild.js
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+/** Statements that go to the server in one message. */
+const rebuild_mostTogether = 100;
+/** UTF-16 units of a text in the report, and texts there: both sides of a definition are a help, not an archive. */
+const mostText = 20_000;
+const mostTexts = 200;
+/**
+ * Decides about definitions that are printed otherwise on the target than they were on the source, by an independent
+ * rebuild: the dump's own schema, as far as they need it, is restored into a throw-away database on the target, and what
+ * the server prints there is held against what it prints of the target. The same statements on the same server print the
+ * same, so a definition that still differs is another one. No rows are restored, no owners, no grants, nothing that acts
+ * (event triggers, subscriptions, servers).
+ *
+ * @returns the decisions; what could not be rebuilt is undecided, with the reason
+ * @throws Cancelled; never because a rebuild failed
+ */
+async function rebuildDefinitions(options, context) {
+    const rebuilt = new Rebuilt(options);
+    try {
+        await rebuild(options, rebuilt, context);
+    }
+    catch (error) {
+        if (error instanceof Cancelled || context.signal.aborted)
+            throw new Cancelled();
+        if (!(error instanceof Failure) && sqlstateOf(error) === undefined)
+            throw error;
+        rebuilt.refuse(error instanceof Failure ? `${error.message}: ${error.why}` : failure_messageOf(error));
+    }
+    if (options.showDefinitions)
+        await readTexts(options, rebuilt, context);
+    return rebuilt;
+}
+async function rebuild(options, rebuilt, context) {
+    const { connection, database, schema, open } = options;
+    const archives = [];
+    for (const directory of await schema.archives())
+        archives.push(await readArchive(directory));
+    const place = { target: connection, targetName: database };
+    const facts = await elsewhere(place, context.signal, (client) => readTargetFacts(client, { databaseExists: false, labelProviders: [] }));
+    const plan = makePlan(archives, facts, {
+        database: schema.properties,
+        allowMissing: ['*'],
+        wanted: null,
+    });
+    const selection = selectEntries(plan.entries, open);
+    const began = Date.now();
+    const entries = await withScratchDatabase(connection, database, schema.properties, context, async (scratch) => {
+        const work = await Work.open(connection, scratch, plan, context);
+        try {
+            await work.build(selection.first);
+            rebuilt.take(await work.read(), selection.own, work.failures);
+            if (rebuilt.isFinal())
+                return selection.first.length;
+            // what is not equal yet may have needed more than its dependencies tell
+            await work.build([...selection.rest, ...selection.first.filter(work.hasFailed)]);
+            rebuilt.take(await work.read(), selection.own, work.failures);
+            return selection.first.length + selection.rest.length;
+        }
+        finally {
+            await work.close();
+        }
+    });
+    context.log.info(`${database}: ${counted(open.length, 'definition')} printed differently, decided by rebuilding ${counted(entries, 'entry', 'entries')} of the dump's schema in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+}
+/** A session in the throw-away database, and what became of the entries. */
+class Work {
+    /** Why an entry could not be rebuilt. */
+    failures = new Map();
+    hasFailed = (one) => this.failures.has(one);
+    session;
+    plan;
+    context;
+    read_;
+    constructor(session, plan, context, read) {
+        this.session = session;
+        this.plan = plan;
+        this.context = context;
+        this.read_ = read;
+    }
+    /** Opens the session that carries out the dump's statements: the one place that says as whom. */
+    static async open(connection, scratch, plan, context) {
+        const place = { target: connection, targetName: scratch };
+        const session = await Session.open(place, `${sessionPrefix}rebuild`, context.signal);
+        const read = () => withSession({ connection, database: scratch, role: 'target' }, context.signal, async (client) => texts(client));
+        return new Work(session, plan, context, read);
+    }
+    /** Carries entries out, in their order; one that fails does not keep the others. */
+    async build(entries) {
+        const cancel = () => void this.session.cancel();
+        this.context.signal.addEventListener('abort', cancel, { once: true });
+        try {
+            let left = entries.filter((one) => {
+                const { fate } = one;
+                if (fate.kind !== 'leave-out')
+                    return true;
+                if (!fate.there)
+                    this.failures.set(one, `${one.name} is left out: ${fate.reason}`);
+                return false;
+            });
+            // what failed may have needed what came after it
+            for (let before = Number.POSITIVE_INFINITY; left.length > 0 && left.length < before;) {
+                before = left.length;
+                left = await this.pass(left);
+            }
+        }
+        finally {
+            this.context.signal.removeEventListener('abort', cancel);
+        }
+    }
+    async pass(entries) {
+        const failed = [];
+        for (let from = 0; from < entries.length; from += rebuild_mostTogether) {
+            const some = entries.slice(from, from + rebuild_mostTogether);
+            if (await this.together(some))
+                continue;
+            for (const one of some)
+                if (!(await this.alone(one)))
+                    failed.push(one);
+        }
+        return failed;
+    }
+    async together(some) {
+        const [first] = some;
+        const statements = some.map((one) => one.archive === first?.archive ? statements_sqlOf(withoutServer(one), this.plan) : null);
+        if (!first || statements.includes(null))
+            return false;
+        try {
+            const client = await this.session.foreign(first.archive, '');
+            await client.query(statements.join('\n;\n'));
+        }
+        catch (error) {
+            this.rethrow(error);
+            return false;
+        }
+        for (const one of some)
+            this.failures.delete(one);
+        return true;
+    }
+    async alone(one) {
+        try {
+            await runEntry(this.session, withoutServer(one), this.plan);
+            this.failures.delete(one);
+            return true;
+        }
+        catch (error) {
+            this.rethrow(error);
+            const said = shorten(printable(failure_messageOf(error)), 300);
+            this.failures.set(one, `${one.name} could not be rebuilt: ${said}`);
+            return false;
+        }
+    }
+    /** An answer of the server is about the statement; everything else ends the rebuild. */
+    rethrow(error) {
+        if (this.context.signal.aborted)
+            throw new Cancelled();
+        if (sqlstateOf(error) === undefined) {
+            throw new Failure('The rebuild of the definitions that differ was interrupted', failure_messageOf(error), 'Run verify again', { cause: error });
+        }
+    }
+    read() {
+        return this.read_();
+    }
+    async close() {
+        await this.session.close();
+    }
+}
+/** The catalog with its texts in place of their hashes. */
+async function texts(client) {
+    const { number } = await serverVersion(client);
+    return readCatalog(client, number, (_, text) => text);
+}
+async function readTexts({ connection, database }, rebuilt, context) {
+    if (!rebuilt.hasDifferences())
+        return;
+    try {
+        const place = { connection, database, role: 'target' };
+        rebuilt.showTarget(await withSession(place, context.signal, texts));
+    }
+    catch (error) {
+        if (error instanceof Cancelled || context.signal.aborted)
+            throw new Cancelled();
+        if (!(error instanceof Failure) && sqlstateOf(error) === undefined)
+            throw error;
+        // that they differ is known; how is a help, not the verdict
+        context.warn(`${database}: both sides of the definitions that differ cannot be shown: ${failure_messageOf(error)}`);
+    }
+}
+class Rebuilt {
+    open;
+    dump = new Map();
+    target = new Map();
+    reasons = new Map();
+    refusal = null;
+    shown = 0;
+    constructor({ open }) {
+        this.open = open;
+    }
+    /** Takes what the throw-away database holds now. */
+    take(catalog, own, failures) {
+        this.dump = textsOf(catalog);
+        this.reasons = new Map();
+        this.open.forEach((definition, index) => {
+            const entries = own[index] ?? [];
+            const reason = entries.length === 0
+                ? 'the dump has no entry for it'
+                : entries.map((one) => failures.get(one)).find((one) => one !== undefined);
+            if (reason !== undefined)
+                this.reasons.set(rebuild_keyOf(definition), reason);
+        });
+    }
+    refuse(reason) {
+        this.refusal = `the dump's schema could not be rebuilt on the target: ${shorten(printable(reason), 500)}`;
+    }
+    showTarget(catalog) {
+        this.target = textsOf(catalog);
+    }
+    /** Nothing more of the schema could change a decision. */
+    isFinal() {
+        return this.open.every((one) => !one.printed || this.decide(one) === 'equal');
+    }
+    hasDifferences() {
+        return this.open.some((one) => !one.printed || this.decide(one) === 'different');
+    }
+    decide(open) {
+        if (this.refusal !== null)
+            return { undecided: this.refusal };
+        const reason = this.reasons.get(rebuild_keyOf(open));
+        if (reason !== undefined)
+            return { undecided: reason };
+        const text = this.text(this.dump, open);
+        if (text === undefined)
+            return { undecided: 'the rebuild of the dump does not have it' };
+        return sameText(hashOf(open.facet, text), open.target) ? 'equal' : 'different';
+    }
+    texts(open) {
+        if (this.target.size === 0 || this.shown >= mostTexts)
+            return undefined;
+        const known = this.refusal === null && !this.reasons.has(rebuild_keyOf(open));
+        const source = known ? this.text(this.dump, open) : undefined;
+        const target = this.text(this.target, open);
+        // a side that is not known and one that has nothing are not the same: the other says enough
+        if (!known || source === target)
+            return undefined;
+        this.shown++;
+        const bounded = (text) => text === undefined ? null : shorten(text, mostText);
+        return { source: bounded(source), target: bounded(target) };
+    }
+    text(texts, { kind, name, facet }) {
+        // a foreign table is rebuilt as an ordinary one
+        const kinds = kind === 'foreign table' ? [kind, 'table'] : [kind];
+        const found = kinds.map((one) => texts.get(`${one}\0${name}`)).find((one) => one !== undefined);
+        return found?.[facet]?.replace(/^=/, '');
+    }
+}
+function rebuild_keyOf({ kind, name, facet }) {
+    return `${kind}\0${name}\0${facet}`;
+}
+function textsOf({ kinds }) {
+    const result = new Map();
+    for (const [kind, objects] of Object.entries(kinds)) {
+        for (const { name, facets = {} } of objects)
+            result.set(`${kind}\0${name}`, facets);
+    }
+    return result;
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/verify-phase.js
+
+
+
 
 
 
@@ -79039,18 +81651,26 @@ async function verifyDatabase(options, result, session) {
         recipe: source,
         mayAlter: options.mayAlter,
     }, session);
-    if (target.moments)
-        session.warn(`${result.name}: the target may have changed while it was read: ${target.moments}`);
+    if (target.moments && target.still === false)
+        session.warn(`${result.name}: the target changed while it was read: ${target.moments}`);
     if (source.level === 'counts' && session.inputs.verify === 'data') {
         session.warn(`${result.name}: only row counts are compared, since the dump was made with verify: counts`);
     }
-    const comparison = compareFingerprints(source, target, options.announced, options.substitutes);
+    const comparison = await compare(source, target, options, session);
     result.tables = comparison.tables;
     result.objects = comparison.objects;
     result.verified = comparison.verified;
     result.verifyRowsPerSecond = { source: source.rowsPerSecond, target: target.rowsPerSecond };
     const tables = comparison.tables.filter(({ match, explained }) => !match && explained === undefined);
     const objects = comparison.objects.flatMap(({ kind, missing, different, extra = [] }) => [...missing, ...different, ...extra].map((name) => `${kind} ${name}`));
+    const doubt = doubtOf(source, comparison.equal);
+    if (doubt !== undefined) {
+        result.verified = false;
+        throw new Failure(`The database "${result.name}" is not proven`, doubt, 'Stop the writes to the source, then migrate again');
+    }
+    const undecided = comparison.objects.flatMap(({ kind, undecided = [] }) => undecided.map(({ entry, reason }) => ({ name: `${kind} ${entry}`, reason })));
+    if (comparison.equal && undecided.length > 0)
+        throw notProven(result.name, undecided);
     if (comparison.equal) {
         const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + (sourceRows ?? 0), 0);
         session.log.info(`Verified ${result.name} (${session.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`);
@@ -79058,14 +81678,15 @@ async function verifyDatabase(options, result, session) {
     }
     if (options.source) {
         try {
-            await explainDifferences({
+            const drill = {
                 source: options.source,
                 target: { connection: options.connection, database: options.name },
                 fingerprint: source,
                 tables: comparison.tables,
                 showKeys: session.inputs.showKeys,
                 mayAlter: options.mayAlter,
-            }, session);
+            };
+            await retrying(session, () => explainDifferences(drill, session));
         }
         catch (error) {
             if (session.signal.aborted)
@@ -79076,7 +81697,18 @@ async function verifyDatabase(options, result, session) {
     }
     const named = [...tables.map(described), ...objects];
     const more = named.length > 10 ? `, and ${named.length - 10} more` : '';
-    throw new Failure(`The target differs from the source in the database "${result.name}"`, `${named.slice(0, 10).join(', ')}${more}`, 'Do not switch over: the report lists every difference. Restore again with if-target-not-empty: replace');
+    throw new Failure(`The target differs from the source in the database "${result.name}"`, `${named.slice(0, 10).join(', ')}${more}`, 'Do not switch over: the report lists every difference. When the cause is mended, migrate again under another name (databases: name=other-name) or with if-target-not-empty: swap, which keeps what is there until the new database is verified');
+}
+/** Why a comparison proves nothing: it was of several moments, and the source did not stand still between them. */
+function doubtOf(source, equal) {
+    const { moments, still = 'unknown' } = source;
+    if (moments === null || still === true || (still === 'unknown' && equal))
+        return undefined;
+    const written = still === false
+        ? 'it was written to meanwhile'
+        : 'nobody can tell whether it was written to meanwhile';
+    const found = equal ? 'the two sides compared equal' : 'the two sides differ';
+    return `The source was not read in one moment (${moments}), and ${written}: ${found}, which is neither a failure nor a proof`;
 }
 function described({ schema, name, sourceRows, targetRows, unreadable }) {
     const table = `table ${schema}.${name}`;
@@ -79085,23 +81717,49 @@ function described({ schema, name, sourceRows, targetRows, unreadable }) {
     const rows = (count) => (count === null ? 'none' : formatCount(count));
     return `${table} (${rows(sourceRows)} rows on the source, ${rows(targetRows)} on the target)`;
 }
+/** Compares; where definitions are printed differently, the dump's own schema decides whether they are different. */
+async function compare(source, target, options, session) {
+    const { announced, substitutes, connection, name: database, schema } = options;
+    const comparison = compareFingerprints(source, target, announced, substitutes);
+    const showDefinitions = comparison.open.length > 0 &&
+        session.inputs.showDefinitions &&
+        !(await session.isPublicRepository());
+    const open = comparison.open.filter(({ kind, facet, printed }) => printed || (showDefinitions && isShown(kind, facet)));
+    if (open.length === 0)
+        return comparison;
+    const decisions = await rebuildDefinitions({ connection, database, schema, open, showDefinitions }, session);
+    return compareFingerprints(source, target, announced, substitutes, decisions);
+}
+function notProven(database, undecided) {
+    const more = undecided.length > 10 ? `, and ${undecided.length - 10} more` : '';
+    const [first] = undecided;
+    return new Failure(`The target of the database "${database}" is not proven to be the dump`, `No difference was found, but ${counted(undecided.length, 'definition')} printed differently could not be decided: ${undecided
+        .slice(0, 10)
+        .map(({ name }) => name)
+        .join(', ')}${more}; ${first?.reason ?? ''}`, 'Look at them in the report, mend the reason (the account needs CREATEDB on the target for the rebuild that decides), then run verify');
+}
 /**
  * The roles whose objects an ordinary account cannot give back, asked of the target itself: its superusers. For a
  * verification apart from the restore, which announces them otherwise.
  */
 async function readSubstitutes(connection, session) {
     const options = { role: 'target', readOnly: true, signal: session.signal };
-    return await withConnection(connection, options, async (client) => {
+    const read = async (client) => {
         const { rows } = await client.query('SELECT rolname AS role FROM pg_catalog.pg_roles WHERE rolsuper');
         return rows.map(({ role }) => ({
             role,
             instead: null,
             reason: `"${role}" is a superuser on the target, and only a superuser could give it objects`,
         }));
-    });
+    };
+    return await retrying(session, () => withConnection(connection, options, read));
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/target-side.js
+
+
+
+
 
 
 
@@ -79133,11 +81791,18 @@ async function readSubstitutes(connection, session) {
  */
 async function restoreEverything(dump, connection, session, afterRoles = async () => { }) {
     const destinations = chooseDatabases(session.inputs.databases, dump, session);
+    const { databases: wanted, allowMissing } = session.inputs;
+    const losses = lossesAmong(dump.losses, destinations, wanted);
+    refuseUnaccepted(losses, allowMissing, 'the source', session);
     const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection);
+    const swaps = await planSwaps(destinations, connection, session);
     const restores = destinations.map((destination) => ({
         destination,
-        options: restoreOptions(destination, dump, connection, passwordFile, session),
+        options: restoreOptions(destination, dump, connection, passwordFile, session, swaps.get(destination)),
     }));
+    for (const { options } of session.inputs.ifTargetNotEmpty === 'replace' ? restores : []) {
+        options.inPlace = await mustEmpty(options, session);
+    }
     const plans = new Map();
     // nothing of any database is restored, and no role is made, while one of them would lose something
     const plan = async (roles, refusal) => {
@@ -79155,7 +81820,11 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
         }
         throwAll(refusals, 'cannot be restored');
     };
-    const afterDatabases = await restoreRolesPhase(dump, destinations, connection, session, plan);
+    const { existingRoles } = session.inputs;
+    // as long as the old databases answer, the roles that use them stay as they are
+    const first = swaps.size > 0 ? 'keep' : existingRoles;
+    const restoreTheRoles = (existing, planning) => restoreRolesPhase(dump, destinations, connection, session, existing, planning);
+    let afterDatabases = await restoreTheRoles(first, plan);
     await afterRoles();
     const failures = [];
     for (const { destination, options } of restores) {
@@ -79173,6 +81842,14 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
             session.log.warning(`${destination.source}: ${failure_messageOf(error)}`);
         }
     }
+    if (swaps.size > 0 && failures.length === 0) {
+        if (existingRoles !== first)
+            afterDatabases = await restoreTheRoles(existingRoles, async () => { });
+        failures.push(...(await exchangeAll(restores, swaps, session)));
+    }
+    for (const [{ source }, { name, building }] of failures.length > 0 ? swaps : []) {
+        session.log.info(`The old database ${printable(name)} answers as before unless the report says that it was exchanged; the new one of ${printable(source)} is ${printable(building)}: restore with the kept dump and if-target-not-empty: swap goes on with it, the next migration drops it`);
+    }
     await afterDatabases();
     for (const { destination, options } of restores) {
         if (destination.result.error)
@@ -79188,6 +81865,8 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
             failures.push({ what: `the database "${destination.source}"`, error });
         }
     }
+    if (failures.length === 0)
+        failures.push(...(await finishSwaps(restores, swaps, session)));
     const { report } = session;
     if (session.dumpBegan !== null && failures.length === 0) {
         report.cutoverSeconds = Math.round((Date.now() - session.dumpBegan) / 100) / 10;
@@ -79206,7 +81885,7 @@ async function restoreEverything(dump, connection, session, afterRoles = async (
     }
 }
 /** @param plan decides about the databases; called when the roles are decided about and none is made yet */
-async function restoreRolesPhase(dump, destinations, connection, session, plan) {
+async function restoreRolesPhase(dump, destinations, connection, session, existingRoles, plan) {
     const { inputs, report } = session;
     const { roles } = dump;
     const needed = [];
@@ -79217,7 +81896,7 @@ async function restoreRolesPhase(dump, destinations, connection, session, plan) 
     if (inputs.roles === 'skip' || !roles) {
         skipPhase(session, 'restore-roles');
         const options = { role: 'target', readOnly: true, signal: session.signal };
-        await withConnection(connection, options, (client) => requireRoles(client, needed));
+        await retrying(session, () => withConnection(connection, options, (client) => requireRoles(client, needed)));
         await plan();
         return async () => { };
     }
@@ -79228,7 +81907,7 @@ async function restoreRolesPhase(dump, destinations, connection, session, plan) 
             target: connection,
             databaseNames: new Map(destinations.map(({ source, target }) => [source, target])),
             superuserOption: inputs.superuserOption,
-            existingRoles: inputs.existingRoles,
+            existingRoles,
             rolePasswords: inputs.rolePasswords,
             completing: inputs.ifTargetNotEmpty === 'resume',
             neededRoles: needed,
@@ -79246,7 +81925,8 @@ async function restoreRolesPhase(dump, destinations, connection, session, plan) 
     });
 }
 async function restoreOne(destination, options, plan, session) {
-    const { result, source, target: name } = destination;
+    const { result, source } = destination;
+    const { targetName: name } = options;
     const began = Date.now();
     const restored = await runPhase(session, 'restore', () => restoreDatabase(options, plan, session, (outcome) => {
         result.restore = outcome;
@@ -79277,8 +81957,8 @@ async function restoreOne(destination, options, plan, session) {
 async function analyzeOne(destination, options, restored, session) {
     if (!session.inputs.analyze)
         return skipPhase(session, 'analyze');
-    const { source, target: targetName } = destination;
-    const { target, jobs } = options;
+    const { source } = destination;
+    const { target, targetName, jobs } = options;
     await runPhase(session, 'analyze', async () => {
         const as = restored.analyzeAs ?? target;
         let { refused } = await analyzeDatabase({ target: as, targetName, jobs }, session);
@@ -79294,16 +81974,21 @@ async function analyzeOne(destination, options, restored, session) {
 async function verifyOne(destination, options, restored, session) {
     if (session.inputs.verify === 'none')
         return skipPhase(session, 'verify');
-    const { source, target: name, dumped, properties, result } = destination;
-    const { target: connection, jobs } = options;
+    const { source, dumped, properties, archives, result } = destination;
+    const { target: connection, targetName: name, jobs } = options;
     const { fingerprint } = dumped;
     await runPhase(session, 'verify', () => verifyDatabase({
         ...{ connection, name, fingerprint, jobs },
         mayAlter: true,
+        schema: { properties, archives: async () => archives },
         source: session.inputs.command === 'migrate' && session.inputs.source
             ? { connection: session.inputs.source, database: source }
             : undefined,
-        announced: [...restored.result.skipped, ...announcedLimit(properties)],
+        announced: [
+            ...session.report.losses.filter(({ database }) => database === source),
+            ...restored.result.skipped,
+            ...announcedLimit(properties),
+        ],
         substitutes: restored.owners.map(({ role, owner, reason }) => ({
             role,
             instead: owner,
@@ -79321,7 +82006,7 @@ function chooseDatabases(wanted, dump, session) {
         result: resultOf(session, { ...name, bytes: dumped.bytes }),
     }));
 }
-function restoreOptions(destination, dump, connection, passwordFile, session) {
+function restoreOptions(destination, dump, connection, passwordFile, session, swap) {
     const { inputs } = session;
     const { tables, level } = parseFingerprint(destination.dumped.fingerprint);
     return {
@@ -79333,7 +82018,7 @@ function restoreOptions(destination, dump, connection, passwordFile, session) {
             settings: destination.properties.settings.filter(({ role, name }) => role === null || !/_preload_libraries$/.test(name)),
         },
         target: connection,
-        targetName: destination.target,
+        targetName: swap?.building ?? destination.target,
         passwordFile,
         client: dump.client,
         // the server's processors are not known; a cluster has more than a runner, and index builds wait for its disks
@@ -79341,7 +82026,7 @@ function restoreOptions(destination, dump, connection, passwordFile, session) {
             ? Math.min(8, Math.max(2, session.processors))
             : inputs.restoreJobs,
         createDatabase: inputs.createDatabase,
-        ifNotEmpty: inputs.ifTargetNotEmpty,
+        ...wayInto(inputs.ifTargetNotEmpty, swap),
         allowMissing: inputs.allowMissing,
         extraOptions: inputs.restoreOptions,
         ...(level === 'none'
@@ -79351,6 +82036,12 @@ function restoreOptions(destination, dump, connection, passwordFile, session) {
             }),
         logFile: (0,external_node_path_namespaceObject.join)(session.reportDirectory, `pg_restore-${destination.archives[0]?.split('/').at(-2)}.log`),
     };
+}
+/** What is built for an exchange goes into a database of its own, whose name only this dump can have given it. */
+function wayInto(wanted, swap) {
+    if (swap)
+        return { ifNotEmpty: swap.begun ? 'resume' : 'replace', keepMark: true };
+    return { ifNotEmpty: wanted === 'swap' ? 'fail' : wanted };
 }
 function target_side_describe(error) {
     if (error instanceof Failure)
@@ -79381,19 +82072,34 @@ function throwAll(failures, outcome) {
 
 
 
+
+
+
 /** Both halves in one job: everything of the source is dumped, kept, restored and compared. */
 async function migrate(session) {
     const { inputs } = session;
-    const connection = required(inputs, 'target');
     const { source, target } = await runPhase(session, 'preflight', async () => {
-        const target = await inspectTarget(connection, inputs, session);
+        const named = required(inputs, 'target');
+        const target = await inspectTarget(named, inputs, session);
         const source = await inspectSource(required(inputs, 'source'), inputs.databases, session);
+        checkDestination(target.named ? named.dbname : undefined, source.databases);
+        const { ifTargetNotEmpty, sameServer } = inputs;
+        await refuseSameServer({
+            source: source.connection,
+            target: target.connection,
+            databases: source.databases,
+            writes: true,
+            ifTargetNotEmpty,
+            sameServer,
+        }, session);
         await checkReadable(source, inputs, session);
         await checkTogether(source, target, session.dumpDirectory, session);
+        refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', session);
         return { source, target };
     });
     session.setOutput('source-version', source.version.version);
     session.setOutput('target-version', target.version);
+    const { connection } = target;
     const reportWrites = await watchWrites(source, session);
     const dump = await dumpEverything(source, session, target);
     let upload;
@@ -79407,7 +82113,7 @@ async function migrate(session) {
     };
     let failure;
     try {
-        await restoreEverything({ ...dump, directory: session.dumpDirectory, proven: true }, connection, session, keep);
+        await restoreEverything({ ...dump, losses: source.losses, directory: session.dumpDirectory, proven: true }, connection, session, keep);
     }
     catch (error) {
         failure = error;
@@ -79438,17 +82144,20 @@ async function migrate(session) {
 
 
 
+
 /** The target's half: from an artifact or a directory, verified by the dump's own fingerprint. */
 async function restore(session) {
-    const connection = required(session.inputs, 'target');
-    const target = await runPhase(session, 'preflight', () => inspectTarget(connection, session.inputs, session));
+    const { inputs } = session;
+    const named = required(inputs, 'target');
+    const target = await runPhase(session, 'preflight', () => inspectTarget(named, inputs, session));
     session.setOutput('target-version', target.version);
     const { manifest, directory, roles, proven } = await loadDump(session);
     session.report.source = { version: manifest.source.version, major: manifest.source.major };
     session.setOutput('source-version', manifest.source.version);
+    checkDestination(target.named ? named.dbname : undefined, databasesOf(manifest.databases, inputs.databases));
     // a dump is read by the major that wrote it
     const client = await getClient(versionOf(manifest.client.version), session);
-    await restoreEverything({ directory, client, databases: manifest.databases, roles, proven }, connection, session);
+    await restoreEverything({ directory, client, databases: manifest.databases, losses: manifest.losses, roles, proven }, target.connection, session);
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/verify.js
@@ -79460,11 +82169,23 @@ async function restore(session) {
 
 
 
+
+
+
+
+
+
+
+
+
+
+
 /** Compares two live servers, or a target with what a dump holds. Changes nothing anywhere. */
 async function verify(session) {
     const { inputs, report } = session;
-    const connection = required(inputs, 'target');
-    const target = await runPhase(session, 'preflight', () => inspectTarget(connection, inputs, session));
+    const named = required(inputs, 'target');
+    const target = await runPhase(session, 'preflight', () => inspectTarget(named, inputs, session));
+    const { connection } = target;
     session.setOutput('target-version', target.version);
     if (inputs.verify === 'none') {
         throw new Failure('There is nothing to do', 'command is verify and verify is none', 'Set verify to data or counts');
@@ -79474,19 +82195,30 @@ async function verify(session) {
         : inputs.restoreJobs;
     const substitutes = await readSubstitutes(connection, session);
     const failures = [];
-    for (const { source, target: name, bytes, fingerprint } of await verify_sources(session)) {
+    const { databases, losses } = await verify_sources(session, connection);
+    checkDestination(target.named ? named.dbname : undefined, databases);
+    try {
+        refuseUnaccepted(losses, inputs.allowMissing, 'the source', session);
+    }
+    catch (error) {
+        // everything else is compared all the same
+        failures.push(error);
+    }
+    for (const compared of databases) {
+        const { source, target: name, bytes } = compared;
         const result = resultOf(session, { source, target: name, bytes });
         try {
-            await runPhase(session, 'verify', async () => verifyDatabase({
+            await runPhase(session, 'verify', () => compared.open((fingerprint, schema) => verifyDatabase({
                 connection,
                 name,
-                fingerprint: await fingerprint(),
-                announced: [],
+                fingerprint,
+                schema,
+                announced: losses.filter(({ database }) => database === source),
                 substitutes,
                 jobs,
                 mayAlter: 'if unused',
                 source: inputs.source ? { connection: inputs.source, database: source } : undefined,
-            }, result, session), source);
+            }, result, session)), source);
         }
         catch (error) {
             if (session.signal.aborted)
@@ -79496,7 +82228,9 @@ async function verify(session) {
         }
     }
     report.verified =
-        report.databases.length > 0 && report.databases.every(({ verified }) => verified);
+        failures.length === 0 &&
+            report.databases.length > 0 &&
+            report.databases.every(({ verified }) => verified);
     if (failures.length === 1)
         throw failures[0];
     if (failures.length > 1) {
@@ -79504,25 +82238,64 @@ async function verify(session) {
     }
 }
 /** What the target is compared with: the live source where one is given, otherwise the dump. */
-async function verify_sources(session) {
+async function verify_sources(session, target) {
     const { inputs, report } = session;
     if (inputs.source) {
-        const { connection, databases, version } = await inspectSource(inputs.source, inputs.databases, session);
-        session.setOutput('source-version', version.version);
-        const jobs = inputs.dumpJobs === 'auto' ? Math.max(1, Math.floor(session.processors / 2)) : inputs.dumpJobs;
-        return databases.map((database) => ({
+        const source = await inspectSource(inputs.source, inputs.databases, session);
+        session.setOutput('source-version', source.version.version);
+        const { ifTargetNotEmpty, sameServer } = inputs;
+        await refuseSameServer({
+            source: source.connection,
+            target,
+            databases: source.databases,
+            writes: false,
+            ifTargetNotEmpty,
+            sameServer,
+        }, session);
+        const compared = source.databases.map((database) => ({
             ...database,
-            fingerprint: () => fingerprintDatabase({ connection, database: database.source, level: inputs.verify, jobs }, session),
+            open: (work) => openLive(source, database.source, session, work),
         }));
+        return { databases: compared, losses: source.losses };
     }
-    const { manifest } = await loadDump(session);
+    const { manifest, directory } = await loadDump(session);
     report.source = { version: manifest.source.version, major: manifest.source.major };
     session.setOutput('source-version', manifest.source.version);
-    return databasesOf(manifest.databases, inputs.databases).map(({ dumped, ...name }) => ({
+    const chosen = databasesOf(manifest.databases, inputs.databases);
+    const databases = chosen.map(({ dumped, ...name }) => ({
         ...name,
         bytes: dumped.bytes,
-        fingerprint: async () => dumped.fingerprint,
+        open: (work) => work(dumped.fingerprint, {
+            properties: parseDatabaseProperties(dumped.properties),
+            archives: async () => dumped.archives.map(({ path }) => (0,external_node_path_namespaceObject.join)(directory, path)),
+        }),
     }));
+    return { databases, losses: lossesAmong(manifest.losses, chosen, inputs.databases) };
+}
+/** Takes the fingerprint of a live source, and its schema where definitions are printed differently: of one moment. */
+async function openLive(source, database, session, work) {
+    const { connection, version } = source;
+    const { inputs } = session;
+    const jobs = inputs.dumpJobs === 'auto' ? Math.max(1, Math.floor(session.processors / 2)) : inputs.dumpJobs;
+    const snapshot = await exportSnapshot(connection, database, session.signal);
+    const directory = (0,external_node_path_namespaceObject.join)(session.temporaryDirectory, `schema-${(0,external_node_crypto_.randomUUID)()}`);
+    try {
+        const place = { database, readOnly: true, role: 'source', signal: session.signal };
+        const properties = await withConnection(connection, place, readDatabaseProperties);
+        const fingerprint = await fingerprintDatabase({ connection, database, snapshot, level: inputs.verify, jobs }, session);
+        const archives = async () => {
+            const client = await getClient(version, session);
+            const passwordFile = await writePasswordFile(session.temporaryDirectory, 'source', connection);
+            const logFile = (0,external_node_path_namespaceObject.join)(session.reportDirectory, `pg_dump-schema-${(0,external_node_crypto_.randomUUID)()}.log`);
+            await dumpSchema({ connection, client, passwordFile, number: version.number }, { database, directory, snapshot: snapshot.id ?? undefined, logFile }, session);
+            return [directory];
+        };
+        await work(fingerprint, { properties, archives });
+    }
+    finally {
+        await snapshot.close();
+        await (0,promises_namespaceObject.rm)(directory, { recursive: true, force: true });
+    }
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/index.js
@@ -80004,6 +82777,7 @@ const style = `
   --good: light-dark(#19703a, #56c271);
   --doubtful: light-dark(#8a5a00, #e0a63a);
   --bad: light-dark(#b3202c, #ff7b72);
+  --mark: light-dark(#ffe08a, #5c4a00);
   --bar: light-dark(#3f7cac, #5b9bd0);
 }
 * { box-sizing: border-box }
@@ -80025,6 +82799,8 @@ h3 { margin: 1.4rem 0 .5rem; font-size: 1rem; font-weight: 600 }
 p { margin: .5rem 0 }
 code { font: .9em/1.45 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace;
   unicode-bidi: isolate; overflow-wrap: anywhere; white-space: pre-wrap }
+mark { background: var(--mark); color: inherit; border-radius: 2px }
+.side { width: 42%; min-width: 18rem }
 .quiet { color: var(--quiet) }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1.1rem 1.6rem; margin: 1.6rem 0 0 }
 .facts div { min-width: 0 }
@@ -80081,6 +82857,131 @@ footer { margin-top: 3rem; padding-bottom: 2.5rem; color: var(--quiet); font-siz
 }
 `;
 
+;// CONCATENATED MODULE: ./lib/report/html-definitions.js
+
+
+/** Definitions that are shown open; more are folded away. */
+const openDefinitions = 20;
+/** Tokens on each side up to which they are compared one by one: beyond, all between the first and last difference is marked. */
+const mostTokens = 1500;
+/** UTF-16 units of an unchanged stretch that are shown whole, and at each end of a longer one. */
+const mostContext = 800;
+const context = 300;
+/** Both sides of every definition that differs, side by side, with what is not the same marked. */
+function definitions(report) {
+    const rows = report.databases.flatMap(({ target, objects }) => objects.flatMap(({ kind, definitions = [] }) => definitions.map(({ name, what, source, target: now }) => {
+        const [left, right] = sideBySide(source ?? '', now ?? '');
+        return [
+            markup `${kind} ${code(name)}: ${html_page_cut(what)}<br><span class="quiet">in ${code(target)}</span>`,
+            side(source, left),
+            side(now, right),
+        ];
+    })));
+    if (rows.length === 0)
+        return html_page_nothing;
+    const title = 'Both sides of what differs';
+    const columns = ['Definition', 'The dump says', 'The target has'];
+    const more = rows.slice(openDefinitions);
+    return section(title, html_page_table(title, columns, rows.slice(0, openDefinitions)), more.length > 0
+        ? folded(counted(more.length, 'more definition'), html_page_table(title, columns, more))
+        : html_page_nothing);
+}
+/** Definitions of which nobody knows whether they are the dump's, with the reasons. */
+function undecided(report) {
+    const rows = report.databases.flatMap(({ target, objects }) => objects.flatMap(({ kind, undecided = [] }) => undecided.map(({ entry, reason }) => [
+        code(target),
+        markup `${kind} ${code(entry)}`,
+        html_page_cut(reason),
+    ])));
+    if (rows.length === 0)
+        return html_page_nothing;
+    const title = 'Not proven: printed differently, and not decided';
+    const columns = ['Database', 'Definition', 'Why it could not be decided'];
+    const more = rows.slice(openDefinitions);
+    return section(title, html_page_table(title, columns, rows.slice(0, openDefinitions)), more.length > 0
+        ? folded(counted(more.length, 'more', 'more'), html_page_table(title, columns, more))
+        : html_page_nothing);
+}
+function side(text, stretches) {
+    if (text === null)
+        return { class: 'side', content: markup `<span class="quiet">none</span>` };
+    const parts = stretches.map(({ text: part, differs }) => {
+        const shown = lines(differs ? part : shortened(part));
+        return differs ? markup `<mark>${shown}</mark>` : shown;
+    });
+    return { class: 'side', content: markup `<code>${parts}</code>` };
+}
+/** Line breaks stay what they are; everything else that cannot be printed is escaped. */
+function lines(text) {
+    const [first = '', ...rest] = text.split('\n');
+    return markup `${first}${rest.map((line) => markup `
+${line}`)}`;
+}
+function shortened(text) {
+    if (text.length <= mostContext)
+        return text;
+    return `${text.slice(0, context)} … ${text.slice(-context)}`;
+}
+/**
+ * Two texts as stretches that are the same on both sides or not: the longest common subsequence of their words.
+ *
+ * @returns the stretches of each side; together they are the text
+ */
+function sideBySide(left, right) {
+    const [a, b] = [tokens(left), tokens(right)];
+    let begin = 0;
+    while (begin < a.length && a[begin] === b[begin])
+        begin++;
+    let end = 0;
+    const most = Math.min(a.length, b.length) - begin;
+    while (end < most && a[a.length - 1 - end] === b[b.length - 1 - end])
+        end++;
+    const middles = [a.slice(begin, a.length - end), b.slice(begin, b.length - end)];
+    const same = common(...middles);
+    return [stretches(a, begin, end, same?.[0]), stretches(b, begin, end, same?.[1])];
+}
+function tokens(text) {
+    return text.match(/[\p{L}\p{N}_$]+|\s+|[^\p{L}\p{N}_$\s]/gu) ?? [];
+}
+/** Which tokens of the two are part of their longest common subsequence; null where they are too many. */
+function common(a, b) {
+    if (a.length > mostTokens || b.length > mostTokens)
+        return null;
+    const width = b.length + 1;
+    const lengths = new Uint16Array((a.length + 1) * width);
+    const at = (i, j) => lengths[i * width + j] ?? 0;
+    for (let i = a.length - 1; i >= 0; i--) {
+        for (let j = b.length - 1; j >= 0; j--) {
+            lengths[i * width + j] =
+                a[i] === b[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
+        }
+    }
+    const [inA, inB] = [a.map(() => false), b.map(() => false)];
+    for (let i = 0, j = 0; i < a.length && j < b.length;) {
+        if (a[i] === b[j]) {
+            inA[i++] = true;
+            inB[j++] = true;
+        }
+        else if (at(i + 1, j) >= at(i, j + 1))
+            i++;
+        else
+            j++;
+    }
+    return [inA, inB];
+}
+function stretches(tokens, begin, end, same) {
+    const found = [];
+    tokens.forEach((text, index) => {
+        const differs = index >= begin && index < tokens.length - end && !(same?.[index - begin] ?? false);
+        const last = found.at(-1);
+        if (last?.differs === differs)
+            last.text += text;
+        else
+            found.push({ text, differs });
+    });
+    return found;
+}
+
 ;// CONCATENATED MODULE: ./lib/report/model.js
 /** In the order in which they run. */
 const phaseNames = [
@@ -80095,6 +82996,7 @@ const phaseNames = [
     'restore',
     'analyze',
     'verify',
+    'swap',
 ];
 
 ;// CONCATENATED MODULE: ./lib/report/html-timeline.js
@@ -80206,6 +83108,7 @@ function html_timeline_round(number) {
 
 
 
+
 /** Tables of a database shown in one open list; more are folded away, schema by schema. */
 const openTables = 30;
 /** Rows of a list that are shown before the rest is folded away. */
@@ -80222,7 +83125,7 @@ function renderHtml(report) {
 <p>${html_page_cut(sentence)}</p>
 </div></header>
 <main>
-${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${html_differences(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${html_warnings(report)}${checks(report)}${tables(report)}${objects(report)}
+${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${html_differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${html_warnings(report)}${checks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`);
 }
@@ -80493,6 +83396,7 @@ const shape = {
             failed: { ...entry, sqlstate: true, statement: true, remedy: true },
             attempts: true,
         },
+        swapped: { kept: true },
         tables: {
             schema: true,
             name: true,
@@ -80514,6 +83418,8 @@ const shape = {
             different: true,
             extra: true,
             explained: entry,
+            undecided: entry,
+            definitions: { name: true, what: true, source: true, target: true },
         },
         verified: true,
         verifyRowsPerSecond: { source: true, target: true },
@@ -80926,7 +83832,7 @@ async function extractZip(zip, into, signal) {
                 throw new Cancelled();
             const directory = (0,external_node_path_namespaceObject.dirname)((0,external_node_path_namespaceObject.join)(into, entry.path));
             if (!made.has(directory))
-                await (0,promises_namespaceObject.mkdir)(directory, { recursive: true, mode: 0o700 });
+                await makeDirectory(directory, entry.path);
             made.add(directory);
             await unzip_extract(handle, entry, (0,external_node_path_namespaceObject.join)(into, entry.path), buffer, signal);
         }
@@ -80935,6 +83841,14 @@ async function extractZip(zip, into, signal) {
     finally {
         await handle.close();
     }
+}
+/** @throws Failure where another artifact has put a file in the directory's place */
+async function makeDirectory(directory, path) {
+    await (0,promises_namespaceObject.mkdir)(directory, { recursive: true, mode: 0o700 }).catch((error) => {
+        if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR')
+            throw error;
+        throw unzip_broken(`it holds ${path} below a file that is there already`);
+    });
 }
 /** The files that the zip file lists at its end (APPNOTE.TXT 4.3.12 to 4.3.16, with its 64-bit forms). */
 async function readEntries(handle) {
@@ -80986,6 +83900,11 @@ async function readEntries(handle) {
         seen.add(path.toLowerCase());
         entries.push(entry);
     }
+    for (const { path } of entries) {
+        for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
+            if (seen.has(path.slice(0, at).toLowerCase()))
+                throw unzip_broken(`it holds ${path} below a file, ${path.slice(0, at)}`);
+    }
     return entries;
 }
 function readSizes(directory, at, path, extra) {
@@ -81024,7 +83943,7 @@ async function unzip_extract(zip, entry, path, buffer, signal) {
         const packed = chunks(zip, start, entry.packed, buffer);
         const content = entry.method === 0 ? packed : inflated(packed);
         const output = unzip_addDisposableResource(env_1, await (0,promises_namespaceObject.open)(path, 'wx', 0o600).catch((error) => {
-            if (error.code !== 'EEXIST')
+            if (error.code !== 'EEXIST' && error.code !== 'EISDIR')
                 throw error;
             throw unzip_broken(`it would replace ${entry.path}, which is there already`);
         }), true);
@@ -81979,7 +84898,7 @@ class PrivateDirectory {
  *
  * @param tell gets a line for each that was removed, and for each that could not be
  */
-async function removeLeftovers(runnerTemporary, tell) {
+async function private_directory_removeLeftovers(runnerTemporary, tell) {
     const self = await identity();
     const dead = [];
     const claimed = new Set();
@@ -82978,7 +85897,7 @@ async function runAction() {
         }
         for (const name of ['source', 'target'])
             registerConnectionString(getInput(name));
-        session = await openSession(log, stop.signal, report);
+        session = await action_openSession(log, stop.signal, report);
         await runCommand(session);
         report.status = 'succeeded';
     }
@@ -82990,7 +85909,7 @@ async function runAction() {
             ? {
                 message: 'The job was cancelled',
                 cause: 'The runner asked the action to stop',
-                remedy: 'Run it again with if-target-not-empty: replace, or restore the kept dump with resume, which continues where it was',
+                remedy: 'Restore the kept dump (command: restore, run-id) with if-target-not-empty: resume, which goes on where it was; or with swap as before',
             }
             : reportError(error);
         if (!(error instanceof Failure) && !cancelled)
@@ -83017,13 +85936,13 @@ async function runAction() {
     else if (failure)
         setFailed(text_visible(redact(failure_messageOf(failure))));
 }
-async function openSession(log, signal, report) {
+async function action_openSession(log, signal, report) {
     const command = getInput('command');
     if (command)
         report.command = command;
     const inputs = parseInputs((name) => getInput(name, { trimWhitespace: !secretInputs.includes(name) }));
     const runnerTemporary = process.env.RUNNER_TEMP ?? (0,external_node_os_namespaceObject.tmpdir)();
-    await removeLeftovers(runnerTemporary, (message) => log.info(message));
+    await private_directory_removeLeftovers(runnerTemporary, (message) => log.info(message));
     const own = await PrivateDirectory.make(runnerTemporary, leaveToPost);
     const warn = (message) => {
         if (report.warnings.includes(message))
@@ -83108,6 +86027,16 @@ function redactReport(report) {
         }
     };
     walk(report);
+    // a default or a function's body may hold anything
+    for (const { objects } of report.databases) {
+        for (const definition of objects.flatMap(({ definitions = [] }) => definitions)) {
+            for (const side of ['source', 'target']) {
+                const text = definition[side];
+                if (text !== null)
+                    definition[side] = redact(text);
+            }
+        }
+    }
     report.warnings = report.warnings.map(redact);
 }
 function newReport() {
@@ -83145,7 +86074,7 @@ function reportError(error) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _action_action_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(431);
+/* harmony import */ var _action_action_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5695);
 
 await (0,_action_action_js__WEBPACK_IMPORTED_MODULE_0__/* .runAction */ .C)();
 // sockets of a library may still be open; everything that matters has been written

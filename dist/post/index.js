@@ -904,7 +904,7 @@ const assert = __nccwpck_require__(4589)
 const { Readable } = __nccwpck_require__(3897)
 const { InvalidArgumentError, RequestAbortedError } = __nccwpck_require__(6593)
 const util = __nccwpck_require__(5386)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(6425)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(8806)
 const { AsyncResource } = __nccwpck_require__(6698)
 
 class RequestHandler extends AsyncResource {
@@ -1125,7 +1125,7 @@ const assert = __nccwpck_require__(4589)
 const { finished, PassThrough } = __nccwpck_require__(7075)
 const { InvalidArgumentError, InvalidReturnValueError } = __nccwpck_require__(6593)
 const util = __nccwpck_require__(5386)
-const { getResolveErrorBodyCallback } = __nccwpck_require__(6425)
+const { getResolveErrorBodyCallback } = __nccwpck_require__(8806)
 const { AsyncResource } = __nccwpck_require__(6698)
 const { addSignal, removeSignal } = __nccwpck_require__(6128)
 
@@ -1864,7 +1864,7 @@ module.exports = { Readable: BodyReadable, chunksDecode }
 
 /***/ }),
 
-/***/ 6425:
+/***/ 8806:
 /***/ ((module, __unused_webpack_exports, __nccwpck_require__) => {
 
 const assert = __nccwpck_require__(4589)
@@ -28566,7 +28566,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util");
 
 /***/ }),
 
-/***/ 361:
+/***/ 6425:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -31564,13 +31564,14 @@ class failure_Cancelled extends Error {
         super(reason);
     }
 }
-/** The message of anything that was thrown, in one line. */
+/** The message of anything that was thrown, or that a server noted, in one line. */
 function failure_messageOf(error) {
     if (error instanceof failure_Failure)
         return error.line;
     if (error instanceof AggregateError && error.errors.length > 0)
         return error.errors.map(failure_messageOf).join('; ');
-    return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
+    const { message } = (error ?? {});
+    return (typeof message === 'string' ? message : String(error)).replace(/\s+/g, ' ').trim();
 }
 
 // EXTERNAL MODULE: external "node:crypto"
@@ -31704,6 +31705,866 @@ function timeLeft(done, total, seconds) {
     return `about ${formatDuration(Math.max(5, Math.ceil(left / step) * step)).replace('5.0 s', '5 s')} left`;
 }
 
+;// CONCATENATED MODULE: ./lib/postgres/startup.js
+/**
+ * What goes into a session's startup packet, so that the session is ours from its first byte. A database and a role carry
+ * settings (ALTER DATABASE … SET, ALTER ROLE … SET) that the server applies before the first statement: with a search_path of
+ * its owner's making even `=` may be his operator, and he would run with our rights. Settings of the packet outrank these
+ * (PostgreSQL source, GucSource: PGC_S_CLIENT after PGC_S_DATABASE_USER).
+ */
+/**
+ * The search_path of every session of ours: what the server brings, and temporary objects last. Left out of the path, or in
+ * an empty one, pg_temp would be searched first for tables and types, and a function that ran in the session before may have
+ * made a type "text" there. Definitions are printed as with an empty path: only what is in pg_catalog has no schema before it.
+ */
+const safePath = 'pg_catalog, pg_temp';
+/** How much of it a server takes, best first. */
+const startupModes = (/* unused pure expression or super */ null && (['no event triggers', 'settings', 'nothing']));
+/** What the packet names, as a refusal would. */
+const startupNames = [
+    'search_path',
+    'default_transaction_read_only',
+    'role',
+    'statement_timeout',
+    'standard_conforming_strings',
+    'local_preload_libraries',
+].map((name) => `"${name}"`);
+/** By server and account: what the last session was opened with. Children are given the same. */
+const learned = new Map();
+const keyOf = ({ host, port, user }) => JSON.stringify([host, port, user]);
+/** Notes how a server let the account in. */
+function learnStartup(parameters, mode) {
+    learned.set(keyOf(parameters), mode);
+}
+/** The modes worth a try, in their order: a server that has refused one is not asked again. */
+function startupModesFor(parameters) {
+    const known = learned.get(keyOf(parameters));
+    return known === undefined ? startupModes : startupModes.slice(startupModes.indexOf(known));
+}
+/**
+ * The command-line options for the server, the user's own first and ours last: of two that set the same, the last one holds.
+ * Only what every server from 8.4 on knows: one unknown name, and the server refuses the connection. No value holds a blank,
+ * so none needs escaping (PostgreSQL, "libpq", options).
+ *
+ * @returns undefined where the server takes none
+ */
+function startup_startupOptions(parameters, access, mode = learned.get(keyOf(parameters)) ?? 'settings') {
+    if (mode === 'nothing')
+        return undefined;
+    const settings = [
+        `search_path=${safePath.replaceAll(' ', '')}`,
+        `default_transaction_read_only=${access === 'read' ? 'on' : 'off'}`,
+        'role=none',
+        'statement_timeout=0',
+        'standard_conforming_strings=on',
+        // what a database names here is loaded before the first statement, or keeps everybody out where it is missing
+        'local_preload_libraries=',
+        // login event triggers came with version 17, and only a superuser can switch them off
+        ...(mode === 'no event triggers' ? ['event_triggers=off'] : []),
+    ];
+    const ours = settings.map((setting) => `-c ${setting}`).join(' ');
+    return parameters.options ? `${parameters.options} ${ours}` : ours;
+}
+/**
+ * Whether a refused connection is worth another try with less in its startup packet, and with what.
+ *
+ * @param error what `pg` threw
+ * @param mode what the packet held
+ */
+function lesserMode(error, mode) {
+    const { code = '', message = '' } = error;
+    if (mode === 'no event triggers' && message.includes('event_triggers')) {
+        // 42704: before version 17; 42501: the account is no superuser
+        if (code === '42704' || code === '42501')
+            return 'settings';
+    }
+    if (mode === 'nothing')
+        return undefined;
+    // PgBouncer: "unsupported startup parameter: options" [08P01]; RDS Proxy: "command-line options" [0A000]; others have words
+    // of their own for it. A class that speaks of the login, the database or the server's state is no such answer
+    const ours = startupNames.some((name) => message.includes(name));
+    const refused = /startup (parameter|option)|command-line option/i.test(message) ||
+        /^(08P|0A|22|426|427|XX)/.test(code) ||
+        (ours && code === '42501');
+    return refused ? 'nothing' : undefined;
+}
+/**
+ * The first statements of a session, in one message. SET looks nothing up, neither operators nor functions, so they are safe
+ * even where the startup packet was refused. What a setting of the account or the database could bend is put straight here.
+ *
+ * @param number `server_version_num`
+ */
+function firstStatements(number, access, lockTimeout) {
+    const since = (version, ...settings) => (number >= version ? settings : []);
+    const settings = [
+        // first: a timeout of a millisecond would end the message
+        'statement_timeout = 0',
+        // the second: with it the server would quote the names that SET search_path keeps
+        ...since(90_100, 'quote_all_identifiers = off'),
+        `search_path = ${safePath}`,
+        'role = none',
+        `default_transaction_read_only = ${access === 'read' ? 'on' : 'off'}`,
+        `default_transaction_isolation = 'read committed'`,
+        `client_encoding = 'UTF8'`,
+        `DateStyle = 'ISO, YMD'`,
+        `IntervalStyle = 'postgres'`,
+        'standard_conforming_strings = on',
+        'array_nulls = on',
+        'transform_null_equals = off',
+        ...since(90_000, `bytea_output = 'hex'`),
+        ...since(90_100, 'default_transaction_deferrable = off', 'exit_on_error = off'),
+        ...since(90_300, `lock_timeout = ${lockTimeout}`),
+        ...since(90_500, 'row_security = off'),
+        ...since(90_600, 'idle_in_transaction_session_timeout = 0'),
+        ...since(140_000, 'idle_session_timeout = 0'),
+        ...since(160_000, `createrole_self_grant = ''`),
+        ...since(170_000, 'transaction_timeout = 0'),
+        ...(number < 100_000 ? ['sql_inheritance = on'] : []),
+    ];
+    return settings.map((setting) => `SET ${setting}`).join('; ');
+}
+/** Settings that must have taken, with what SHOW answers: SHOW looks nothing up, either. */
+function expectedSettings(number, access) {
+    return [
+        ['search_path', safePath],
+        ['role', 'none'],
+        ['default_transaction_read_only', access === 'read' ? 'on' : 'off'],
+        ['standard_conforming_strings', 'on'],
+        ['statement_timeout', '0'],
+        ...(number >= 90_500 ? [['row_security', 'off']] : []),
+    ];
+}
+/** `server_version_num` from the `server_version` that a server reports on connection: `15.20 (Debian …)`, `9.1.24`, `18beta1`. */
+function versionNumber(reported) {
+    const [, major, minor = '0', patch = '0'] = /^(\d+)(?:\.(\d+))?(?:\.(\d+))?/.exec(reported) ?? [];
+    if (major === undefined)
+        return undefined;
+    return Number(major) >= 10
+        ? Number(major) * 10_000 + Number(minor)
+        : Number(major) * 10_000 + Number(minor) * 100 + Number(patch);
+}
+
+;// CONCATENATED MODULE: ./lib/postgres/connection-string.js
+
+
+/** The modes of libpq's `sslmode` (PostgreSQL, "SSL Support", table 34.1), weakest first. */
+const sslModes = (/* unused pure expression or super */ null && ([
+    'disable',
+    'allow',
+    'prefer',
+    'require',
+    'verify-ca',
+    'verify-full',
+]));
+/** Parameters handed to the client programs as they are. A secret is never among them. */
+const passedOn = new Set([
+    'channel_binding',
+    'gssencmode',
+    'keepalives',
+    'keepalives_count',
+    'keepalives_idle',
+    'keepalives_interval',
+    'krbsrvname',
+    'ssl_max_protocol_version',
+    'ssl_min_protocol_version',
+    'sslcrl',
+    'sslsni',
+    'tcp_user_timeout',
+]);
+/** Known to libpq and without effect on a migration, or set by us. */
+const ignored = new Set([
+    'application_name',
+    'fallback_application_name',
+    'client_encoding',
+    'target_session_attrs',
+]);
+const example = 'postgresql://user@host:5432/database?sslmode=require';
+/**
+ * Reads a libpq connection string, a `postgresql://` URI or `key=value` pairs (PostgreSQL, "Connection Strings").
+ *
+ * @param text the string as the user gave it; may hold a password
+ * @param password given apart from the string; wins over one in it
+ * @returns the parameters, with libpq's defaults where they are safe: port 5432, sslmode `prefer`, dbname = user
+ * @throws Failure whose text names the parameter but holds no part of the value that could be a secret
+ */
+function connection_string_parseConnectionString(text, password) {
+    const trimmed = text.trim();
+    const raw = /^postgres(ql)?:\/\//.test(trimmed) ? parseUri(trimmed) : parsePairs(trimmed);
+    const take = (name) => {
+        const value = raw.get(name);
+        raw.delete(name);
+        return value === '' ? undefined : value;
+    };
+    const host = take('hostaddr') ?? take('host');
+    raw.delete('host');
+    if (!host)
+        throw invalid('it names no host', `Name the server's host, as in ${example}`);
+    if (host.includes(',')) {
+        throw invalid('it names several hosts', 'Name the one primary endpoint: a migration writes to one server');
+    }
+    const user = take('user');
+    if (!user)
+        throw invalid('it names no user', `Name the account, as in ${example}`);
+    const sslmode = take('sslmode') ?? 'prefer';
+    if (!isSslMode(sslmode)) {
+        throw invalid(`"${sslmode}" is no sslmode`, `Use one of ${sslModes.join(', ')}`);
+    }
+    const parameters = {
+        host,
+        port: wholeNumber('port', take('port') ?? '5432', 1, 65535),
+        user,
+        dbname: take('dbname') ?? user,
+        sslmode,
+        // libpq treats anything below 2 as 2, and 0 as "wait for ever", which no job wants
+        connectTimeout: Math.max(2, wholeNumber('connect_timeout', take('connect_timeout') ?? '15', 0, 3600) || 15),
+        others: {},
+    };
+    const secret = password || take('password');
+    raw.delete('password');
+    if (secret)
+        parameters.password = secret;
+    for (const name of ['sslrootcert', 'sslcert', 'sslkey', 'options']) {
+        const value = take(name);
+        if (value)
+            parameters[name] = value;
+    }
+    for (const [name, value] of raw) {
+        if (passedOn.has(name))
+            parameters.others[name] = value;
+        else if (!ignored.has(name)) {
+            const what = /^[a-z_]{1,40}$/.test(name) ? `the parameter "${name}"` : 'a parameter';
+            throw invalid(`${what} is not supported`, `Remove it. Supported: host, port, user, password, dbname, sslmode, sslrootcert, sslcert, sslkey, connect_timeout, options, ${[...passedOn].join(', ')}`);
+        }
+    }
+    return parameters;
+}
+/**
+ * The parameters as a libpq `key=value` string without the password, for `--dbname` of a client program: it may be read
+ * by everybody in the process list. Its `options` make the program's sessions as safe as our own, from the first byte.
+ *
+ * @param access whether the program may write
+ */
+function conninfo(parameters, access, dbname = parameters.dbname) {
+    const pairs = {
+        host: parameters.host,
+        port: String(parameters.port),
+        user: parameters.user,
+        dbname,
+        sslmode: parameters.sslmode,
+        sslrootcert: parameters.sslrootcert,
+        sslcert: parameters.sslcert,
+        sslkey: parameters.sslkey,
+        connect_timeout: String(parameters.connectTimeout),
+        options: startupOptions(parameters, access),
+        // a connection that dies silently is noticed within two minutes (failure-modes of every long dump)
+        keepalives_idle: '30',
+        keepalives_interval: '10',
+        keepalives_count: '9',
+        ...parameters.others,
+    };
+    return Object.entries(pairs)
+        .filter((pair) => pair[1] !== undefined)
+        .map(([name, value]) => `${name}=${quoteValue(value)}`)
+        .join(' ');
+}
+/** Quotes a value for a `key=value` connection string. */
+function quoteValue(value) {
+    return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}
+/** `user@host:port/database`, for people. */
+function describeConnection(parameters, dbname = parameters.dbname) {
+    return `${parameters.user}@${parameters.host}:${parameters.port}/${dbname}`;
+}
+function parseUri(text) {
+    // postgresql://[user[:password]@][host[:port]][/dbname][?name=value&…]; the last @ ends the account, since a password
+    // that was not percent-encoded may hold one
+    const rest = text.replace(/^postgres(ql)?:\/\//, '');
+    const query = rest.indexOf('?', Math.max(0, rest.lastIndexOf('@')));
+    const [main, search] = query < 0 ? [rest, ''] : [rest.slice(0, query), rest.slice(query + 1)];
+    const at = main.lastIndexOf('@');
+    const account = at < 0 ? '' : main.slice(0, at);
+    const place = main.slice(at + 1);
+    if (/[?&](user|password|host|port|dbname|sslmode)=/.test(account)) {
+        throw invalid('an "@" after its "?" is not percent-encoded', 'Write it as %40, or pass the password by the input made for it');
+    }
+    const slash = place.indexOf('/');
+    const [authority, dbname] = slash < 0 ? [place, ''] : [place.slice(0, slash), place.slice(slash + 1)];
+    const values = new Map();
+    const colon = account.indexOf(':');
+    if (account)
+        values.set('user', decode(colon < 0 ? account : account.slice(0, colon), 'user'));
+    if (colon >= 0)
+        values.set('password', decode(account.slice(colon + 1), 'password'));
+    const bracket = authority.match(/^\[([^\]]*)\](?::(.*))?$/);
+    const [host, port] = bracket
+        ? [bracket[1] ?? '', bracket[2] ?? '']
+        : authority.includes(',')
+            ? [authority, '']
+            : [authority.split(':')[0] ?? '', authority.split(':')[1] ?? ''];
+    if (host)
+        values.set('host', decode(host, 'host'));
+    if (port)
+        values.set('port', decode(port, 'port'));
+    if (dbname)
+        values.set('dbname', decode(dbname, 'dbname'));
+    for (const pair of search.split('&').filter(Boolean)) {
+        const equals = pair.indexOf('=');
+        if (equals < 0)
+            throw invalid('a parameter after "?" has no "="', `Write it as in ${example}`);
+        const name = decode(pair.slice(0, equals), 'parameter name');
+        const value = decode(pair.slice(equals + 1), name);
+        // JDBC's spelling, which libpq takes as well
+        if (name === 'ssl' && value === 'true')
+            values.set('sslmode', 'require');
+        else
+            values.set(name, value);
+    }
+    return values;
+}
+function decode(text, part) {
+    try {
+        return decodeURIComponent(text);
+    }
+    catch {
+        throw invalid(`its ${/^[a-z_ ]{1,40}$/.test(part) ? part : 'text'} holds a "%" that starts no valid percent-encoding`, 'Write a literal % as %25, or pass the password by the input made for it');
+    }
+}
+function parsePairs(text) {
+    const values = new Map();
+    // name, optional blanks, =, optional blanks, then 'quoted with \' and \\' or a bare word with backslash escapes
+    const pair = /\s*([A-Za-z_]+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))(?=\s|$)/suy;
+    let position = 0;
+    while (position < text.trimEnd().length) {
+        pair.lastIndex = position;
+        const match = pair.exec(text);
+        if (!match?.[1]) {
+            throw invalid('it is neither a URI nor a list of key=value pairs', `Write ${example}, or "host=… port=… user=… dbname=…"; a value with blanks or quotes goes in single quotes`);
+        }
+        values.set(match[1], (match[2] ?? match[3] ?? '').replace(/\\(.)/gsu, '$1'));
+        position = pair.lastIndex;
+    }
+    return values;
+}
+function isSslMode(text) {
+    return sslModes.includes(text);
+}
+function wholeNumber(name, text, least, most) {
+    const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(number >= least && number <= most)) {
+        throw invalid(`its ${name} is not a number from ${least} to ${most}`, `Correct the ${name}, as in ${example}`);
+    }
+    return number;
+}
+function invalid(why, remedy) {
+    return new Failure('The connection string cannot be used', why, remedy);
+}
+
+;// CONCATENATED MODULE: ./lib/postgres/program-options.js
+/**
+ * The options of pg_dump and pg_restore of every version from 9.1 to 18, and what the user may say with them (PostgreSQL
+ * documentation, "pg_dump" and "pg_restore" of each version; PostgreSQL source, long_options in pg_dump.c and pg_restore.c).
+ * getopt_long takes `--fil=x` for `--file=x` and `-vf x` for three options: so each line is taken apart as it would do it, by
+ * this table, and what is handed on is written out in full.
+ */
+/** Long name, short letter if any, `=` where it takes a value, `!` where it is the action's own business. */
+const pgDump = `
+data-only a !
+schema-only s !
+no-data !
+no-schema !
+statistics-only !
+clean c !
+create C !
+if-exists !
+dbname d = !
+file f = !
+format F = !
+host h = !
+port p = !
+username U = !
+password W !
+no-password w !
+jobs j = !
+compress Z = !
+section = !
+snapshot = !
+role = !
+verbose v !
+version V !
+help ? !
+binary-upgrade !
+restrict-key = !
+blobs b
+large-objects b
+no-blobs B
+no-large-objects B
+extension e =
+exclude-extension =
+encoding E =
+schema n =
+exclude-schema N =
+oids o
+no-owner O
+no-reconnect R
+superuser S =
+table t =
+exclude-table T =
+no-privileges x
+no-acl x
+ignore-version i
+attribute-inserts
+column-inserts
+inserts
+rows-per-insert =
+on-conflict-do-nothing
+disable-dollar-quoting
+disable-triggers
+enable-row-security
+exclude-table-and-children =
+exclude-table-data =
+exclude-table-data-and-children =
+table-and-children =
+extra-float-digits =
+filter =
+include-foreign-data =
+load-via-partition-root
+lock-wait-timeout =
+no-comments
+no-policies
+no-publications
+no-security-labels
+no-statistics
+no-subscriptions
+no-sync
+no-synchronized-snapshots
+no-table-access-method
+no-tablespaces
+no-toast-compression
+no-unlogged-table-data
+quote-all-identifiers
+sequence-data
+serializable-deferrable
+statistics
+strict-names
+sync-method =
+use-set-session-authorization`;
+const pgRestore = `
+schema-only s !
+no-data !
+statistics-only !
+clean c !
+create C !
+if-exists !
+dbname d = !
+exit-on-error e !
+file f = !
+format F = !
+host h = !
+port p = !
+username U = !
+password W !
+no-password w !
+jobs j = !
+list l !
+use-list L = !
+role = !
+section = !
+single-transaction 1 !
+transaction-size = !
+verbose v !
+version V !
+help ? !
+restrict-key = !
+data-only a
+disable-triggers
+enable-row-security
+exclude-schema N =
+filter =
+function P =
+ignore-version i
+index I =
+no-comments
+no-data-for-failed-tables
+no-owner O
+no-policies
+no-privileges x
+no-acl x
+no-publications
+no-reconnect R
+no-schema
+no-security-labels
+no-statistics
+no-subscriptions
+no-table-access-method
+no-tablespaces
+schema n =
+statistics
+strict-names
+superuser S =
+table t =
+trigger T =
+use-set-session-authorization`;
+const options = {
+    pg_dump: readTable(pgDump),
+    pg_restore: readTable(pgRestore),
+};
+function readTable(text) {
+    return text
+        .trim()
+        .split('\n')
+        .map((line) => {
+        const [name = '', ...marks] = line.split(' ');
+        const letter = marks.find((mark) => !/^[=!]$/.test(mark));
+        return { name, letter, takesValue: marks.includes('='), own: marks.includes('!') };
+    });
+}
+/**
+ * Takes one line of `dump-options` or `restore-options` apart: one option with its value, `--name=value`, `--name value`, `-n value`
+ * or `-nvalue`, or several letters without values, `-Ox`.
+ *
+ * @returns the arguments for the program: long names in full, each short option by itself
+ * @throws SyntaxError that says what is allowed, when an option is unknown, ambiguous, the action's own, lacks its value or has one
+ *   that it does not take, or when the line is no option
+ */
+function program_options_parseOptionLine(program, line) {
+    const text = line.trim();
+    if (text.startsWith('--'))
+        return [parseLong(program, text)];
+    if (/^-./s.test(text))
+        return parseShort(program, text);
+    throw new SyntaxError('options that begin with "-", one a line, each with its value');
+}
+function parseLong(program, text) {
+    const [, given = '', separator = '', value = ''] = /^--([^=\s]*)(=|\s+|$)(.*)$/s.exec(text) ?? [];
+    const option = longOption(program, given);
+    if (!option.takesValue) {
+        if (separator !== '')
+            throw new SyntaxError(`--${option.name} without a value`);
+        return `--${option.name}`;
+    }
+    if (value === '')
+        throw new SyntaxError(`--${option.name}=value: its value is missing`);
+    return `--${option.name}=${value}`;
+}
+/** The option that a long name or its beginning stands for, as getopt_long finds it in any version. */
+function longOption(program, given) {
+    const all = options[program];
+    const exact = all.find(({ name }) => name === given);
+    const found = exact ? [exact] : all.filter(({ name }) => given !== '' && name.startsWith(given));
+    const [option, ...others] = found;
+    if (!option)
+        throw new SyntaxError(`options that ${program} has`);
+    if (others.length > 0) {
+        const names = found.map(({ name }) => `--${name}`).join(', ');
+        throw new SyntaxError(`the whole name: it could be ${names}`);
+    }
+    if (option.own)
+        throw new SyntaxError(`options that the action does not set itself, as it does --${option.name}`);
+    return option;
+}
+function parseShort(program, text) {
+    const parsed = [];
+    for (let at = 1; at < text.length; at++) {
+        const letter = text[at];
+        const option = options[program].find((one) => one.letter === letter);
+        if (!option)
+            throw new SyntaxError(`options that ${program} has`);
+        if (option.own)
+            throw new SyntaxError(`options that the action does not set itself, as it does -${letter}`);
+        if (!option.takesValue) {
+            parsed.push(`-${letter}`);
+            continue;
+        }
+        const value = text.slice(at + 1).trim();
+        if (value === '')
+            throw new SyntaxError(`-${letter} value: its value is missing`);
+        return [...parsed, `-${letter}${value}`];
+    }
+    return parsed;
+}
+
+;// CONCATENATED MODULE: ./lib/migration/inputs.js
+
+
+
+const commands = (/* unused pure expression or super */ null && (['migrate', 'dump', 'restore', 'verify']));
+/** Inputs whose value is a secret: read without trimming blanks, masked before anything else happens. */
+const secretInputs = (/* unused pure expression or super */ null && ([
+    'source-password',
+    'target-password',
+    'passphrase',
+    'github-token',
+]));
+/** What each command cannot do without. */
+const needs = {
+    migrate: ['source', 'target'],
+    dump: ['source'],
+    restore: ['target'],
+    verify: ['target'],
+};
+/**
+ * Reads and checks every input. All mistakes are reported together.
+ *
+ * @param get the text of an input, '' when it is not set
+ * @throws Failure that names each wrong input, what was given (never a secret) and what is allowed
+ */
+function parseInputs(get) {
+    const mistakes = [];
+    const wrong = (name, given, allowed) => {
+        mistakes.push(`${name}: ${given}; ${allowed}`);
+        return undefined;
+    };
+    const shown = (text) => `"${text.length > 60 ? `${text.slice(0, 60)}…` : text}"`;
+    const optional = (name) => get(name) || undefined;
+    const choice = (name, allowed, fallback) => {
+        const text = get(name) || fallback;
+        return allowed.includes(text)
+            ? text
+            : wrong(name, shown(text), `allowed: ${allowed.join(', ')}`);
+    };
+    const boolean = (name, fallback) => {
+        const text = get(name).toLowerCase() || String(fallback);
+        return text === 'true' || text === 'false'
+            ? text === 'true'
+            : wrong(name, shown(text), 'allowed: true, false');
+    };
+    const number = (name, least, most) => {
+        const text = get(name);
+        if (text === '')
+            return undefined;
+        const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+        return value >= least && value <= most
+            ? value
+            : wrong(name, shown(text), `allowed: a whole number from ${least} to ${most}`);
+    };
+    const jobs = (name) => get(name) === '' || get(name) === 'auto' ? 'auto' : (number(name, 1, 64) ?? 'auto');
+    const lines = (name) => get(name)
+        .split('\n')
+        .map((line) => line.trim())
+        .filter(Boolean);
+    const connection = (name) => {
+        const text = get(name);
+        if (text === '')
+            return undefined;
+        const password = get(`${name}-password`).replace(/\r?\n$/, '');
+        if (/[\r\n\0]/.test(password)) {
+            wrong(`${name}-password`, 'it holds a line break', 'allowed: one line');
+        }
+        try {
+            const parsed = parseConnectionString(text, password);
+            const flaw = inputs_flawOfName(parsed.dbname);
+            return flaw
+                ? wrong(name, flaw, 'allowed: the name of a database as the server has it')
+                : parsed;
+        }
+        catch (error) {
+            if (!(error instanceof Failure))
+                throw error;
+            return wrong(name, error.why, error.remedy);
+        }
+    };
+    const command = choice('command', commands, 'migrate');
+    const inputs = {
+        command,
+        source: connection('source'),
+        target: connection('target'),
+        databases: attempt('databases', () => parseDatabases(get('databases'))),
+        dumpJobs: jobs('dump-jobs'),
+        restoreJobs: jobs('restore-jobs'),
+        compression: attempt('compression', () => parseCompression(get('compression') || 'auto')),
+        roles: choice('roles', ['migrate', 'skip'], 'migrate'),
+        existingRoles: choice('existing-roles', ['keep', 'update'], 'keep'),
+        rolePasswords: boolean('role-passwords', true),
+        superuserOption: attempt('superuser-option', () => parseSuperuserOption(get('superuser-option') || 'auto')),
+        createDatabase: boolean('create-database', true),
+        ifTargetNotEmpty: choice('if-target-not-empty', ['fail', 'resume', 'replace', 'swap'], 'fail'),
+        dropSwapped: boolean('drop-swapped', false),
+        sameServer: choice('same-server', ['auto', 'no'], 'auto'),
+        allowMissing: lines('allow-missing'),
+        verify: choice('verify', ['none', 'counts', 'data'], 'data'),
+        showKeys: boolean('show-keys', false),
+        showDefinitions: boolean('show-definitions', true),
+        analyze: boolean('analyze', true),
+        dumpOptions: options('dump-options'),
+        restoreOptions: options('restore-options'),
+        clientVersion: optional('client-version'),
+        clientPath: optional('client-path'),
+        clientMirror: optional('client-mirror'),
+        dumpDirectory: optional('dump-directory'),
+        keepDump: boolean('keep-dump', false),
+        uploadDump: boolean('upload-dump', true),
+        artifactName: get('artifact-name') || 'polardb-dump',
+        retentionDays: number('retention-days', 1, 90),
+        passphrase: get('passphrase').replace(/\r?\n$/, '') || undefined,
+        dumpId: optional('dump-id')?.toLowerCase(),
+        allowPublicArtifact: boolean('allow-public-artifact', false),
+        runId: number('run-id', 1, Number.MAX_SAFE_INTEGER),
+        githubToken: get('github-token').trim() || undefined,
+    };
+    for (const name of needs[command] ?? []) {
+        if (get(name) === '') {
+            wrong(name, 'it is not set', `allowed: a libpq connection string; command ${command} needs it`);
+        }
+    }
+    if (inputs.clientVersion && !/^(9\.[0-6]|1\d|2\d)$/.test(inputs.clientVersion)) {
+        wrong('client-version', shown(inputs.clientVersion), 'allowed: a major version such as 15 or 9.6');
+    }
+    const templates = [
+        ...(inputs.target && isSystemDatabase(inputs.target.dbname) ? [inputs.target.dbname] : []),
+        ...(Array.isArray(inputs.databases) ? inputs.databases : []).map(({ target }) => target),
+    ].filter(isSystemDatabase);
+    for (const database of new Set(templates)) {
+        wrong(database === inputs.target?.dbname ? 'target' : 'databases', `the database ${shown(database)}`, 'allowed: any but the databases of the server itself; use postgres to connect, and a name of your own for the data');
+    }
+    for (const name of ['client-path', 'dump-directory']) {
+        const path = get(name);
+        if (path && !path.startsWith('/'))
+            wrong(name, shown(path), 'allowed: an absolute path');
+    }
+    if (inputs.clientMirror && !/^https?:\/\/[^\s@]+$/.test(inputs.clientMirror)) {
+        wrong('client-mirror', 'it is no plain http(s) URL', 'allowed: a base URL without user or password');
+    }
+    if (/[":<>|*?\\/\r\n]/.test(inputs.artifactName) || inputs.artifactName.length > 200) {
+        wrong('artifact-name', shown(inputs.artifactName), 'allowed: up to 200 characters without " : < > | * ? \\ /');
+    }
+    if (inputs.dumpId && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(inputs.dumpId)) {
+        wrong('dump-id', shown(inputs.dumpId), 'allowed: the id that the log of the dump gives, a UUID');
+    }
+    if (inputs.ifTargetNotEmpty === 'swap' && inputs.verify === 'none') {
+        wrong('verify', '"none" with if-target-not-empty: swap', 'allowed: counts or data, since names are exchanged only when the new database is verified');
+    }
+    const readsDump = command === 'restore' || (command === 'verify' && get('source') === '');
+    for (const name of ['run-id', 'dump-id']) {
+        if (get(name) !== '' && !readsDump)
+            wrong(name, shown(get(name)), `allowed: with restore, and with verify without source; command ${command} reads no dump`);
+    }
+    if (inputs.runId && readsDump && !inputs.githubToken) {
+        wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it');
+    }
+    if (inputs.command === 'dump' &&
+        !inputs.uploadDump &&
+        !(inputs.dumpDirectory && inputs.keepDump)) {
+        wrong('upload-dump', 'false', 'allowed: false only together with dump-directory and keep-dump: the dump would be lost');
+    }
+    if (mistakes.length > 0) {
+        throw new Failure(mistakes.length === 1 ? 'An input is wrong' : `${mistakes.length} inputs are wrong`, mistakes.join(' | '), 'Correct the step in the workflow; the README lists every input');
+    }
+    return inputs;
+    function attempt(name, parse) {
+        try {
+            return parse();
+        }
+        catch (error) {
+            return wrong(name, messageOf(error), 'see the README');
+        }
+    }
+    function options(name) {
+        const program = name === 'dump-options' ? 'pg_dump' : 'pg_restore';
+        return lines(name).flatMap((line) => {
+            try {
+                return parseOptionLine(program, line);
+            }
+            catch (error) {
+                return wrong(name, shown(line), `allowed: ${messageOf(error)}`);
+            }
+        });
+    }
+}
+/** Databases of the server itself, where no data may go; PolarDB has one more. */
+function isSystemDatabase(name) {
+    return /^(template[01]|polardb_admin)$/.test(name);
+}
+/**
+ * Why a text cannot be the name of a database; undefined when it can. PostgreSQL cuts a name after 63 bytes off without an
+ * error ("Identifiers and Key Words"), and so would meet another database.
+ */
+function inputs_flawOfName(name) {
+    const bytes = Buffer.byteLength(name);
+    if (name === '')
+        return 'a database without a name';
+    if (name.includes('\0'))
+        return 'the name of a database with a NUL in it';
+    return bytes > 63
+        ? `the name of a database of ${bytes} bytes; PostgreSQL has 63 at most`
+        : undefined;
+}
+/** A server that the command cannot do without: parseInputs has made sure of it. */
+function required(inputs, side) {
+    const connection = inputs[side];
+    if (!connection)
+        throw new TypeError(`the input ${side} is not set`);
+    return connection;
+}
+/**
+ * `databases`: names one a line or comma separated, `all`, `name=target-name` renames. A name with a comma, an equals
+ * sign or blanks at its ends goes in double quotes, a quote in it doubled, as in SQL.
+ */
+function parseDatabases(text) {
+    const names = [];
+    const token = /\s*(?:"((?:[^"]|"")*)"|([^\s",=](?:[^",=\n]*[^\s",=])?))[^\S\n]*([=,\n]|$)/y;
+    let position = 0;
+    let pending;
+    const end = text.trimEnd();
+    while (position < end.length) {
+        token.lastIndex = position;
+        const match = token.exec(end);
+        if (!match)
+            throw new SyntaxError('it is no list of database names, one a line or comma separated');
+        const name = match[1]?.replaceAll('""', '"') ?? match[2] ?? '';
+        const flaw = inputs_flawOfName(name);
+        if (flaw)
+            throw new SyntaxError(`it names ${flaw}`);
+        if (match[3] === '=') {
+            if (pending !== undefined)
+                throw new SyntaxError('a rename has two "="');
+            pending = name;
+        }
+        else {
+            names.push({ source: pending ?? name, target: name });
+            pending = undefined;
+        }
+        position = token.lastIndex;
+    }
+    if (pending !== undefined)
+        throw new SyntaxError(`the rename of "${pending}" names no target database`);
+    if (names.length === 1 && names[0]?.source === 'all' && !end.includes('"'))
+        return 'all';
+    for (const side of ['source', 'target']) {
+        const twice = names.find((name, index) => names.findIndex((other) => other[side] === name[side]) < index);
+        if (twice)
+            throw new SyntaxError(`the ${side} database "${twice[side]}" is named twice`);
+    }
+    return names;
+}
+/** `auto`, `none`, `gzip[:1-9]`, `lz4`, `zstd[:1-22]`. */
+function parseCompression(text) {
+    const match = /^(auto|none|gzip|lz4|zstd)(?::(\d{1,2}))?$/.exec(text);
+    const most = { gzip: 9, lz4: 12, zstd: 22 };
+    const method = match?.[1];
+    const level = match?.[2] === undefined ? undefined : Number(match[2]);
+    if (!method)
+        throw new SyntaxError(`"${text.slice(0, 40)}" is none of auto, none, gzip[:level], lz4, zstd[:level]`);
+    if (method === 'auto' || method === 'none') {
+        if (level !== undefined)
+            throw new SyntaxError(`${method} takes no level`);
+        return { method };
+    }
+    if (level === undefined)
+        return { method };
+    if (level < 1 || level > most[method])
+        throw new SyntaxError(`${method} takes a level from 1 to ${most[method]}`);
+    return { method, level };
+}
+function parseSuperuserOption(text) {
+    if (text === 'auto')
+        return text;
+    const words = text.toUpperCase().split(/\s+/);
+    const known = /^(POLAR_SUPERUSER|CREATEROLE|CREATEDB|SUPERUSER|NOSUPERUSER)$/;
+    if (words.every((word) => known.test(word)))
+        return words.join(' ');
+    throw new SyntaxError(`"${text.slice(0, 40)}" is none of auto, POLAR_SUPERUSER, CREATEROLE CREATEDB`);
+}
+
 // EXTERNAL MODULE: external "node:util"
 var external_node_util_ = __nccwpck_require__(7975);
 ;// CONCATENATED MODULE: ./lib/migration/seal.js
@@ -31811,6 +32672,7 @@ function malformed(why) {
 
 
 
+
 /** Raised whenever a reader of the old format could misread the new one. */
 const manifest_formatVersion = 1;
 const manifest_manifestFile = 'manifest.json';
@@ -31900,6 +32762,7 @@ function manifest_parseManifest(bytes) {
         },
         client: { version: version(client.version, 'client.version') },
         databases,
+        losses: root.losses === undefined ? [] : list(root.losses, 'losses', 1_000_000).map(parseLoss),
         roles: root.roles === null ? null : { catalog: manifest_object(root.roles, 'roles').catalog },
         files,
     };
@@ -31908,7 +32771,7 @@ function parseFile(value, index) {
     const where = `files[${index}]`;
     const file = manifest_object(value, where);
     return {
-        path: safePath(file.path, `${where}.path`),
+        path: manifest_safePath(file.path, `${where}.path`),
         bytes: count(file.bytes, `${where}.bytes`),
         sha256: manifest_matching(file.sha256, `${where}.sha256`, /^[0-9a-f]{64}$/),
     };
@@ -31924,34 +32787,62 @@ function checkFiles(files) {
             throw manifest_malformed('`files` names the manifest itself, or its seal');
         seen.add(key);
     }
+    for (const { path } of files)
+        for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
+            if (seen.has(path.slice(0, at).toLowerCase()))
+                throw manifest_malformed(`\`files\` names ${path} below a file`);
 }
 function parseDatabase(value, index) {
     const where = `databases[${index}]`;
     const database = manifest_object(value, where);
-    const { name } = database;
+    const { name, target } = database;
     if (typeof name !== 'string' || name === '' || name.length > 1024 || name.includes('\0'))
         throw manifest_malformed(`\`${where}.name\` is no name of a database`);
+    if (target !== undefined && (typeof target !== 'string' || flawOfName(target)))
+        throw manifest_malformed(`\`${where}.target\` is no name of a database`);
     const archives = list(database.archives, `${where}.archives`, 10_000).map((archive, at) => ({
-        path: safePath(manifest_object(archive, `${where}.archives[${at}]`).path, `${where}.archives[${at}].path`),
+        path: manifest_safePath(manifest_object(archive, `${where}.archives[${at}]`).path, `${where}.archives[${at}].path`),
     }));
     if (archives.length === 0)
         throw manifest_malformed(`\`${where}.archives\` is empty`);
     return {
         name,
+        ...(target === undefined ? {} : { target }),
         bytes: count(database.bytes, `${where}.bytes`),
         archives,
         properties: database.properties,
         fingerprint: database.fingerprint,
     };
 }
+function parseLoss(value, index) {
+    const where = `losses[${index}]`;
+    const loss = manifest_object(value, where);
+    const text = (key) => {
+        const found = loss[key];
+        if (typeof found !== 'string' || found.length > 10_000 || found.includes('\0'))
+            throw manifest_malformed(`\`${where}.${key}\` is no text`);
+        return found;
+    };
+    return {
+        entry: text('entry'),
+        database: loss.database === null ? null : text('database'),
+        reason: text('reason'),
+        remedy: text('remedy'),
+    };
+}
 function checkDatabases(databases, files) {
     const paths = new Set(files.map((file) => file.path));
     const names = new Set();
+    const targets = new Set();
     const archives = new Set();
     for (const [index, database] of databases.entries()) {
         if (names.has(database.name))
             throw manifest_malformed(`\`databases[${index}]\` names a database a second time`);
         names.add(database.name);
+        const target = database.target ?? database.name;
+        if (targets.has(target))
+            throw manifest_malformed(`\`databases[${index}]\` goes where another database goes`);
+        targets.add(target);
         for (const { path } of database.archives) {
             if (archives.has(path))
                 throw manifest_malformed(`two archives share ${path}`);
@@ -32005,7 +32896,7 @@ function manifest_matching(value, where, pattern) {
 function version(value, where) {
     return manifest_matching(value, where, /^[\w.~+() -]{1,200}$/);
 }
-function safePath(value, where) {
+function manifest_safePath(value, where) {
     if (typeof value !== 'string')
         throw manifest_malformed(`\`${where}\` is no text`);
     if (!manifest_isSafePath(value))
@@ -32438,7 +33329,7 @@ async function endPrograms(directory) {
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _action_clean_up_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(361);
+/* harmony import */ var _action_clean_up_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6425);
 
 await (0,_action_clean_up_js__WEBPACK_IMPORTED_MODULE_0__/* .cleanUp */ .nY)();
 
