@@ -170,6 +170,18 @@ describe('the role that loads', () => {
     expect(await rows(plain, 'SELECT i::int FROM app.sum', 'broken')).toEqual([{ i: 6 }])
   })
 
+  test('works in a database that was there before, on PolarDB 11, too', async () => {
+    const client = await polar.connect()
+    await client.query('CREATE DATABASE there_before')
+    await client.end()
+    await harness.restore(old, polar, { targetName: 'there_before' })
+    expect(await leftRoles(polar)).toEqual([])
+    expect(await rows(polar, 'SELECT i FROM public.checked ORDER BY 1', 'there_before')).toEqual([
+      { i: 1 },
+      { i: 2 },
+    ])
+  })
+
   test('of a run that has died is dropped by the next', async () => {
     const dead = `${temporaryRole}00112233445566ff`
     const client = await plain.connect()

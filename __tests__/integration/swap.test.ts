@@ -6,7 +6,7 @@ import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
-import { Harness, membershipsOf } from '../support/restore-harness.ts'
+import { createRoles, Harness, membershipsOf } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 
 let source: TestServer
@@ -18,7 +18,8 @@ beforeAll(async () => {
   if (!found) throw new Error('the client programs of 15 are missing')
   client = found
   source = await TestServer.start(15)
-  target = await startPlainTarget(15)
+  // where CREATEROLE is no longer enough to act as everybody
+  target = await startPlainTarget(16)
   await source.sql(`CREATE ROLE app LOGIN PASSWORD 'app secret'; CREATE ROLE reader`)
   for (const name of ['shop', 'stock']) {
     await source.sql(`CREATE DATABASE ${name} OWNER app`)
@@ -243,7 +244,8 @@ describe('replace', () => {
   })
 
   test('empties a database that belongs to the cluster, and refuses one with objects that do', async () => {
-    await target.backend.sql('CREATE ROLE aurora SUPERUSER; CREATE ROLE owner_before')
+    await target.backend.sql('CREATE ROLE aurora SUPERUSER')
+    await createRoles(target, ['owner_before'])
     await target.backend.sql('CREATE DATABASE console OWNER aurora')
     await target.backend.sql(`GRANT CREATE ON DATABASE console TO ${target.account}`)
     await target.backend.sql(

@@ -30,9 +30,10 @@ const others: readonly (readonly [string, string, string, number?])[] = [
   ['pg_am', 'amname', 'access method'],
 ]
 
+/** Before version 12 nobody but a superuser may read the oid of one; none is of the server's own. */
 const subscriptions = `
       UNION ALL
-      SELECT 'pg_subscription'::pg_catalog.regclass, s.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
+      SELECT 'pg_subscription'::pg_catalog.regclass, ${firstNormalOid}::pg_catalog.oid, 'subscription ' || s.subname FROM pg_catalog.pg_subscription s
        WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`
 
 /**
