@@ -135,15 +135,19 @@ export async function makeHostile(
     RESET ROLE`,
     database,
   )
-  // a superuser's trigger that calls what mallory may replace
+  // a superuser's triggers that call what mallory may replace
   const login =
     major < 17
       ? ''
       : `CREATE FUNCTION evil.login() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.spy('login'); END $$;
          ALTER FUNCTION evil.login() OWNER TO mallory;
          CREATE EVENT TRIGGER welcome ON login EXECUTE FUNCTION evil.login();`
+  const watch = `
+    CREATE FUNCTION evil.watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.spy('watch'); END $$;
+    ALTER FUNCTION evil.watch() OWNER TO mallory;
+    CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION evil.watch();`
   await server.sql(
-    `${login}
+    `${login}${watch}
     ALTER DATABASE "${database}" SET search_path = evil, pg_catalog;
     ALTER DATABASE "${database}" SET statement_timeout = '1ms';
     ALTER DATABASE "${database}" SET default_transaction_read_only = off;

@@ -20,6 +20,9 @@ export type SessionPlace = Pick<RestoreOptions, 'target' | 'targetName'>
 /** The setting by which PolarDB 11 makes UNLOGGED tables permanent; a session may switch it off (polardb-behaviour 8). */
 export const unloggedSetting = 'polar_force_unlogged_to_logged_table'
 
+/** With `replica` only those triggers act that were made for it (PostgreSQL, ALTER EVENT TRIGGER). */
+const triggersSetting = 'session_replication_role'
+
 /**
  * A session on the target that works through entries of archives, with the settings that pg_restore would make. The
  * archives' statements want a search_path of theirs, and code of the database that they call may leave behind whatever it
@@ -29,6 +32,8 @@ export const unloggedSetting = 'polar_force_unlogged_to_logged_table'
 export class Session {
   readonly #client: pg.Client
   private readonly options: SessionPlace
+  /** The account may decide whether triggers act. */
+  private quiet = false
   /** Since our settings were made, statements ran that are not ours. */
   private strayed = false
   /** What was set last for an archive, as long as it holds. */
@@ -53,6 +58,7 @@ export class Session {
         'SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; SET row_security = off',
       )
       await session.keepUnlogged()
+      await session.keepQuiet()
       return session
     } catch (error) {
       await session.close()
@@ -71,6 +77,19 @@ export class Session {
   }
 
   /**
+   * Event triggers of the database act on no statement of our own, where the account may say so: they would run its code with
+   * the account's rights once they are restored. From 17 on `connect` has switched them off in a superuser's sessions.
+   */
+  private async keepQuiet(): Promise<void> {
+    try {
+      await this.#client.query(`SET ${triggersSetting} = replica`)
+      this.quiet = true
+    } catch (error) {
+      if (!/^(42704|42501|55P02)$/.test(sqlstateOf(error) ?? '')) throw error
+    }
+  }
+
+  /**
    * The connection for statements of an archive, set up as they expect it: string syntax and search_path.
    *
    * @param namespace the entry's schema, '' for none
@@ -80,6 +99,7 @@ export class Session {
     const settings = [
       `SET standard_conforming_strings = ${archive.standardStrings ? 'on' : 'off'}`,
       'SET escape_string_warning = off',
+      ...(this.quiet ? [`SET ${triggersSetting} = origin`] : []),
     ]
     if (archive.searchPath !== null) settings.push(archive.searchPath)
     // archives from before 10.3 have no path of their own: their statements count on their schema being first
@@ -97,7 +117,7 @@ export class Session {
   async own(): Promise<pg.Client> {
     if (this.strayed) {
       await this.#client.query(
-        `SET search_path = ${safePath}; SET standard_conforming_strings = on; SET ROLE NONE`,
+        `SET search_path = ${safePath}; SET standard_conforming_strings = on; SET ROLE NONE${this.quiet ? `; SET ${triggersSetting} = replica` : ''}`,
       )
       this.foreignSettings = null
       this.strayed = false
