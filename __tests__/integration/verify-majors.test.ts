@@ -58,6 +58,13 @@ describe.each(sources)('a rich database of PostgreSQL %i, dumped', (major) => {
     const server = servers.get(major) ?? (await TestServer.start(major, { settings }))
     try {
       await createRichDatabase(server, 'rich', major)
+      // a domain over varchar before 12, over name since; and what is no number
+      await server.sql(
+        `CREATE TABLE rich.identifiers AS SELECT table_name FROM information_schema.views LIMIT 2;
+         CREATE TABLE rich.shapes AS SELECT point 'NaN,Infinity' AS a, box '(NaN,1),(2,-Infinity)' AS b, circle '<(0,NaN),1>' AS c,
+           lseg '(NaN,0),(1,1)' AS d, path '((1,NaN),(Infinity,2))' AS e, polygon '((NaN,0),(1,1))' AS f, ARRAY[point 'NaN,1'] AS g`,
+        'rich',
+      )
       source = await fingerprintOf(server, 'rich', { targetMajor: 15 })
       await run(join(bin, 'pg_dump'), ['-f', file(), '-d', server.uri('rich')])
       await run(join(bin, 'pg_dump'), ['-Fd', '-s', '-f', archive(), '-d', server.uri('rich')])

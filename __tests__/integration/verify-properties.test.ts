@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Comparison } from '../../src/migration/verify/compare.ts'
+import { rowExpression } from '../../src/migration/verify/digest.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { TestServer } from '../support/server.ts'
@@ -210,4 +211,14 @@ describe('what belongs to an extension', () => {
       [],
     )
   })
+})
+
+test('a point that is no number reads the same as a server before 9.6 prints it', async () => {
+  const digest = rowExpression([['p', 'floats:point_send']], 'hash', 't')
+  const old = digest.replaceAll('pg_catalog.concat("t"."p")', `'(nan,inf)'::text`)
+  expect(old).not.toBe(digest)
+  const { rows } = await server.sql(
+    `SELECT ${digest} = ${old} AS same FROM (SELECT point 'NaN,Infinity' AS p) AS t`,
+  )
+  expect(rows).toEqual([{ same: true }])
 })

@@ -132,9 +132,9 @@ describe('objects', () => {
     ],
     ['statistics object', 's.o', 'STATISTICS s.o'],
     ['foreign server', 'f', 'SERVER f'],
-    ['user mapping', 'USER MAPPING a SERVER f', 'USER MAPPING USER MAPPING a SERVER f'],
+    ['user mapping', 'USER MAPPING a SERVER f', 'USER MAPPING a SERVER f'],
     ['security label', 'table s.t selinux', 'SECURITY LABEL TABLE s.t'],
-    ['cast', 'CAST (integer AS s.pair)', 'CAST CAST (integer AS s.pair)'],
+    ['cast', 'CAST (integer AS s.pair)', 'CAST (integer AS s.pair)'],
     ['event trigger', 'e', 'EVENT TRIGGER e'],
     ['table', 's.odd\nname', 'TABLE s.odd\\nname'],
   ])('a missing %s %j is explained by the entry %j', (kind, name, entry) => {

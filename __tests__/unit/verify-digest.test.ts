@@ -33,6 +33,11 @@ const types = new Map<number, ColumnType>(
       { oid: 20004, name: 'floats', schema: 'public', type: 'r', subtype: 701 },
       { oid: 20005, name: 'geometry', schema: 'public' },
       { oid: 20006, name: 'moods', schema: 'public', type: 'r', subtype: 20000 },
+      { oid: 19, name: 'name' },
+      { oid: 1043, name: 'varchar' },
+      { oid: 13001, name: 'sql_identifier', schema: 'information_schema', type: 'd', base: 19 },
+      { oid: 13002, name: 'sql_identifier', schema: 'information_schema', type: 'd', base: 1043 },
+      { oid: 20008, name: 'sql_identifier', schema: 'public', type: 'd', base: 19 },
       // somebody's own type that is called like one of PostgreSQL's
       { oid: 20007, name: 'int4', schema: 'public' },
     ] as const
@@ -56,6 +61,10 @@ test.each([
   [20005, 'text'],
   [20006, 'text'],
   [20007, 'text'],
+  // a domain of the system's that is over another type before 12
+  [13001, 'textsend'],
+  [13002, 'textsend'],
+  [20008, 'namesend'],
 ])('a column of type %i goes in as %s', (type, form) => {
   expect(recipeOf([{ name: 'c', type }], types)).toEqual([['c', form]])
 })

@@ -13,7 +13,7 @@ export interface ExtensionGrant {
 
 /**
  * Reads which members of extensions have grants of their own, by what the ACL entries of pg_dump call them (dumpACL in
- * pg_dump.c: names are quoted where SQL must, arguments are types alone).
+ * pg_dump.c: names are quoted where SQL must, arguments as the server prints them).
  *
  * @param client a session on any server, with an empty search_path
  * @param server `server_version_num`; before 9.6 a dump carries no such grants
@@ -31,9 +31,7 @@ export async function readExtensionGrants(
     `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '', '${kind} ' || pg_catalog.quote_ident(o.${name}), o.${acl}
        FROM pg_catalog.${catalog} o WHERE o.${acl} IS NOT NULL`
   const routine = `CASE WHEN ${isProcedure.replace('p.', 'o.')} THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
-    || pg_catalog.quote_ident(o.proname) || '(' || COALESCE((
-         SELECT pg_catalog.string_agg(pg_catalog.format_type(a.type, NULL), ', ' ORDER BY a.place)
-           FROM ROWS FROM (pg_catalog.unnest(o.proargtypes::oid[])) WITH ORDINALITY a(type, place)), '') || ')'`
+    || pg_catalog.quote_ident(o.proname) || '(' || pg_catalog.pg_get_function_identity_arguments(o.oid) || ')'`
   const { rows } = await client.query<ExtensionGrant>(`
     SELECT e.extname::text AS extension, m.schema, m.tag
       FROM (${inSchema('pg_proc', 'o.proacl', 'pronamespace', routine, 'o.proacl')}

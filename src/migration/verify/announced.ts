@@ -8,6 +8,11 @@ export class Announced {
   constructor(entries: readonly EntryResult[]) {
     for (const { entry, reason } of entries) {
       this.reasons.set(normalise(entry), reason)
+      // comments and grants name their object quoted, where SQL must
+      if (/^(COMMENT|ACL|OWNER) .*"/s.test(entry)) {
+        const plain = normalise(unquoted(entry))
+        if (!this.reasons.has(plain)) this.reasons.set(plain, reason)
+      }
       // the fingerprint of a database does not name it: it may be called otherwise on the target
       const database =
         /^((?:ACL |COMMENT |OWNER )?DATABASE(?: PROPERTIES)?) (?!CONNECTION LIMIT$|TEMPLATE$)/.exec(
@@ -36,4 +41,8 @@ export class Announced {
 /** An object without a schema is written with `-` in its place, or without; a database may go without its name. */
 function normalise(entry: string): string {
   return entry.replace(/^([A-Z][A-Z ]*) - /, '$1 ').trimEnd()
+}
+
+function unquoted(entry: string): string {
+  return entry.replace(/"((?:[^"]|"")*)"/g, (_, name: string) => name.replaceAll('""', '"'))
 }

@@ -23,10 +23,11 @@ export async function readMembers(client: pg.Client, server: number): Promise<Me
   const { rows } = await client.query<{
     name: string
     extension: string
+    signature: string | null
     scripted: boolean
     acl: string[]
   }>(`
-    SELECT m.name, e.extname AS extension,
+    SELECT m.name, e.extname AS extension, m.signature,
            -- made and added by one command, or made anew later (a shell type, OR REPLACE)
            EXISTS (SELECT 1 FROM pg_catalog.pg_depend made
                     WHERE made.classid = m.class AND made.objid = m.oid AND made.objsubid = 0 AND made.deptype = 'n'
@@ -37,9 +38,14 @@ export async function readMembers(client: pg.Client, server: number): Promise<Me
       JOIN pg_catalog.pg_depend d ON d.classid = m.class AND d.objid = m.oid AND d.objsubid = 0 AND d.deptype = 'e'
       JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::regclass
      ORDER BY m.name`)
-  return rows.map(({ name, extension, scripted, acl }) => ({
+  return rows.map(({ name, extension, signature, scripted, acl }) => ({
     name,
-    facets: { extension: `=${extension}`, ...(scripted ? {} : { added: '=added' }) },
+    facets: {
+      extension: `=${extension}`,
+      ...(scripted ? {} : { added: '=added' }),
+      // what an entry about it calls it; worth its place only where there is one
+      ...(signature !== null && acl.length > 0 ? { signature: `=${signature}` } : {}),
+    },
     acl: acl.sort(),
   }))
 }
@@ -50,9 +56,16 @@ function sources(server: number): Record<string, string> {
     server >= 110000
       ? `CASE x.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END`
       : `CASE WHEN x.proisagg THEN 'AGGREGATE' ELSE 'FUNCTION' END`
-  const from = (catalog: string, name: string, acl: string, type: string, owner: string) =>
+  const from = (
+    catalog: string,
+    name: string,
+    acl: string,
+    type: string,
+    owner: string,
+    signature = 'NULL::text',
+  ) =>
     `SELECT 'pg_catalog.${catalog}'::regclass AS class, x.oid, ${name} AS name,
-            ${server >= 90600 ? `x.${acl}` : 'NULL::aclitem[]'} AS acl, ${type}::"char" AS type, x.${owner} AS owner
+            ${server >= 90600 ? `x.${acl}` : 'NULL::aclitem[]'} AS acl, ${type}::"char" AS type, x.${owner} AS owner, ${signature} AS signature
        FROM pg_catalog.${catalog} x`
   const inSchema = (prefix: string) =>
     ` JOIN pg_catalog.pg_namespace n ON n.oid = x.${prefix}namespace`
@@ -75,6 +88,7 @@ function sources(server: number): Record<string, string> {
         'proacl',
         `'f'`,
         'proowner',
+        'NULLIF(pg_catalog.pg_get_function_identity_arguments(x.oid), pg_catalog.oidvectortypes(x.proargtypes))',
       ) + inSchema('pro'),
     // before 9.2 types have no privileges, and acldefault is not there; nothing is asked of either before 9.6
     types:
@@ -108,10 +122,10 @@ function sources(server: number): Record<string, string> {
   }
 }
 
-/** SQL: the privileges of an ACL but what an owner has of itself, as rows `grantee:PRIVILEGE`, of a column with its name. */
+/** SQL: the privileges of an ACL but what an owner has of itself, as rows `grantee:PRIVILEGE`, of a column with its name behind. */
 const privileges = (acl: string, column = `''`) =>
-  `SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END || ${column} || ':' ||
-          a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END AS line
+  `SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END || ':' ||
+          a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END || ${column} AS line
      FROM pg_catalog.aclexplode(${acl}) a WHERE a.grantee <> a.grantor`
 
 const initial = `(SELECT i.initprivs FROM pg_catalog.pg_init_privs i

@@ -124,7 +124,7 @@ export function relationQueries(server: number): CatalogQuery[] {
             }
           : {}),
       },
-      plain: ['column order', 'dumped order'],
+      plain: ['column order', 'dumped order', 'access method'],
     },
     {
       kind: 'index',

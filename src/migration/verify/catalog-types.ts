@@ -111,6 +111,7 @@ export function typeQueries(server: number): CatalogQuery[] {
       owner: 'x.proowner',
       acl: { column: 'x.proacl', type: 'function' },
       facets: {
+        signature: `NULLIF(pg_catalog.pg_get_function_identity_arguments(x.oid), pg_catalog.oidvectortypes(x.proargtypes))`,
         body: `CASE WHEN NOT ${isAggregate} THEN x.prosrc END`,
         'SQL body': since(140000, 'pg_catalog.pg_get_function_sqlbody(x.oid)'),
         library: 'x.probin::text',
@@ -167,6 +168,7 @@ export function typeQueries(server: number): CatalogQuery[] {
             : []),
         )} FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = x.oid)`,
       },
+      plain: ['signature'],
     },
     {
       kind: 'operator',
@@ -205,7 +207,9 @@ export function typeQueries(server: number): CatalogQuery[] {
           `CASE WHEN x.opcdefault THEN 'DEFAULT' END`,
           named('pg_opfamily', 'opf', 'x.opcfamily'),
         ),
+        'in family': `${named('pg_opfamily', 'opf', 'x.opcfamily')} || ' USING ' || (SELECT am.amname FROM pg_catalog.pg_am am WHERE am.oid = x.opcmethod)`,
       },
+      plain: ['in family'],
     },
     {
       kind: 'operator family',

@@ -2,7 +2,14 @@ import type { DefinitionResult, EntryResult, ObjectResult } from '../../report/m
 import { printable } from '../../report/text.ts'
 import { describeAcl, granteeOf, ownerMark } from './acl.ts'
 import type { Announced } from './announced.ts'
-import { entriesOf, entriesOn, parentEntries } from './archive-names.ts'
+import {
+  entriesOf,
+  entriesOfFacet,
+  entriesOn,
+  isOfFacet,
+  type Named,
+  parentEntries,
+} from './archive-names.ts'
 import type { CatalogFingerprint, CatalogObject } from './catalog.ts'
 import { memberKind } from './catalog-members.ts'
 import { type Decisions, isPrinted, isShown, type OpenDefinition, sameText } from './definition.ts'
@@ -23,7 +30,7 @@ const facetSince: Record<string, number> = {
 }
 
 /** Facets that tell what another facet's difference means, and are compared in no other way. */
-const tellingFacets = new Set(['dumped order', 'extension', 'added'])
+const tellingFacets = new Set(['dumped order', 'extension', 'added', 'signature', 'in family'])
 
 /** What initdb grants everybody on the schema public (PostgreSQL 15 release notes). */
 const initialGrants = (server: number) => (server >= 150000 ? ['+:USAGE'] : ['+:CREATE', '+:USAGE'])
@@ -238,24 +245,12 @@ class CatalogComparison {
     other: CatalogObject,
     facet: string,
   ): string | undefined {
-    const own: string[] = []
-    if (facet.startsWith('comment')) own.push(...entriesOn('COMMENT', kind, object.name))
-    if (facet.startsWith('comment of ')) {
-      own.push(`COMMENT COLUMN ${object.name}.${facet.slice('comment of '.length)}`)
-    }
-    if (facet.startsWith('default of ')) {
-      own.push(`DEFAULT ${object.name} ${facet.slice('default of '.length)}`)
-    }
-    if (facet.startsWith('setting ')) own.push(`SETTING ${facet.slice('setting '.length)}`)
-    if (facet === 'connection limit') own.push('DATABASE CONNECTION LIMIT')
-    if (facet === 'template') own.push('DATABASE TEMPLATE')
-    if (facet === 'replica identity') own.push(`REPLICA IDENTITY ${object.name}`)
-    if (facet === 'persistence') own.push(`UNLOGGED ${object.name}`)
-    if (facet === 'row security') own.push(`ROW SECURITY ${object.name}`)
-    if (facet === 'owned by') own.push(`SEQUENCE OWNED BY ${object.name}`)
-    if (facet === 'parents' || facet === 'partition bound') own.push(`TABLE ATTACH ${object.name}`)
-    if (facet === 'partition') own.push(`INDEX ATTACH ${object.name}`)
-    const reason = this.announced.reasonFor(own) ?? this.reasonForObject(kind, object)
+    const reason =
+      this.announced.reasonFor(entriesOfFacet(kind, named(object), facet)) ??
+      this.announced.find((entry) => isOfFacet(entry, shown(object.name), facet)) ??
+      this.reasonForPlace(object, facet) ??
+      this.reasonForFamily(kind, object, facet) ??
+      this.reasonForObject(kind, object)
     if (reason !== undefined) return reason
     const inherited = this.reasonForInherited(object, other, facet)
     if (inherited !== undefined) return inherited
@@ -268,6 +263,29 @@ class CatalogComparison {
       )
     }
     return undefined
+  }
+
+  /** A table access method that the target lacks: the table was made without it. */
+  private reasonForPlace(object: CatalogObject, facet: string): string | undefined {
+    const method = object.facets?.[facet]?.slice(1)
+    if (facet !== 'access method' || method === undefined) return undefined
+    return this.announced.reasonFor([`ACCESS METHOD ${method}`])
+  }
+
+  /** What a family has less since one of its operator classes was left out. */
+  private reasonForFamily(
+    kind: string,
+    { name }: CatalogObject,
+    facet: string,
+  ): string | undefined {
+    if (kind !== 'operator family' || !/^(operators|functions)$/.test(facet)) return undefined
+    const there = new Set(this.target.catalog.kinds['operator class']?.map((one) => one.name))
+    const gone = this.source.catalog.kinds['operator class']?.filter(
+      (one) => one.facets?.['in family'] === `=${name}` && !there.has(one.name),
+    )
+    return this.announced.reasonFor(
+      gone?.flatMap((one) => entriesOf('operator class', one.name)) ?? [],
+    )
   }
 
   /** What a child of inheritance takes from its parents, whatever it had itself: a dump creates it as their child. */
@@ -313,15 +331,18 @@ class CatalogComparison {
     const gained = there.filter((line) => !here.includes(line) && !isOwnersAnyway(line, null, here))
     if (lost.length + gained.length === 0) return
     if (kind === 'schema' && object.name === 'public' && this.sameSinceInitdb(here, there)) return
-    const reason = this.announced.reasonFor(
-      kind === memberKind ? [`ACL ${object.name}`] : entriesOn('ACL', kind, object.name),
-    )
+    const entries =
+      kind === memberKind ? memberEntries(named(object)) : entriesOn('ACL', kind, named(object))
+    const reason = this.announced.reasonFor(entries)
     for (const line of [...lost, ...gained]) {
       // what the default grants and the source took away is a line as well
       const isLoss = lost.includes(line) === line.startsWith('+')
       yield {
         what: `grants (${isLoss ? 'lost' : 'gained'}: ${shown(describeAcl(line))})`,
-        reason: reason ?? this.substitutes.get(granteeOf(line))?.reason,
+        reason:
+          reason ??
+          this.announced.reasonFor(columnEntries(object.name, line)) ??
+          this.substitutes.get(granteeOf(line))?.reason,
       }
     }
   }
@@ -364,6 +385,22 @@ function isExpectedExtra(kind: string, name: string): boolean {
 
 function nameOf(names: string[], index: number | undefined): string | null {
   return index === undefined ? null : (names[index] ?? null)
+}
+
+/** The entries for the grants on the column that a line of `aclDifference` names at its end. */
+function columnEntries(name: string, line: string): string[] {
+  const column = / \((.*)\)$/s.exec(line.slice(line.lastIndexOf(':')))?.[1]
+  return column === undefined ? [] : [`ACL COLUMN ${name}.${column}`]
+}
+
+/** The entries for the grants on an object of an extension, whose name begins with its kind. */
+function memberEntries({ name, signature }: Named): string[] {
+  const full = signature === undefined ? [] : [name.replace(/\([^()]*\)$/s, `(${signature})`)]
+  return [name, ...full].flatMap((one) => [`ACL ${one}`, `ACL ${one.replace(/^[A-Z ]+ /, '')}`])
+}
+
+function named({ name, facets }: CatalogObject): Named {
+  return { name, signature: facets?.signature?.slice(1) }
 }
 
 function label(name: string, what: string): string {

@@ -174,7 +174,10 @@ function bytesOf(column: string, form: string): string {
   }
   if (form.startsWith(floats)) {
     const send = `pg_catalog.${form.slice(floats.length)}(${column})`
-    return `CASE WHEN pg_catalog.strpos(pg_catalog.concat(${column}), 'NaN') > 0 THEN ${text} ELSE ${send} END`
+    // before 9.6 points and the like print nan and inf, as the C library does
+    const lower = `pg_catalog.lower(pg_catalog.concat(${column}))`
+    const same = `pg_catalog.textsend(pg_catalog.replace(${lower}, 'infinity', 'inf'))`
+    return `CASE WHEN pg_catalog.strpos(${lower}, 'nan') > 0 THEN ${same} ELSE ${send} END`
   }
   return `pg_catalog.${form}(${column})`
 }
@@ -183,8 +186,12 @@ function formOf(oid: number, types: ReadonlyMap<number, ColumnType>): string {
   const type = types.get(oid)
   if (!type) throw new Error(`the server does not describe the type ${oid}`)
   switch (type.type) {
-    case 'd':
-      return formOf(type.base, types)
+    case 'd': {
+      const form = formOf(type.base, types)
+      // sql_identifier is a varchar before 12, and a name since: the same text either way
+      const isName = form === 'namesend' || form === 'varcharsend'
+      return type.schema === 'information_schema' && isName ? 'textsend' : form
+    }
     case 'e':
       return 'enum_send'
     case 'r':
