@@ -512,6 +512,34 @@ describe('one stock server', () => {
     expect(restored.script).toContain(`ALTER ROLE "${name}" IN DATABASE "shop2" SET`)
   })
 
+  test('what changes while the data are restored is a difference, of roles that were there before as well', async () => {
+    const [made, kept, other] = [fresh(), fresh(), fresh()]
+    await server.sql(`CREATE ROLE "${kept}" CREATEDB; CREATE ROLE "${other}"`)
+    const catalog = { roles: [login(made), login(kept)] }
+    const now = context()
+    const restored = await restoreRoles(options(script(made) + script(kept), catalog), now)
+    await restored.applyDeferred(now)
+    expect(restored.result.differences.filter(({ explained }) => !explained)).toEqual([])
+
+    await server.sql(`
+      ALTER ROLE "${made}" CREATEROLE; ALTER ROLE "${kept}" BYPASSRLS; GRANT "${kept}" TO "${other}";
+      ALTER ROLE "${kept}" SET work_mem = '64MB'; ALTER ROLE "${other}" LOGIN; CREATE ROLE "${other}x"`)
+    await restored.applyDeferred(now)
+    expect(restored.result.verified).toBe(false)
+    const open = restored.result.differences.filter(({ explained }) => !explained)
+    expect(open.map(({ role, what }) => `${role}: ${what}`).sort()).toEqual(
+      [
+        `${made}: CREATEROLE`,
+        `${kept}: BYPASSRLS`,
+        `${kept}: setting work_mem`,
+        `${other}: membership in ${kept}`,
+      ].sort(),
+    )
+    expect(now.warnings.at(-1)).toMatch(
+      new RegExp(`^2 other roles appeared or changed .*: "${other}", "${other}x"\\.`),
+    )
+  })
+
   test('a difference that nothing explains is said and not verified', async () => {
     const name = fresh()
     const given = options(script(name), { roles: [login(name, { connectionLimit: 3 })] })

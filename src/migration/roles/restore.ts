@@ -16,7 +16,13 @@ import type { RoleDifference, RolesResult } from '../../report/model.ts'
 import { counted } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { applySteps, type Outcome } from './apply.ts'
-import { compareDatabaseSettings, compareRoles, type RoleProof } from './compare.ts'
+import {
+  type ComparedRoles,
+  compareDatabaseSettings,
+  compareRoles,
+  type RoleProof,
+} from './compare.ts'
+import { changedMeanwhile } from './meanwhile.ts'
 import {
   checkAccount,
   listed,
@@ -110,6 +116,8 @@ export class RestoredRoles {
   private readonly plan: RolePlan
   private readonly stages: ScriptEntry[][] = []
   private readonly outcomes: Outcome[] = []
+  /** The target's roles when they were compared first. */
+  private proven: RoleCatalog | undefined
 
   constructor(options: RestoreRolesOptions, plan: RolePlan) {
     this.options = options
@@ -155,12 +163,8 @@ export class RestoredRoles {
   async prove(client: pg.Client, own: Verifiers, context: Context): Promise<void> {
     const { plan, result, options } = this
     const after = await readRoleCatalog(client)
-    const verifiers = await readVerifiers(client)
-    const { differences, memberships } = compareRoles({
-      ...this.proof(after),
-      verifiers:
-        verifiers && options.rolePasswords ? { target: verifiers, script: own } : undefined,
-    })
+    this.proven = after
+    const { differences, memberships } = await this.compare(client, after, own)
     const there = new Set(after.roles.map(({ name }) => name))
     this.createdRoles = plan.created.filter((name) => there.has(name))
     result.created = this.createdRoles.length
@@ -189,9 +193,22 @@ export class RestoredRoles {
     if (refusal) throw refusal
   }
 
+  private async compare(
+    client: pg.Client,
+    target: RoleCatalog,
+    own: Verifiers,
+  ): Promise<ComparedRoles> {
+    const verifiers = await readVerifiers(client)
+    return compareRoles({
+      ...this.proof(target),
+      verifiers:
+        verifiers && this.options.rolePasswords ? { target: verifiers, script: own } : undefined,
+    })
+  }
+
   /**
-   * Sends the settings of roles in single databases, which must be on the target by now, and adds what differs to the
-   * result.
+   * Sends the settings of roles in single databases, which must be on the target by now, and compares all roles once more:
+   * code in the data may have changed them meanwhile. The result holds what differs now.
    *
    * @throws Failure when the connection is lost; Cancelled
    */
@@ -216,13 +233,38 @@ export class RestoredRoles {
       } finally {
         await options.onScript?.(this.script)
       }
-      const proof = this.proof(await readRoleCatalog(client))
-      this.setDifferences([
-        ...this.result.differences,
-        ...compareDatabaseSettings(proof, databaseNames),
-      ])
+      const now = await readRoleCatalog(client)
+      const own = scriptVerifiers(readRoleScript(options.script))
+      const { differences } = await this.compare(client, now, own)
+      differences.push(...compareDatabaseSettings(this.proof(now), databaseNames))
+      this.setDifferences([...differences, ...this.meanwhile(now, differences, context)])
       context.report.roles = this.result
     })
+  }
+
+  /** What changed since the roles were proven, but for what the comparison with the source has found already. */
+  private meanwhile(
+    now: RoleCatalog,
+    found: readonly RoleDifference[],
+    context: Context,
+  ): RoleDifference[] {
+    if (!this.proven) return []
+    const { name } = this.plan.fates.target.account
+    const ours = new Set(this.plan.fates.names())
+    const { differences, others } = changedMeanwhile(this.proven, now, name, ours)
+    if (others.length > 0) {
+      const roles = listed(others.map((role) => `"${role}"`))
+      context.warn(
+        `${counted(others.length, 'other role')} appeared or changed on the target while the data were restored: ${roles}. If nobody did that by hand, code in the data did`,
+      )
+    }
+    const open = found.filter(({ explained }) => !explained)
+    const changed = differences.filter(
+      ({ role, what }) => !open.some((one) => one.role === role && one.what === what),
+    )
+    for (const { role, what, reason } of changed)
+      context.log.warning(`${what} of "${role}": ${reason}`)
+    return changed
   }
 
   private async send(
