@@ -14,6 +14,7 @@ import { refuseSameServer } from '../migration/same-server.ts'
 import type { Session } from '../migration/session.ts'
 import { getClient, resultOf } from '../migration/source-side.ts'
 import { fingerprintDatabase } from '../migration/verify/fingerprint.ts'
+import { withLentRights } from '../migration/verify/lend.ts'
 import type { SchemaSource } from '../migration/verify/rebuild.ts'
 import { exportSnapshot } from '../migration/verify/session.ts'
 import { readSubstitutes, verifyDatabase } from '../migration/verify-phase.ts'
@@ -22,7 +23,10 @@ import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { writePasswordFile } from '../postgres/programs.ts'
 import type { Loss } from '../report/model.ts'
 
-/** Compares two live servers, or a target with what a dump holds. Changes nothing anywhere. */
+/**
+ * Compares two live servers, or a target with what a dump holds. Changes nothing anywhere but, where it is allowed, what the
+ * account may read on the target meanwhile.
+ */
 export async function verify(session: Session): Promise<void> {
   const { inputs, report } = session
   const named = required(inputs, 'target')
@@ -59,20 +63,24 @@ export async function verify(session: Session): Promise<void> {
         'verify',
         () =>
           compared.open((fingerprint, schema) =>
-            verifyDatabase(
-              {
-                connection,
-                name,
-                fingerprint,
-                schema,
-                announced: losses.filter(({ database }) => database === source),
-                substitutes,
-                jobs,
-                mayAlter: 'if unused',
-                source: inputs.source ? { connection: inputs.source, database: source } : undefined,
-              },
-              result,
-              session,
+            withLentRights(connection, name, session, () =>
+              verifyDatabase(
+                {
+                  connection,
+                  name,
+                  fingerprint,
+                  schema,
+                  announced: losses.filter(({ database }) => database === source),
+                  substitutes,
+                  jobs,
+                  mayAlter: 'if unused',
+                  source: inputs.source
+                    ? { connection: inputs.source, database: source }
+                    : undefined,
+                },
+                result,
+                session,
+              ),
             ),
           ),
         source,

@@ -36,6 +36,7 @@ export interface Inputs {
   verify: 'none' | 'counts' | 'data'
   showKeys: boolean
   showDefinitions: boolean
+  lendRights: boolean
   analyze: boolean
   dumpOptions: string[]
   restoreOptions: string[]
@@ -153,6 +154,7 @@ export function parseInputs(get: (name: string) => string): Inputs {
     verify: choice('verify', ['none', 'counts', 'data'], 'data'),
     showKeys: boolean('show-keys', false),
     showDefinitions: boolean('show-definitions', true),
+    lendRights: boolean('lend-rights', false),
     analyze: boolean('analyze', true),
     dumpOptions: options('dump-options'),
     restoreOptions: options('restore-options'),

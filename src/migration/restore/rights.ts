@@ -23,6 +23,11 @@ export class TemporaryRights {
     this.state = state
   }
 
+  /** Writes down in the target what was taken so far. */
+  async save(session: Session): Promise<void> {
+    await writeState(await session.own(), this.state)
+  }
+
   /**
    * Makes sure that the account can act as a role and make it an owner.
    *
@@ -145,11 +150,15 @@ export class TemporaryRights {
   /**
    * Ends the memberships that were taken for the restore.
    *
+   * @param roles those of them to end; default all
    * @returns roles whose member the account still is because the server refused to end it; they stay written down
    */
-  async takeBackMemberships(session: Session): Promise<string[]> {
+  async takeBackMemberships(
+    session: Session,
+    roles: readonly string[] = this.state.memberships,
+  ): Promise<string[]> {
     const { account, major } = this.facts.target
-    for (const role of new Set(this.state.memberships)) {
+    for (const role of new Set(roles)) {
       await this.attempt(
         session,
         `REVOKE ${quoteIdentifier(role)} FROM ${quoteIdentifier(account.name)}`,
@@ -161,12 +170,15 @@ export class TemporaryRights {
          JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
         WHERE a.rolname = session_user AND r.rolname = ANY ($1)
               ${major >= 16 ? 'AND m.grantor = a.oid' : ''}`,
-      [this.state.memberships],
+      [roles],
     )
-    this.state.memberships = rows.map(({ role }) => role)
+    const left = rows.map(({ role }) => role)
+    this.state.memberships = this.state.memberships.filter(
+      (role) => !roles.includes(role) || left.includes(role),
+    )
     this.able.clear()
     await writeState(await session.own(), this.state)
-    return this.state.memberships
+    return left
   }
 
   /**

@@ -27,6 +27,9 @@ export interface RestoreState {
   owners: boolean
 }
 
+/** Stands in the mark of a verification in the place of a dump (see verify/lend.ts). */
+export const noDump = '0'.repeat(64)
+
 /** What tells one dump of a database from another: a digest of its archives' tables of contents. */
 export async function dumpIdentity(archives: readonly string[]): Promise<string> {
   const hash = createHash('sha256')
@@ -121,8 +124,8 @@ function hasKeys(value: unknown, keys: string[]): value is Record<string, unknow
 
 /**
  * As much of a mark's state as the server bears out, so that nothing is taken away that a restore cannot have given:
- * memberships of the account without ADMIN OPTION and in no predefined role (from 16 on granted by the account itself; before,
- * PolarDB grants in another role's name), and roles and schemas that exist.
+ * memberships of the account without ADMIN OPTION and in no predefined role but pg_read_all_data, which a verification lends (from
+ * 16 on granted by the account itself; before, PolarDB grants in another role's name), and roles and schemas that exist.
  *
  * @param major of the target
  */
@@ -134,7 +137,7 @@ export async function borneOut(
   const { rows: members } = await client.query<{ name: string }>(
     `SELECT DISTINCT r.rolname AS name FROM pg_catalog.pg_auth_members m
        JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
-      WHERE a.rolname = session_user AND NOT m.admin_option AND r.rolname !~ '^pg_'
+      WHERE a.rolname = session_user AND NOT m.admin_option AND (r.rolname !~ '^pg_' OR r.rolname = 'pg_read_all_data')
             ${major >= 16 ? 'AND m.grantor = a.oid' : ''}`,
   )
   const { rows: roles } = await client.query<{ name: string }>(
