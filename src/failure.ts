@@ -1,3 +1,5 @@
+import { isServerError, shownMessage } from './postgres/server-message.ts'
+
 /**
  * A failure that we understand: what happened, why, and what to do next. Everything else that is thrown is a defect
  * and keeps its own message and stack. No field may ever hold a secret: fields reach logs, summaries and reports.
@@ -42,11 +44,15 @@ export class Cancelled extends Error {
   }
 }
 
-/** The message of anything that was thrown, or that a server noted, in one line. */
+/**
+ * The message of anything that was thrown, or that a server noted, in one line; of a server's error what may be shown of it (see
+ * shownMessage).
+ */
 export function messageOf(error: unknown): string {
   if (error instanceof Failure) return error.line
   if (error instanceof AggregateError && error.errors.length > 0)
     return error.errors.map(messageOf).join('; ')
+  if (isServerError(error)) return shownMessage(error)
   const { message } = (error ?? {}) as { message?: unknown }
   return (typeof message === 'string' ? message : String(error)).replace(/\s+/g, ' ').trim()
 }

@@ -19,6 +19,7 @@ import {
   programEnvironment,
   programPath,
 } from '../postgres/programs.ts'
+import { ProgramLines } from '../postgres/server-message.ts'
 import { formatBytes, formatRate, timeLeft } from '../report/text.ts'
 import type { Context } from './context.ts'
 
@@ -253,6 +254,7 @@ async function run(
   const failed = new Promise<never>((_, reject) => log.on('error', reject))
   failed.catch(() => {}) // reported below, by the race
   log.write(`# ${program} ${source.client.version}\n`)
+  const lines = new ProgramLines(program, (line) => log.write(`${line}\n`))
   context.log.debug(`${program} ${args.join(' ')}`)
   try {
     return await Promise.race([
@@ -262,7 +264,7 @@ async function run(
         signal: context.signal,
         privateFiles: true,
         onErrorLine: (line) => {
-          log.write(`${line}\n`)
+          lines.read(line)
           onLine(line)
         },
       }),
@@ -284,13 +286,14 @@ async function run(
       { cause: error },
     )
   } finally {
+    lines.end()
     await new Promise<void>((resolve) => log.end(resolve))
   }
 }
 
 /**
- * What a client program's end means, in one line. Only lines that say `error` or `fatal` are quoted: DETAIL and CONTEXT
- * lines hold values of rows.
+ * What a client program's end means, in one line. Only lines that say `error` or `fatal` are quoted, as far as they may be
+ * shown: DETAIL and CONTEXT lines hold values of rows.
  */
 export function programFailure(
   program: string,
@@ -300,15 +303,13 @@ export function programFailure(
 ): Failure {
   const { stderr } = result
   if (/No space left on device/.test(stderr)) return diskFull(path)
-  const lines = stderr
-    .split('\n')
-    .filter(
-      (line) =>
-        /\b(error|fatal|ERROR|FATAL|PANIC)\b:/.test(line) && !/^(DETAIL|CONTEXT)/.test(line),
-    )
-    .map((line) =>
-      line.replace(new RegExp(`^${program}: `), '').replace(/^\[archiver[^\]]*\] /, ''),
-    )
+  const lines: string[] = []
+  const reader = new ProgramLines(program, (line) => {
+    if (!/\b(error|fatal|ERROR|FATAL|PANIC)\b:/.test(line)) return
+    lines.push(line.slice(`${program}: `.length).replace(/^\[archiver[^\]]*\] /, ''))
+  })
+  for (const line of stderr.split('\n')) reader.read(line)
+  reader.end()
   const said = [...new Set(lines)].slice(0, 3).join(' / ')
   if (result.killedBy || result.code === 137) {
     return new Failure(

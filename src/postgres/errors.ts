@@ -1,5 +1,6 @@
 import { Failure, messageOf } from '../failure.ts'
 import type { ConnectionParameters } from './connection-string.ts'
+import { isServerError, shownMessage } from './server-message.ts'
 
 /** What PostgreSQL's error codes mean to somebody who migrates (PostgreSQL, "PostgreSQL Error Codes"). */
 const meanings: Record<string, string> = {
@@ -110,7 +111,11 @@ export function explainConnectionError(
   const fail = (what: string, why: string, remedy: string) =>
     new Failure(what, why, remedy, { cause: error, sqlstate: sqlstateOf(error) })
   const inner = error instanceof AggregateError ? error.errors[0] : error
-  const { code, message = String(error) } = (inner ?? {}) as { code?: string; message?: string }
+  const { code, message: said = String(error) } = (inner ?? {}) as {
+    code?: string
+    message?: string
+  }
+  const message = isServerError(inner) ? shownMessage(inner) : said
 
   switch (code) {
     case 'ENOTFOUND':

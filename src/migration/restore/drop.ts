@@ -68,7 +68,7 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
       const who = rows.map((row) => printable(row.who)).join(', ')
       throw new Failure(
         `The database "${targetName}" cannot be dropped`,
-        `${(error as Error).message}${who ? `; connected: ${who}` : ''}`,
+        `${messageOf(error)}${who ? `; connected: ${who}` : ''}`,
         sqlstate === '42501'
           ? 'Drop it as its owner, or make the account a member of the owner'
           : 'End what uses it, then run again',

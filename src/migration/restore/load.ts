@@ -9,6 +9,7 @@ import { qualifiedName } from '../../postgres/identifiers.ts'
 import { runProgram } from '../../postgres/process.ts'
 import { aborted, sqlstateOfMessage } from '../../postgres/program-messages.ts'
 import { clientMajor, programEnvironment, programPath } from '../../postgres/programs.ts'
+import { isContextOfCode, ProgramLines, shownLine } from '../../postgres/server-message.ts'
 import type { PlannedEntry } from './fate.ts'
 import type { RestoreOptions } from './options.ts'
 import type { Session } from './session.ts'
@@ -77,7 +78,7 @@ export function tableOf({ entry }: PlannedEntry): string {
 export interface LoadError {
   /** The entry it was working on, where it said so. */
   dumpId: number | null
-  /** The first line, without the program's name. */
+  /** The first line, without the program's name, as far as it may be shown. */
   message: string
   sqlstate: string | null
 }
@@ -120,6 +121,7 @@ export async function load(
   const logFailed = new Promise<never>((_, reject) => log.on('error', reject))
   logFailed.catch(() => {})
   log.write(`# pg_restore of ${items.map(({ entry }) => entryName(entry)).join(', ')}\n`)
+  const lines = new ProgramLines('pg_restore', (line) => log.write(`${line}\n`))
   let begun = 0
   try {
     const run = runProgram(
@@ -132,7 +134,7 @@ export async function load(
         },
         signal,
         onErrorLine: (line) => {
-          log.write(`${line}\n`)
+          lines.read(line)
           reader.read(line)
           if (
             /^pg_restore: (\[[^\]]*\] )?(processing data for table|restoring large object OID)/.test(
@@ -171,6 +173,7 @@ export async function load(
       { cause: error },
     )
   } finally {
+    lines.end()
     await new Promise<void>((resolve) => log.end(resolve))
     await rm(list, { force: true })
   }
@@ -206,8 +209,12 @@ export class ErrorReader {
 
   read(line: string): void {
     const text = /^pg_restore: (?:\[[^\]]*\] )?(.*)$/.exec(line)?.[1]
-    if (text === undefined) return
-    this.last = text
+    if (text === undefined) {
+      const last = this.errors.at(-1)
+      if (last && isContextOfCode(line)) last.message = shownLine(last.message, true)
+      return
+    }
+    this.last = shownLine(text)
     const entry = /^(?:Error )?from TOC entry (\d+); /.exec(text)?.[1]
     const ignored = /^(?:warning|WARNING): errors ignored on restore: (\d+)/i.exec(text)?.[1]
     if (entry !== undefined) this.dumpId = Number(entry)
@@ -219,7 +226,8 @@ export class ErrorReader {
       )
     ) {
       const message = text.replace(/^(error|fatal): /, '')
-      this.errors.push({ dumpId: this.dumpId, message, sqlstate: sqlstateOfMessage(message) })
+      const sqlstate = sqlstateOfMessage(message)
+      this.errors.push({ dumpId: this.dumpId, message: shownLine(message), sqlstate })
     }
   }
 

@@ -251,7 +251,9 @@ export function isUnreadable(error: unknown): error is Failure {
 
 /** Why something cannot be read and what would mend it, in one line without the thing's name. */
 export function reasonOf({ why, remedy, sqlstate }: Failure): string {
-  return printable(`${why.replace(/\.$/, '')}${sqlstate ? ` [${sqlstate}]` : ''}. ${remedy}`)
+  return printable(
+    `${why.replace(/\.$/, '')}${sqlstate && !why.includes(`[${sqlstate}]`) ? ` [${sqlstate}]` : ''}. ${remedy}`,
+  )
 }
 
 /** What the server said, as a failure that names the object. */
