@@ -7,6 +7,7 @@ import type { DatabaseProperties } from '../../src/migration/restore/database.ts
 import type { TargetFacts } from '../../src/migration/restore/facts.ts'
 import {
   lossesOf,
+  lossesOnDatabase,
   makePlan,
   type PlanOptions,
   type RestorePlan,
@@ -710,11 +711,44 @@ describe('a plan that loses something', () => {
 test('a database that exists with another encoding or collation is warned of', () => {
   const warningsOf = (existing: TargetFacts['existing']) =>
     planOf([], factsOf({ facts: { existing } })).warnings
-  expect(warningsOf({ encoding: 'UTF8', collate: 'C', ctype: 'C' })).toEqual([])
-  expect(warningsOf({ encoding: 'LATIN1', collate: 'de_DE', ctype: 'C' })).toEqual([
+  expect(
+    warningsOf({ encoding: 'UTF8', collate: 'C', ctype: 'C', owner: 'o', creatable: true }),
+  ).toEqual([])
+  expect(
+    warningsOf({ encoding: 'LATIN1', collate: 'de_DE', ctype: 'C', owner: 'o', creatable: true }),
+  ).toEqual([
     expect.stringContaining('encoding LATIN1'),
     expect.stringContaining('collation de_DE'),
   ])
+})
+
+test('privileges on a database of a superuser are a loss that the plan names, unless they are those of every database', () => {
+  const existing = {
+    encoding: 'UTF8',
+    collate: 'C',
+    ctype: 'C',
+    owner: 'postgres',
+    creatable: true,
+  }
+  const grant = (grantee: string, privilege: string) => {
+    return { grantor: 'app_owner', grantee, privilege, grantable: false }
+  }
+  const born = [
+    grant('', 'TEMPORARY'),
+    grant('', 'CONNECT'),
+    ...['CREATE', 'TEMPORARY', 'CONNECT'].map((privilege) => grant('app_owner', privilege)),
+  ]
+  const lossesOf = (acl: DatabaseProperties['acl'], owner = 'postgres') =>
+    lossesOnDatabase(factsOf({ facts: { existing: { ...existing, owner } } }), {
+      ...database,
+      owner: 'app_owner',
+      acl,
+    }).map(({ entry }) => entry)
+  expect(lossesOf(null)).toEqual([])
+  expect(lossesOf(born)).toEqual([])
+  expect(lossesOf(born.slice(1))).toEqual(['ACL DATABASE'])
+  expect(lossesOf([...born, grant('reader', 'CONNECT')])).toEqual(['ACL DATABASE'])
+  expect(lossesOf(born.slice(1), 'app_owner')).toEqual([])
 })
 
 describe('an extension version', () => {

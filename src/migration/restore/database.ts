@@ -133,6 +133,19 @@ async function readExtensionTables(
   return rows
 }
 
+/** Whether the privileges on a database are those that every database is born with (PostgreSQL, "Privileges"). */
+export function hasDefaultPrivileges({ acl, owner }: DatabaseProperties): boolean {
+  if (acl === null) return true
+  const grants = acl.map(({ grantee, privilege, grantable }) => {
+    const option = grantable && grantee !== owner ? '*' : ''
+    return `${grantee === owner ? 'owner' : `=${grantee}`} ${privilege}${option}`
+  })
+  return (
+    [...new Set(grants)].sort().join() ===
+    '= CONNECT,= TEMPORARY,owner CONNECT,owner CREATE,owner TEMPORARY'
+  )
+}
+
 /**
  * The properties from a manifest that anybody may have written.
  *

@@ -21,8 +21,14 @@ export interface ExistingSchema {
 export interface TargetFacts {
   target: Target
   databaseExists: boolean
-  /** Encoding and locale of the database where it exists already. */
-  existing: { encoding: string; collate: string; ctype: string } | null
+  /** Encoding, locale and owner of the database where it exists already, and whether the account may create anything in it. */
+  existing: {
+    encoding: string
+    collate: string
+    ctype: string
+    owner: string
+    creatable: boolean
+  } | null
   /** Every role by name. */
   roles: ReadonlyMap<string, { superuser: boolean }>
   /** Languages by name; false for untrusted ones, which take a superuser. */
@@ -111,8 +117,10 @@ export async function readTargetFacts(
   const collations = await rows<{ name: string }>(
     `SELECT DISTINCT collname AS name FROM pg_catalog.pg_collation WHERE ${born}`,
   )
-  const [existing] = await rows<{ encoding: string; collate: string; ctype: string }>(`
-    SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype
+  const [existing] = await rows<NonNullable<TargetFacts['existing']>>(`
+    SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype,
+           pg_catalog.pg_get_userbyid(datdba)::text AS owner,
+           pg_catalog.has_database_privilege(oid, 'CREATE') AS creatable
       FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`)
   const providers = new Map<string, boolean>()
   for (const provider of options.labelProviders) {

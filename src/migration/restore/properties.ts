@@ -2,9 +2,9 @@ import { messageOf } from '../../failure.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import type { EntryResult } from '../../report/model.ts'
-import type { DatabaseProperties, Grant } from './database.ts'
+import { type DatabaseProperties, type Grant, hasDefaultPrivileges } from './database.ts'
 import { type Refusal, tryInTransaction } from './grants.ts'
-import type { RestorePlan } from './plan.ts'
+import { belongsToSuperuser, type RestorePlan } from './plan.ts'
 import type { TemporaryRights } from './rights.ts'
 import type { Worker } from './worker.ts'
 
@@ -124,7 +124,8 @@ export async function applyProperties(
     source: DatabaseProperties,
     target: string,
   ): { sql: string; grantor: string | undefined }[] {
-    if (source.acl === null) return []
+    if (source.acl === null || (belongsToSuperuser(facts) && hasDefaultPrivileges(source)))
+      return []
     const statements: { sql: string; grantor: string | undefined }[] = []
     const to = (grantee: string) => (grantee === '' ? 'PUBLIC' : quoteIdentifier(grantee))
     const known = (grant: Grant) => grant.grantee === '' || facts.roles.has(grant.grantee)

@@ -7,6 +7,7 @@ import { runProgram } from '../../postgres/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs.ts'
 import type { RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
+import { refuseUnaccepted } from '../losses.ts'
 import { retrying } from '../retry.ts'
 import type { PlannedRoles } from '../roles/weigh.ts'
 import { prepareDatabase } from './create.ts'
@@ -14,7 +15,7 @@ import { databaseExists, elsewhere } from './elsewhere.ts'
 import { readTargetFacts, type TargetFacts } from './facts.ts'
 import type { RestoreOptions } from './options.ts'
 import type { KeptOwner } from './ownership.ts'
-import { makePlan, type RestorePlan } from './plan.ts'
+import { lossesOnDatabase, makePlan, type RestorePlan } from './plan.ts'
 import { labelProvider } from './roles.ts'
 import { PlanRefused, refuseLosses, Stages } from './stages.ts'
 import { dumpIdentity } from './state.ts'
@@ -69,6 +70,12 @@ export async function planRestore(
     wanted: await wantedEntries(options, archives, context),
   })
   refuseLosses(plan, context)
+  refuseUnaccepted(
+    lossesOnDatabase(facts, options.database),
+    options.allowMissing,
+    `the database "${options.database.name}"`,
+    context,
+  )
   for (const warning of plan.warnings) context.warn(warning)
   return plan
 }
