@@ -10,6 +10,7 @@ import { pause } from '../retry.ts'
 import { contentOf } from './content.ts'
 import { giveBack } from './drop.ts'
 import { databaseExists, elsewhere } from './elsewhere.ts'
+import { retireLoginRole } from './login-role.ts'
 import type { RestoreOptions } from './options.ts'
 import { readMark, removeState, stateSchema, writeState } from './state.ts'
 
@@ -89,19 +90,21 @@ async function contentIn(place: Place, context: Context): Promise<number> {
   }
 }
 
-/** What a run that died after an exchange had lent itself is written down in the database that it had exchanged. */
-async function clearUp(place: Place, context: Context): Promise<void> {
+/** What a run that died after an exchange had lent itself is written down in the database that it had exchanged. @returns its loader */
+async function clearUp(place: Place, context: Context): Promise<string | null> {
   try {
-    await withConnection(
+    return await withConnection(
       place.target,
       { database: place.targetName, role: 'target', signal: context.signal },
       async (client) => {
         const state = (await readMark(client))?.state
         if (state) await giveBack(client, state, context)
+        return state?.loader ?? null
       },
     )
   } catch (error) {
     if (!(error instanceof Failure && error.sqlstate === '42501')) throw error
+    return null
   }
 }
 
@@ -136,11 +139,13 @@ async function removeLeftovers(place: Place, building: string, context: Context)
         )
         continue
       }
-      await clearUp(there, context)
+      const loader = await clearUp(there, context)
       // not by force: a run that is under way still works in its own
       await elsewhere(there, context.signal, (client) =>
         asOwner(client, [left], async () => {
           await client.query(line)
+          // it owned nothing but what was in there
+          if (loader !== null) await retireLoginRole(client, loader)
         }),
       )
       context.log.info(`Dropped ${printable(left)}, which an earlier run had begun to build`)

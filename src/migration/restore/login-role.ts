@@ -145,14 +145,15 @@ export async function retireLoginRole(client: pg.Client, name: string): Promise<
 
 /**
  * Drops roles of runs that have died, unless they still own something: of a restore that may be resumed, or whose database
- * was dropped by hand. One that can still log in may belong to a run that is under way.
+ * was dropped by hand. One that can still log in may belong to a run that is under way: it owns something within the hour.
  */
 export async function sweepLoginRoles(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     // starts_with came with version 11
     `SELECT r.rolname AS name FROM pg_catalog.pg_roles r
       WHERE pg_catalog.left(r.rolname::pg_catalog.text, pg_catalog.length($1)) = $1
-        AND (NOT r.rolcanlogin OR r.rolvaliduntil < pg_catalog.now())
+        AND (NOT r.rolcanlogin OR r.rolvaliduntil < pg_catalog.now() OPERATOR(pg_catalog.+) '${lifetime}'::pg_catalog.interval OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d
                          WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid)`,
     [temporaryRole],
