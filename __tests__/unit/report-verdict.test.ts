@@ -23,8 +23,34 @@ test('a verified migration says that everything compared equal', () => {
 
 test('a verified migration that left something out says so', () => {
   expect(verdict(goodReport())).toBe(
-    `Migrated ${amounts}: every row and object compared equal, except for 1 skipped entry and 2 role differences (the report gives the reasons).`,
+    `Migrated ${amounts}: every row and object compared equal; what is otherwise has 3 known reasons, which the report gives.`,
   )
+})
+
+test('accepted losses stand in the title, and what has one reason is one thing, however many objects it concerns', () => {
+  const reason =
+    '"postgres" is a superuser on the target, and only a superuser could give it objects'
+  const report = spotless({
+    losses: [
+      { entry: 'EXTENSION x', database: 'shop', reason: 'not there', remedy: 'none' },
+      { entry: 'TABLE s.t', database: 'shop', reason: 'not there', remedy: 'none' },
+    ],
+  })
+  const [database] = report.databases
+  database?.restore?.skipped.push(
+    { entry: 'OWNER postgres', reason: `205 objects stay with "gctest": ${reason}` },
+    { entry: 'EXTENSION x', reason: 'not there' },
+    { entry: 'SCHEMA public', reason: 'the target has it already' },
+  )
+  database?.objects.push({
+    ...{ kind: 'view', source: 2, target: 2, missing: [], different: [] },
+    explained: ['a', 'b'].map((name) => ({ entry: `${name}: owner`, reason })),
+  })
+  expect(outcome(report)).toEqual({
+    mark: 'good',
+    title: 'Migrated and verified, except for 2 accepted losses',
+    sentence: `Migrated ${amounts}: every row and object compared equal, except for 2 accepted losses; what is otherwise has one reason: ${reason}.`,
+  })
 })
 
 test('a migration of which only rows were counted does not claim more', () => {

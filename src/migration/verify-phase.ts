@@ -7,7 +7,7 @@ import { counted, formatCount } from '../report/text.ts'
 import { retrying } from './retry.ts'
 import type { Session } from './session.ts'
 import { type Comparison, compareFingerprints } from './verify/compare.ts'
-import type { RoleSubstitute } from './verify/compare-catalog.ts'
+import { columnOrderReason, type RoleSubstitute } from './verify/compare-catalog.ts'
 import { isShown } from './verify/definition.ts'
 import { explainDifferences } from './verify/drill.ts'
 import { type DatabaseFingerprint, fingerprintDatabase } from './verify/fingerprint.ts'
@@ -76,6 +76,14 @@ export async function verifyDatabase(
   result.objects = comparison.objects
   result.verified = comparison.verified
   result.verifyRowsPerSecond = { source: source.rowsPerSecond, target: target.rowsPerSecond }
+  const reordered = comparison.objects
+    .flatMap(({ explained = [] }) => explained)
+    .filter(({ reason }) => reason === columnOrderReason)
+  if (reordered.length > 0) {
+    const named = reordered.slice(0, 10).map(({ entry }) => entry)
+    const more = reordered.length > 10 ? `, and ${reordered.length - 10} more` : ''
+    session.warn(`${result.name}: ${named.join('; ')}${more}: ${columnOrderReason}`)
+  }
   const tables = comparison.tables.filter(
     ({ match, explained }) => !match && explained === undefined,
   )

@@ -142,6 +142,26 @@ export function leftOutOf(report: Report): LeftOut[] {
   ])
 }
 
+/** Reasons for entries that are left out because there is nothing to restore: no exception worth a word in the verdict. */
+export const needless = {
+  there: 'the target has it already',
+  comment: 'the comment on an extension comes with the extension',
+}
+
+/**
+ * Why the target is otherwise than the source, each reason once however many objects it concerns, without those of accepted
+ * losses: that the objects of the source's superuser belong to the account is one thing.
+ */
+export function reasonsOf(report: Report): string[] {
+  const lost = new Set(report.losses.map(({ reason }) => reason))
+  const roles = report.roles?.differences.filter(({ explained }) => explained) ?? []
+  const all = [...leftOutOf(report), ...roles]
+    // the restore tells how many objects an owner has kept, and then why
+    .map(({ reason }) => reason.replace(/^[\d,]+ objects? stays? with ".*?": /s, ''))
+    .filter((reason) => !lost.has(reason) && !Object.values(needless).includes(reason))
+  return [...new Set(all)]
+}
+
 /** The sum of numbers. */
 export function sum(numbers: number[]): number {
   return numbers.reduce((total, number) => total + number, 0)

@@ -1,6 +1,6 @@
-import { brokenPhase, differencesOf, leftOutOf, rowsOf, sum } from './findings.ts'
+import { brokenPhase, differencesOf, reasonsOf, rowsOf } from './findings.ts'
 import type { Report } from './model.ts'
-import { counted, formatCount, formatDuration, visible } from './text.ts'
+import { counted, formatCount, formatDuration, shorten, visible } from './text.ts'
 
 /** How a run ended, in the words that every face of the report begins with. Plain text: names in it are as they are. */
 export interface Outcome {
@@ -52,10 +52,16 @@ export function outcome(report: Report): Outcome {
   if (report.verified)
     return {
       mark: 'good',
-      title: report.command === 'verify' ? 'Both sides are equal' : `${did} and verified`,
+      title: `${report.command === 'verify' ? 'Both sides are equal' : `${did} and verified`}${exceptLosses(report)}`,
       sentence: `${done}: ${equality(report)}.`,
     }
   return { mark: 'doubtful', title: `${did}, not verified`, sentence: `${done}; ${doubt(report)}.` }
+}
+
+function exceptLosses({ losses }: Report): string {
+  return losses.length === 0
+    ? ''
+    : `, except for ${counted(losses.length, 'accepted loss', 'accepted losses')}`
 }
 
 /** How the run ended, as one harmless line of the log; of a failed run also with what. */
@@ -142,19 +148,16 @@ function differences(report: Report): string[] {
   ]
 }
 
-/** What `verified` proves, less the exceptions that the report lists. */
+/** What `verified` proves, less the accepted losses, and how many reasons there are for what is otherwise. */
 function equality(report: Report): string {
-  const skipped = sum(report.databases.map((database) => database.restore?.skipped.length ?? 0))
-  const explained = leftOutOf(report).length - skipped
-  const roles = report.roles?.differences.length ?? 0
-  const exceptions = [
-    ...(skipped > 0 ? [counted(skipped, 'skipped entry', 'skipped entries')] : []),
-    ...(explained > 0 ? [counted(explained, 'explained difference')] : []),
-    ...(roles > 0 ? [counted(roles, 'role difference')] : []),
-  ]
-  return exceptions.length === 0
-    ? 'every row and object compared equal'
-    : `every row and object compared equal, except for ${listed(exceptions)} (the report gives the reasons)`
+  const reasons = reasonsOf(report)
+  const [only] = reasons
+  const losses = report.losses.length
+  const equal = `every row and object compared equal${losses > 0 ? `, except for ${counted(losses, 'accepted loss', 'accepted losses')}` : ''}`
+  if (only === undefined) return equal
+  return reasons.length === 1
+    ? `${equal}; what is otherwise has one reason: ${shorten(only, 300)}`
+    : `${equal}; what is otherwise has ${formatCount(reasons.length)} known reasons, which the report gives`
 }
 
 function doubt(report: Report): string {

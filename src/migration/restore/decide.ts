@@ -2,6 +2,7 @@ import { type Limit, limits, superuserContexts } from '../../polardb/limits.ts'
 import type { Archive } from '../../postgres/archive.ts'
 import type { ArchiveEntry } from '../../postgres/archive-entry.ts'
 import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
+import { needless } from '../../report/findings.ts'
 import type { DatabaseProperties } from './database.ts'
 import { absentFate, notesFate } from './exceptions.ts'
 import { extensionOf } from './extension-grants.ts'
@@ -75,7 +76,7 @@ export class Decisions {
   /** Objects that every database has, or that this one got before. */
   private existing(entry: ArchiveEntry): Fate | undefined {
     const there: Fate = {
-      ...leaveOut('the target has it already', 'None needed', 'nothing'),
+      ...leaveOut(needless.there, 'None needed', 'nothing'),
       there: true,
     }
     if (entry.desc === 'SCHEMA') {
@@ -147,7 +148,7 @@ export class Decisions {
     if (!/^(ACL|COMMENT)$/.test(entry.desc) || this.facts.target.account.superuser) return undefined
     const skip = (reason: string) => leaveOut(reason, 'None needed', 'nothing')
     if (/^EXTENSION /.test(entry.tag)) {
-      return skip('the comment on an extension comes with the extension')
+      return skip(needless.comment)
     }
     if (/^(LANGUAGE|PROCEDURAL LANGUAGE) /.test(entry.tag)) {
       return skip('languages belong to the superuser of the target')
