@@ -2,12 +2,13 @@ import { Cancelled, Failure } from '../failure.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { quoteIdentifier } from '../postgres/identifiers.ts'
 import { printable } from '../report/text.ts'
+import { type Destination, describe, type Refused } from './destinations.ts'
 import { runPhase } from './phases.ts'
-import { dropKept, exchange, planSwap, type Swap } from './restore/exchange.ts'
+import { dropKept, exchange, type Swap } from './restore/exchange.ts'
 import type { RestoreOptions } from './restore/options.ts'
+import { planSwap } from './restore/plan-swap.ts'
 import { dumpIdentity } from './restore/state.ts'
 import type { Session } from './session.ts'
-import { type Destination, describe, type Refused } from './target-side.ts'
 
 /** A database to be restored, and how. */
 interface Restore {

@@ -7,16 +7,17 @@ import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { qualifiedName } from '../postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
 import type { RoleCatalog } from '../postgres/role-catalog.ts'
-import type { DatabaseResult, Loss, ReportError } from '../report/model.ts'
+import type { Loss } from '../report/model.ts'
 import { formatDuration, printable } from '../report/text.ts'
-import type { DatabaseName, Inputs } from './inputs.ts'
+import { type Destination, describe, type Refused, throwAll } from './destinations.ts'
+import type { Inputs } from './inputs.ts'
 import { databasesOf } from './load-dump.ts'
 import { lossesAmong, refuseUnaccepted } from './losses.ts'
 import { type DumpedDatabase, polardbRolesFile, rolesFile } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
 import { analyzeDatabase } from './restore/analyze.ts'
 import { announcedLimit, limitConnections } from './restore/connection-limit.ts'
-import { type DatabaseProperties, parseDatabaseProperties } from './restore/database.ts'
+import { parseDatabaseProperties } from './restore/database.ts'
 import { mustEmpty } from './restore/empty.ts'
 import type { Swap } from './restore/exchange.ts'
 import type { RestoreOptions } from './restore/options.ts'
@@ -43,14 +44,6 @@ export interface RestorableDump {
   roles: { catalog: RoleCatalog } | null
   /** Nobody but this run, or who knows the passphrase, can have written it. */
   proven: boolean
-}
-
-/** A database of the dump and where it goes. */
-export interface Destination extends DatabaseName {
-  dumped: DumpedDatabase
-  properties: DatabaseProperties
-  archives: string[]
-  result: DatabaseResult
 }
 
 /**
@@ -398,32 +391,4 @@ function wayInto(
 ): Pick<RestoreOptions, 'ifNotEmpty' | 'keepMark'> {
   if (swap) return { ifNotEmpty: swap.begun ? 'resume' : 'replace', keepMark: true }
   return { ifNotEmpty: wanted === 'swap' ? 'fail' : wanted }
-}
-
-export function describe(error: unknown): ReportError {
-  if (error instanceof Failure)
-    return { message: error.message, cause: error.why, remedy: error.remedy }
-  return {
-    message: 'The restore failed',
-    cause: messageOf(error),
-    remedy: 'Look into the logs beside the report',
-  }
-}
-
-/** What failed, for people: `the database "shop"`. */
-export interface Refused {
-  what: string
-  error: unknown
-}
-
-/** One failure is thrown as it is; several as one that names each. */
-function throwAll(failures: readonly Refused[], outcome: string): void {
-  const [first, ...rest] = failures
-  if (!first) return
-  if (rest.length === 0) throw first.error
-  throw new Failure(
-    `${failures.length} parts of the migration ${outcome}`,
-    failures.map(({ what, error }) => `${what}: ${messageOf(error)}`).join(' | '),
-    'The report has each of them; what else was restored is in it, too',
-  )
 }
