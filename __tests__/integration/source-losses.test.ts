@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Failure } from '../../src/failure.ts'
 import { inspectSource } from '../../src/migration/preflight.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import { outcome } from '../../src/report/verdict.ts'
+import { runInProcess } from '../support/in-process.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { Harness } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
@@ -127,5 +129,31 @@ describe('before the first row', () => {
     )
     await database('empty_notes', 'CREATE SCHEMA "migrate-to-polardb"')
     expect((await refusal('empty_notes')).why).toContain('SCHEMA migrate-to-polardb')
+  })
+})
+
+test('a migration stops for them before it dumps, and says in its report what was accepted', async () => {
+  await database(
+    'shop',
+    `CREATE EXTENSION pgcrypto; CREATE TABLE jobs (id int PRIMARY KEY); INSERT INTO jobs VALUES (1);
+     ALTER EXTENSION pgcrypto ADD TABLE jobs; CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1)`,
+  )
+  const inputs = {
+    command: 'migrate',
+    source: source.uri('shop'),
+    target: target.uri('postgres'),
+    'client-path': harness.client.directory,
+    'upload-dump': 'false',
+    roles: 'skip',
+  }
+  const refused = await runInProcess(inputs)
+  expect((refused.error as Failure).why).toContain('TABLE public.jobs')
+  expect(refused.report.phases.map(({ name }) => name)).not.toContain('dump')
+  const { report, error } = await runInProcess({ ...inputs, 'allow-missing': 'TABLE public.jobs' })
+  expect(error).toBeUndefined()
+  expect(report.verified).toBe(true)
+  expect(report.losses.map(({ entry }) => entry)).toEqual(['TABLE public.jobs'])
+  expect(outcome(report)).toMatchObject({
+    title: 'Migrated and verified, except for 1 accepted loss',
   })
 })
