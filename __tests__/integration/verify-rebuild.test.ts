@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { Cancelled } from '../../src/failure.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
+import type { MayAlter } from '../../src/migration/verify/transaction.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { compareWithDump, tryAwkward, tryExpressions, undecidedIn } from '../support/rebuild.ts'
 import { type Dump, Harness, type RestoreTarget } from '../support/restore-harness.ts'
@@ -24,7 +25,11 @@ const scratchDatabases = async () => {
   return rows.map(({ datname }) => datname as string)
 }
 
-afterEach(async () => expect(await scratchDatabases()).toEqual([]))
+afterEach(async () => {
+  expect(await scratchDatabases()).toEqual([])
+  const roles = `SELECT FROM pg_roles WHERE rolname LIKE 'migrate-to-polardb%'`
+  expect((await target.backend.sql(roles)).rowCount).toBe(0)
+})
 
 afterAll(async () => {
   await harness?.close()
@@ -73,7 +78,11 @@ describe('a database whose definitions are printed differently after its restore
        -- pg_dump does not know that one function needs the other
        CREATE FUNCTION app.inner(varchar) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
        CREATE FUNCTION app.outer(varchar) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT app.inner($1)';
-       CREATE INDEX i ON app.t ((app.outer(v))) WHERE v IN ('a', 'b')`,
+       CREATE INDEX i ON app.t ((app.outer(v))) WHERE v IN ('a', 'b');
+       -- computed when the index is made, as whoever makes it
+       CREATE FUNCTION app.spy(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+         $$ BEGIN IF session_user = 'gctest' AND current_database() LIKE 'migrate%' THEN RAISE 'code of the dump runs as the account'; END IF; RETURN $1; END $$;
+       CREATE INDEX spied ON app.u ((w || app.spy('x'))) WHERE w IN ('a', 'b')`,
       name,
     )
     fingerprint = await fingerprintOf(backend, name, { targetMajor: 15 })
@@ -92,6 +101,7 @@ describe('a database whose definitions are printed differently after its restore
     'constraint app.t k: definition',
     'domain app.d: constraints',
     'index app.i: definition',
+    'index app.spied: definition',
     'view app.circle: query',
     'view app.one: query',
   ]
@@ -110,18 +120,67 @@ describe('a database whose definitions are printed differently after its restore
     expect(comparison.objects.flatMap(({ explained = [] }) => explained)).toEqual([])
   })
 
-  test('is not proven where the account may create no database', async () => {
-    await target.backend.sql('ALTER ROLE gctest NOCREATEDB')
-    try {
-      const comparison = await compare()
+  describe('where the account may create no database', () => {
+    const inside = (mayAlter: MayAlter = true) =>
+      compareWithDump(fingerprint, dump, target, copy, [], [], testContext(), mayAlter)
+    const schemas = async () =>
+      (await target.backend.sql('SELECT oid, nspname FROM pg_namespace ORDER BY oid', copy)).rows
+    let before: unknown[]
+
+    beforeAll(async () => {
+      await target.backend.sql('ALTER ROLE gctest NOCREATEDB')
+      before = await schemas()
+    })
+    afterEach(async () => expect(await schemas()).toEqual(before))
+    afterAll(() => target.backend.sql('ALTER ROLE gctest CREATEDB'))
+
+    test('a transaction in the database decides, and is rolled back', async () => {
+      const comparison = await inside()
       expect(differencesIn(comparison)).toEqual([])
-      expect(comparison).toMatchObject({ equal: true, verified: false })
-      const undecided = undecidedIn(comparison)
-      expect(undecided).toHaveLength(printedDifferently.length)
-      expect(undecided[0]).toMatch(/permission denied to create database/)
-    } finally {
-      await target.backend.sql('ALTER ROLE gctest CREATEDB')
-    }
+      expect(undecidedIn(comparison)).toEqual([])
+      expect(comparison).toMatchObject({
+        verified: true,
+        printedDifferently: printedDifferently.length,
+      })
+    })
+
+    test('what is not as the dump says is a difference there as well', async () => {
+      const define = (word: string) =>
+        target.backend.sql(
+          `SET ROLE app_owner; ALTER TABLE app.t DROP CONSTRAINT k, ADD CONSTRAINT k CHECK (v IN ('a', '${word}'))`,
+          copy,
+        )
+      await define('c')
+      try {
+        expect(differencesIn(await inside())).toEqual(['constraint app.t k: definition'])
+      } finally {
+        await define('b')
+      }
+    })
+
+    test.each([
+      ['others use the database', 'if unused', /other sessions use the database/],
+      ['it may not be altered', false, /other sessions use the database/],
+      ['event triggers would run', true, /event triggers of the database would run/],
+    ] as const)('it is not proven where %s', async (why, mayAlter, reason) => {
+      const other = await target.backend.connect(copy)
+      try {
+        if (why.startsWith('event')) {
+          await other.query(
+            `CREATE FUNCTION public.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION public.e()`,
+          )
+        }
+        const comparison = await inside(mayAlter)
+        expect(comparison.verified).toBe(false)
+        const undecided = undecidedIn(comparison)
+        expect(undecided).toHaveLength(comparison.printedDifferently)
+        expect(undecided[0]).toMatch(/permission denied to create database/)
+        expect(undecided[0]).toMatch(reason)
+      } finally {
+        await other.query('DROP EVENT TRIGGER IF EXISTS e; DROP FUNCTION IF EXISTS public.e()')
+        await other.end()
+      }
+    })
   })
 
   test('is not proven where an entry cannot be rebuilt', async () => {

@@ -3,6 +3,7 @@ import { type Comparison, compareFingerprints } from '../../src/migration/verify
 import type { RoleSubstitute } from '../../src/migration/verify/compare-catalog.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
 import { rebuildDefinitions } from '../../src/migration/verify/rebuild.ts'
+import type { MayAlter } from '../../src/migration/verify/transaction.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { EntryResult } from '../../src/report/model.ts'
 import { awkwardDefinitions } from './awkward-definitions.ts'
@@ -20,6 +21,7 @@ export async function compareWithDump(
   announced: EntryResult[] = [],
   substitutes: RoleSubstitute[] = [],
   context: Context = testContext(),
+  mayAlter: MayAlter = false,
 ): Promise<Comparison & { printedDifferently: number }> {
   const connection = parseConnectionString(target.uri('postgres'))
   const recipe: DatabaseFingerprint = JSON.parse(JSON.stringify(source))
@@ -32,6 +34,7 @@ export async function compareWithDump(
       schema: { properties: dump.properties, archives: async () => [dump.directory] },
       open: first.open,
       showDefinitions: true,
+      mayAlter,
     },
     context,
   )

@@ -175,7 +175,7 @@ async function compare(
   )
   if (open.length === 0) return comparison
   const decisions = await rebuildDefinitions(
-    { connection, database, schema, open, showDefinitions },
+    { connection, database, schema, open, showDefinitions, mayAlter: options.mayAlter },
     session,
   )
   return compareFingerprints(source, target, announced, substitutes, decisions)

@@ -131,7 +131,8 @@ export async function begin(
   }
 }
 
-async function pin(client: pg.Client): Promise<void> {
+/** Pins what changes how a value or a definition reads. */
+export async function pin(client: pg.Client): Promise<void> {
   const names = Object.keys(pinned)
   const values = names.map((name) => `(${quoteLiteral(name)}, ${quoteLiteral(pinned[name] ?? '')})`)
   // joined with pg_settings: one statement for every major, whichever of these it knows
