@@ -281,7 +281,8 @@ function unreadable(
     )
   }
   if (sqlstate === '42501') {
-    return fail(`Give "${connection.user}" ${grant}, or membership in the owner "${owner}"`)
+    const lend = role === 'target' ? '; verify does so by itself with lend-rights: true' : ''
+    return fail(`Give "${connection.user}" ${grant}, or membership in the owner "${owner}"${lend}`)
   }
   return fail('Mend what the server complains of, then verify again')
 }
