@@ -53,6 +53,7 @@ export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0)
     return error.errors.map(messageOf).join('; ')
   if (isServerError(error)) return shownMessage(error)
+  // a notice of the server has a message and is no Error
   const { message } = (error ?? {}) as { message?: unknown }
   return (typeof message === 'string' ? message : String(error)).replace(/\s+/g, ' ').trim()
 }

@@ -55,7 +55,7 @@ async function moved(
   const fingerprint = await fingerprintOf(source, name)
   const restored = await harness.restore(dump, target, { allowMissing })
   const other = await fingerprintOf(target.backend, name, { recipe: fingerprint })
-  const substitutes: RoleSubstitute[] = restored.owners.map(({ role, owner, reason }) => ({
+  const substitutes: RoleSubstitute[] = (restored.owners ?? []).map(({ role, owner, reason }) => ({
     role,
     instead: owner,
     reason,

@@ -65,7 +65,7 @@ describe('a rich database', () => {
         expect(result.failed).toEqual([])
         expect(result.restored + result.skipped.filter(isLeftOut).length).toBe(result.entries)
         expect(await membershipsOf(target)).toEqual([])
-        const kept = new Map(owners.map(({ role, owner }) => [role, owner]))
+        const kept = new Map((owners ?? []).map(({ role, owner }) => [role, owner]))
         const told = new Set(result.skipped.map(({ entry }) => entry))
         const unexplained = (
           await comparing.differences(source, 'rich', target.backend, 'rich')

@@ -127,7 +127,11 @@ describe('tables that even their owner may not read whole', () => {
         recipe,
         other,
         restored.result.skipped,
-        restored.owners.map(({ role, owner, reason }) => ({ role, instead: owner, reason })),
+        (restored.owners ?? []).map(({ role, owner, reason }) => ({
+          role,
+          instead: owner,
+          reason,
+        })),
       )
     try {
       const before = await stateOf(target)

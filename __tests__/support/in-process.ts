@@ -17,8 +17,12 @@ export interface CommandResult {
  * Runs one of the action's commands in this process, without the bundle and without GitHub: nothing is uploaded.
  *
  * @param inputs as in a workflow; `client-path` must name client programs
+ * @param changes of the session
  */
-export async function runInProcess(inputs: Record<string, string>): Promise<CommandResult> {
+export async function runInProcess(
+  inputs: Record<string, string>,
+  changes: Partial<Session> = {},
+): Promise<CommandResult> {
   const directory = await mkdtemp(join(tmpdir(), 'in-process-'))
   const lines: string[] = []
   const say = (line: string) => void lines.push(line)
@@ -67,6 +71,7 @@ export async function runInProcess(inputs: Record<string, string>): Promise<Comm
     warn: (message) => report.warnings.push(message),
     setOutput: () => {},
     close: async () => {},
+    ...changes,
   }
   let error: unknown
   try {

@@ -1,5 +1,6 @@
-import { messageOf } from '../failure.ts'
+import { Failure, messageOf } from '../failure.ts'
 import { checkDestination } from '../migration/destination.ts'
+import { goOnAfterMigrate } from '../migration/go-on.ts'
 import { required } from '../migration/inputs.ts'
 import { startUpload, type Upload } from '../migration/keep-dump.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
@@ -52,6 +53,7 @@ export async function migrate(session: Session): Promise<void> {
     return sealed
   }
   let failure: unknown
+  session.goOn = goOnAfterMigrate(session, true)
   try {
     await restoreEverything(
       { ...dump, losses: source.losses, directory: session.dumpDirectory, proven: true },
@@ -73,6 +75,23 @@ export async function migrate(session: Session): Promise<void> {
     }
   }
   if (!session.signal.aborted) await reportWrites()
-  if (failure !== undefined) throw failure
+  if (failure !== undefined) {
+    throw goingOn(failure, session)
+  }
   upload?.check()
+}
+
+/**
+ * The failure of a restore with how it goes on: by now it is known whether the dump is kept as an artifact. A comparison that
+ * found differences has its own next step.
+ */
+function goingOn(failure: unknown, session: Session): unknown {
+  const { databases, artifact } = session.report
+  if (!(failure instanceof Failure) || session.goOn === undefined) return failure
+  const way = goOnAfterMigrate(session, artifact !== undefined)
+  const { message, why, sqlstate, cause } = failure
+  const remedy = failure.remedy.replaceAll(session.goOn, way)
+  const begun = databases.some(({ restore, tables }) => restore && tables.length === 0)
+  const more = begun && !remedy.includes(way) ? `${remedy}. Then ${way}` : remedy
+  return new Failure(message, why, more, { cause, sqlstate })
 }

@@ -23,6 +23,8 @@ export interface Context {
   signal: AbortSignal
   /** Seconds to wait before the first, second, … new try of what a lost connection or the like interrupted; see retry.ts. */
   pauses?: readonly number[]
+  /** How a restore that did not end well goes on, as the end of a sentence; see go-on.ts. */
+  goOn?: string
   /** A private directory (0700) under the runner's temporary one, removed by the post step. */
   temporaryDirectory: string
   /** The report that is being filled in; phases write their results here as soon as they have them. */

@@ -17,6 +17,7 @@ import { type DumpedDatabase, polardbRolesFile, rolesFile } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
 import { analyzeDatabase } from './restore/analyze.ts'
 import { announcedLimit, limitConnections } from './restore/connection-limit.ts'
+import { cannotResume } from './restore/create.ts'
 import { parseDatabaseProperties } from './restore/database.ts'
 import { mustEmpty } from './restore/empty.ts'
 import type { Swap } from './restore/exchange.ts'
@@ -32,7 +33,7 @@ import type { Session } from './session.ts'
 import { resultOf } from './source-side.ts'
 import { exchangeAll, finishSwaps, planSwaps } from './swaps.ts'
 import { parseFingerprint } from './verify/parse.ts'
-import { verifyDatabase } from './verify-phase.ts'
+import { readSubstitutes, verifyDatabase } from './verify-phase.ts'
 
 /** A dump on this runner's disk, just made or checked, and the client programs to restore it with. */
 export interface RestorableDump {
@@ -235,18 +236,26 @@ async function restoreOne(
   ).finally(() => {
     result.restoreSeconds = Math.round(Date.now() - began) / 1000
   })
+  let proven = false
   try {
+    if (restored.owners === null && session.inputs.verify === 'none') {
+      throw cannotResume(
+        name,
+        'Nothing in it says that a restore was interrupted, and with verify: none nothing would be done',
+      )
+    }
     session.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`)
     await analyzeOne(destination, options, restored, session)
     await restored.settle()
     await verifyOne(destination, options, restored, session)
+    proven = true
   } catch (error) {
     if (!restored.failure || session.signal.aborted) throw error
     // what was refused comes first: what differs follows from it, and is in the report
     session.log.warning(`${source}: ${messageOf(error)}`)
   } finally {
     // what the account needed to read what it gave away
-    await restored.release()
+    await restored.release(proven)
   }
   if (restored.failure) {
     result.verified = false
@@ -291,6 +300,10 @@ async function verifyOne(
   const { source, dumped, properties, archives, result } = destination
   const { target: connection, targetName: name, jobs } = options
   const { fingerprint } = dumped
+  const { owners } = restored
+  const substitutes = owners
+    ? owners.map(({ role, owner, reason }) => ({ role, instead: owner, reason }))
+    : await readSubstitutes(connection, session)
   await runPhase(
     session,
     'verify',
@@ -298,7 +311,8 @@ async function verifyOne(
       verifyDatabase(
         {
           ...{ connection, name, fingerprint, jobs },
-          mayAlter: true,
+          // a database that was restored before may be in use
+          mayAlter: owners !== null,
           schema: { properties, archives: async () => archives },
           source:
             session.inputs.command === 'migrate' && session.inputs.source
@@ -309,11 +323,7 @@ async function verifyOne(
             ...restored.result.skipped,
             ...announcedLimit(properties),
           ],
-          substitutes: restored.owners.map(({ role, owner, reason }) => ({
-            role,
-            instead: owner,
-            reason,
-          })),
+          substitutes,
         },
         result,
         session,

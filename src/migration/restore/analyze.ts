@@ -6,6 +6,7 @@ import { sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import { counted, formatBytes, printable, timeLeft } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { goOn } from '../go-on.ts'
 import { LastingSession, retrying } from '../retry.ts'
 
 export interface AnalyzeOptions {
@@ -126,7 +127,7 @@ export async function analyzeDatabase(
     throw new Failure(
       `The database "${database}" could not be analyzed`,
       messageOf(failed),
-      'The rows are in place: run ANALYZE by hand, or the restore again with if-target-not-empty: resume',
+      `The rows are in place: run ANALYZE by hand, or ${goOn(context)}`,
       { cause: failed, sqlstate: sqlstateOf(failed) },
     )
   }

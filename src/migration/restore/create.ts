@@ -20,6 +20,8 @@ export type Standing =
   | 'empty'
   /** It holds what an interrupted restore of the same dump left. */
   | 'begun'
+  /** It is to be resumed, and no restore says that it was interrupted in it: an earlier run may have come to the end. */
+  | 'complete'
 
 /**
  * Sees to it that the target database is there and may be restored into: creates it, drops and recreates it, or makes sure
@@ -95,6 +97,18 @@ async function prepare(
     await dropDatabase(options, context)
     return create()
   }
+  const { mark } = content
+  if (mark && !mark.ours && options.ifNotEmpty !== 'replace') throw notOurs(mark)
+  if (options.ifNotEmpty === 'resume' && content.objects.length > 0) {
+    if (mark && mark.state?.dump !== dump)
+      throw cannotResume(
+        targetName,
+        mark.state ? 'It was begun with another dump' : 'The mark of its restore cannot be read',
+      )
+    if (!mark || mark.state?.complete) return { standing: 'complete', created: false }
+    // whoever owns the database by now may have been given it by the interrupted restore itself
+    return { standing: 'begun', created: false }
+  }
   if (!content.mayCreate && (options.ifNotEmpty !== 'replace' || options.inPlace)) {
     throw new Failure(
       `The account may not create anything in the database "${targetName}"`,
@@ -105,9 +119,6 @@ async function prepare(
       { sqlstate: '42501' },
     )
   }
-  if (content.mark && !content.mark.ours && options.ifNotEmpty !== 'replace') {
-    throw notOurs(content.mark)
-  }
   if (content.objects.length === 0) return { standing: 'empty', created: false }
   if (options.ifNotEmpty === 'replace') {
     if (options.inPlace) {
@@ -117,28 +128,24 @@ async function prepare(
     await dropDatabase(options, context)
     return create()
   }
+  const left = mark?.state?.dump === dump
   const holds = `It holds ${counted(content.objects.length, 'object')} (${content.objects.slice(0, 5).map(printable).join(', ')}${content.objects.length > 5 ? ', …' : ''})`
-  if (options.ifNotEmpty === 'fail') {
-    throw new Failure(
-      `The target database "${targetName}" is not empty`,
-      content.mark?.state?.dump === dump
-        ? `${holds}, left by an interrupted restore of this dump`
-        : holds,
-      content.mark?.state?.dump === dump
-        ? 'Set if-target-not-empty to resume to go on with it'
-        : 'Restore under another name (databases: name=other-name), or set if-target-not-empty to swap, which keeps it until the new one is verified (replace drops it first)',
-    )
-  }
-  if (content.mark?.state?.dump !== dump) {
-    throw new Failure(
-      `The restore of the database "${targetName}" cannot be resumed`,
-      content.mark?.state
-        ? 'It was begun with another dump'
-        : 'Nothing in it says that a restore was interrupted: the mark that a restore leaves until it is done is missing',
-      'Resume with the dump that it was begun with, or set if-target-not-empty to swap, which builds beside it',
-    )
-  }
-  return { standing: 'begun', created: false }
+  throw new Failure(
+    `The target database "${targetName}" is not empty`,
+    left ? `${holds}, left by an interrupted restore of this dump` : holds,
+    left
+      ? 'Set if-target-not-empty to resume to go on with it'
+      : 'Restore under another name (databases: name=other-name), or set if-target-not-empty to swap, which keeps it until the new one is verified (replace drops it first)',
+  )
+}
+
+/** The failure of a resume that has nothing to go on with. */
+export function cannotResume(name: string, why: string): Failure {
+  return new Failure(
+    `The restore of the database "${name}" cannot be resumed`,
+    why,
+    'Resume with the dump that it was begun with, or set if-target-not-empty to swap, which builds beside it',
+  )
 }
 
 /** What is in the database; `invalid` where an interrupted DROP DATABASE lets nobody in. */
@@ -185,7 +192,7 @@ export async function createDatabase(
         throw new Failure(
           `The database "${name}" is still being created`,
           messageOf(error),
-          'Wait until it is there, then run again with if-target-not-empty: resume',
+          'Wait until it is there, then run again',
           // as if it were locked: it will be there soon
           { cause: error, sqlstate: '55P03' },
         )

@@ -1,9 +1,10 @@
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { shortStatement } from '../../postgres/archive-statement.ts'
-import { meaningOf, sqlstateOf } from '../../postgres/errors.ts'
+import { mayPass, meaningOf, sqlstateOf } from '../../postgres/errors.ts'
 import type { FailedEntry } from '../../report/model.ts'
-import { printable, shorten } from '../../report/text.ts'
+import { counted, printable, shorten } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { goOn } from '../go-on.ts'
 import { allowMissing } from './allow-missing.ts'
 import { leaveOut, lossOf, type PlannedEntry } from './fate.ts'
 import { makeTasks, mostTogether, Schedule } from './graph.ts'
@@ -73,12 +74,15 @@ export class Execution {
     return new Worker(this, `${sessionPrefix}${this.id} ${++this.workers}`)
   }
 
-  /** Restores entries one after the other in one session. */
-  async inOrder(items: readonly PlannedEntry[]): Promise<void> {
+  /** Restores entries one after the other in one session, to the first that fails or all of them. */
+  async inOrder(
+    items: readonly PlannedEntry[],
+    kind: 'in order' | 'to the end' = 'in order',
+  ): Promise<void> {
     const worker = this.worker()
     try {
       for (let from = 0; from < items.length; from += mostTogether) {
-        await worker.statements(items.slice(from, from + mostTogether), 'in order')
+        await worker.statements(items.slice(from, from + mostTogether), kind)
       }
     } finally {
       await worker.close()
@@ -167,7 +171,34 @@ export class Execution {
       error instanceof Failure ? (error.sqlstate ?? null) : (sqlstateOf(error) ?? null)
     const said = messageOf(error)
     this.note(name, said, sqlstate, statement)
-    return new EntryFailed(said)
+    const refused = sqlstate !== null && !mayPass(error) && !refusesAll.test(sqlstate)
+    return new EntryFailed(said, !refused)
+  }
+
+  /** Counts an entry that the target refused, and what hangs on it, as not restored. */
+  giveUp(item: PlannedEntry): void {
+    const remedy = 'Put the cause right, then go on with the restore'
+    const fate = leaveOut('it could not be restored', remedy, lossOf(item.entry))
+    item.fate = { ...fate, failed: true }
+    takeAlong(this.plan.entries)
+  }
+
+  /** What was refused, and then what could not be tried for want of that. */
+  get allFailed(): FailedEntry[] {
+    const along = this.plan.entries.flatMap(({ name, entry, fate }): FailedEntry[] => {
+      if (fate.kind !== 'leave-out' || !fate.failed || !fate.along) return []
+      const { reason, remedy } = fate
+      return [
+        {
+          entry: name,
+          reason,
+          sqlstate: null,
+          statement: shortStatement(entry.definition),
+          remedy,
+        },
+      ]
+    })
+    return [...this.failed, ...along]
   }
 
   note(name: string, message: string, sqlstate: string | null, statement: string): void {
@@ -188,18 +219,31 @@ export class Execution {
 
   /** The failures as the one that ends the run. */
   failure(): Failure {
-    const [first, ...rest] = this.failed
+    const [first, ...rest] = this.allFailed
     if (!first) return new Failure('The restore stopped', 'It was interrupted', 'Run it again')
     const code = first.sqlstate ? ` [${first.sqlstate}]` : ''
-    const more = rest.length > 0 ? `; also ${rest.map(({ entry }) => entry).join(', ')}` : ''
+    const others = rest.slice(0, mostNamed - 1).map(({ entry }) => shorten(entry, 200))
+    const untold = rest.length - others.length
+    const more = others.length > 0 ? `; also ${others.join(', ')}` : ''
+    const and =
+      rest.length > 0 ? ` and ${counted(rest.length, 'other entry', 'other entries')} ` : ' '
     return new Failure(
-      `${first.entry} cannot be restored into the database "${this.options.targetName}"`,
-      shorten(`${first.reason}${code} in: ${first.statement}${more}`, 3000),
-      `${first.remedy}. What is restored stays: run again with if-target-not-empty: resume`,
+      `${first.entry}${and}cannot be restored into the database "${this.options.targetName}"`,
+      shorten(
+        `${first.reason}${code} in: ${first.statement}${more}${untold > 0 ? `, and ${untold} more, all in the report` : ''}`,
+        3000,
+      ),
+      `${first.remedy}. What is restored stays: ${goOn(this.context)}`,
       { sqlstate: first.sqlstate ?? undefined },
     )
   }
 }
+
+/** Entries that one line names at most. */
+const mostNamed = 10
+
+/** No storage, no memory, no connection, read-only, a broken disk: what comes after would end in the same way. */
+const refusesAll = /^(53...|58...|25006)$/
 
 /** Milliseconds that other sessions have when one has failed for good. */
 const lastWords = 1000

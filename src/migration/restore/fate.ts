@@ -19,6 +19,8 @@ export type Fate =
       along?: PlannedEntry
       /** It is not lost: the target has it. */
       there?: true
+      /** The target refused it, or what it hangs on, after the rows were in: nothing that was announced. */
+      failed?: true
     }
 
 export interface PlannedEntry {

@@ -168,7 +168,7 @@ export async function load(
       code === 'ENOSPC' ? 'The disk of the runner is full' : 'pg_restore could not be run',
       message,
       code === 'ENOSPC'
-        ? 'Free space on the runner, then run again with if-target-not-empty: resume'
+        ? 'Free space on the runner, then run again'
         : 'Check the client programs: client-path, or let the action install them',
       { cause: error },
     )

@@ -249,10 +249,10 @@ export class Ownership {
     for (let from = 0; from < statements.length; from += mostStatements) {
       const sql = statements.slice(from, from + mostStatements).join(';\n')
       let given = false
-      await this.worker.retrying(`OWNER ${item.name}`, sql, async (session) => {
+      const done = await this.worker.collecting(`OWNER ${item.name}`, sql, async (session) => {
         given = await this.alter(session, item, sql)
       })
-      if (!given) return
+      if (!done || !given) return
     }
     this.owners.set(idOf(item, item.entry.dumpId), owner)
   }

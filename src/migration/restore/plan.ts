@@ -170,10 +170,11 @@ export function takeAlong(entries: PlannedEntry[]): void {
           )
         dependant.fate = {
           kind: 'leave-out',
-          reason: `it needs ${cause.name}, which is left out`,
+          reason: `it needs ${cause.name}, which ${fate.failed ? 'could not be restored' : 'is left out'}`,
           remedy: fate.remedy,
           loss: goesWithIt ? 'nothing' : lossOf(dependant.entry),
           along: cause,
+          ...(fate.failed ? { failed: true } : {}),
         }
         queue.push(dependant)
       }

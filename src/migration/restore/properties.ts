@@ -49,7 +49,7 @@ export async function applyProperties(
   const quoted = quoteIdentifier(name)
   const refused: EntryResult[] = []
   const attempt = async (entry: string, sql: string) => {
-    await worker.retrying(entry, sql, async (session) => {
+    await worker.collecting(entry, sql, async (session) => {
       try {
         await session.query(sql)
       } catch (error) {

@@ -3,6 +3,7 @@ import { type Archive, readArchive } from '../../postgres/archive.ts'
 import { refuseInserts } from '../../postgres/archive-check.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { qualifiedName } from '../../postgres/identifiers.ts'
 import { runProgram } from '../../postgres/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs.ts'
 import type { RestoreResult } from '../../report/model.ts'
@@ -10,9 +11,10 @@ import type { Context } from '../context.ts'
 import { refuseUnaccepted } from '../losses.ts'
 import { retrying } from '../retry.ts'
 import type { PlannedRoles } from '../roles/weigh.ts'
-import { prepareDatabase } from './create.ts'
+import { cannotResume, prepareDatabase } from './create.ts'
 import { databaseExists, elsewhere } from './elsewhere.ts'
 import { readTargetFacts, type TargetFacts } from './facts.ts'
+import { tableOf } from './load.ts'
 import type { RestoreOptions } from './options.ts'
 import type { KeptOwner } from './ownership.ts'
 import { lossesOnDatabase, makePlan, type RestorePlan } from './plan.ts'
@@ -22,8 +24,8 @@ import { dumpIdentity } from './state.ts'
 
 export interface Restored {
   result: RestoreResult
-  /** Roles of the source whose objects belong to the account now, with the reason. */
-  owners: KeptOwner[]
+  /** Roles of the source whose objects belong to the account now, with the reason. Null where an earlier run restored. */
+  owners: KeptOwner[] | null
   /**
    * What ends the run once everything else is done: entries that the target refused, none of them rows, which a resume tries
    * again. Undefined when nothing failed.
@@ -42,8 +44,10 @@ export interface Restored {
    * Ends the memberships by which the account may still read and analyze what it gave away, and takes the mark off the
    * database. To be called once that is no longer needed, whatever came of it; the next run does so otherwise. It never
    * throws: what could not be given back is a warning.
+   *
+   * @param proven false leaves the mark: a resume then goes on with what comes after the restore
    */
-  release(): Promise<void>
+  release(proven?: boolean): Promise<void>
 }
 
 /**
@@ -159,7 +163,12 @@ export async function restoreDatabase(
 ): Promise<Restored> {
   const dump = await dumpIdentity(options.archives)
   const { standing, created } = await prepareDatabase(options, dump, context)
-  const restore = new Stages(options, plan, context, dump, standing === 'begun')
+  const restore = new Stages(options, plan, context, dump, standing !== 'empty')
+  if (standing === 'complete') {
+    const done = await restoredBefore(options, plan, context, restore)
+    onResult(done.result)
+    return done
+  }
   try {
     await restore.begin()
     try {
@@ -190,7 +199,7 @@ export async function restoreDatabase(
           onResult(restore.result())
         }
       },
-      release: () => restore.release(),
+      release: (proven = true) => restore.release(proven),
     }
   } catch (error) {
     await restore.giveBackRights()
@@ -198,5 +207,63 @@ export async function restoreDatabase(
     throw restore.explain(error)
   } finally {
     onResult(restore.result())
+  }
+}
+
+/**
+ * What a resume finds that has nothing to go on with: the restore came to its end, and its mark is off. Nothing of it is
+ * touched, since the database may be in use by now; whether it is what the dump holds, the verification says.
+ *
+ * @throws Failure when it lacks a table of the dump: then it is something else
+ */
+async function restoredBefore(
+  options: RestoreOptions,
+  plan: RestorePlan,
+  context: Context,
+  stages: Stages,
+): Promise<Restored> {
+  const there = await retrying(context, () =>
+    withConnection(
+      options.target,
+      { database: options.targetName, role: 'target', readOnly: true, signal: context.signal },
+      async (client) => {
+        const { rows } = await client.query<{ schema: string; name: string }>(
+          `SELECT n.nspname AS schema, c.relname AS name
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+            WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::"char"[])`,
+        )
+        return new Set(rows.map(({ schema, name }) => qualifiedName(schema, name)))
+      },
+    ),
+  )
+  const tables = plan.entries.filter(
+    ({ entry, fate }) => entry.desc === 'TABLE' && fate.kind !== 'leave-out',
+  )
+  if (tables.length === 0 || !tables.every((table) => there.has(tableOf(table)))) {
+    throw cannotResume(
+      options.targetName,
+      'Nothing in it says that a restore was interrupted: the mark that a restore leaves until it is done is missing, and so are tables of the dump',
+    )
+  }
+  context.log.info(
+    `The database ${options.targetName} was restored by an earlier run: nothing is restored again`,
+  )
+  const skipped = plan.entries.flatMap(({ name, fate }) =>
+    fate.kind === 'restore' ? [] : [{ entry: name, reason: fate.reason }],
+  )
+  try {
+    await stages.lookAgain()
+  } catch (error) {
+    await stages.giveBackRights()
+    throw error
+  }
+  return {
+    result: { entries: plan.entries.length, restored: 0, skipped, failed: [], attempts: 1 },
+    owners: null,
+    failure: undefined,
+    analyzeAs: null,
+    settle: async () => {},
+    // whatever came of it: there is nothing that a resume would go on with
+    release: () => stages.release(true),
   }
 }

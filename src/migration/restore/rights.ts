@@ -41,6 +41,35 @@ export class TemporaryRights {
     return result
   }
 
+  /**
+   * Marks a database whose owner the account is no more. Whoever owns it lets the mark be made, and that membership is written
+   * down in the transaction that gives it.
+   */
+  async markAs(session: Session, owner: string): Promise<void> {
+    const client = await session.own()
+    const { rows } = await client.query<{ able: boolean }>(
+      `SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS able`,
+    )
+    if (rows[0]?.able) {
+      await writeState(client, this.state)
+      return
+    }
+    const { account, major } = this.facts.target
+    await client.query('BEGIN')
+    try {
+      await client.query(
+        `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(account.name)}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
+      )
+      const memberships = [...this.state.memberships, owner]
+      await writeState(client, { ...this.state, memberships })
+      await client.query('COMMIT')
+      this.state.memberships = memberships
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => {})
+      throw error
+    }
+  }
+
   private async tryToBecome(session: Session, role: string): Promise<string | undefined> {
     const { account, major } = this.facts.target
     const found = this.facts.roles.get(role)

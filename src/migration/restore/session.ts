@@ -171,6 +171,6 @@ export async function endSessions(
   throw new Failure(
     'A session of an interrupted restore does not end',
     'The target still works for it after a minute of asking',
-    'End it on the target (pg_terminate_backend), then run again with if-target-not-empty: resume',
+    'End it on the target (pg_terminate_backend), then run again',
   )
 }

@@ -6,6 +6,7 @@ import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult, RestoreResult } from '../../report/model.ts'
 import { counted, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
+import { goOn } from '../go-on.ts'
 import { noteAccepted, refuseUnaccepted } from '../losses.ts'
 import { elsewhere } from './elsewhere.ts'
 import { absentTables } from './exceptions.ts'
@@ -121,12 +122,47 @@ export class Stages {
       }
       await writeState(client, this.rights.state)
     })
-    if (!this.resuming) return
+    if (this.resuming) await this.becomeOwners()
+  }
+
+  private async becomeOwners(): Promise<void> {
     // objects that were given away already can only be worked on as their owners
-    for (const role of new Set(this.plan.entries.map(({ entry }) => entry.owner).filter(Boolean))) {
+    const owners = this.plan.entries.map(({ entry }) => entry.owner)
+    for (const role of new Set([...owners, this.plan.database.owner].filter(Boolean))) {
       await this.worker.retrying(`membership in ${role}`, '', async (session) => {
         await this.rights.become(session, role)
       })
+    }
+  }
+
+  /**
+   * Lends the account again what it needs to read a database that an earlier run has restored to its end. What cannot be lent
+   * shows in the verification.
+   */
+  async lookAgain(): Promise<void> {
+    const { state } = this.rights
+    state.complete = true
+    state.loader = null
+    const { owner } = this.plan.database
+    try {
+      await this.worker.retrying('the mark of the restore', '', async (session) => {
+        const client = await session.own()
+        const mark = await readMark(client)
+        if (mark && !mark.ours) throw notOurs(mark)
+        if (mark?.state) {
+          const { memberships } = await borneOut(client, mark.state, this.plan.facts.target.major)
+          state.memberships = memberships
+        }
+        await this.rights.markAs(session, owner)
+      })
+      await this.becomeOwners()
+    } catch (error) {
+      if (!(error instanceof EntryFailed) || error.stops) throw this.explain(error)
+      // it was no entry of the archive, and what comes of it the verification says
+      const [told] = this.run.failed.splice(0)
+      this.context.log.warning(`The account reads with its own rights alone: ${told?.reason ?? ''}`)
+    } finally {
+      await this.worker.close()
     }
   }
 
@@ -249,9 +285,9 @@ export class Stages {
     await this.grants.apply(grants)
     this.later += grants.length - this.grants.lost.size
     for (const item of this.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
+      if (item.fate.kind === 'leave-out') continue
       const running = this.worker.begin(item.name, 1)
-      await this.refresh(item, loader)
-      this.later++
+      if (await this.refresh(item, loader)) this.later++
       running.end()
     }
     await this.refill()
@@ -259,7 +295,7 @@ export class Stages {
     const eventTriggers = this.select(
       ({ entry }) => entry.desc === 'EVENT TRIGGER' || ofEventTrigger(entry.desc, entry.tag),
     )
-    await this.run.inOrder(eventTriggers)
+    await this.run.inOrder(eventTriggers, 'to the end')
     await this.ownership.giveBack(eventTriggers)
     await this.refill()
   }
@@ -270,14 +306,14 @@ export class Stages {
   }
 
   /** The code of a materialized view runs as its owner, and must not find the account behind him. */
-  private async refresh(item: PlannedEntry, loader: Loader | null): Promise<void> {
+  private async refresh(item: PlannedEntry, loader: Loader | null): Promise<boolean> {
     const { name, entry, archive } = item
     const view = qualifiedName(entry.namespace, entry.tag)
     if (loader && this.ownership.ownerOf(item) === undefined) {
       await this.worker.retrying(name, '', (session) => loader.letRead(session, view))
     }
     const login = this.loginOf(item)
-    await this.worker.retrying(
+    return await this.worker.collecting(
       name,
       entry.definition,
       async (session) => {
@@ -288,6 +324,7 @@ export class Stages {
         const client = await session.foreign(archive, entry.namespace)
         await client.query(entry.definition)
       },
+      item,
       login,
     )
   }
@@ -362,18 +399,20 @@ export class Stages {
   /**
    * The rights go back, and the mark comes off, unless a resume has something to try again. What cannot be given back is
    * told: the migration itself is done.
+   *
+   * @param proven false when something that comes after the restore did not succeed: a resume then goes on with that
    */
-  async release(): Promise<void> {
+  async release(proven: boolean): Promise<void> {
     try {
       await this.settle()
     } catch (error) {
       this.context.warn(
-        `Objects may still belong to the temporary role ${this.rights.state.loader ?? ''} (${messageOf(this.explain(error))}): run again with if-target-not-empty: resume`,
+        `Objects may still belong to the temporary role ${this.rights.state.loader ?? ''} (${messageOf(this.explain(error))}): ${goOn(this.context)}`,
       )
       await this.giveBack(false)
       return
     }
-    await this.giveBack(this.failure === undefined && !this.options.keepMark)
+    await this.giveBack(proven && this.failure === undefined && !this.options.keepMark)
   }
 
   /** After a failure: what the account has lent itself goes back, the mark stays for a resume. */
@@ -398,7 +437,7 @@ export class Stages {
     if (memberships.length === 0 && !done) return
     const roles = memberships.map(printable).join(', ')
     this.context.warn(
-      `${roles ? `The account is still a member of ${roles} on the target` : `The schema "${stateSchema}" is still in the target`} (${messageOf(why)}): end that by hand, or by another run with if-target-not-empty: resume`,
+      `${roles ? `The account is still a member of ${roles} on the target` : `The schema "${stateSchema}" is still in the target`} (${messageOf(why)}): end that by hand, or let the next run do it: ${goOn(this.context)}`,
     )
   }
 
@@ -442,7 +481,8 @@ export class Stages {
   result(): RestoreResult {
     const skipped: EntryResult[] = []
     for (const { name, fate } of this.plan.entries) {
-      if (fate.kind !== 'restore') skipped.push({ entry: name, reason: fate.reason })
+      if (fate.kind === 'restore' || (fate.kind === 'leave-out' && fate.failed)) continue
+      skipped.push({ entry: name, reason: fate.reason })
     }
     return {
       entries: this.plan.entries.length,
@@ -455,7 +495,7 @@ export class Stages {
         ...this.grants.changed,
         ...this.refused,
       ],
-      failed: this.run.failed,
+      failed: this.run.allFailed,
       attempts: this.run.attempts,
     }
   }

@@ -25,6 +25,8 @@ export interface RestoreState {
   loader: string | null
   /** Objects have begun to go to their owners, so they are the loader's no longer. */
   owners: boolean
+  /** The restore came to its end before: the database may be in use, and nothing in it is to be touched. */
+  complete?: boolean
 }
 
 /** Stands in the mark of a verification in the place of a dump (see verify/lend.ts). */
@@ -85,14 +87,16 @@ export function parseState(comment: string): RestoreState | null {
     return null
   }
   const keys = ['dump', 'memberships', 'schemaGrants', 'databaseGrants', 'loader', 'owners']
-  if (!hasKeys(value, keys)) return null
-  const { dump, memberships, schemaGrants, databaseGrants, loader, owners } = value
+  if (!hasKeys(value, keys) && !hasKeys(value, [...keys, 'complete'])) return null
+  const { dump, memberships, schemaGrants, databaseGrants, loader, owners, complete } = value
   if (typeof dump !== 'string' || !/^[0-9a-f]{64}$/.test(dump)) return null
   if (!isList(memberships, isName) || !isList(databaseGrants, isName)) return null
   if (!isList(schemaGrants, isSchemaGrant)) return null
   if (loader !== null && !(isName(loader) && isTemporaryRole(loader))) return null
   if (typeof owners !== 'boolean') return null
-  return { dump, memberships, databaseGrants, schemaGrants, loader, owners }
+  if (complete !== undefined && complete !== true) return null
+  const ended = complete === undefined ? {} : { complete }
+  return { dump, memberships, databaseGrants, schemaGrants, loader, owners, ...ended }
 }
 
 /** Names in a mark at most: a comment is no place to keep the server busy with. */

@@ -2,7 +2,7 @@ import { Failure, messageOf } from '../../failure.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { retrying } from '../retry.ts'
 import type { Execution } from './execute.ts'
-import type { PlannedEntry } from './fate.ts'
+import { lossOf, type PlannedEntry } from './fate.ts'
 import type { Schedule, Task } from './graph.ts'
 import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
 import type { Login } from './loader.ts'
@@ -13,6 +13,13 @@ import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
 /** An entry could not be restored; the execution has noted it. */
 export class EntryFailed extends Error {
   override readonly name = 'EntryFailed'
+  /** To go on with others would be pointless: it was not this entry that the server refused. */
+  readonly stops: boolean
+
+  constructor(message: string, stops: boolean) {
+    super(message)
+    this.stops = stops
+  }
 }
 
 /** A load was put off, to be tried again when others are done. */
@@ -86,7 +93,7 @@ export class Worker {
     if (first?.load) return this.load(first, first.load, schedule)
     await this.statements(
       tasks.flatMap((task) => task.items),
-      'independent',
+      'to the end',
     )
     return true
   }
@@ -95,25 +102,16 @@ export class Worker {
    * Restores entries by their statements, in one message and one transaction where that works: a server far away answers a
    * thousand statements no sooner than one. When one of them fails, each is tried on its own.
    *
-   * @param kind whether those after one that failed are worth a try: they may fail for a reason of their own
+   * @param kind whether the first that fails ends it, or is noted with what hangs on it (see collecting)
    */
-  async statements(all: readonly PlannedEntry[], kind: 'in order' | 'independent'): Promise<void> {
-    let failed: EntryFailed | undefined
-    for (const items of this.byLogin(all.filter(isWanted), kind)) {
-      try {
-        await this.several(items, kind)
-      } catch (error) {
-        if (!(error instanceof EntryFailed) || kind === 'in order') throw error
-        failed ??= error
-      }
-    }
-    if (failed) throw failed
+  async statements(all: readonly PlannedEntry[], kind: 'in order' | 'to the end'): Promise<void> {
+    for (const items of this.byLogin(all.filter(isWanted), kind)) await this.several(items, kind)
   }
 
   /** Entries that the same role restores; what goes in order stays in it. */
   private byLogin(
     items: readonly PlannedEntry[],
-    kind: 'in order' | 'independent',
+    kind: 'in order' | 'to the end',
   ): PlannedEntry[][] {
     const groups: { login: Login; items: PlannedEntry[] }[] = []
     for (const item of items) {
@@ -128,22 +126,13 @@ export class Worker {
 
   private async several(
     items: readonly PlannedEntry[],
-    kind: 'in order' | 'independent',
+    kind: 'in order' | 'to the end',
   ): Promise<void> {
     await this.as(this.run.loginOf(items[0]))
     let outcome: Outcome = 'failed'
     if (items.length > 1 && !this.run.resuming) outcome = await this.together(items)
     if (outcome === 'done') return
-    let failed: EntryFailed | undefined
-    for (const item of items) {
-      try {
-        await this.statement(item, outcome === 'unknown')
-      } catch (error) {
-        if (!(error instanceof EntryFailed) || kind === 'in order') throw error
-        failed ??= error
-      }
-    }
-    if (failed) throw failed
+    for (const item of items) await this.statement(item, outcome === 'unknown', kind)
   }
 
   private async together(items: readonly PlannedEntry[]): Promise<Outcome> {
@@ -185,29 +174,32 @@ export class Worker {
    *
    * @param unknown an earlier message may have done it
    */
-  async statement(item: PlannedEntry, unknown = false): Promise<void> {
+  private async statement(
+    item: PlannedEntry,
+    unknown: boolean,
+    kind: 'in order' | 'to the end',
+  ): Promise<void> {
     // one before it may have taken it along
     if (!isWanted(item)) return
     const { run } = this
     const running = run.progress.begin(item.name, this.name)
     try {
-      await this.retrying(
-        item.name,
-        item.entry.definition,
-        async (session, again) => {
-          const uncertain = again || unknown
-          if (uncertain && (await isThere(session, item))) return
-          try {
-            await runEntry(session, item, run.plan)
-          } catch (error) {
-            if (uncertain && saysItExists(error)) return
-            const sqlstate = sqlstateOf(error)
-            const refused = sqlstate !== undefined && !mayPass(error)
-            if (!(refused && run.leaveOut(item, messageOf(error), sqlstate))) throw error
-          }
-        },
-        this.login,
-      )
+      const work = async (session: Session, again: boolean) => {
+        const uncertain = again || unknown
+        if (uncertain && (await isThere(session, item))) return
+        try {
+          await runEntry(session, item, run.plan)
+        } catch (error) {
+          if (uncertain && saysItExists(error)) return
+          const sqlstate = sqlstateOf(error)
+          const refused = sqlstate !== undefined && !mayPass(error)
+          if (!(refused && run.leaveOut(item, messageOf(error), sqlstate))) throw error
+        }
+      }
+      const { definition } = item.entry
+      if (kind === 'to the end')
+        await this.collecting(item.name, definition, work, item, this.login)
+      else await this.retrying(item.name, definition, work, this.login)
       if (isWanted(item)) run.restored++
     } finally {
       running.end()
@@ -237,6 +229,33 @@ export class Worker {
       },
       (error) => this.run.fail(name, error, statement),
     )
+  }
+
+  /**
+   * The same of what comes once the rows are in: what the server refuses is noted, with what hangs on it, and the restore goes
+   * on. The run fails when everything else is done, so that one night shows all of it.
+   *
+   * @param item the plan's own entry, where it is about one
+   * @param login as whom
+   * @returns false when the server refused it
+   * @throws EntryFailed when it would refuse everything else as well, or rows are lost with it; Cancelled
+   */
+  async collecting(
+    name: string,
+    statement: string,
+    work: (session: Session, uncertain: boolean) => Promise<void>,
+    item?: PlannedEntry,
+    login: Login = 'account',
+  ): Promise<boolean> {
+    try {
+      await this.retrying(name, statement, work, login)
+      return true
+    } catch (error) {
+      if (!(error instanceof EntryFailed) || error.stops) throw error
+      if (item && lossOf(item.entry) === 'rows') throw error
+      if (item) this.run.giveUp(item)
+      return false
+    }
   }
 
   /** Works until it is done, in a session of its own for each try; see retrying. */
@@ -383,7 +402,7 @@ export class Worker {
       const statement = item?.entry.copyStatement ?? ''
       this.run.note(item?.name ?? '', error.message, error.sqlstate, statement)
     }
-    return new EntryFailed(message)
+    return new EntryFailed(message, true)
   }
 
   /** Which of the entries are not loaded yet; their tables are empty afterwards. */
