@@ -407,3 +407,15 @@ test('fingerprints of different methods are never compared', () => {
     'not taken by the same method',
   )
 })
+
+test('the compression of a column is explained where the target is older than 14, and only there', () => {
+  const compressed = {
+    name: 's.t',
+    facets: { 'compression of a': hashOf('compression of a', 'p') },
+  }
+  const [source, target] = [[compressed], [{ name: 's.t' }]]
+  const old = compareKind('table', source, target, { servers: [150000, 110022] })
+  expect(old).toMatchObject({ different: [], explained: [{ entry: 's.t: compression of a' }] })
+  const same = compareKind('table', source, target)
+  expect(same?.different).toEqual(['s.t: compression of a'])
+})

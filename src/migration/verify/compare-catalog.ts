@@ -252,6 +252,10 @@ class CatalogComparison {
       this.reasonForFamily(kind, object, facet) ??
       this.reasonForObject(kind, object)
     if (reason !== undefined) return reason
+    // a dump for such a target is made without it
+    if (/^compression of /.test(facet) && this.target.server < 140000) {
+      return 'restored without COMPRESSION of columns, which came with PostgreSQL 14'
+    }
     const inherited = this.reasonForInherited(object, other, facet)
     if (inherited !== undefined) return inherited
     if (kind === 'extension' && object.facets?.version !== other.facets?.version) {
