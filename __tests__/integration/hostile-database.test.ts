@@ -95,6 +95,15 @@ test.each<[Major, Major, string]>([
     ).toEqual(['id=7: changed'])
     expect(await hostileTraces(at(from))).toEqual([])
     expect(await hostileTraces(at(to))).toEqual([])
+
+    // the database is exchanged for a new one: what was there is looked at, renamed and dropped
+    const swapped = await run('migrate', [from, to], database, {
+      'if-target-not-empty': 'swap',
+      'drop-swapped': 'true',
+    })
+    expect(messageOf(swapped.error ?? '')).toBe('')
+    expect(await hostileTraces(at(from))).toEqual([])
+    expect(await hostileTraces(at(to))).toEqual([])
   },
 )
 

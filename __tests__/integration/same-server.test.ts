@@ -118,6 +118,9 @@ test("a standby of the target's server is no source for what drops, nor for its 
   expect(
     await ask(standby, server.uri(), { databases, ifTargetNotEmpty: 'replace', sameServer: 'no' }),
   ).toMatch(/^if-target-not-empty: replace is refused where the source is a standby/)
+  expect(await ask(standby, server.uri(), { databases, ifTargetNotEmpty: 'swap' })).toMatch(
+    /^if-target-not-empty: swap is refused where the source is a standby/,
+  )
   expect(await ask(standby, server.uri(), { writes: false })).toMatch(/^the source is a standby/)
 })
 

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { Failure } from '../failure.ts'
 import { printable } from '../report/text.ts'
+import { sqlstateOf } from './errors.ts'
 import {
   type Access,
   expectedSettings,
@@ -110,4 +111,23 @@ function resultsOf(result: pg.QueryResult | pg.QueryResult[]): pg.QueryResult[] 
 
 function onlyValue({ rows }: pg.QueryResult): unknown {
   return Object.values(rows[0] ?? {})[0]
+}
+
+/** With `replica` only those triggers act that were made for it (PostgreSQL, ALTER EVENT TRIGGER). */
+export const triggersSetting = 'session_replication_role'
+
+/**
+ * Sees to it that event triggers of the database act on no statement of this session, where the account may say so: they
+ * would run its code with the account's rights. From 17 on `connect` has switched them off in a superuser's sessions.
+ *
+ * @returns whether the account may
+ */
+export async function keepQuiet(client: pg.Client): Promise<boolean> {
+  try {
+    await client.query(`SET ${triggersSetting} = replica`)
+    return true
+  } catch (error) {
+    if (!/^(42704|42501|55P02)$/.test(sqlstateOf(error) ?? '')) throw error
+    return false
+  }
 }

@@ -4,6 +4,7 @@ import { systemDatabases } from '../../polardb/limits.ts'
 import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { keepQuiet } from '../../postgres/safe-session.ts'
 import { counted, formatBytes, formatCount, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { contentOf, mostObjects } from './content.ts'
@@ -31,6 +32,7 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
     options.target,
     { database: targetName, role: 'target', signal: context.signal },
     async (client) => {
+      await keepQuiet(client)
       await tellWhatIsDropped(client, targetName, context)
       const state = (await readMark(client))?.state
       loader = state?.loader ?? null

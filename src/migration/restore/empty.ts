@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
+import { keepQuiet } from '../../postgres/safe-session.ts'
 import { counted, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { objectsQuery } from './content.ts'
@@ -113,6 +114,7 @@ export async function emptyDatabase(place: Place, context: Context): Promise<voi
     place.target,
     { database: name, role: 'target', signal: context.signal },
     async (client) => {
+      await keepQuiet(client)
       await tellWhatIsDropped(client, name, context)
       const mark = await readMark(client)
       if (mark?.state) {

@@ -3,6 +3,7 @@ import { Failure, messageOf } from '../../failure.ts'
 import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { keepQuiet } from '../../postgres/safe-session.ts'
 import { printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { pause } from '../retry.ts'
@@ -121,7 +122,10 @@ async function removeMark(place: Place, context: Context): Promise<void> {
     await withConnection(
       place.target,
       { database: place.targetName, role: 'target', signal: context.signal },
-      (client) => removeState(client),
+      async (client) => {
+        await keepQuiet(client)
+        await removeState(client)
+      },
     )
   } catch (error) {
     if (context.signal.aborted) throw error
@@ -163,6 +167,7 @@ async function asOwners<T>(
     place.target,
     { database: building, role: 'target', signal: context.signal },
     async (client) => {
+      await keepQuiet(client)
       const state = (await readMark(client))?.state
       if (state) await writeState(client, { ...state, memberships: missing })
     },

@@ -4,6 +4,7 @@ import { systemDatabases } from '../../polardb/limits.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { keepQuiet } from '../../postgres/safe-session.ts'
 import { formatBytes, printable } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { contentOf } from './content.ts'
@@ -78,6 +79,7 @@ async function clearUp(place: Place, context: Context): Promise<string | null> {
       { database: place.targetName, role: 'target', signal: context.signal },
       async (client) => {
         const state = (await readMark(client))?.state
+        await keepQuiet(client)
         if (state) await giveBack(client, state, context)
         return state?.loader ?? null
       },

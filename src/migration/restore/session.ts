@@ -4,6 +4,7 @@ import type { Archive } from '../../postgres/archive.ts'
 import { cancelQuery, closeSession, connect } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { keepQuiet, triggersSetting } from '../../postgres/safe-session.ts'
 import { safePath } from '../../postgres/startup.ts'
 import { pause } from '../retry.ts'
 import type { RestoreOptions } from './options.ts'
@@ -19,9 +20,6 @@ export type SessionPlace = Pick<RestoreOptions, 'target' | 'targetName'>
 
 /** The setting by which PolarDB 11 makes UNLOGGED tables permanent; a session may switch it off (polardb-behaviour 8). */
 export const unloggedSetting = 'polar_force_unlogged_to_logged_table'
-
-/** With `replica` only those triggers act that were made for it (PostgreSQL, ALTER EVENT TRIGGER). */
-const triggersSetting = 'session_replication_role'
 
 /**
  * A session on the target that works through entries of archives, with the settings that pg_restore would make. The
@@ -58,7 +56,7 @@ export class Session {
         'SET check_function_bodies = off; SET xmloption = content; SET client_min_messages = warning; SET row_security = off',
       )
       await session.keepUnlogged()
-      await session.keepQuiet()
+      session.quiet = await keepQuiet(client)
       return session
     } catch (error) {
       await session.close()
@@ -72,19 +70,6 @@ export class Session {
       await this.#client.query(`SET ${unloggedSetting} = off`)
     } catch (error) {
       // not known, or not for the account: what comes of that shows in the tables (see correctTables)
-      if (!/^(42704|42501|55P02)$/.test(sqlstateOf(error) ?? '')) throw error
-    }
-  }
-
-  /**
-   * Event triggers of the database act on no statement of our own, where the account may say so: they would run its code with
-   * the account's rights once they are restored. From 17 on `connect` has switched them off in a superuser's sessions.
-   */
-  private async keepQuiet(): Promise<void> {
-    try {
-      await this.#client.query(`SET ${triggersSetting} = replica`)
-      this.quiet = true
-    } catch (error) {
       if (!/^(42704|42501|55P02)$/.test(sqlstateOf(error) ?? '')) throw error
     }
   }
