@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { Cancelled } from '../../src/failure.ts'
 import { runProgram } from '../../src/postgres/process.ts'
 
@@ -59,6 +59,25 @@ describe('a program', () => {
     await expect(run).rejects.toBeInstanceOf(Cancelled)
     expect(pids).toHaveLength(2)
     expect(pids.filter(alive)).toEqual([])
+  })
+
+  test('is signalled no more once it has ended, though what it left holds its output open', async () => {
+    const stop = new AbortController()
+    const kill = jest.spyOn(process, 'kill')
+    try {
+      const run = runProgram('/bin/sh', ['-c', 'setsid sleep 1 & exit 0'], {
+        env,
+        signal: stop.signal,
+      })
+      // the one signal for what is left of its group, in the moment in which it is reaped
+      while (kill.mock.calls.length === 0) await new Promise((done) => setTimeout(done, 5))
+      stop.abort(new Cancelled())
+      // what it left may have died with the group
+      await run.catch(() => {})
+      expect(kill.mock.calls.map(([, signal]) => signal)).toEqual(['SIGKILL'])
+    } finally {
+      kill.mockRestore()
+    }
   })
 
   test('is ended at its deadline', async () => {

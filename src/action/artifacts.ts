@@ -35,6 +35,9 @@ const defaultPatience = 15 * 60_000
 /** A matrix has 256 jobs at most. */
 const mostNames = 300
 
+/** Milliseconds for the report, all attempts together. */
+const reportTime = 30_000
+
 /** The client itself has tried for half a minute before each. */
 const defaultPauses = [10_000, 30_000, 90_000]
 
@@ -91,7 +94,18 @@ export class GitHubArtifacts implements ArtifactStore {
       compressed: false,
     }
     const name = (number: number) => numbered(`${reportName}-${job}`, number) ?? reportName
-    return this.store(request, name, true, signal)
+    // the step waits for it: seconds, not the minutes that a dump is worth
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(reportTime)])
+    try {
+      return await this.store(request, name, true, limit)
+    } catch (error) {
+      if (signal.aborted || !limit.aborted) throw error
+      throw new Failure(
+        'The report was not uploaded',
+        `The artifact service did not take it within ${reportTime / 1000} s`,
+        'The report is on the disk of the runner and in the summary of the job',
+      )
+    }
   }
 
   /**

@@ -66,7 +66,7 @@ export async function runProgram(
   let timedOut = false
   let killer: NodeJS.Timeout | undefined
   const end = () => {
-    if (group === undefined) return
+    if (group === undefined || !running.has(group)) return
     signalGroup(group, 'SIGTERM')
     killer = setTimeout(() => signalGroup(group, 'SIGKILL'), grace)
   }
@@ -92,6 +92,15 @@ export async function runProgram(
   child.stdin?.on('error', () => {}) // a program may end before it has read everything
   child.stdin?.end(options.input)
   child.on('error', reject)
+  child.on('exit', () => {
+    clearTimeout(timer)
+    clearTimeout(killer)
+    if (group === undefined) return
+    // A worker may outlive its leader that was killed. Now or never: once the leader is reaped and its workers are gone, the
+    // number of the group may be given to somebody else.
+    signalGroup(group, 'SIGKILL')
+    running.delete(group)
+  })
   child.on('close', (code, killedBy) => {
     lines?.flush()
     resolve({ code, killedBy, timedOut, stdout: stdout.text(), stderr: stderr.text() })
@@ -104,11 +113,6 @@ export async function runProgram(
     options.signal?.removeEventListener('abort', end)
     clearTimeout(timer)
     clearTimeout(killer)
-    if (group !== undefined) {
-      // a worker may outlive its leader that was killed
-      signalGroup(group, 'SIGKILL')
-      running.delete(group)
-    }
   }
 }
 

@@ -52,6 +52,8 @@ export class PlanRefused extends Error {
 /** Milliseconds: a cancelled job has seconds, not minutes. */
 const releaseTime = 5000
 const releaseAttempts = 3
+/** Milliseconds for all of giving back, also where the server stalls in the middle of it. */
+const releaseLimit = { cancelled: 8000, otherwise: 120_000 }
 
 /** The stages of one restore, in their order, and what they share. */
 export class Stages {
@@ -423,9 +425,11 @@ export class Stages {
 
   private async giveBack(done: boolean): Promise<void> {
     let why: unknown = 'the target refuses'
-    for (let attempt = 0; attempt < releaseAttempts; attempt++) {
+    const { cancelled, otherwise } = releaseLimit
+    const limit = AbortSignal.timeout(this.context.signal.aborted ? cancelled : otherwise)
+    for (let attempt = 0; attempt < releaseAttempts && !limit.aborted; attempt++) {
       try {
-        if (await this.tryToGiveBack(done)) return
+        if (await this.tryToGiveBack(done, limit)) return
         break
       } catch (error) {
         why = error
@@ -441,13 +445,15 @@ export class Stages {
     )
   }
 
-  private async tryToGiveBack(done: boolean): Promise<boolean> {
+  private async tryToGiveBack(done: boolean, limit: AbortSignal): Promise<boolean> {
     // not the run's own signal, which may have fired; but a cancelled job has seconds, not minutes
     const session = await Session.open(
       this.options,
       `${sessionPrefix}rights`,
-      AbortSignal.timeout(releaseTime),
+      AbortSignal.any([limit, AbortSignal.timeout(releaseTime)]),
     )
+    const cut = () => void session.close()
+    limit.addEventListener('abort', cut, { once: true })
     try {
       await this.rights.takeBackGrants(session)
       const left = await this.rights.takeBackMemberships(session)
@@ -455,6 +461,7 @@ export class Stages {
       if (done && left.length === 0) await removeState(await session.own())
       return left.length === 0
     } finally {
+      limit.removeEventListener('abort', cut)
       await session.close()
     }
   }
