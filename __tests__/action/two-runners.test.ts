@@ -13,9 +13,18 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+
+import { Failure } from '../../src/failure.ts'
+import { databasesOf, readParts, versionOf } from '../../src/migration/load-dump.ts'
+import { parseManifest } from '../../src/migration/manifest.ts'
+import { planRoleScript } from '../../src/migration/roles/script.ts'
+import { presumedTarget } from '../../src/polardb/presumed-target.ts'
 import { demoLosses, readEverything, runJob, withoutPassword } from '../support/migration.ts'
+import { mutateJson } from '../support/mutate-json.ts'
+
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { ResultsServer } from '../support/results-server.ts'
+import { randomNumbers } from '../support/sample-dump.ts'
 import { TestServer } from '../support/server.ts'
 
 let source: TestServer
@@ -215,6 +224,64 @@ describe('a dump in a directory', () => {
     expect(run.code).toBe(1)
     expect(`${run.report.error?.message} ${run.report.error?.cause}`).toMatch(message)
     expect(await databases()).not.toContain('shop')
+    run.cleanUp()
+  })
+})
+
+describe('a manifest of which one part is wrong', () => {
+  const dump = join(directory, 'whole')
+  beforeAll(async () => {
+    const run = await runJob({
+      inputs: dumpInputs({ 'dump-directory': dump, 'keep-dump': 'true', 'upload-dump': 'false' }),
+    })
+    expect(run.report.error).toBeNull()
+    run.cleanUp()
+  })
+
+  test('is used or refused, and nothing else happens', () => {
+    const seed = Number(process.env.MANIFEST_SEED ?? Date.now() % 2 ** 31)
+    console.info(`MANIFEST_SEED=${seed}`)
+    const next = randomNumbers(seed)
+    const whole: unknown = JSON.parse(readFileSync(join(dump, 'manifest.json'), 'utf8'))
+    const script = readFileSync(join(dump, 'roles.sql'), 'utf8')
+    const refused = new Set<string>()
+    for (let round = 0; round < 600; round++) {
+      const damaged = mutateJson(whole, next)
+      try {
+        const manifest = parseManifest(Buffer.from(JSON.stringify(damaged)))
+        const roles = readParts(manifest)
+        const databases = databasesOf(manifest.databases, []).map((database) => database.source)
+        if (roles)
+          planRoleScript(
+            script,
+            roles.catalog,
+            presumedTarget(roles.catalog, versionOf(manifest.source.version)),
+            { superuserOption: 'auto', existingRoles: 'keep', rolePasswords: true, databases },
+          )
+      } catch (error) {
+        if (!(error instanceof Failure)) throw new Error(JSON.stringify(damaged), { cause: error })
+        refused.add(error.message)
+      }
+    }
+    expect(refused.size).toBeGreaterThan(2)
+  })
+
+  test.each<[string, string, string, RegExp]>([
+    ['roles that are null', '"roles": {', '"roles": null, "x": {', /`roles` is null/],
+    [
+      'a catalog that is null',
+      '"roles": {',
+      '"roles": { "catalog": null }, "x": {',
+      /`roles` of its manifest/,
+    ],
+    ['a role that is null', '"roles": [', '"roles": [ null,', /`roles\.roles\[0\]`/],
+  ])('with %s is refused in one line, before the target is touched', async (_, from, to, why) => {
+    const copy = join(mkdtempSync(join(directory, 'roles-')), 'dump')
+    cpSync(dump, copy, { recursive: true })
+    edit(copy, from, to)
+    const run = await runJob({ inputs: targetInputs('restore', { 'dump-directory': copy }) })
+    expect(`${run.report.error?.message} ${run.report.error?.cause}`).toMatch(why)
+    expect(run.report.phases.map(({ name }) => name)).not.toContain('restore-roles')
     run.cleanUp()
   })
 })

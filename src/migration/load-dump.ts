@@ -5,7 +5,10 @@ import { downloadDump, openDumpDirectory } from './dump-download.ts'
 import { type DatabaseName, flawOfName, type Inputs, isSystemDatabase } from './inputs.ts'
 import type { DumpedDatabase, Manifest } from './manifest.ts'
 import { runPhase, skipPhase } from './phases.ts'
+import { parseDatabaseProperties } from './restore/database.ts'
+import { parseRoleCatalog } from './roles/parse.ts'
 import type { Session } from './session.ts'
+import { parseFingerprint } from './verify/parse.ts'
 
 export interface LoadedDump {
   manifest: Manifest
@@ -71,8 +74,23 @@ function loaded(manifest: Manifest, directory: string, session: Session): Loaded
     manifest,
     directory,
     proven: passphrase !== undefined,
-    roles: manifest.roles ? { catalog: manifest.roles.catalog as RoleCatalog } : null,
+    roles: readParts(manifest),
   }
+}
+
+/**
+ * Reads what a manifest keeps as it was given: the roles, and the properties and fingerprint of every database. All of it before
+ * anything is done, so that a damaged part of the last database does not stop a restore half-way.
+ *
+ * @returns the roles; null when they were skipped
+ * @throws Failure naming the part that is wrong
+ */
+export function readParts(manifest: Manifest): LoadedDump['roles'] {
+  for (const { properties, fingerprint } of manifest.databases) {
+    parseDatabaseProperties(properties)
+    parseFingerprint(fingerprint)
+  }
+  return manifest.roles ? { catalog: parseRoleCatalog(manifest.roles.catalog) } : null
 }
 
 /** Says which dump this is, in the log and in the report: two of the same databases are told apart by nothing else. */

@@ -137,9 +137,12 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   const databases = list(root.databases, 'databases', 100_000).map(parseDatabase)
   checkDatabases(databases, files)
   const paths = new Set(files.map((file) => file.path))
-  if (root.roles !== null)
-    for (const name of [rolesFile, polardbRolesFile])
-      if (!paths.has(name)) throw malformed(`\`files\` lacks ${name}`)
+  for (const name of [rolesFile, polardbRolesFile]) {
+    if (root.roles !== null && !paths.has(name)) throw malformed(`\`files\` lacks ${name}`)
+    // roles that were taken out of the manifest would be passed over without a word
+    if (root.roles === null && paths.has(name))
+      throw malformed(`\`roles\` is null, and \`files\` names ${name}`)
+  }
   return {
     formatVersion,
     id: matching(root.id, 'id', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
