@@ -155,6 +155,8 @@ describe('rows that depend on others', () => {
     expect(result.skipped.map(({ entry }) => entry)).toContain(
       'FK CONSTRAINT public.child child_parent_fkey',
     )
+    const lost = harness.context.report.losses.filter(({ database }) => database === 'orphan')
+    expect(lost.map(({ entry }) => entry)).toEqual(['FK CONSTRAINT public.child child_parent_fkey'])
     expect(await rowsOf(plain.backend, 'orphan')).toEqual(await rowsOf(source, 'orphan'))
   })
 

@@ -91,9 +91,16 @@ test.each(cases)('no value is shown of %s that fails', async (what, sql, entry, 
       ...{ tables: [], objects: [], verified: false },
     }
     const plan = await planRestore(options, context)
+    // what fails once the rows are in is told at the end, everything else at once
     const failure = await restoreDatabase(options, plan, context, (result) => {
       database.restore = result
-    }).catch((error: unknown) => error)
+    }).then(
+      async (restored) => {
+        await restored.release()
+        return restored.failure
+      },
+      (error: unknown) => error,
+    )
     expect(failure).toBeInstanceOf(Failure)
     const { message, why, remedy } = failure as Failure
     expect(database.restore?.failed.map((one) => one.entry)).toEqual([entry])

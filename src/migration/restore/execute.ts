@@ -5,12 +5,13 @@ import type { FailedEntry } from '../../report/model.ts'
 import { counted, printable, shorten } from '../../report/text.ts'
 import type { Context } from '../context.ts'
 import { goOn } from '../go-on.ts'
+import { noteAccepted } from '../losses.ts'
 import { allowMissing } from './allow-missing.ts'
 import { leaveOut, lossOf, type PlannedEntry } from './fate.ts'
 import { makeTasks, mostTogether, Schedule } from './graph.ts'
 import type { Loader, Login } from './loader.ts'
 import type { RestoreOptions } from './options.ts'
-import { type RestorePlan, takeAlong } from './plan.ts'
+import { lossesOf, type RestorePlan, takeAlong } from './plan.ts'
 import { RestoreProgress } from './progress.ts'
 import { remedyFor } from './remedies.ts'
 import { sessionPrefix } from './session.ts'
@@ -135,6 +136,10 @@ export class Execution {
     const reason = `the target refuses it${sqlstate ? ` [${sqlstate}]` : ''}: ${shorten(printable(message), 1000)}`
     item.fate = leaveOut(reason, remedyFor(item.name, sqlstate, message), lossOf(item.entry))
     takeAlong(this.plan.entries)
+    const lost = this.plan.entries.filter(
+      (one) => isLoss(one) && (one === item || one.fate.along === item),
+    )
+    noteAccepted(lossesOf(lost, this.plan.database.name), this.context)
     this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`)
     return true
   }
@@ -250,4 +255,9 @@ const lastWords = 1000
 
 function isAbort(error: unknown): boolean {
   return (error as { name?: string } | null)?.name === 'AbortError'
+}
+
+/** Whether rows or behaviour go with an entry that is left out. */
+function isLoss(item: PlannedEntry): item is PlannedEntry & { fate: { kind: 'leave-out' } } {
+  return item.fate.kind === 'leave-out' && item.fate.loss !== 'nothing'
 }
