@@ -11,6 +11,7 @@ import { columnOrderReason, type RoleSubstitute } from './verify/compare-catalog
 import { isShown } from './verify/definition.ts'
 import { explainDifferences } from './verify/drill.ts'
 import { type DatabaseFingerprint, fingerprintDatabase } from './verify/fingerprint.ts'
+import { notCompared } from './verify/not-compared.ts'
 import { parseFingerprint } from './verify/parse.ts'
 import { rebuildDefinitions, type SchemaSource } from './verify/rebuild.ts'
 import type { MayAlter } from './verify/transaction.ts'
@@ -75,6 +76,8 @@ export async function verifyDatabase(
   result.tables = comparison.tables
   result.objects = comparison.objects
   result.verified = comparison.verified
+  const unseen = notCompared(source)
+  if (unseen.length > 0) result.notCompared = unseen
   result.verifyRowsPerSecond = { source: source.rowsPerSecond, target: target.rowsPerSecond }
   const reordered = comparison.objects
     .flatMap(({ explained = [] }) => explained)

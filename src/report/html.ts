@@ -51,7 +51,7 @@ export function renderHtml(report: Report): string {
 <p>${cut(sentence)}</p>
 </div></header>
 <main>
-${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
+${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`,
   )
@@ -260,6 +260,13 @@ function leftOut(report: Report): Markup {
       ? folded(`${formatCount(more.length)} more`, table(title, columns, more))
       : nothing,
   )
+}
+
+function notCompared({ databases }: Report): Markup {
+  const lines = databases.flatMap(({ target, notCompared = [] }) =>
+    notCompared.map((line) => markup`<li>${code(target)}: ${cut(line)}</li>`),
+  )
+  return lines.length === 0 ? nothing : section('Not compared', markup`<ul>${lines}</ul>`)
 }
 
 function warnings({ warnings }: Report): Markup {

@@ -78,6 +78,7 @@ const shape: Shape<Report> = {
     },
     verified: true,
     verifyRowsPerSecond: { source: true, target: true },
+    notCompared: true,
     error,
   },
   dump: { id: true, createdAt: true },

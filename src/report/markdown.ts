@@ -51,6 +51,7 @@ export function renderMarkdown(report: Report): string {
   databases(page, report)
   roles(page, report)
   leftOut(page, report)
+  notCompared(page, report)
   const warnings = report.warnings.map((warning) => `- ${prose(warning)}`)
   page.list('### Warnings', warnings)
   checks(page, report)
@@ -287,6 +288,13 @@ function leftOut(page: Page, report: Report): void {
   ])
   const columns = ['Database', 'What', 'Reason']
   page.table('### Left out or changed, with the reason', columns, rows)
+}
+
+function notCompared(page: Page, report: Report): void {
+  const rows = report.databases.flatMap(({ target, notCompared = [] }) =>
+    notCompared.map((line) => [code(target), prose(line)]),
+  )
+  page.table('### Not compared', ['Database', 'What'], rows)
 }
 
 function checks(page: Page, report: Report): void {

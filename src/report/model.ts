@@ -173,6 +173,8 @@ export interface DatabaseResult {
   verified: boolean
   /** Rows digested per second, source and target side. */
   verifyRowsPerSecond?: { source: number; target: number }
+  /** What the comparison of this database does not see, a sentence each. */
+  notCompared?: string[]
   /** After an exchange: the name that the old database has now, unless it was dropped. */
   swapped?: { kept: string | null }
   error?: ReportError | null
