@@ -364,6 +364,13 @@ describe('errors', () => {
 
   test('have a next step each, and one that names the entry where we know none', () => {
     expect(remedyFor('FK CONSTRAINT a', '23503', 'x')).toContain('NOT VALID')
+    const syntax = (source: number, target: number) =>
+      remedyFor('VIEW v', '42601', 'syntax error', { source, target })
+    expect(syntax(15, 11)).toContain('older than the source')
+    expect(syntax(13, 15)).toContain('newer than the source')
+    expect(syntax(15, 15)).not.toMatch(/older|newer/)
+    const lacking = remedyFor('VIEW v', '42883', 'no function', { source: 13, target: 15 })
+    expect(lacking).toContain('no longer has it')
     expect(remedyFor('VIEW public.v', 'XX000', 'x')).toContain('allow-missing: VIEW public.v')
     expect(remedyFor('VIEW public.v', null, 'x')).toContain('VIEW public.v')
   })

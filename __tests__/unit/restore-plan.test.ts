@@ -119,6 +119,9 @@ function factsOf(changes: {
       ['plpython3u', extension(false, ['1.0'])],
     ]),
     installed: new Map([['plpgsql', '1.0']]),
+    compressions: major >= 14 ? new Set(['pglz', 'lz4']) : null,
+    hasIcu: true,
+    hasXml: true,
     schemas: new Map([
       ['public', { system: true, administered: major >= 15 }],
       ['polar_feature_utils', { system: true, administered: false }],
@@ -502,6 +505,255 @@ const cases: Case[] = [
         'CREATE FUNCTION f() RETURNS int\n    LANGUAGE plpgsql\n    AS $$BEGIN RETURN 1; END$$;',
     },
     facts: factsOf({ major: 13 }),
+  },
+  ...[
+    [
+      'a column of a newer type',
+      { definition: 'CREATE TABLE t (\n    id integer NOT NULL,\n    path jsonpath\n);' },
+      11,
+      /type that came with PostgreSQL 12 \(jsonpath\)/,
+      'rows',
+    ],
+    [
+      'an array of a newer type',
+      { definition: 'CREATE TABLE t (\n    x xid8[] NOT NULL,\n    "b c" numeric(10,2)\n);' },
+      12,
+      /came with PostgreSQL 13 \(xid8, pg_snapshot\)/,
+      'rows',
+    ],
+    [
+      'a column that is called like a newer type',
+      {
+        definition:
+          'CREATE TABLE t (\n    jsonpath text,\n    xid8 integer DEFAULT 1,\n    CONSTRAINT c CHECK ((length(jsonpath) > 0))\n);',
+      },
+      11,
+    ],
+    [
+      'a cast to a newer type over lines',
+      {
+        desc: 'VIEW',
+        definition:
+          "CREATE VIEW v AS\n SELECT\n        CASE\n            WHEN true THEN '$'::jsonpath\n            ELSE NULL::jsonpath\n        END AS p;",
+      },
+      11,
+      /jsonpath/,
+      'behaviour',
+    ],
+    [
+      'an argument of a newer type',
+      {
+        desc: 'FUNCTION',
+        definition:
+          'CREATE FUNCTION f(p jsonpath, jsonpath text) RETURNS text\n    LANGUAGE sql\n    AS $$ $$;',
+      },
+      11,
+      /jsonpath/,
+      'behaviour',
+    ],
+    [
+      'an argument that is called like one',
+      {
+        desc: 'FUNCTION',
+        definition:
+          'CREATE FUNCTION f(jsonpath text) RETURNS text\n    LANGUAGE sql\n    AS $$ $$;',
+      },
+      11,
+    ],
+    [
+      'a result of a newer type',
+      {
+        desc: 'FUNCTION',
+        definition:
+          'CREATE FUNCTION f(a integer) RETURNS SETOF jsonpath\n    LANGUAGE sql\n    AS $$ $$;',
+      },
+      11,
+      /jsonpath/,
+      'behaviour',
+    ],
+    [
+      'a domain over a newer type',
+      { desc: 'DOMAIN', definition: 'CREATE DOMAIN d AS jsonpath;' },
+      11,
+      /jsonpath/,
+      'behaviour',
+    ],
+    [
+      'another function than a newer one of its name',
+      {
+        desc: 'VIEW',
+        definition: 'CREATE VIEW v AS\n SELECT my_gcd(1, 2) AS a, x.lcm(1, 2) AS b;',
+      },
+      11,
+    ],
+    [
+      'WITH … AS MATERIALIZED',
+      {
+        desc: 'VIEW',
+        definition:
+          'CREATE VIEW v AS\n WITH a AS MATERIALIZED (\n         SELECT 1 AS x\n        )\n SELECT a.x\n   FROM a;',
+      },
+      11,
+      /MATERIALIZED, which came with PostgreSQL 12/,
+      'behaviour',
+    ],
+    [
+      'statistics of several kinds with mcv',
+      {
+        desc: 'STATISTICS',
+        definition: 'CREATE STATISTICS app.s (ndistinct, mcv) ON a, b FROM app.t;',
+      },
+      11,
+      /mcv/,
+      'nothing',
+    ],
+    [
+      'removed types',
+      {
+        definition:
+          "CREATE TABLE app.abs (\n    id integer NOT NULL,\n    a abstime,\n    r reltime DEFAULT '5 days'::reltime,\n    ti tinterval\n);",
+      },
+      12,
+      /abstime, reltime and tinterval were removed in PostgreSQL 12/,
+      'rows',
+    ],
+    [
+      'a column of the type unknown',
+      { definition: 'CREATE TABLE app.unk (\n    id integer,\n    u unknown\n);' },
+      15,
+      /of the type unknown since PostgreSQL 10/,
+      'rows',
+    ],
+    [
+      'a column called unknown',
+      { definition: 'CREATE TABLE app.unk (\n    unknown integer\n);' },
+      15,
+    ],
+    [
+      'an aggregate over anyarray',
+      {
+        desc: 'AGGREGATE',
+        definition:
+          "CREATE AGGREGATE public.array_accum(anyelement) (\n    SFUNC = array_append,\n    STYPE = anyarray,\n    INITCOND = '{}'\n);",
+      },
+      15,
+      /array_append/,
+      'behaviour',
+    ],
+    [
+      'an aggregate over arrays of one type',
+      {
+        desc: 'AGGREGATE',
+        definition:
+          'CREATE AGGREGATE public.a(integer) (\n    SFUNC = array_append,\n    STYPE = integer[]\n);',
+      },
+      15,
+    ],
+    [
+      'a postfix operator',
+      {
+        desc: 'OPERATOR',
+        definition:
+          'CREATE OPERATOR public.!!! (\n    FUNCTION = public.f,\n    LEFTARG = integer\n);',
+      },
+      14,
+      /postfix operators were removed in PostgreSQL 14/,
+      'behaviour',
+    ],
+    [
+      'a prefix operator',
+      {
+        desc: 'OPERATOR',
+        definition:
+          'CREATE OPERATOR public.!!! (\n    FUNCTION = public.f,\n    RIGHTARG = integer\n);',
+      },
+      14,
+    ],
+    [
+      'a factorial',
+      { desc: 'VIEW', definition: 'CREATE VIEW v AS\n SELECT (5 !) AS f;' },
+      15,
+      /removed in PostgreSQL 14/,
+      'behaviour',
+    ],
+    [
+      'negations of queries of text',
+      {
+        desc: 'VIEW',
+        definition:
+          "CREATE VIEW v AS\n SELECT (!! t.q) AS f, (t.a !~~ 'x'::text) AS g, (@ t.n) AS h\n   FROM t;",
+      },
+      15,
+    ],
+    [
+      'a removed column of a catalog',
+      {
+        desc: 'VIEW',
+        definition: 'CREATE VIEW v AS\n SELECT p.proname\n   FROM pg_proc p\n  WHERE p.proisagg;',
+      },
+      11,
+      /column of pg_proc that PostgreSQL 11 no longer has/,
+      'behaviour',
+    ],
+    [
+      'functions of the log under their old names',
+      { desc: 'VIEW', definition: 'CREATE VIEW v AS\n SELECT pg_current_xlog_location() AS l;' },
+      11,
+      /xlog/,
+      'behaviour',
+    ],
+    [
+      'what 11 still has',
+      {
+        desc: 'VIEW',
+        definition: 'CREATE VIEW v AS\n SELECT (5 !) AS f, c.relhasoids\n   FROM pg_class c;',
+      },
+      11,
+    ],
+  ].map(
+    ([name, entry, major, reason, loss]): Case => ({
+      name: name as string,
+      entry: entry as Partial<ArchiveEntry>,
+      facts: factsOf({ major: major as number }),
+      ...(reason ? { reason: reason as RegExp, loss: loss as NonNullable<Case['loss']> } : {}),
+    }),
+  ),
+  {
+    name: 'COMPRESSION of a method that the target was built without',
+    entry: {
+      definition:
+        'CREATE TABLE t (\n    a text,\n    b text\n);\nALTER TABLE ONLY t ALTER COLUMN a SET COMPRESSION pglz;\nALTER TABLE ONLY t ALTER COLUMN b SET COMPRESSION lz4;\n',
+    },
+    facts: factsOf({ major: 15, facts: { compressions: new Set(['pglz']) } }),
+    reason: /^restored without COMPRESSION lz4, which the target was built without/,
+    definition:
+      'CREATE TABLE t (\n    a text,\n    b text\n);\nALTER TABLE ONLY t ALTER COLUMN a SET COMPRESSION pglz;\n\n',
+  },
+  {
+    name: 'an xml column where the target was built without it',
+    entry: { definition: 'CREATE TABLE t (\n    a integer,\n    b xml\n);' },
+    facts: factsOf({ facts: { hasXml: false } }),
+    reason: /built without XML/,
+    loss: 'rows',
+  },
+  {
+    name: 'a text search template for a polar_superuser',
+    entry: {
+      desc: 'TEXT SEARCH TEMPLATE',
+      definition: 'CREATE TEXT SEARCH TEMPLATE t (LEXIZE = l);',
+    },
+    facts: factsOf({ major: 11, polarSuperuser: true }),
+  },
+  {
+    name: 'a transform for a type of the system',
+    entry: {
+      desc: 'TRANSFORM',
+      tag: 'FOR int LANGUAGE sql',
+      definition:
+        'CREATE TRANSFORM FOR pg_catalog.int4 LANGUAGE sql (FROM SQL WITH FUNCTION f(internal));',
+    },
+    reason: /only a superuser may create a transform/,
+    loss: 'behaviour',
   },
   {
     name: 'a base type',

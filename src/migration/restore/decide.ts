@@ -3,6 +3,7 @@ import type { Archive } from '../../postgres/archive.ts'
 import type { ArchiveEntry } from '../../postgres/archive-entry.ts'
 import { maskStatement, nameAt } from '../../postgres/archive-statement.ts'
 import { needless } from '../../report/findings.ts'
+import { builtWithout, withoutCompression } from './built-without.ts'
 import type { DatabaseProperties } from './database.ts'
 import { absentFate, notesFate } from './exceptions.ts'
 import { extensionOf } from './extension-grants.ts'
@@ -52,6 +53,8 @@ export class Decisions {
       this.language(entry) ??
       this.collation(entry) ??
       this.cast(entry) ??
+      this.transform(entry) ??
+      builtWithout(entry, this.mask(entry), this.facts) ??
       this.oids(entry) ??
       this.partition(entry) ??
       this.multirange(entry) ??
@@ -272,10 +275,25 @@ export class Decisions {
     )
   }
 
+  /** A transform takes the owner of its type, too. */
+  private transform(entry: ArchiveEntry): Fate | undefined {
+    if (entry.desc !== 'TRANSFORM' || this.has('superuser')) return undefined
+    const ownType = entry.dependencies.some((id) =>
+      /^(TYPE|DOMAIN|TABLE|VIEW)$/.test(this.byId.get(id)?.desc ?? ''),
+    )
+    if (ownType) return undefined
+    return leaveOut(
+      'only a superuser may create a transform for a type of the system or of an extension',
+      'Do without the transform on the source, or let a superuser of the target create it',
+      'behaviour',
+    )
+  }
+
   /** Tables WITH OIDS, which the archive keeps beside their statement. */
   private oids(entry: ArchiveEntry): Fate | undefined {
     if (entry.desc !== 'TABLE' || !entry.withOids) return undefined
-    if (this.facts.settings.has('default_with_oids')) return undefined
+    if (this.facts.target.major < 12 && this.facts.settings.has('default_with_oids'))
+      return undefined
     return leaveOut(
       'it is WITH OIDS, which PostgreSQL 12 removed',
       'On the source: ALTER TABLE … SET WITHOUT OIDS; where something reads its oid, give it a column of that name of type bigint first',
@@ -335,21 +353,26 @@ export class Decisions {
   private limits(entry: ArchiveEntry): Fate {
     const { target } = this.facts
     let definition = entry.definition
+    let masked = this.masked(definition)
     const reasons: string[] = []
     for (const limit of limits) {
       if (!limit.kinds.includes(entry.desc)) continue
-      if (limit.needs !== undefined || limit.since !== undefined) {
-        const able =
-          (limit.needs === undefined || this.has(limit.needs)) &&
-          (limit.since === undefined || target.major >= limit.since)
-        if (able) continue
-      }
-      if (limit.syntax && !limit.syntax.test(this.masked(definition))) continue
+      const able =
+        (limit.needs === undefined || this.has(limit.needs)) &&
+        (limit.since === undefined || target.major >= limit.since) &&
+        (limit.until === undefined || target.major <= limit.until)
+      if (able || !this.speaksOf(limit) || !matches(limit, masked, entry.desc)) continue
       if (!limit.without) {
         return leaveOut(limit.reason, limit.remedy, limit.trifle ? 'nothing' : lossOf(entry))
       }
       definition = cutAll(definition, limit.without, this.archive.standardStrings)
+      masked = this.masked(definition)
       reasons.push(limit.reason)
+    }
+    if (/^(TABLE|MATERIALIZED VIEW)$/.test(entry.desc)) {
+      const compressed = withoutCompression(definition, this.archive.standardStrings, this.facts)
+      definition = compressed.definition
+      reasons.push(...compressed.reasons)
     }
     if (/^(FUNCTION|PROCEDURE)$/.test(entry.desc)) {
       const settings = cutSettings(definition, this.archive.standardStrings, (name) =>
@@ -362,12 +385,24 @@ export class Decisions {
     return { kind: 'otherwise', definition, reason: reasons.join('; ') }
   }
 
+  /** Whether a name in this archive means what the rule says. */
+  private speaksOf({ from, qualified }: Limit): boolean {
+    const source = Number.parseInt(this.archive.serverVersion, 10)
+    if (from !== undefined && source < from) return false
+    return !qualified || this.archive.searchPath !== null
+  }
+
   private refusedSetting(name: string): string | undefined {
     const context = this.facts.settings.get(name)
     if (context === undefined) return `restored without SET ${name}: the target does not know it`
     if (!superuserContexts.has(context) || this.has('superuser')) return undefined
     return `restored without SET ${name}: only a superuser may set it`
   }
+}
+
+function matches({ syntax }: Limit, masked: string, kind: string): boolean {
+  if (syntax === undefined) return true
+  return typeof syntax === 'function' ? syntax(masked, kind) : syntax.test(masked)
 }
 
 /** Names of the multirange types that the range types of an archive bring along, as statements write them. */

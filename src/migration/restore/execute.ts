@@ -134,7 +134,7 @@ export class Execution {
   leaveOut(item: PlannedEntry, message: string, sqlstate: string | null): boolean {
     if (!this.mayBeMissing(item.name)) return false
     const reason = `the target refuses it${sqlstate ? ` [${sqlstate}]` : ''}: ${shorten(printable(message), 1000)}`
-    item.fate = leaveOut(reason, remedyFor(item.name, sqlstate, message), lossOf(item.entry))
+    item.fate = leaveOut(reason, this.remedy(item.name, sqlstate, message), lossOf(item.entry))
     takeAlong(this.plan.entries)
     const lost = this.plan.entries.filter(
       (one) => isLoss(one) && (one === item || one.fate.along === item),
@@ -164,10 +164,16 @@ export class Execution {
     const { losses } = this.context.report
     const database = this.plan.database.name
     if (!losses.some((known) => known.entry === name && known.database === database)) {
-      losses.push({ entry: name, database, reason, remedy: remedyFor(name, sqlstate, message) })
+      losses.push({ entry: name, database, reason, remedy: this.remedy(name, sqlstate, message) })
     }
     this.context.log.warning(`${name} is lost, as allow-missing allows: ${reason}`)
     return reason
+  }
+
+  private remedy(name: string, sqlstate: string | null, message: string): string {
+    const source = Number.parseInt(this.plan.archives[0]?.serverVersion ?? '', 10)
+    const target = this.plan.facts.target.major
+    return remedyFor(name, sqlstate, message, { source, target })
   }
 
   /** Notes that an entry cannot be restored. */
@@ -214,7 +220,7 @@ export class Execution {
       reason,
       sqlstate,
       statement: shortStatement(statement),
-      remedy: remedyFor(name, sqlstate, message),
+      remedy: this.remedy(name, sqlstate, message),
     }
     this.failed.push(failed)
     this.context.log.warning(

@@ -44,6 +44,12 @@ export interface TargetFacts {
   settings: ReadonlyMap<string, string>
   /** Collations of pg_catalog. */
   collations: ReadonlySet<string>
+  /** Compression methods of columns, null before version 14. */
+  compressions: ReadonlySet<string> | null
+  /** The server was built with ICU: it has collations of it. */
+  hasIcu: boolean
+  /** The server was built with libxml: it takes values of the type xml. */
+  hasXml: boolean
   /** Providers of security labels that the archive names, and whether the server has loaded them. */
   labelProviders: ReadonlyMap<string, boolean>
   /** Extensions that the server refused to create when asked, with its message. */
@@ -114,8 +120,12 @@ export async function readTargetFacts(
   const settings = await rows<{ name: string; context: string }>(
     'SELECT pg_catalog.lower(name) AS name, context FROM pg_catalog.pg_settings',
   )
-  const collations = await rows<{ name: string }>(
-    `SELECT DISTINCT collname AS name FROM pg_catalog.pg_collation WHERE ${born}`,
+  const collations = await rows<{ name: string; icu: boolean }>(
+    `SELECT collname AS name, pg_catalog.bool_or(collprovider = 'i') AS icu
+       FROM pg_catalog.pg_collation WHERE ${born} GROUP BY 1`,
+  )
+  const [compression] = await rows<{ methods: string[] | null }>(
+    `SELECT enumvals AS methods FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'`,
   )
   const [existing] = await rows<NonNullable<TargetFacts['existing']>>(`
     SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype,
@@ -146,8 +156,23 @@ export async function readTargetFacts(
     tablespaces: new Set(tablespaces.map(({ name }) => name)),
     settings: new Map(settings.map(({ name, context }) => [name, context])),
     collations: new Set(collations.map(({ name }) => name)),
+    compressions: compression?.methods ? new Set(compression.methods) : null,
+    hasIcu: collations.some(({ icu }) => icu),
+    hasXml: await takesXml(client),
     labelProviders: providers,
     refused: new Map(),
+  }
+}
+
+/** A server without libxml has the type, and refuses every value of it. */
+async function takesXml(client: pg.Client): Promise<boolean> {
+  try {
+    await client.query(`SELECT pg_catalog.xml_in('<a/>')`)
+    return true
+  } catch (error) {
+    const { code } = error as { code?: string }
+    if (code !== '0A000') throw error
+    return false
   }
 }
 

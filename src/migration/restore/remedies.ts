@@ -20,7 +20,7 @@ const remedies: readonly [string, RegExp, string][] = [
   [
     '42883',
     /./,
-    'If the function exists on the source, what uses it counts on a search_path: fix it there with ALTER FUNCTION … SET search_path; otherwise the target is older and lacks it',
+    'If the function exists on the source, what uses it counts on a search_path: fix it there with ALTER FUNCTION … SET search_path; otherwise {lacks}',
   ],
   [
     '42P01',
@@ -32,11 +32,7 @@ const remedies: readonly [string, RegExp, string][] = [
     /./,
     'The target lacks something that the source has: create it there, or drop what uses it on the source',
   ],
-  [
-    '42601',
-    /./,
-    'The target is older than the source and does not know this: change it on the source, or choose a newer target',
-  ],
+  ['42601', /./, '{unknown}'],
   [
     '42501',
     /row-level security/,
@@ -86,8 +82,41 @@ const ofProgram: readonly [RegExp, string][] = [
   ],
 ]
 
+/** Which of two servers is newer decides what lacking something means. */
+export interface Direction {
+  /** Major versions; NaN where an archive does not tell. */
+  source: number
+  target: number
+}
+
+/** The words for `{lacks}` and `{unknown}` in a remedy. */
+function wordsFor({ source, target }: Direction): Record<string, string> {
+  if (target < source) {
+    return {
+      lacks: 'the target is older than the source and lacks it',
+      unknown:
+        'The target is older than the source and does not know this: change it on the source, or choose a newer target',
+    }
+  }
+  if (target > source) {
+    return {
+      lacks: `PostgreSQL ${target} no longer has it (release notes, "Migration to Version …"): change what uses it on the source`,
+      unknown: `The target is newer than the source and no longer takes this (release notes, "Migration to Version …"): change it on the source`,
+    }
+  }
+  return {
+    lacks: 'the target lacks it: create it there first',
+    unknown: 'The target does not take this: change it on the source',
+  }
+}
+
 /** The next step for an entry that failed. */
-export function remedyFor(name: string, sqlstate: string | null, message: string): string {
+export function remedyFor(
+  name: string,
+  sqlstate: string | null,
+  message: string,
+  direction: Direction = { source: Number.NaN, target: Number.NaN },
+): string {
   const found = remedies.find(([code, pattern]) => code === sqlstate && pattern.test(message))
   if (!found && sqlstate !== null && isTransient(sqlstate, message)) {
     return 'It went on for longer than the restore waits: look into the log of the target and at the network between'
@@ -96,9 +125,10 @@ export function remedyFor(name: string, sqlstate: string | null, message: string
     return 'The account or the database has a statement_timeout: ALTER ROLE … RESET statement_timeout'
   }
   const program = ofProgram.find(([pattern]) => pattern.test(message))
-  return (
+  const words = wordsFor(direction)
+  const remedy =
     found?.[2] ??
     program?.[1] ??
     `Change it on the source, or leave it out with allow-missing: ${name}`
-  )
+  return remedy.replace(/\{(lacks|unknown)\}/g, (_, word: string) => words[word] ?? '')
 }

@@ -274,9 +274,11 @@ export class Stages {
       ),
     )
     this.refused.push(...(await correctTables(this.plan, this.rights, this.worker)))
-    await this.run.inParallel(main.filter(({ entry }) => entry.section !== 'pre-data'))
+    // what failed and was given up by name has taken its rows, indexes and owner along
+    const remaining = () => main.filter(({ fate }) => fate.kind !== 'leave-out')
+    await this.run.inParallel(remaining().filter(({ entry }) => entry.section !== 'pre-data'))
     if (loader) await this.noteOwners()
-    await this.ownership.giveBack([...main, ...this.plan.publicSchemas])
+    await this.ownership.giveBack([...remaining(), ...this.plan.publicSchemas])
     if (loader) {
       const owners = this.plan.entries.map(({ entry }) => entry.owner).filter(Boolean)
       await this.worker.retrying('the loader and the owners', '', (session) =>
