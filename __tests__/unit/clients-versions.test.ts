@@ -43,7 +43,7 @@ describe('the client that a source needs', () => {
   })
 
   test('before 9.2 comes with a warning that nothing may write during a parallel dump', () => {
-    for (const number of [90_124, 80_422, 80_000]) {
+    for (const number of [90_124, 80_422, 80_400]) {
       const wanted = wantedClient(source(number))
       expect(wanted.majors.at(0)).toBe('9.3')
       expect(wanted.majors.at(-1)).toBe('14')
@@ -54,8 +54,12 @@ describe('the client that a source needs', () => {
     }
   })
 
-  test('before 8.0 does not exist', () => {
-    expect(failure(() => wantedClient(source(70_430)))).toMatch(/no client for PostgreSQL 7\.4/)
+  test('before 8.4 does not exist', () => {
+    for (const number of [70_430, 80_300, 80_323]) {
+      expect(failure(() => wantedClient(source(number)))).toMatch(
+        /too old to be migrated.*from 8\.4 on.*8\.4 or newer/s,
+      )
+    }
   })
 
   test('is another newer one when client-version asks for it, with a warning', () => {

@@ -2,9 +2,11 @@ import type pg from 'pg'
 import { Failure, messageOf } from '../failure.ts'
 import { detectTarget, isPrivileged, type Target } from '../polardb/detect.ts'
 import { superuserOption } from '../polardb/role-target.ts'
+import { oldestSource } from '../postgres/clients/versions.ts'
 import { type ServerVersion, serverVersion, withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { quoteIdentifier } from '../postgres/identifiers.ts'
+import { recoveryOf } from '../postgres/startup.ts'
 import type { CheckResult, Loss, Severity } from '../report/model.ts'
 import { formatBytes, printable } from '../report/text.ts'
 import type { Context } from './context.ts'
@@ -35,8 +37,6 @@ export interface Source {
   losses: Loss[]
 }
 
-/** The oldest server that a client with parallel dumps can read. */
-const oldestSource = 80_000
 /** Leave this much of the runner's disk alone. */
 const reserve = 16 * 1024 * 1024
 
@@ -57,8 +57,8 @@ export async function inspectSource(
     if (version.number < oldestSource) {
       throw new Failure(
         `PostgreSQL ${version.version} is too old to be migrated`,
-        'No client program that can dump in parallel reads a server that old',
-        'Upgrade the source to 9.1 or newer first',
+        'Sources are migrated from 8.4 on: 9.3 and newer with their own client programs, 8.4 to 9.2 with newer ones',
+        'Upgrade the source to 8.4 or newer first',
       )
     }
     const { rows } = await client.query<{
@@ -90,7 +90,7 @@ export async function inspectSource(
       standby: boolean
       free: number
     }>(`
-      SELECT rolsuper AS superuser, pg_catalog.pg_is_in_recovery() AS standby,
+      SELECT rolsuper AS superuser, ${recoveryOf(version.number)} AS standby,
              pg_catalog.current_setting('max_connections')::int
                - (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity)
                - CASE WHEN rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END AS free

@@ -1,9 +1,10 @@
 import { randomInt } from 'node:crypto'
 import type pg from 'pg'
 import { Failure } from '../failure.ts'
-import { withConnection } from '../postgres/connection.ts'
+import { serverVersion, withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { sqlstateOf } from '../postgres/errors.ts'
+import { recoveryOf } from '../postgres/startup.ts'
 import { printable } from '../report/text.ts'
 import type { Context } from './context.ts'
 import type { DatabaseName, Inputs } from './inputs.ts'
@@ -209,8 +210,9 @@ async function withTarget<T>(
 }
 
 async function identityOf(client: pg.Client): Promise<ServerIdentity> {
-  const { rows } = await client.query<{ recovery: boolean; number: string }>(
-    `SELECT pg_catalog.pg_is_in_recovery() AS recovery, pg_catalog.current_setting('server_version_num') AS number`,
+  const { number, major } = await serverVersion(client)
+  const { rows } = await client.query<{ recovery: boolean }>(
+    `SELECT ${recoveryOf(number)} AS recovery`,
   )
   const control = await attempt(client, async () => {
     const { rows } = await client.query<{ system: string; timeline: number }>(
@@ -223,7 +225,7 @@ async function identityOf(client: pg.Client): Promise<ServerIdentity> {
     systemIdentifier: control?.system ?? null,
     timeline: control?.timeline ?? null,
     inRecovery: rows[0]?.recovery ?? false,
-    major: Math.floor(Number(rows[0]?.number) / 10_000),
+    major,
   }
 }
 

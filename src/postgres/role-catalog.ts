@@ -68,7 +68,7 @@ export interface RoleCatalog {
 export type Verifiers = ReadonlyMap<string, string | null>
 
 /**
- * Reads the roles of a server of 9.1 or newer. Needs no privilege: what only a superuser may read (the passwords) is
+ * Reads the roles of a server of 8.4 or newer (REPLICATION is of 9.1, BYPASSRLS of 9.5). Needs no privilege: what only a superuser may read (the passwords) is
  * `unknown` without it.
  *
  * @param databases whose `ALTER ROLE … IN DATABASE` settings are wanted; all when not given
@@ -86,12 +86,13 @@ export async function readRoleCatalog(
           WHEN a.rolpassword ~ '^md5[0-9a-f]{32}$' THEN 'md5' ELSE 'other' END
           FROM pg_catalog.pg_authid a WHERE a.oid = r.oid)`
     : `'unknown'`
+  const replication = number >= 90_100 ? 'r.rolreplication' : 'false'
   const roles = await rows<CatalogRole>(`
     WITH RECURSIVE polar(member) AS (
       SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'pg_polar_superuser'
       UNION SELECT m.member FROM pg_catalog.pg_auth_members m JOIN polar p ON p.member = m.roleid)
     SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolinherit AS "inherit", r.rolcreaterole AS "createRole",
-           r.rolcreatedb AS "createDatabase", r.rolcanlogin AS login, r.rolreplication AS replication,
+           r.rolcreatedb AS "createDatabase", r.rolcanlogin AS login, ${replication} AS replication,
            ${number >= 90500 ? 'r.rolbypassrls' : 'false'} AS "bypassRls", r.rolconnlimit AS "connectionLimit",
            CASE WHEN pg_catalog.isfinite(r.rolvaliduntil)
                 THEN pg_catalog.to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00" BC')
@@ -118,7 +119,7 @@ export async function readRoleCatalog(
     SELECT r.rolname AS role, d.datname AS database, pg_catalog.split_part(c.entry, '=', 1) AS parameter,
            pg_catalog.substr(c.entry, pg_catalog.strpos(c.entry, '=') + 1) AS value
       FROM (SELECT setrole, setdatabase, pg_catalog.unnest(setconfig) AS entry
-              FROM pg_catalog.pg_db_role_setting) c
+              FROM ${roleSettings(number)} AS stored) c
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = c.setrole
       LEFT JOIN pg_catalog.pg_database d ON d.oid = c.setdatabase
      WHERE (c.setrole = 0 OR r.oid IS NOT NULL) AND (c.setrole <> 0 OR c.setdatabase = 0)
@@ -151,6 +152,20 @@ export async function readRoleCatalog(
     labels,
     parameters,
   }
+}
+
+/**
+ * SQL: a relation with the columns of `pg_db_role_setting`. Before 9.0 the settings were columns of `pg_roles` and
+ * `pg_database`, and none was of a role in one database ("ALTER ROLE … IN DATABASE", release notes of 9.0).
+ *
+ * @param number `server_version_num`
+ */
+export function roleSettings(number: number): string {
+  return number >= 90_000
+    ? 'pg_catalog.pg_db_role_setting'
+    : `(SELECT 0::pg_catalog.oid AS setdatabase, oid AS setrole, rolconfig AS setconfig
+          FROM pg_catalog.pg_roles WHERE rolconfig IS NOT NULL
+         UNION ALL SELECT oid, 0::pg_catalog.oid, datconfig FROM pg_catalog.pg_database WHERE datconfig IS NOT NULL)`
 }
 
 /** Reads all password verifiers, or nothing where the account may not. */

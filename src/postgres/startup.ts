@@ -149,6 +149,16 @@ export function expectedSettings(
   ]
 }
 
+/**
+ * SQL: whether the server is a standby in recovery. Before 9.0 no server in recovery lets anybody in ("hot standby" in the
+ * release notes of 9.0, which brought the function), so that one that answers is none.
+ *
+ * @param number `server_version_num`
+ */
+export function recoveryOf(number: number): string {
+  return number >= 90_000 ? 'pg_catalog.pg_is_in_recovery()' : 'false'
+}
+
 /** `server_version_num` from the `server_version` that a server reports on connection: `15.20 (Debian …)`, `9.1.24`, `18beta1`. */
 export function versionNumber(reported: string): number | undefined {
   const [, major, minor = '0', patch = '0'] = /^(\d+)(?:\.(\d+))?(?:\.(\d+))?/.exec(reported) ?? []

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
+import { roleSettings } from '../../postgres/role-catalog.ts'
 import { type ExtensionGrant, readExtensionGrants } from './extension-grants.ts'
 import { firstNormalOid } from './facts.ts'
 
@@ -82,7 +83,7 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
   if (!row) throw new Error('the server does not list the database that is connected')
   const settings = await client.query<{ role: string | null; setting: string }>(`
     SELECT r.rolname AS role, pg_catalog.unnest(s.setconfig) AS setting
-      FROM pg_catalog.pg_db_role_setting s
+      FROM ${roleSettings(number)} s
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
      WHERE s.setdatabase = ${row.oid} AND (s.setrole = 0 OR r.oid IS NOT NULL)`)
   const grants = await client.query<Grant>(`

@@ -22,6 +22,9 @@ export interface ProgramVersion {
   version: string
 }
 
+/** `server_version_num` of the oldest source: its catalogs are the oldest that this project reads, by a client of 9.3 to 14. */
+export const oldestSource = 80_400
+
 /** Parallel dumps began with pg_dump 9.3 (release notes of 9.3). */
 const firstParallel = 9.3
 /** pg_dump 10 to 14 read servers from 8.0 on, 15 and newer from 9.2 on (release notes of 10 and 15). */
@@ -44,11 +47,11 @@ const lastUnpatchedMajor = 12
  * @throws Failure when no client can dump the source, or the requested one cannot
  */
 export function wantedClient(source: SourceVersion, requested?: string): WantedClient {
-  if (source.number < 80_000) {
+  if (source.number < oldestSource) {
     throw new Failure(
-      `There is no client for PostgreSQL ${source.majorName}`,
-      'No pg_dump that can dump in parallel reads a server before 8.0',
-      'Upgrade the source to 8.0 or newer first',
+      `PostgreSQL ${source.majorName} is too old to be migrated`,
+      'Sources are migrated from 8.4 on: 9.3 and newer with their own client programs, 8.4 to 9.2 with newer ones',
+      'Upgrade the source to 8.4 or newer first',
     )
   }
   const unsynchronized =
