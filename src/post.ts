@@ -1,3 +1,7 @@
-import { cleanUp } from './action/clean-up.ts'
+import { refusalOfNode } from './node-version.ts'
 
-await cleanUp()
+// main has said why, and has left nothing to clean up
+if (!refusalOfNode(process.versions.node)) {
+  const { cleanUp } = await import('./action/clean-up.ts')
+  await cleanUp()
+}
