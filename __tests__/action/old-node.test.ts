@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from '@jest/globals'
 import { refusalOfNode } from '../../src/node-version.ts'
-import { recoveryState } from '../../src/postgres/connection.ts'
 
 const run = promisify(execFile)
 const bundles = ['main', 'post'].map((name) =>
@@ -51,8 +50,3 @@ withOlder(
     })
   },
 )
-
-test('a server before 9.0 is not asked whether it is in recovery', () => {
-  expect(recoveryState(80_422)).toBe('false')
-  expect(recoveryState(90_000)).toBe('pg_catalog.pg_is_in_recovery()')
-})
