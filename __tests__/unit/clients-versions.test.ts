@@ -6,7 +6,6 @@ import {
   semanticVersion,
   wantedClient,
 } from '../../src/postgres/clients/versions.ts'
-import { recoveryState } from '../../src/postgres/connection.ts'
 
 const source = (number: number) => ({
   number,
@@ -129,9 +128,4 @@ describe('a known vulnerability', () => {
     expect(knownVulnerability({ majorName: '18', version: '18.0' })).toBeUndefined()
     expect(knownVulnerability({ majorName: '19', version: '19beta1' })).toBeUndefined()
   })
-})
-
-test('a server before 9.0 is not asked whether it is in recovery', () => {
-  expect(recoveryState(80_422)).toBe('false')
-  expect(recoveryState(90_000)).toBe('pg_catalog.pg_is_in_recovery()')
 })

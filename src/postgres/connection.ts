@@ -245,15 +245,6 @@ export async function cancelQuery(
   await closeSession(client)
 }
 
-/**
- * SQL: whether the server is in recovery. Standbys that answer queries came with 9.0, and the function with them.
- *
- * @param number `server_version_num`
- */
-export function recoveryState(number: number): string {
-  return number >= 90_000 ? 'pg_catalog.pg_is_in_recovery()' : 'false'
-}
-
 /** Reads the version of a connected server. */
 export async function serverVersion(client: pg.Client): Promise<ServerVersion> {
   const { rows } = await client.query<{ version: string; number: string }>(
