@@ -6,11 +6,13 @@ import { presumedTarget } from '../polardb/presumed-target.ts'
 import { clientEnvironment, provideClient } from '../postgres/clients/provide.ts'
 import type { ServerVersion } from '../postgres/connection.ts'
 import { withConnection } from '../postgres/connection.ts'
+import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { mayPass } from '../postgres/errors.ts'
 import { type ClientPrograms, writePasswordFile } from '../postgres/programs.ts'
 import { type RoleCatalog, readRoleCatalog } from '../postgres/role-catalog.ts'
 import type { DatabaseResult } from '../report/model.ts'
 import { counted, formatBytes, formatDuration } from '../report/text.ts'
+import { checkClientLogin } from './client-login.ts'
 import { type DumpSource, dumpDatabase, dumpRoles, readTableSizes } from './dump.ts'
 import { sealDump } from './dump-directory.ts'
 import { noteDump } from './load-dump.ts'
@@ -79,7 +81,7 @@ export async function getClient(source: ServerVersion, session: Session): Promis
 export async function dumpEverything(
   source: Source,
   session: Session,
-  target?: { number: number },
+  target?: { number: number; connection: ConnectionParameters },
 ): Promise<DumpedEverything> {
   const { inputs } = session
   const client = await getClient(source.version, session)
@@ -88,6 +90,11 @@ export async function dumpEverything(
     'source',
     source.connection,
   )
+  if (target && Number.parseInt(client.version, 10) < 10) {
+    const { connection } = target
+    const file = await writePasswordFile(session.temporaryDirectory, 'target', connection)
+    await checkClientLogin(client, connection, file, session)
+  }
   const dumpSource = {
     connection: source.connection,
     client,
