@@ -50,8 +50,8 @@ export function wantedClient(source: SourceVersion, requested?: string): WantedC
   if (source.number < oldestSource) {
     throw new Failure(
       `PostgreSQL ${source.majorName} is too old to be migrated`,
-      'Sources are migrated from 8.4 on: 9.3 and newer with their own client programs, 8.4 to 9.2 with newer ones',
-      'Upgrade the source to 8.4 or newer first',
+      'No source before 9.1 is migrated: 9.3 and newer are dumped by their own client programs, older ones by newer programs',
+      'Upgrade the source to 9.1 or newer first',
     )
   }
   const unsynchronized =
