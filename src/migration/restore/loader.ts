@@ -257,12 +257,7 @@ export class Loader {
 
   /** After a failure: nobody can log in as the role any more, and the account is not its member. It still owns what is there. */
   async retire(session: Session): Promise<void> {
-    const { account } = this.plan.facts.target
-    const quoted = quoteIdentifier(this.name)
-    await attempt(session, `ALTER ROLE ${quoted} NOLOGIN`)
-    if (!account.superuser) {
-      await attempt(session, `REVOKE ${quoted} FROM ${quoteIdentifier(account.name)}`)
-    }
+    await retireLoader(session, this.name, this.plan.facts.target.account)
     await rm(this.connection.passwordFile, { force: true })
   }
 
@@ -275,6 +270,19 @@ export class Loader {
       )
     }
     await rm(this.connection.passwordFile, { force: true })
+  }
+}
+
+/** The same of a role that may have been made although the run was ended before it knew. */
+export async function retireLoader(
+  session: Session,
+  name: string,
+  account: { name: string; superuser: boolean },
+): Promise<void> {
+  const quoted = quoteIdentifier(name)
+  await attempt(session, `ALTER ROLE ${quoted} NOLOGIN`)
+  if (!account.superuser) {
+    await attempt(session, `REVOKE ${quoted} FROM ${quoteIdentifier(account.name)}`)
   }
 }
 

@@ -13,7 +13,14 @@ import { absentTables } from './exceptions.ts'
 import { Execution } from './execute.ts'
 import type { PlannedEntry } from './fate.ts'
 import { Grants } from './grants.ts'
-import { type Loader, type Login, makeLoader, newLoaderName, withoutLoader } from './loader.ts'
+import {
+  type Loader,
+  type Login,
+  makeLoader,
+  newLoaderName,
+  retireLoader,
+  withoutLoader,
+} from './loader.ts'
 import { markForAccount } from './logins.ts'
 import type { RestoreOptions } from './options.ts'
 import { Ownership } from './ownership.ts'
@@ -459,7 +466,9 @@ export class Stages {
     try {
       await this.rights.takeBackGrants(session)
       const left = await this.rights.takeBackMemberships(session)
-      await this.run.loader?.retire(session)
+      const { loader } = this.rights.state
+      if (this.run.loader) await this.run.loader.retire(session)
+      else if (loader !== null) await retireLoader(session, loader, this.plan.facts.target.account)
       if (done && left.length === 0) await removeState(await session.own())
       return left.length === 0
     } finally {
