@@ -17931,12 +17931,7 @@ class Loader {
     }
     /** After a failure: nobody can log in as the role any more, and the account is not its member. It still owns what is there. */
     async retire(session) {
-        const { account } = this.plan.facts.target;
-        const quoted = quoteIdentifier(this.name);
-        await loader_attempt(session, `ALTER ROLE ${quoted} NOLOGIN`);
-        if (!account.superuser) {
-            await loader_attempt(session, `REVOKE ${quoted} FROM ${quoteIdentifier(account.name)}`);
-        }
+        await retireLoader(session, this.name, this.plan.facts.target.account);
         await (0,promises_.rm)(this.connection.passwordFile, { force: true });
     }
     /** Gives what the role still owns to the account, and drops the role. */
@@ -17946,6 +17941,14 @@ class Loader {
             this.context.warn(`The temporary role ${this.name} is still on the target, without login (${kept}): drop it by hand`);
         }
         await (0,promises_.rm)(this.connection.passwordFile, { force: true });
+    }
+}
+/** The same of a role that may have been made although the run was ended before it knew. */
+async function retireLoader(session, name, account) {
+    const quoted = quoteIdentifier(name);
+    await loader_attempt(session, `ALTER ROLE ${quoted} NOLOGIN`);
+    if (!account.superuser) {
+        await loader_attempt(session, `REVOKE ${quoted} FROM ${quoteIdentifier(account.name)}`);
     }
 }
 /**
@@ -19236,7 +19239,11 @@ class Stages {
         try {
             await this.rights.takeBackGrants(session);
             const left = await this.rights.takeBackMemberships(session);
-            await this.run.loader?.retire(session);
+            const { loader } = this.rights.state;
+            if (this.run.loader)
+                await this.run.loader.retire(session);
+            else if (loader !== null)
+                await retireLoader(session, loader, this.plan.facts.target.account);
             if (done && left.length === 0)
                 await removeState(await session.own());
             return left.length === 0;
