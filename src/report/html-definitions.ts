@@ -45,14 +45,7 @@ export function definitions(report: Report): Markup {
   if (rows.length === 0) return nothing
   const title = 'Both sides of what differs'
   const columns = ['Definition', 'The dump says', 'The target has']
-  const more = rows.slice(openDefinitions)
-  return section(
-    title,
-    table(title, columns, rows.slice(0, openDefinitions)),
-    more.length > 0
-      ? folded(counted(more.length, 'more definition'), table(title, columns, more))
-      : nothing,
-  )
+  return firstOpen(title, columns, rows, (more) => counted(more, 'more definition'))
 }
 
 /** Definitions of which nobody knows whether they are the dump's, with the reasons. */
@@ -69,13 +62,21 @@ export function undecided(report: Report): Markup {
   if (rows.length === 0) return nothing
   const title = 'Not proven: printed differently, and not decided'
   const columns = ['Database', 'Definition', 'Why it could not be decided']
+  return firstOpen(title, columns, rows, (more) => counted(more, 'more', 'more'))
+}
+
+/** A section whose first rows are open and whose others are folded under a line that counts them. */
+function firstOpen(
+  title: string,
+  columns: string[],
+  rows: Cell[][],
+  counting: (more: number) => string,
+): Markup {
   const more = rows.slice(openDefinitions)
   return section(
     title,
     table(title, columns, rows.slice(0, openDefinitions)),
-    more.length > 0
-      ? folded(counted(more.length, 'more', 'more'), table(title, columns, more))
-      : nothing,
+    more.length > 0 ? folded(counting(more.length), table(title, columns, more)) : nothing,
   )
 }
 

@@ -7,7 +7,7 @@ import type { Context } from '../context.ts'
 import { goOn } from '../go-on.ts'
 import { noteAccepted } from '../losses.ts'
 import { allowMissing } from './allow-missing.ts'
-import { leaveOut, lossOf, type PlannedEntry } from './fate.ts'
+import { isLoss, leaveOut, lossOf, type PlannedEntry } from './fate.ts'
 import { makeTasks, mostTogether, Schedule } from './graph.ts'
 import type { Loader, Login } from './loader.ts'
 import type { RestoreOptions } from './options.ts'
@@ -161,11 +161,9 @@ export class Execution {
       this.note(name, message, sqlstate, statement)
       return undefined
     }
-    const { losses } = this.context.report
     const database = this.plan.database.name
-    if (!losses.some((known) => known.entry === name && known.database === database)) {
-      losses.push({ entry: name, database, reason, remedy: this.remedy(name, sqlstate, message) })
-    }
+    const remedy = this.remedy(name, sqlstate, message)
+    noteAccepted([{ entry: name, database, reason, remedy }], this.context)
     this.context.log.warning(`${name} is lost, as allow-missing allows: ${reason}`)
     return reason
   }
@@ -261,9 +259,4 @@ const lastWords = 1000
 
 function isAbort(error: unknown): boolean {
   return (error as { name?: string } | null)?.name === 'AbortError'
-}
-
-/** Whether rows or behaviour go with an entry that is left out. */
-function isLoss(item: PlannedEntry): item is PlannedEntry & { fate: { kind: 'leave-out' } } {
-  return item.fate.kind === 'leave-out' && item.fate.loss !== 'nothing'
 }

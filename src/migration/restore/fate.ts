@@ -42,6 +42,13 @@ export function leaveOut(reason: string, remedy: string, loss: Loss): Fate & { k
   return { kind: 'leave-out', reason, remedy, loss }
 }
 
+/** Whether rows or behaviour go with an entry that is left out. */
+export function isLoss(
+  item: PlannedEntry,
+): item is PlannedEntry & { fate: Fate & { kind: 'leave-out' } } {
+  return item.fate.kind === 'leave-out' && item.fate.loss !== 'nothing'
+}
+
 /** What leaving an entry out loses by its kind. */
 export function lossOf(entry: ArchiveEntry): Loss {
   switch (entry.desc) {

@@ -9,7 +9,7 @@ import { type DatabaseProperties, hasDefaultPrivileges } from './database.ts'
 import { Decisions } from './decide.ts'
 import { extensionOf } from './extension-grants.ts'
 import type { TargetFacts } from './facts.ts'
-import { type Fate, leaveOut, lossOf, type PlannedEntry } from './fate.ts'
+import { type Fate, isLoss, leaveOut, lossOf, type PlannedEntry } from './fate.ts'
 import { rolesNamed } from './roles.ts'
 
 export interface RestorePlan {
@@ -80,9 +80,8 @@ export function makePlan(
   const losing: PlannedEntry[] = []
   const accepted: PlannedEntry[] = []
   for (const entry of entries) {
-    const { name, fate } = entry
-    if (fate.kind !== 'leave-out' || fate.loss === 'nothing') continue
-    if (accepts(name, fate)) accepted.push(entry)
+    if (!isLoss(entry)) continue
+    if (accepts(entry.name, entry.fate)) accepted.push(entry)
     else losing.push(entry)
   }
   const usesPlaces = entries.some(
