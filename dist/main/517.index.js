@@ -15357,6 +15357,10 @@ function sum(numbers) {
 function leaveOut(reason, remedy, loss) {
     return { kind: 'leave-out', reason, remedy, loss };
 }
+/** Whether rows or behaviour go with an entry that is left out. */
+function isLoss(item) {
+    return item.fate.kind === 'leave-out' && item.fate.loss !== 'nothing';
+}
 /** What leaving an entry out loses by its kind. */
 function lossOf(entry) {
     switch (entry.desc) {
@@ -15990,10 +15994,9 @@ function makePlan(archives, facts, options) {
     const losing = [];
     const accepted = [];
     for (const entry of entries) {
-        const { name, fate } = entry;
-        if (fate.kind !== 'leave-out' || fate.loss === 'nothing')
+        if (!isLoss(entry))
             continue;
-        if (accepts(name, fate))
+        if (accepts(entry.name, entry.fate))
             accepted.push(entry);
         else
             losing.push(entry);
@@ -17415,11 +17418,9 @@ class Execution {
             this.note(name, message, sqlstate, statement);
             return undefined;
         }
-        const { losses } = this.context.report;
         const database = this.plan.database.name;
-        if (!losses.some((known) => known.entry === name && known.database === database)) {
-            losses.push({ entry: name, database, reason, remedy: this.remedy(name, sqlstate, message) });
-        }
+        const remedy = this.remedy(name, sqlstate, message);
+        noteAccepted([{ entry: name, database, reason, remedy }], this.context);
         this.context.log.warning(`${name} is lost, as allow-missing allows: ${reason}`);
         return reason;
     }
@@ -17495,10 +17496,6 @@ const refusesAll = /^(53...|58...|25006)$/;
 const lastWords = 1000;
 function isAbort(error) {
     return error?.name === 'AbortError';
-}
-/** Whether rows or behaviour go with an entry that is left out. */
-function isLoss(item) {
-    return item.fate.kind === 'leave-out' && item.fate.loss !== 'nothing';
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/grants.js
@@ -23732,10 +23729,7 @@ function definitions(report) {
         return html_page_nothing;
     const title = 'Both sides of what differs';
     const columns = ['Definition', 'The dump says', 'The target has'];
-    const more = rows.slice(openDefinitions);
-    return section(title, html_page_table(title, columns, rows.slice(0, openDefinitions)), more.length > 0
-        ? folded(counted(more.length, 'more definition'), html_page_table(title, columns, more))
-        : html_page_nothing);
+    return firstOpen(title, columns, rows, (more) => counted(more, 'more definition'));
 }
 /** Definitions of which nobody knows whether they are the dump's, with the reasons. */
 function undecided(report) {
@@ -23748,10 +23742,12 @@ function undecided(report) {
         return html_page_nothing;
     const title = 'Not proven: printed differently, and not decided';
     const columns = ['Database', 'Definition', 'Why it could not be decided'];
+    return firstOpen(title, columns, rows, (more) => counted(more, 'more', 'more'));
+}
+/** A section whose first rows are open and whose others are folded under a line that counts them. */
+function firstOpen(title, columns, rows, counting) {
     const more = rows.slice(openDefinitions);
-    return section(title, html_page_table(title, columns, rows.slice(0, openDefinitions)), more.length > 0
-        ? folded(counted(more.length, 'more', 'more'), html_page_table(title, columns, more))
-        : html_page_nothing);
+    return section(title, html_page_table(title, columns, rows.slice(0, openDefinitions)), more.length > 0 ? folded(counting(more.length), html_page_table(title, columns, more)) : html_page_nothing);
 }
 function side(text, stretches) {
     if (text === null)
