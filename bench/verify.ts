@@ -9,8 +9,8 @@
 
 import { type Major, majors, TestServer } from '../__tests__/support/server.ts'
 import { testContext } from '../__tests__/support/verify-run.ts'
-import { digestExpression, type Recipe } from '../src/migration/verify/digest.ts'
 import { fingerprintDatabase } from '../src/migration/verify/fingerprint.ts'
+import { digestExpression, type Recipe } from '../src/migration/verify/rows/digest.ts'
 import { parseConnectionString } from '../src/postgres/connection-string.ts'
 
 const major = majors.find((one) => one === Number(process.argv[2] ?? 15)) satisfies

@@ -28,13 +28,13 @@ import {
   type ClientEnvironment,
   type ProvideOptions,
   provideClient,
-} from '../../src/postgres/clients/provide.ts'
+} from '../../src/postgres/programs/clients/provide.ts'
 import {
   type ClientPrograms,
   programEnvironment,
   programPath,
   writePasswordFile,
-} from '../../src/postgres/programs.ts'
+} from '../../src/postgres/programs/programs.ts'
 import { clientDirectory, debianPackages, hasDebianPackages, ownSuite } from '../support/clients.ts'
 import {
   type Answer,

@@ -22,8 +22,11 @@ import {
   jest,
   test,
 } from '@jest/globals'
-import type { ClientEnvironment, ProvideOptions } from '../../src/postgres/clients/provide.ts'
-import { type ClientPrograms, programPath } from '../../src/postgres/programs.ts'
+import type {
+  ClientEnvironment,
+  ProvideOptions,
+} from '../../src/postgres/programs/clients/provide.ts'
+import { type ClientPrograms, programPath } from '../../src/postgres/programs/programs.ts'
 import { debianPackages, hasDebianPackages, unpack } from '../support/clients.ts'
 import {
   type Answer,

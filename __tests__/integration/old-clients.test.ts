@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { readArchive } from '../../src/postgres/archive.ts'
+import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { makeOldArchive } from '../support/old-archive.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { createRoles, type Dump, Harness } from '../support/restore-harness.ts'

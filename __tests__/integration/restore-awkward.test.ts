@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore.ts'
+import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { createRoles, digestRows, Harness, type RestoreTarget } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'

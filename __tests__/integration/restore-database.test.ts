@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { analyzeDatabase } from '../../src/migration/restore/analyze.ts'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore.ts'
-import { stateSchema } from '../../src/migration/restore/state.ts'
+import { analyzeDatabase } from '../../src/migration/analyze.ts'
+import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import {
   createRoles,

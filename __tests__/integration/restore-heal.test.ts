@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore.ts'
-import { stateSchema } from '../../src/migration/restore/state.ts'
+import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import {
   createRoles,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { analyzeDatabase } from '../../src/migration/restore/analyze.ts'
-import { temporaryRole } from '../../src/migration/restore/login-role.ts'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore.ts'
+import { analyzeDatabase } from '../../src/migration/analyze.ts'
+import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
+import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
 import { makeHostileDatabase, oldPlaces, type Place } from '../support/hostile-code.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import {

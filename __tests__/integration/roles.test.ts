@@ -10,13 +10,13 @@ import {
   type RestoredRoles,
   type RestoreRolesOptions,
   restoreRoles,
-} from '../../src/migration/roles/restore.ts'
+} from '../../src/migration/roles/restore-roles.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import {
   type CatalogRole,
   type RoleCatalog,
   readRoleCatalog,
-} from '../../src/postgres/role-catalog.ts'
+} from '../../src/postgres/roles/catalog.ts'
 import type { Report } from '../../src/report/model.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure, messageOf } from '../../src/failure.ts'
-import { refuseSameServer, type SameServerOptions } from '../../src/migration/same-server.ts'
+import { refuseSameServer, type SameServerOptions } from '../../src/migration/checks/same-server.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { withoutPassword } from '../support/migration.ts'

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
-import type { DatabaseProperties } from '../../src/migration/restore/database.ts'
-import type { Session } from '../../src/migration/session.ts'
+import type { DatabaseProperties } from '../../src/migration/restore/database/properties.ts'
+import type { Session } from '../../src/migration/run.ts'
 import {
   type DatabaseFingerprint,
   fingerprintDatabase,
 } from '../../src/migration/verify/fingerprint.ts'
-import { exportSnapshot } from '../../src/migration/verify/session.ts'
-import { verifyDatabase } from '../../src/migration/verify-phase.ts'
+import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
+import { verifyDatabase } from '../../src/migration/verify/verify-database.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { DatabaseResult } from '../../src/report/model.ts'
 import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Failure } from '../../src/failure.ts'
-import { inspectSource } from '../../src/migration/preflight.ts'
+import { inspectSource } from '../../src/migration/checks/preflight.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { outcome } from '../../src/report/verdict.ts'
 import { runInProcess } from '../support/in-process.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { explainDifferences } from '../../src/migration/verify/drill.ts'
+import { explainDifferences } from '../../src/migration/verify/rows/drill.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { TableResult } from '../../src/report/model.ts'
 import { TestServer } from '../support/server.ts'

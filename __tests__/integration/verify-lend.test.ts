@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { noDump, stateSchema } from '../../src/migration/restore/state.ts'
-import type { Session } from '../../src/migration/session.ts'
+import { noDump, stateSchema } from '../../src/migration/restore/database/mark.ts'
+import type { Session } from '../../src/migration/run.ts'
 import { withLentRights } from '../../src/migration/verify/lend.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import {
   type DatabaseProperties,
   readDatabaseProperties,
-} from '../../src/migration/restore/database.ts'
+} from '../../src/migration/restore/database/properties.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { compareWithDump, undecidedIn } from '../support/rebuild.ts'

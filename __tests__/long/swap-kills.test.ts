@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { temporaryRole } from '../../src/migration/restore/login-role.ts'
-import { stateSchema } from '../../src/migration/restore/state.ts'
+import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
 import {
   between,
   demoLosses,

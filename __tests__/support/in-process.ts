@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCommand } from '../../src/commands/index.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
-import type { Session } from '../../src/migration/session.ts'
+import type { Session } from '../../src/migration/run.ts'
 import type { Report } from '../../src/report/model.ts'
 
 /** What a command did: its report, what it said, and what it threw. */

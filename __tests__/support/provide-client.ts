@@ -8,8 +8,8 @@ import {
   type ClientEnvironment,
   type ProvideOptions,
   provideClient,
-} from '../../src/postgres/clients/provide.ts'
-import type { ClientPrograms } from '../../src/postgres/programs.ts'
+} from '../../src/postgres/programs/clients/provide.ts'
+import type { ClientPrograms } from '../../src/postgres/programs/programs.ts'
 
 /** What an ordinary user's process is told to provide. */
 export interface Order {

@@ -1,9 +1,12 @@
 import type { Context } from '../../src/migration/context.ts'
-import { type Comparison, compareFingerprints } from '../../src/migration/verify/compare.ts'
-import type { RoleSubstitute } from '../../src/migration/verify/compare-catalog.ts'
+import type { RoleSubstitute } from '../../src/migration/verify/compare/catalogs.ts'
+import {
+  type Comparison,
+  compareFingerprints,
+} from '../../src/migration/verify/compare/fingerprints.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
-import { rebuildDefinitions } from '../../src/migration/verify/rebuild.ts'
-import type { MayAlter } from '../../src/migration/verify/transaction.ts'
+import type { MayAlter } from '../../src/migration/verify/read-session.ts'
+import { rebuildDefinitions } from '../../src/migration/verify/rebuild/rebuild.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { EntryResult } from '../../src/report/model.ts'
 import { awkwardDefinitions } from './awkward-definitions.ts'

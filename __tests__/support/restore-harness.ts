@@ -5,18 +5,22 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type pg from 'pg'
 import type { Context } from '../../src/migration/context.ts'
-import { limitConnections } from '../../src/migration/restore/connection-limit.ts'
+import { limitConnections } from '../../src/migration/restore/database/connection-limit.ts'
 import {
   type DatabaseProperties,
   readDatabaseProperties,
-} from '../../src/migration/restore/database.ts'
+} from '../../src/migration/restore/database/properties.ts'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
-import { planRestore, type Restored, restoreDatabase } from '../../src/migration/restore/restore.ts'
-import { readArchive } from '../../src/postgres/archive.ts'
-import { entryName } from '../../src/postgres/archive-entry.ts'
+import {
+  planRestore,
+  type Restored,
+  restoreDatabase,
+} from '../../src/migration/restore/restore-database.ts'
+import { readArchive } from '../../src/postgres/archive/archive.ts'
+import { entryName } from '../../src/postgres/archive/entry.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { qualifiedName } from '../../src/postgres/identifiers.ts'
-import { type ClientPrograms, writePasswordFile } from '../../src/postgres/programs.ts'
+import { type ClientPrograms, writePasswordFile } from '../../src/postgres/programs/programs.ts'
 import type { RestoreResult } from '../../src/report/model.ts'
 import { clientDirectory } from './clients.ts'
 import type { TestServer } from './server.ts'

@@ -1,5 +1,5 @@
-import type { RoleTarget } from '../../src/polardb/role-target.ts'
-import type { CatalogRole, RoleCatalog } from '../../src/postgres/role-catalog.ts'
+import type { RoleTarget } from '../../src/polardb/roles/target.ts'
+import type { CatalogRole, RoleCatalog } from '../../src/postgres/roles/catalog.ts'
 
 /** A role without any attribute, but for those given. */
 export function role(name: string, more: Partial<CatalogRole> = {}): CatalogRole {

@@ -1,9 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { DumpContext } from '../../src/migration/dump-directory.ts'
-import { sealDump } from '../../src/migration/dump-directory.ts'
-import { archivePath, type DumpContents, type Manifest } from '../../src/migration/manifest.ts'
+import type { DumpContext } from '../../src/migration/kept/directory.ts'
+import { sealDump } from '../../src/migration/kept/directory.ts'
+import { archivePath, type DumpContents, type Manifest } from '../../src/migration/kept/manifest.ts'
 
 /** A context that keeps what it is told. */
 export class QuietContext implements DumpContext {

@@ -1,6 +1,6 @@
 import type { Context } from '../../src/migration/context.ts'
-import type { Comparison } from '../../src/migration/verify/compare.ts'
-import { compareFingerprints } from '../../src/migration/verify/compare.ts'
+import type { Comparison } from '../../src/migration/verify/compare/fingerprints.ts'
+import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import {
   type DatabaseFingerprint,
   type FingerprintOptions,

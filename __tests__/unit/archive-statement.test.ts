@@ -4,7 +4,7 @@ import {
   namesAt,
   shortStatement,
   splitStatements,
-} from '../../src/postgres/archive-statement.ts'
+} from '../../src/postgres/archive/statement.ts'
 
 describe('a masked statement', () => {
   test.each([

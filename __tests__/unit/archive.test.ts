@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { parseArchive, readArchive } from '../../src/postgres/archive.ts'
-import { refuseInserts } from '../../src/postgres/archive-check.ts'
-import { entryName } from '../../src/postgres/archive-entry.ts'
+import { parseArchive, readArchive } from '../../src/postgres/archive/archive.ts'
+import { refuseInserts } from '../../src/postgres/archive/check.ts'
+import { entryName } from '../../src/postgres/archive/entry.ts'
 
 interface Written {
   dumpId?: number

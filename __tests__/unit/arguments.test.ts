@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import {
   type Compression,
   compressionArguments,
   dumpArguments,
   dumpRolesArguments,
-} from '../../src/postgres/arguments.ts'
-import { parseConnectionString } from '../../src/postgres/connection-string.ts'
-import type { ClientPrograms } from '../../src/postgres/programs.ts'
+} from '../../src/postgres/programs/arguments.ts'
+import type { ClientPrograms } from '../../src/postgres/programs/programs.ts'
 
 const connection = parseConnectionString('postgresql://u:s3cret@h/d')
 const client = (version: string): ClientPrograms => ({

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { checkClientLogin } from '../../src/migration/client-login.ts'
+import { checkClientLogin } from '../../src/migration/checks/client-login.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 
 let directory: string

@@ -7,7 +7,7 @@ import {
   findClient,
   type ProvideOptions,
   type ToolCache,
-} from '../../src/postgres/clients/provide.ts'
+} from '../../src/postgres/programs/clients/provide.ts'
 import { testContext } from '../support/provide-client.ts'
 
 let directory: string

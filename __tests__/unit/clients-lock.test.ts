@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { Cancelled } from '../../src/failure.ts'
-import { withLock } from '../../src/postgres/clients/lock.ts'
+import { withLock } from '../../src/postgres/programs/clients/lock.ts'
 
 let directory: string
 let path: string

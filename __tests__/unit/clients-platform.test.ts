@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { aptKey, yumKeyArm64, yumKeyX64 } from '../../src/postgres/clients/keys.ts'
-import { clientEnvironment, parseMirror, platformOf } from '../../src/postgres/clients/platform.ts'
+import { aptKey, yumKeyArm64, yumKeyX64 } from '../../src/postgres/programs/clients/keys.ts'
+import {
+  clientEnvironment,
+  parseMirror,
+  platformOf,
+} from '../../src/postgres/programs/clients/platform.ts'
 
 describe('a runner', () => {
   test.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { aptProblem, dnfProblem } from '../../src/postgres/clients/problems.ts'
+import { aptProblem, dnfProblem } from '../../src/postgres/programs/clients/problems.ts'
 
 const apt: [string, string, string][] = [
   [

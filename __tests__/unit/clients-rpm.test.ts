@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { readCpio, unpackCpio } from '../../src/postgres/clients/rpm.ts'
+import { readCpio, unpackCpio } from '../../src/postgres/programs/clients/rpm.ts'
 
 let directory: string
 beforeEach(() => {

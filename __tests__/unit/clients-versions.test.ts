@@ -5,7 +5,7 @@ import {
   parseProgramVersion,
   semanticVersion,
   wantedClient,
-} from '../../src/postgres/clients/versions.ts'
+} from '../../src/postgres/programs/clients/versions.ts'
 
 const source = (number: number) => ({
   number,

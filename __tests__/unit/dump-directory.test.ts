@@ -15,8 +15,8 @@ import {
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
-import { hasManifest, openDump, sealDump } from '../../src/migration/dump-directory.ts'
-import { archivePath, type Manifest } from '../../src/migration/manifest.ts'
+import { hasManifest, openDump, sealDump } from '../../src/migration/kept/directory.ts'
+import { archivePath, type Manifest } from '../../src/migration/kept/manifest.ts'
 import {
   QuietContext,
   randomNumbers,

@@ -8,10 +8,10 @@ import {
   parseParts,
   type StoredArtifact,
   type UploadRequest,
-} from '../../src/migration/artifact-store.ts'
-import { downloadDump } from '../../src/migration/dump-download.ts'
-import { type Limits, uploadDump } from '../../src/migration/dump-upload.ts'
-import type { Manifest } from '../../src/migration/manifest.ts'
+} from '../../src/migration/kept/artifact-store.ts'
+import { downloadDump } from '../../src/migration/kept/download.ts'
+import type { Manifest } from '../../src/migration/kept/manifest.ts'
+import { type Limits, uploadDump } from '../../src/migration/kept/upload.ts'
 import { QuietContext, randomNumbers, Scratch, sampleDump } from '../support/sample-dump.ts'
 
 /** Keeps artifacts as directories. */
@@ -161,7 +161,7 @@ describe('the list of parts', () => {
 })
 
 test('the limits in the documentation are those of the code', async () => {
-  const { defaultLimits } = await import('../../src/migration/dump-upload.ts')
+  const { defaultLimits } = await import('../../src/migration/kept/upload.ts')
   const text = readFileSync('docs/artifacts.md', 'utf8')
   expect(text).toContain(
     `at most ${defaultLimits.bytes / 1024 ** 3} GiB and ${defaultLimits.files.toLocaleString('en-US')} files`,

@@ -6,7 +6,7 @@ import {
   isSafePath,
   type Manifest,
   parseManifest,
-} from '../../src/migration/manifest.ts'
+} from '../../src/migration/kept/manifest.ts'
 import { randomNumbers, sampleContents, sampleFiles, sampleNames } from '../support/sample-dump.ts'
 
 const manifest: Manifest = {

@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals'
 import type pg from 'pg'
-import { readDatabaseProperties } from '../../src/migration/restore/database.ts'
-import { readCatalog } from '../../src/migration/verify/catalog.ts'
-import { exportFrom } from '../../src/migration/verify/session.ts'
-import { listTables } from '../../src/migration/verify/tables.ts'
-import { readRoleCatalog } from '../../src/postgres/role-catalog.ts'
+import { readDatabaseProperties } from '../../src/migration/restore/database/properties.ts'
+import { readCatalog } from '../../src/migration/verify/catalog/catalog.ts'
+import { listTables } from '../../src/migration/verify/rows/tables.ts'
+import { exportFrom } from '../../src/migration/verify/snapshot.ts'
+import { readRoleCatalog } from '../../src/postgres/roles/catalog.ts'
 import { recoveryOf } from '../../src/postgres/startup.ts'
 
 /** What a version brought, by the `server_version_num` that has it first (the release notes of each), as masked SQL shows it. */

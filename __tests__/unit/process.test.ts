@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, jest, test } from '@jest/globals'
 import { Cancelled } from '../../src/failure.ts'
-import { runProgram } from '../../src/postgres/process.ts'
+import { runProgram } from '../../src/postgres/programs/process.ts'
 
 const env = { PATH: '/usr/bin:/bin' }
 const alive = (pid: number) =>

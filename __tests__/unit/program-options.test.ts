@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { parseOptionLine } from '../../src/postgres/program-options.ts'
+import { parseOptionLine } from '../../src/postgres/programs/options.ts'
 
 describe.each(['pg_dump', 'pg_restore'] as const)('an option of %s', (program) => {
   test.each([

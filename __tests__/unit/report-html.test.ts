@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
-import { renderHtml } from '../../src/report/html.ts'
-import { sideBySide } from '../../src/report/html-definitions.ts'
+import { sideBySide } from '../../src/report/html/definitions.ts'
+import { renderHtml } from '../../src/report/html/html.ts'
 import {
   cancelledReport,
   failedReport,

@@ -11,7 +11,7 @@ import {
   shorten,
   timeLeft,
   visible,
-} from '../../src/report/text.ts'
+} from '../../src/text/text.ts'
 import { hostile } from '../support/sample-reports.ts'
 
 /**

@@ -2,20 +2,20 @@ import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { groupLosses } from '../../src/migration/losses.ts'
-import { allowMissing } from '../../src/migration/restore/allow-missing.ts'
-import type { DatabaseProperties } from '../../src/migration/restore/database.ts'
-import type { TargetFacts } from '../../src/migration/restore/facts.ts'
+import type { DatabaseProperties } from '../../src/migration/restore/database/properties.ts'
+import { allowMissing } from '../../src/migration/restore/plan/allow-missing.ts'
+import { neededRoles } from '../../src/migration/restore/plan/needed-roles.ts'
 import {
   lossesOf,
   lossesOnDatabase,
   makePlan,
   type PlanOptions,
   type RestorePlan,
-} from '../../src/migration/restore/plan.ts'
-import { neededRoles } from '../../src/migration/restore/roles.ts'
+} from '../../src/migration/restore/plan/plan.ts'
+import type { TargetFacts } from '../../src/migration/restore/plan/target-facts.ts'
 import { refuseLosses } from '../../src/migration/restore/stages.ts'
-import type { Archive } from '../../src/postgres/archive.ts'
-import type { ArchiveEntry } from '../../src/postgres/archive-entry.ts'
+import type { Archive } from '../../src/postgres/archive/archive.ts'
+import type { ArchiveEntry } from '../../src/postgres/archive/entry.ts'
 import type { Report } from '../../src/report/model.ts'
 
 const database: DatabaseProperties = {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
-import type { PlannedEntry } from '../../src/migration/restore/fate.ts'
-import { makeTasks, Schedule, type Task } from '../../src/migration/restore/graph.ts'
-import { makeLoads } from '../../src/migration/restore/load.ts'
-import type { Archive } from '../../src/postgres/archive.ts'
-import { type ArchiveEntry, entryName } from '../../src/postgres/archive-entry.ts'
+import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
+import { makeLoads } from '../../src/migration/restore/run/load.ts'
+import { makeTasks, Schedule, type Task } from '../../src/migration/restore/run/schedule.ts'
+import type { Archive } from '../../src/postgres/archive/archive.ts'
+import { type ArchiveEntry, entryName } from '../../src/postgres/archive/entry.ts'
 
 const MB = 1024 * 1024
 

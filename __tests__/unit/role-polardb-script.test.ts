@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import { planRoleScript } from '../../src/migration/roles/script.ts'
-import { parseRoleScript } from '../../src/postgres/role-script.ts'
+import { parseRoleScript } from '../../src/postgres/roles/script.ts'
 import { catalog, polar11, role } from '../support/role-targets.ts'
 import { breakingName } from '../support/roles-fixture.ts'
 

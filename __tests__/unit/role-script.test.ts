@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals'
 import { loadModule, parseSync, scanSync } from 'libpg-query'
-import { parseRoleScript, type RoleStatement } from '../../src/postgres/role-script.ts'
-import { nextToken, type Token } from '../../src/postgres/role-tokens.ts'
+import { parseRoleScript, type RoleStatement } from '../../src/postgres/roles/script.ts'
+import { nextToken, type Token } from '../../src/postgres/roles/tokens.ts'
 import { generateRoleScript } from '../support/role-scripts.ts'
 import { breakingName } from '../support/roles-fixture.ts'
 

@@ -1,5 +1,9 @@
 import { expect, test } from '@jest/globals'
-import { type Relation, relationOf, type ServerIdentity } from '../../src/migration/same-server.ts'
+import {
+  type Relation,
+  relationOf,
+  type ServerIdentity,
+} from '../../src/migration/checks/same-server.ts'
 
 const primary: ServerIdentity = { systemIdentifier: '7', inRecovery: false, timeline: 1, major: 15 }
 const standby = { ...primary, inRecovery: true }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
-import { extractZip } from '../../src/migration/unzip.ts'
+import { extractZip } from '../../src/migration/kept/unzip.ts'
 import { noise, randomNumbers, Scratch } from '../support/sample-dump.ts'
 
 interface Member {

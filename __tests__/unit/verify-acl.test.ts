@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { aclDifference, describeAcl, granteeOf } from '../../src/migration/verify/acl.ts'
+import { aclDifference, describeAcl, granteeOf } from '../../src/migration/verify/catalog/acl.ts'
 
 const ownerAll = ['DELETE', 'INSERT', 'REFERENCES', 'SELECT', 'TRIGGER', 'TRUNCATE', 'UPDATE'].map(
   (privilege) => `alice\n${privilege}`,

@@ -5,7 +5,7 @@ import {
   isPrinted,
   isShown,
   sameText,
-} from '../../src/migration/verify/definition.ts'
+} from '../../src/migration/verify/catalog/definition.ts'
 
 test('a trigger definition is the same before and after 11', () => {
   const define = (word: string) =>

@@ -4,7 +4,7 @@ import {
   differingColumns,
   digestExpression,
   recipeOf,
-} from '../../src/migration/verify/digest.ts'
+} from '../../src/migration/verify/rows/digest.ts'
 
 const defaults = {
   schema: 'pg_catalog',

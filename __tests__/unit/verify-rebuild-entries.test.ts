@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals'
-import type { Fate, PlannedEntry } from '../../src/migration/restore/fate.ts'
-import type { OpenDefinition } from '../../src/migration/verify/definition.ts'
-import { selectEntries, withoutServer } from '../../src/migration/verify/rebuild-entries.ts'
-import type { Archive } from '../../src/postgres/archive.ts'
-import { type ArchiveEntry, entryName } from '../../src/postgres/archive-entry.ts'
+import type { Fate, PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
+import type { OpenDefinition } from '../../src/migration/verify/catalog/definition.ts'
+import { selectEntries, withoutServer } from '../../src/migration/verify/rebuild/entries.ts'
+import type { Archive } from '../../src/postgres/archive/archive.ts'
+import { type ArchiveEntry, entryName } from '../../src/postgres/archive/entry.ts'
 
 const archive = { directory: '/dump', standardStrings: true } as Archive
 

@@ -8,7 +8,7 @@ import type {
   UploadArtifactResponse,
 } from '@actions/artifact'
 import * as core from '@actions/core'
-import { runProgram } from '../postgres/process.ts'
+import { runProgram } from '../postgres/programs/process.ts'
 
 /**
  * GitHub's artifact client, in a process of its own for each call. In ours it could not be cancelled, would end the process

@@ -1,5 +1,5 @@
 import { Failure, messageOf } from '../failure.ts'
-import { ArtifactNameTaken, type OtherRun } from '../migration/artifact-store.ts'
+import { ArtifactNameTaken, type OtherRun } from '../migration/kept/artifact-store.ts'
 import { ClientError, withoutSignatures } from './artifact-client.ts'
 
 /** What the errors of GitHub's artifact client mean, and what to do about them. */

@@ -4,14 +4,14 @@ import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Artifact } from '@actions/artifact'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
+import type { Logger } from '../migration/context.ts'
 import type {
   ArtifactStore,
   OtherRun,
   StoredArtifact,
   UploadRequest,
-} from '../migration/artifact-store.ts'
-import type { Logger } from '../migration/context.ts'
-import { extractZip } from '../migration/unzip.ts'
+} from '../migration/kept/artifact-store.ts'
+import { extractZip } from '../migration/kept/unzip.ts'
 import {
   type ClientRequest,
   callClient,

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import * as core from '@actions/core'
 import { messageOf } from '../failure.ts'
-import { isPartOfDump } from '../migration/dump-directory.ts'
-import { visible } from '../report/text.ts'
+import { isPartOfDump } from '../migration/kept/directory.ts'
+import { visible } from '../text/text.ts'
 
 /** Something that this run made on the runner's disk and must not leave there. */
 export interface Rubbish {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import * as core from '@actions/core'
 import type { Logger, Progress } from '../migration/context.ts'
-import { visible } from '../report/text.ts'
+import { visible } from '../text/text.ts'
 import { redact } from './secrets.ts'
 
 /** Milliseconds between two progress lines: enough to see that it lives, few enough to read the log afterwards. */

@@ -1,5 +1,5 @@
 import * as toolCache from '@actions/tool-cache'
-import type { ToolCache } from '../postgres/clients/provide.ts'
+import type { ToolCache } from '../postgres/programs/clients/provide.ts'
 
 /** The runner's tool cache, which RUNNER_TOOL_CACHE names. A self-hosted runner keeps it from job to job. */
 export class RunnerToolCache implements ToolCache {

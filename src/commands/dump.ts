@@ -1,12 +1,12 @@
+import { checkTogether, inspectSource } from '../migration/checks/preflight.ts'
+import { checkReadable } from '../migration/checks/source-readable.ts'
+import { dumpEverything, sealEverything } from '../migration/dump/everything.ts'
+import { watchWrites } from '../migration/freeze/watch-writes.ts'
 import { required } from '../migration/inputs.ts'
-import { startUpload } from '../migration/keep-dump.ts'
+import { startUpload } from '../migration/kept/keep.ts'
 import { tellLosses } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
-import { checkTogether, inspectSource } from '../migration/preflight.ts'
-import type { Session } from '../migration/session.ts'
-import { checkReadable } from '../migration/source-readable.ts'
-import { dumpEverything, sealEverything } from '../migration/source-side.ts'
-import { watchWrites } from '../migration/source-writes.ts'
+import type { Session } from '../migration/run.ts'
 
 /** The source's half: roles, databases and the fingerprint of both, into the dump directory and the artifact. */
 export async function dump(session: Session): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Command } from '../migration/inputs.ts'
-import type { Session } from '../migration/session.ts'
+import type { Session } from '../migration/run.ts'
 import { dump } from './dump.ts'
 import { migrate } from './migrate.ts'
 import { restore } from './restore.ts'

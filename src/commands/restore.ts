@@ -1,11 +1,11 @@
-import { checkDestination } from '../migration/destination.ts'
+import { checkDestination } from '../migration/checks/destination.ts'
+import { inspectTarget } from '../migration/checks/preflight.ts'
+import { getClient } from '../migration/dump/everything.ts'
 import { required } from '../migration/inputs.ts'
-import { databasesOf, loadDump, versionOf } from '../migration/load-dump.ts'
+import { databasesOf, loadDump, versionOf } from '../migration/kept/load.ts'
 import { runPhase } from '../migration/phases.ts'
-import { inspectTarget } from '../migration/preflight.ts'
-import type { Session } from '../migration/session.ts'
-import { getClient } from '../migration/source-side.ts'
-import { restoreEverything } from '../migration/target-side.ts'
+import { restoreEverything } from '../migration/restore/everything.ts'
+import type { Session } from '../migration/run.ts'
 
 /** The target's half: from an artifact or a directory, verified by the dump's own fingerprint. */
 export async function restore(session: Session): Promise<void> {

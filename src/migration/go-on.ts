@@ -1,5 +1,5 @@
 import type { Context } from './context.ts'
-import type { Session } from './session.ts'
+import type { Session } from './run.ts'
 
 /** How a restore that did not end well goes on, as the end of a remedy's sentence. */
 export function goOn(context: Pick<Context, 'goOn'>): string {

@@ -1,7 +1,7 @@
 import { Failure, messageOf } from '../failure.ts'
-import type { Compression } from '../postgres/arguments.ts'
 import { type ConnectionParameters, parseConnectionString } from '../postgres/connection-string.ts'
-import { parseOptionLine } from '../postgres/program-options.ts'
+import type { Compression } from '../postgres/programs/arguments.ts'
+import { parseOptionLine } from '../postgres/programs/options.ts'
 
 export const commands = ['migrate', 'dump', 'restore', 'verify'] as const
 export type Command = (typeof commands)[number]

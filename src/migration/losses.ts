@@ -1,10 +1,10 @@
 import { Failure } from '../failure.ts'
 import type { Loss } from '../report/model.ts'
-import { counted, shorten } from '../report/text.ts'
+import { counted, shorten } from '../text/text.ts'
 import type { Context } from './context.ts'
 import type { Inputs } from './inputs.ts'
-import { allowMissing } from './restore/allow-missing.ts'
-import type { Session } from './session.ts'
+import { allowMissing } from './restore/plan/allow-missing.ts'
+import type { Session } from './run.ts'
 
 type LossContext = Pick<Context, 'report'> & Partial<Pick<Context, 'log'>>
 

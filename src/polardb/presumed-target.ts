@@ -1,5 +1,5 @@
-import type { RoleCatalog } from '../postgres/role-catalog.ts'
-import type { RoleTarget } from './role-target.ts'
+import type { RoleCatalog } from '../postgres/roles/catalog.ts'
+import type { RoleTarget } from './roles/target.ts'
 
 /**
  * A PolarDB cluster as the cloud makes them, of the source's own version: what a role script is rewritten for when a dump is

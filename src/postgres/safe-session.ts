@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { Failure } from '../failure.ts'
-import { printable } from '../report/text.ts'
+import { printable } from '../text/text.ts'
 import { sqlstateOf } from './errors.ts'
 import {
   type Access,
@@ -10,7 +10,7 @@ import {
   versionNumber,
 } from './startup.ts'
 
-/** Milliseconds to wait for a lock that somebody else holds: as long as pg_dump does (see arguments.ts). */
+/** Milliseconds to wait for a lock that somebody else holds: as long as pg_dump does (see programs/arguments.ts). */
 const lockWait = 300_000
 
 /** A session that has just begun. */

@@ -1,6 +1,6 @@
+import { printable, shorten } from '../text/text.ts'
 import { differencesOf, isBlocker } from './findings.ts'
 import type { Report } from './model.ts'
-import { printable, shorten } from './text.ts'
 import { outcome, sentence } from './verdict.ts'
 
 export interface Annotation {

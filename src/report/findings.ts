@@ -1,3 +1,4 @@
+import { counted, shorten } from '../text/text.ts'
 import type {
   CheckResult,
   DatabaseResult,
@@ -6,7 +7,6 @@ import type {
   Report,
   TableResult,
 } from './model.ts'
-import { counted, shorten } from './text.ts'
 
 /** Something that is not the same on both sides, and nobody said why. */
 export interface Difference {

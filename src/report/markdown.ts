@@ -1,4 +1,13 @@
 import {
+  counted,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  markdown,
+  markdownCode,
+  shorten,
+} from '../text/text.ts'
+import {
   databaseResult,
   differencesOf,
   differingObjects,
@@ -10,15 +19,6 @@ import {
   tablesInOrder,
 } from './findings.ts'
 import type { CheckResult, Report, RoleDifference } from './model.ts'
-import {
-  counted,
-  formatBytes,
-  formatCount,
-  formatDuration,
-  markdown,
-  markdownCode,
-  shorten,
-} from './text.ts'
 import { compares, outcome, sentence, serverName } from './verdict.ts'
 
 /** GitHub draws up to 1 MiB of summary a step and refuses a longer one as a whole; some room stays for line ends. */

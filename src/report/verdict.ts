@@ -1,6 +1,6 @@
+import { counted, formatCount, formatDuration, shorten, visible } from '../text/text.ts'
 import { brokenPhase, differencesOf, reasonsOf, rowsOf } from './findings.ts'
 import type { Report } from './model.ts'
-import { counted, formatCount, formatDuration, shorten, visible } from './text.ts'
 
 /** How a run ended, in the words that every face of the report begins with. Plain text: names in it are as they are. */
 export interface Outcome {

@@ -1,6 +1,6 @@
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import type { ClientPrograms } from '../../postgres/programs.ts'
-import type { DatabaseProperties } from './database.ts'
+import type { ClientPrograms } from '../../postgres/programs/programs.ts'
+import type { DatabaseProperties } from './database/properties.ts'
 
 /** The restore of one database: what, where to, and how. */
 export interface RestoreOptions {

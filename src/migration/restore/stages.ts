@@ -4,15 +4,22 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult, RestoreResult } from '../../report/model.ts'
-import { counted, printable } from '../../report/text.ts'
+import { counted, printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { goOn } from '../go-on.ts'
 import { noteAccepted, refuseUnaccepted } from '../losses.ts'
-import { elsewhere } from './elsewhere.ts'
-import { absentTables } from './exceptions.ts'
-import { Execution } from './execute.ts'
-import type { PlannedEntry } from './fate.ts'
-import { Grants } from './grants.ts'
+import { applyProperties } from './database/apply-properties.ts'
+import {
+  borneOut,
+  notOurs,
+  readMark,
+  removeState,
+  stateSchema,
+  writeState,
+} from './database/mark.ts'
+import { elsewhere } from './database/outside.ts'
+import type { RestoreOptions } from './options.ts'
+import { Grants } from './owners/grants.ts'
 import {
   type Loader,
   type Login,
@@ -20,19 +27,25 @@ import {
   newLoaderName,
   retireLoader,
   withoutLoader,
-} from './loader.ts'
-import { markForAccount } from './logins.ts'
-import type { RestoreOptions } from './options.ts'
-import { Ownership } from './ownership.ts'
-import { administersPublic, lossesOf, makePlan, ownedPublic, type RestorePlan } from './plan.ts'
-import { applyProperties } from './properties.ts'
-import { TemporaryRights } from './rights.ts'
-import { endSessions, Session, sessionPrefix } from './session.ts'
-import { borneOut, notOurs, readMark, removeState, stateSchema, writeState } from './state.ts'
-import { runEntry } from './statements.ts'
-import { correctTables } from './table-defaults.ts'
-import { refillUnlogged } from './unlogged.ts'
-import { EntryFailed, type Worker } from './worker.ts'
+} from './owners/loader.ts'
+import { markForAccount } from './owners/logins.ts'
+import { Ownership } from './owners/ownership.ts'
+import { TemporaryRights } from './owners/temporary-rights.ts'
+import { absentTables } from './plan/exceptions.ts'
+import {
+  administersPublic,
+  lossesOf,
+  makePlan,
+  ownedPublic,
+  type RestorePlan,
+} from './plan/plan.ts'
+import type { PlannedEntry } from './plan/planned-entry.ts'
+import { Execution } from './run/execution.ts'
+import { runEntry } from './run/statements.ts'
+import { correctTables } from './run/table-defaults.ts'
+import { endSessions, Session, sessionPrefix } from './run/target-session.ts'
+import { refillUnlogged } from './run/unlogged.ts'
+import { EntryFailed, type Worker } from './run/worker.ts'
 
 /**
  * What is accepted goes into the report's losses, everything else ends the run.

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { Cancelled, Failure } from '../../failure.ts'
-import { type Purpose, type RoleStep, subject } from '../../polardb/role-steps.ts'
+import { type Purpose, type RoleStep, subject } from '../../polardb/roles/steps.ts'
 import { isTransient, meaningOf, sqlstateOf } from '../../postgres/errors.ts'
 import type { Context } from '../context.ts'
 

@@ -1,4 +1,4 @@
-import type { CatalogMembership, CatalogRole, RoleCatalog } from '../../postgres/role-catalog.ts'
+import type { CatalogMembership, CatalogRole, RoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { RoleDifference } from '../../report/model.ts'
 
 /** What roles can do, and how they may log in: `expired` follows from the clock, `password` from what may be read. */

@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { knowsRoleOption } from '../../polardb/detect.ts'
-import type { RolePlan } from '../../polardb/role-plan.ts'
-import { readRoleCatalog } from '../../postgres/role-catalog.ts'
-import { parseRoleScript, type RoleScript } from '../../postgres/role-script.ts'
-import { counted } from '../../report/text.ts'
+import type { RolePlan } from '../../polardb/roles/plan.ts'
+import { readRoleCatalog } from '../../postgres/roles/catalog.ts'
+import { parseRoleScript, type RoleScript } from '../../postgres/roles/script.ts'
+import { counted } from '../../text/text.ts'
 
 export interface NeededRole {
   role: string

@@ -2,14 +2,19 @@ import { createHash, randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { Cancelled, messageOf } from '../../failure.ts'
 import { detectTarget, knowsStatement } from '../../polardb/detect.ts'
-import type { RoleTarget } from '../../polardb/role-target.ts'
+import type { RoleTarget } from '../../polardb/roles/target.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
-import { type RoleCatalog, readRoleCatalog } from '../../postgres/role-catalog.ts'
-import type { RoleScript } from '../../postgres/role-script.ts'
-import { isPreload, parameterKey, preloadKey, settingValues } from '../../postgres/role-settings.ts'
+import { type RoleCatalog, readRoleCatalog } from '../../postgres/roles/catalog.ts'
+import type { RoleScript } from '../../postgres/roles/script.ts'
+import {
+  isPreload,
+  parameterKey,
+  preloadKey,
+  settingValues,
+} from '../../postgres/roles/settings.ts'
 import type { Context } from '../context.ts'
 
 /**

@@ -1,8 +1,8 @@
-import { type PlanRolesOptions, planRoles, type RolePlan } from '../../polardb/role-plan.ts'
-import { isStep, type RoleOmission } from '../../polardb/role-steps.ts'
-import type { RoleTarget } from '../../polardb/role-target.ts'
-import type { RoleCatalog } from '../../postgres/role-catalog.ts'
-import { printable } from '../../report/text.ts'
+import { type PlanRolesOptions, planRoles, type RolePlan } from '../../polardb/roles/plan.ts'
+import { isStep, type RoleOmission } from '../../polardb/roles/steps.ts'
+import type { RoleTarget } from '../../polardb/roles/target.ts'
+import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
+import { printable } from '../../text/text.ts'
 import { type Outcome, refusalReason } from './apply.ts'
 import { readRoleScript } from './preconditions.ts'
 

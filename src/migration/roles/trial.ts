@@ -1,9 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { Cancelled } from '../../failure.ts'
-import { type FoundRoleLoss, lostSetting } from '../../polardb/role-losses.ts'
-import type { RolePlan } from '../../polardb/role-plan.ts'
-import { isStep, type RoleStep, type RoleSubject, step, subject } from '../../polardb/role-steps.ts'
+import { type FoundRoleLoss, lostSetting } from '../../polardb/roles/losses.ts'
+import type { RolePlan } from '../../polardb/roles/plan.ts'
+import {
+  isStep,
+  type RoleStep,
+  type RoleSubject,
+  step,
+  subject,
+} from '../../polardb/roles/steps.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { Context } from '../context.ts'
 import { type Outcome, type Refusal, refusalOf, refusalReason } from './apply.ts'

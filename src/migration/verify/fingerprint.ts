@@ -3,17 +3,11 @@ import { Failure, messageOf } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
-import { printable } from '../../report/text.ts'
+import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { readActivity, type Stillness, stillness } from '../freeze/stillness.ts'
 import { retrying } from '../retry.ts'
-import { type CatalogFingerprint, readCatalog } from './catalog.ts'
-import type { DigestMethod, Recipe } from './digest.ts'
-import { type LargeObjectsFingerprint, largeObjectWork } from './large-objects.ts'
-import { largePiece, tableWork } from './rows.ts'
-import { readSequences, type SequenceState } from './sequences.ts'
-import { type ExportedSnapshot, exportFrom } from './session.ts'
-import { readActivity, type Stillness, stillness } from './stillness.ts'
-import { keyOf, listTables, type NotRead } from './tables.ts'
+import { type CatalogFingerprint, readCatalog } from './catalog/catalog.ts'
 import {
   begin,
   isUnused,
@@ -21,8 +15,14 @@ import {
   MomentGone,
   type Place,
   withSession,
-} from './transaction.ts'
-import { type ReadPlan, startTasks } from './workers.ts'
+} from './read-session.ts'
+import type { DigestMethod, Recipe } from './rows/digest.ts'
+import { type LargeObjectsFingerprint, largeObjectWork } from './rows/large-objects.ts'
+import { type ReadPlan, startTasks } from './rows/readers.ts'
+import { readSequences, type SequenceState } from './rows/sequences.ts'
+import { largePiece, tableWork } from './rows/table-work.ts'
+import { keyOf, listTables, type NotRead } from './rows/tables.ts'
+import { type ExportedSnapshot, exportFrom } from './snapshot.ts'
 
 /** The values of the input `verify`. */
 export const levels = ['none', 'counts', 'data'] as const

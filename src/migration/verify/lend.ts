@@ -3,10 +3,7 @@ import { Failure, messageOf } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
-import { printable } from '../../report/text.ts'
-import { readTargetFacts, type TargetFacts } from '../restore/facts.ts'
-import { TemporaryRights } from '../restore/rights.ts'
-import { Session as TargetSession } from '../restore/session.ts'
+import { printable } from '../../text/text.ts'
 import {
   borneOut,
   noDump,
@@ -14,9 +11,12 @@ import {
   type RestoreState,
   readMark,
   removeState,
-} from '../restore/state.ts'
+} from '../restore/database/mark.ts'
+import { TemporaryRights } from '../restore/owners/temporary-rights.ts'
+import { readTargetFacts, type TargetFacts } from '../restore/plan/target-facts.ts'
+import { Session as TargetSession } from '../restore/run/target-session.ts'
 import { pause } from '../retry.ts'
-import type { Session } from '../session.ts'
+import type { Session } from '../run.ts'
 
 /** How the session calls itself that lends and gives back. */
 const sessionName = 'migrate-to-polardb verify rights'

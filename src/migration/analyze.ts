@@ -1,0 +1,138 @@
+import type pg from 'pg'
+import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { openConnection, serverVersion, withConnection } from '../postgres/connection.ts'
+import type { ConnectionParameters } from '../postgres/connection-string.ts'
+import { sqlstateOf } from '../postgres/errors.ts'
+import { qualifiedName } from '../postgres/identifiers.ts'
+import { counted, formatBytes, printable, timeLeft } from '../text/text.ts'
+import type { Context } from './context.ts'
+import { goOn } from './go-on.ts'
+import { LastingSession, retrying } from './retry.ts'
+
+export interface AnalyzeOptions {
+  target: ConnectionParameters
+  /** The database. */
+  targetName: string
+  /** Sessions at the same time, at least 1. */
+  jobs: number
+  /** Only these tables, by their printable quoted names. */
+  only?: ReadonlySet<string>
+}
+
+export interface Analyzed {
+  tables: number
+  seconds: number
+  /** Tables that the account may not analyze. */
+  refused: { table: string; reason: string }[]
+}
+
+/**
+ * Collects planner statistics of every table of a database, the largest tables first, with several sessions: a restored
+ * database has none, and plans badly until autovacuum comes by. Partitioned and inheritance parents come last; autovacuum
+ * never analyzes those.
+ *
+ * @throws Failure when a table cannot be analyzed for another reason than a missing right; Cancelled
+ */
+export async function analyzeDatabase(
+  options: AnalyzeOptions,
+  context: Context,
+): Promise<Analyzed> {
+  const began = Date.now()
+  const { target, targetName: database } = options
+  const connection = { database, role: 'target' as const, signal: context.signal }
+  const list = async (client: pg.Client) => {
+    const { major } = await serverVersion(client)
+    const maintain =
+      major >= 17 ? `OR pg_catalog.has_table_privilege(session_user, c.oid, 'MAINTAIN')` : ''
+    // without the right ANALYZE passes over a table with no more than a warning
+    const { rows } = await client.query<{
+      schema: string
+      name: string
+      bytes: string
+      parent: boolean
+      partitioned: boolean
+      owner: string
+      allowed: boolean
+    }>(`
+      SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_table_size(c.oid) AS bytes,
+             c.relhassubclass OR c.relkind = 'p' AS parent, c.relkind = 'p' AS partitioned, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+             pg_catalog.pg_has_role(session_user, c.relowner, 'USAGE') ${maintain}
+             OR (SELECT pg_catalog.pg_has_role(session_user, d.datdba, 'USAGE') FROM pg_catalog.pg_database d
+                  WHERE d.datname = pg_catalog.current_database()) AS allowed
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+         AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       ORDER BY parent, bytes DESC`)
+    return { found: rows, major }
+  }
+  const { found, major } = await retrying(context, () => withConnection(target, connection, list))
+  const { only } = options
+  const all = only ? found.filter((table) => only.has(nameOf(table))) : found
+  const tables = all.filter(({ allowed }) => allowed)
+  const refused = all
+    .filter(({ allowed }) => !allowed)
+    .map(({ schema, name, owner }) => ({
+      table: nameOf({ schema, name }),
+      reason: `it belongs to "${printable(owner)}", whose member the account is not`,
+    }))
+  const total = tables.reduce((sum, { bytes }) => sum + Number(bytes), 0)
+  let [next, done, bytes] = [0, 0, 0]
+  const stop = new AbortController()
+  const signal = AbortSignal.any([context.signal, stop.signal])
+
+  const work = async () => {
+    const session = new LastingSession(() => openConnection(target, { ...connection, signal }))
+    const interrupted = () => session.drop()
+    try {
+      for (let table = tables[next++]; table; table = tables[next++]) {
+        signal.throwIfAborted()
+        // without ONLY, which came with version 18, its partitions would be analyzed a second time
+        const only = table.partitioned && major >= 18 ? 'ONLY ' : ''
+        const statement = `ANALYZE ${only}${qualifiedName(table.schema, table.name)}`
+        const analyze = async () => (await session.client()).query(statement)
+        try {
+          await retrying({ ...context, signal }, analyze, { interrupted })
+        } catch (error) {
+          // dropped meanwhile: nothing is left to analyze
+          if (sqlstateOf(error) !== '42P01') throw error
+        }
+        done++
+        bytes += Number(table.bytes)
+        const seconds = (Date.now() - began) / 1000
+        const left = timeLeft(bytes, total, seconds)
+        context.progress.update(
+          `analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${formatBytes(bytes)} of ${formatBytes(total)}${left ? `, ${left}` : ''}`,
+        )
+      }
+    } finally {
+      await session.drop()
+    }
+  }
+  const jobs = Math.max(1, Math.min(options.jobs, tables.length))
+  const ends = await Promise.allSettled(
+    Array.from({ length: jobs }, () =>
+      work().catch((error) => {
+        stop.abort()
+        throw error
+      }),
+    ),
+  )
+  if (context.signal.aborted) throw new Cancelled()
+  const failed = ends
+    .filter((end) => end.status === 'rejected')
+    .map((end) => end.reason as unknown)
+    .find((error) => !(error instanceof Cancelled))
+  if (failed instanceof Failure) throw failed
+  if (failed) {
+    throw new Failure(
+      `The database "${database}" could not be analyzed`,
+      messageOf(failed),
+      `The rows are in place: run ANALYZE by hand, or ${goOn(context)}`,
+      { cause: failed, sqlstate: sqlstateOf(failed) },
+    )
+  }
+  return { tables: tables.length, seconds: (Date.now() - began) / 1000, refused }
+}
+
+const nameOf = ({ schema, name }: { schema: string; name: string }) =>
+  printable(qualifiedName(schema, name))

@@ -1,0 +1,341 @@
+import type pg from 'pg'
+import { Failure, messageOf } from '../../failure.ts'
+import { detectTarget, isPrivileged, type Target } from '../../polardb/detect.ts'
+import { superuserOption } from '../../polardb/roles/target.ts'
+import { type ServerVersion, serverVersion, withConnection } from '../../postgres/connection.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { oldestSource } from '../../postgres/programs/clients/versions.ts'
+import { recoveryOf } from '../../postgres/startup.ts'
+import type { CheckResult, Loss, Severity } from '../../report/model.ts'
+import { formatBytes, printable } from '../../text/text.ts'
+import type { Context } from '../context.ts'
+import { freeSpace } from '../dump/programs.ts'
+import type { DatabaseName, Inputs } from '../inputs.ts'
+import { type FirstConnection, firstConnection } from './destination.ts'
+import { isEmptyDatabase } from './empty-database.ts'
+import { findMemberRows, ownObjects } from './source-losses.ts'
+
+export interface SourceDatabase extends DatabaseName {
+  /** Size on the source's disk. */
+  bytes: number
+}
+
+/** What the checks learned of the target, and how it is connected to. */
+export type ReachedTarget = Target & FirstConnection
+
+/** What the checks learned of the source. */
+export interface Source {
+  connection: ConnectionParameters
+  version: ServerVersion
+  databases: SourceDatabase[]
+  superuser: boolean
+  standby: boolean
+  /** Connections that this account can still open. */
+  freeConnections: number
+  /** What of the source no dump carries, whatever the target is. */
+  losses: Loss[]
+}
+
+/** `server_version_num` of the oldest source whose catalog can be read: extensions and collations began with 9.1. */
+const oldestCompared = 90_100
+
+/** Leave this much of the runner's disk alone. */
+const reserve = 16 * 1024 * 1024
+
+/**
+ * Connects to the source and learns what is to be migrated. Changes nothing.
+ *
+ * @throws Failure of the connection, or one that names the databases that do not exist
+ */
+export async function inspectSource(
+  connection: ConnectionParameters,
+  wanted: Inputs['databases'],
+  context: Context,
+): Promise<Source> {
+  const options = { role: 'source', readOnly: true, signal: context.signal } as const
+  const source = await withConnection(connection, options, async (client) => {
+    const version = await serverVersion(client)
+    context.report.source = { version: version.version, major: version.major }
+    if (version.number < oldestSource) {
+      throw new Failure(
+        `PostgreSQL ${version.version} is too old to be migrated`,
+        'No source before 9.1 is migrated: 9.3 and newer are dumped by their own client programs, older ones by newer programs',
+        'Upgrade the source to 9.1 or newer first',
+      )
+    }
+    if (version.number < oldestCompared) {
+      throw new Failure(
+        `PostgreSQL ${version.version} cannot be compared with the target`,
+        'What is compared is read from catalogs that 9.1 brought, and nothing is migrated that is not compared',
+        'Upgrade the source to 9.1 or newer first',
+      )
+    }
+    const { rows } = await client.query<{
+      name: string
+      bytes: string | null
+      connectable: boolean
+    }>(`
+      SELECT datname AS name, datallowconn AND datconnlimit <> -2 AS connectable,
+             CASE WHEN pg_catalog.has_database_privilege(datname, 'CONNECT')
+                  THEN pg_catalog.pg_database_size(datname) END AS bytes
+        FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY 1`)
+    const chosen = selectDatabases(wanted, connection.dbname, rows)
+    const idle =
+      wanted === 'all' ? await emptyMaintenance(chosen, connection, version.number, context) : []
+    const names = chosen.filter(({ source }) => !idle.includes(source))
+    const databases = names.map((name) => ({
+      ...name,
+      bytes: Number(rows.find((row) => row.name === name.source)?.bytes ?? 0),
+    }))
+    check(
+      context,
+      'source-databases',
+      'blocker',
+      true,
+      `${databases.length} to migrate${idle.map((name) => `; passed over: "${name}", which is empty`).join('')}`,
+    )
+    const { rows: state } = await client.query<{
+      superuser: boolean
+      standby: boolean
+      free: number
+    }>(`
+      SELECT rolsuper AS superuser, ${recoveryOf(version.number)} AS standby,
+             pg_catalog.current_setting('max_connections')::int
+               - (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity)
+               - CASE WHEN rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END AS free
+        FROM pg_catalog.pg_roles WHERE rolname = session_user`)
+    return {
+      connection,
+      version,
+      databases,
+      superuser: state[0]?.superuser ?? false,
+      standby: state[0]?.standby ?? false,
+      freeConnections: state[0]?.free ?? 0,
+      losses: wanted === 'all' ? closedDatabases(rows) : [],
+    }
+  })
+  for (const { source: name } of source.databases) {
+    source.losses.push(...(await findMemberRows(connection, name, context)))
+  }
+  if (wanted === 'all') await lookIntoTemplate(connection, context)
+  return source
+}
+
+/** Databases that nobody may connect to, pg_dump included; an interrupted DROP DATABASE leaves one, too (connection limit -2). */
+function closedDatabases(existing: readonly { name: string; connectable: boolean }[]): Loss[] {
+  return existing
+    .filter(({ connectable }) => !connectable)
+    .map(({ name }) => ({
+      entry: `DATABASE ${printable(name)}`,
+      database: null,
+      reason: 'it allows no connections, so nothing of it can be dumped',
+      remedy: `Open it for the migration: ALTER DATABASE ${printable(quoteIdentifier(name))} ALLOW_CONNECTIONS true; or drop it, if nobody needs it`,
+    }))
+}
+
+/** What somebody put into template1 comes into every database that is created after it, and no dump of another carries it. */
+async function lookIntoTemplate(connection: ConnectionParameters, context: Context): Promise<void> {
+  const options = {
+    database: 'template1',
+    readOnly: true,
+    role: 'source',
+    signal: context.signal,
+  } as const
+  let objects: string[]
+  try {
+    objects = await withConnection(connection, options, ownObjects)
+  } catch (error) {
+    if (context.signal.aborted) throw error
+    // most servers let anybody in; where this one does not, nothing of it is migrated, and that is to be known
+    context.warn(
+      `The database template1 is not migrated, and could not be looked into: ${messageOf(error)}`,
+    )
+    return
+  }
+  if (objects.length === 0) return
+  const named = objects.slice(0, 10).map(printable).join(', ')
+  const more = objects.length > 10 ? ` and ${objects.length - 10} more` : ''
+  context.warn(
+    `The database template1 holds objects of your own and is not migrated: databases that are created on the target will lack them (${named}${more})`,
+  )
+}
+
+/**
+ * The maintenance database where it holds nothing: every server has one, it is nobody's data, and a cloud account may create
+ * nothing in it. `all` does not mean it then.
+ */
+async function emptyMaintenance(
+  chosen: readonly DatabaseName[],
+  connection: ConnectionParameters,
+  number: number,
+  context: Context,
+): Promise<string[]> {
+  const database = 'postgres'
+  if (!chosen.some(({ source }) => source === database)) return []
+  const options = { database, role: 'source', readOnly: true, signal: context.signal } as const
+  const empty = await withConnection(connection, options, (client) =>
+    isEmptyDatabase(client, number),
+  )
+  if (!empty) return []
+  context.log.info(`The source's maintenance database "${database}" is empty: passed over`)
+  return [database]
+}
+
+/**
+ * Connects to the target and learns what it is and what the account may do there. Changes nothing.
+ *
+ * @throws Failure where the migration cannot succeed: a standby, a read-only endpoint, an account without rights
+ */
+export async function inspectTarget(
+  connection: ConnectionParameters,
+  inputs: Pick<Inputs, 'superuserOption' | 'roles'>,
+  context: Context,
+): Promise<ReachedTarget> {
+  const first = await firstConnection(connection, context.signal)
+  const target = { ...(await reach(first.connection, context)), ...first }
+  if (!first.named)
+    context.log.info(
+      `The target has no database "${connection.dbname}" (yet): connected to "${first.connection.dbname}"`,
+    )
+  context.report.target = {
+    version: target.version,
+    major: target.major,
+    polardb: target.polardb,
+    superuserOption: superuserOption(target, inputs.superuserOption),
+  }
+  const { account } = target
+  const privileged = isPrivileged(account)
+  check(
+    context,
+    'target-account',
+    'warning',
+    privileged,
+    privileged
+      ? `"${account.name}" may create roles and databases`
+      : `"${account.name}" may not create ${account.createRole ? 'databases' : account.createDatabase ? 'roles' : 'roles or databases'}`,
+    'Use a privileged account of the cluster (one that the console made "privileged", or CREATEROLE CREATEDB)',
+  )
+  if (target.number < 110_000) {
+    throw new Failure(
+      `The target is PostgreSQL ${target.version}`,
+      'PolarDB for PostgreSQL begins with version 11',
+      'Check the host of the target: is it the cluster?',
+    )
+  }
+  return target
+}
+
+async function reach(connection: ConnectionParameters, context: Context): Promise<Target> {
+  const inspect = async (client: pg.Client) => {
+    const { rows } = await client.query<{ standby: boolean; read_only: string }>(
+      `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('transaction_read_only') AS read_only`,
+    )
+    const standby = rows[0]?.standby ?? false
+    if (standby || rows[0]?.read_only === 'on') {
+      throw new Failure(
+        'The target is read-only',
+        standby
+          ? `${connection.host} is a standby in recovery: a read-only node or endpoint`
+          : 'transaction_read_only is on for this account and database',
+        'Connect to the primary endpoint of the cluster, which accepts writes',
+        { sqlstate: '25006' },
+      )
+    }
+    check(context, 'target-writable', 'blocker', true, 'the target accepts writes')
+    return await detectTarget(client)
+  }
+  return await withConnection(connection, { role: 'target', signal: context.signal }, inspect)
+}
+
+/** What the two sides and the runner's disk mean for each other. */
+export async function checkTogether(
+  source: Source,
+  target: Pick<Target, 'number' | 'version'> | undefined,
+  dumpDirectory: string,
+  context: Context,
+): Promise<void> {
+  if (target && Math.floor(target.number / 10_000) < source.version.major) {
+    const message = `The target (${target.version}) is older than the source (${source.version.version}): what it does not know is left out or stops the restore`
+    check(
+      context,
+      'version-downgrade',
+      'warning',
+      false,
+      message,
+      'Prefer a cluster of the same major or newer',
+    )
+    context.warn(message)
+  } else if (target) {
+    check(context, 'version-downgrade', 'warning', true, 'the target is not older than the source')
+  }
+  const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
+  const free = await freeSpace(dumpDirectory)
+  // a compressed dump has been seen at a tenth to a half of the database; the whole of it is enough in any case
+  const enough = free - reserve > bytes
+  check(
+    context,
+    'runner-disk',
+    'warning',
+    enough,
+    `${formatBytes(free)} free for the dump of ${formatBytes(bytes)} of databases`,
+    'Set dump-directory to a larger disk',
+  )
+  if (free < reserve + bytes / 20) {
+    throw new Failure(
+      "The runner's disk is too small for the dump",
+      `${formatBytes(free)} are free in ${dumpDirectory}, and the databases hold ${formatBytes(bytes)}`,
+      'Free space, or set dump-directory to a larger disk',
+      { sqlstate: '53100' },
+    )
+  }
+}
+
+/** The databases to migrate, or a failure that names all that do not exist or refuse connections. */
+export function selectDatabases(
+  wanted: Inputs['databases'],
+  connected: string,
+  existing: { name: string; connectable: boolean }[],
+): DatabaseName[] {
+  if (wanted === 'all') {
+    return existing
+      .filter(({ connectable, name }) => connectable && name !== 'polardb_admin')
+      .map(({ name }) => ({ source: name, target: name }))
+  }
+  const names = wanted.length > 0 ? wanted : [{ source: connected, target: connected }]
+  const missing = names.filter(
+    ({ source }) => !existing.some((row) => row.name === source && row.connectable),
+  )
+  if (missing.length > 0) {
+    throw new Failure(
+      missing.length === 1
+        ? 'A database does not exist on the source'
+        : `${missing.length} databases do not exist on the source`,
+      missing.map(({ source }) => `"${source}"`).join(', '),
+      'Check the names: they are case-sensitive, and template0 and template1 are not migrated',
+      { sqlstate: '3D000' },
+    )
+  }
+  return names
+}
+
+/** Keeps one check's answer in the report. */
+export function check(
+  context: Context,
+  id: string,
+  severity: Severity,
+  passed: boolean,
+  message: string,
+  remedy = '',
+  objects: string[] = [],
+): void {
+  const status: CheckResult['status'] = passed ? 'passed' : 'failed'
+  context.report.checks.push({
+    id,
+    severity,
+    status,
+    message,
+    objects,
+    remedy: passed ? '' : remedy,
+  })
+}

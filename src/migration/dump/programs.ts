@@ -1,0 +1,404 @@
+import { createWriteStream } from 'node:fs'
+import { mkdir, readdir, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { Cancelled, Failure } from '../../failure.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { meaningOf } from '../../postgres/errors.ts'
+import {
+  type Compression,
+  compressionArguments,
+  dumpArguments,
+  dumpRolesArguments,
+} from '../../postgres/programs/arguments.ts'
+import { sqlstateOfMessage } from '../../postgres/programs/messages.ts'
+import { type ProgramResult, runProgram } from '../../postgres/programs/process.ts'
+import {
+  type ClientPrograms,
+  clientMajor,
+  programEnvironment,
+  programPath,
+} from '../../postgres/programs/programs.ts'
+import { ProgramLines } from '../../postgres/server-message.ts'
+import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
+import type { Context } from '../context.ts'
+
+export interface DumpSource {
+  connection: ConnectionParameters
+  client: ClientPrograms
+  /** Holds the password for the client programs. */
+  passwordFile: string
+  /** `server_version_num`. */
+  number: number
+}
+
+/**
+ * Dumps the roles of a server with `pg_dumpall`.
+ *
+ * @returns nothing; `file` then holds exactly what pg_dumpall wrote (mode 0600: it may hold password verifiers)
+ * @throws Failure when the account may not read them, with the two ways out; Cancelled
+ */
+export async function dumpRoles(
+  source: DumpSource,
+  file: string,
+  options: { rolePasswords: boolean; logFile: string },
+  context: Context,
+): Promise<void> {
+  if (!options.rolePasswords && clientMajor(source.client) < 10) {
+    throw new Failure(
+      'Roles cannot be dumped without passwords by a client this old',
+      `pg_dumpall ${source.client.version} has no --no-role-passwords; it came with version 10`,
+      'Set client-version to 10 or newer, or role-passwords to true',
+    )
+  }
+  const result = await run(
+    source,
+    'pg_dumpall',
+    dumpRolesArguments(source.connection, file, options),
+    options.logFile,
+    // role names are in no particular encoding; UTF-8 is what the script is then read as
+    { PGCLIENTENCODING: 'UTF8' },
+    context,
+    () => {},
+  )
+  if (result.code === 0) return
+  if (/permission denied for (table|relation) pg_(authid|shadow)/.test(result.stderr)) {
+    throw new Failure(
+      'The roles cannot be dumped with their passwords',
+      `The account "${source.connection.user}" may not read pg_authid, which holds the password hashes`,
+      'Use a superuser of the source, or set role-passwords to false and give the roles new passwords on the target',
+      { sqlstate: '42501' },
+    )
+  }
+  throw programFailure('pg_dumpall', 'The roles could not be dumped', result, file)
+}
+
+export interface DumpDatabaseOptions {
+  database: string
+  /** Where pg_dump makes its directory; it must not exist. */
+  directory: string
+  jobs: number
+  compression: Compression
+  snapshot?: string | undefined
+  targetNumber?: number | undefined
+  extra: string[]
+  logFile: string
+}
+
+/**
+ * Dumps one database with `pg_dump -Fd -j`, showing how far it is.
+ *
+ * @returns bytes written and seconds taken
+ * @throws Failure on a full disk, a lost connection, a killed program or anything that pg_dump reports; Cancelled
+ */
+export async function dumpDatabase(
+  source: DumpSource,
+  options: DumpDatabaseOptions,
+  sizes: TableSizes,
+  context: Context,
+): Promise<{ bytes: number; seconds: number }> {
+  await mkdir(join(options.directory, '..'), { recursive: true, mode: 0o700 })
+  const began = Date.now()
+  const able = await compressionMethods(source.client, context)
+  const progress = new DumpProgress(sizes)
+  const poll = setInterval(() => {
+    void directorySize(options.directory).then((bytes) => {
+      context.progress.update(`pg_dump ${options.database}: ${progress.line(bytes, began)}`)
+    })
+  }, 1000)
+  try {
+    const result = await run(
+      source,
+      'pg_dump',
+      dumpArguments(source.client, {
+        ...options,
+        connection: source.connection,
+        compression: compressionArguments(source.client, options.compression, able),
+        sourceNumber: source.number,
+      }),
+      options.logFile,
+      {},
+      context,
+      (line) => progress.read(line),
+    )
+    if (result.code !== 0) {
+      const what = `The database "${options.database}" could not be dumped`
+      throw programFailure('pg_dump', what, result, options.directory)
+    }
+  } finally {
+    clearInterval(poll)
+  }
+  return { bytes: await directorySize(options.directory), seconds: (Date.now() - began) / 1000 }
+}
+
+/**
+ * Dumps the schema of one database, without a row, with `pg_dump -Fd --schema-only`.
+ *
+ * @param options.directory must not exist; it holds the archive afterwards
+ * @throws Failure on anything that pg_dump reports; Cancelled
+ */
+export async function dumpSchema(
+  source: DumpSource,
+  options: { database: string; directory: string; snapshot?: string | undefined; logFile: string },
+  context: Context,
+): Promise<void> {
+  const result = await run(
+    source,
+    'pg_dump',
+    dumpArguments(source.client, {
+      ...options,
+      connection: source.connection,
+      jobs: 1,
+      compression: compressionArguments(source.client, { method: 'none' }, new Set()),
+      sourceNumber: source.number,
+      extra: ['--schema-only'],
+    }),
+    options.logFile,
+    {},
+    context,
+    () => {},
+  )
+  if (result.code !== 0) {
+    const what = `The schema of the database "${options.database}" could not be dumped`
+    throw programFailure('pg_dump', what, result, options.directory)
+  }
+}
+
+/** Bytes of each table's own storage by its name as pg_dump prints it, to weigh progress with. */
+export interface TableSizes {
+  tables: ReadonlyMap<string, number>
+  total: number
+}
+
+/**
+ * Reads the sizes of all tables that hold rows, as the last vacuum or analyze saw them: asking for exact ones would wait for
+ * whoever has a table locked. They only weigh progress.
+ */
+export async function readTableSizes(client: pg.Client): Promise<TableSizes> {
+  const { rows } = await client.query<{ name: string; bytes: string }>(`
+    SELECT n.nspname || '.' || c.relname AS name,
+           (c.relpages + COALESCE(t.relpages, 0) + 1)::bigint * pg_catalog.current_setting('block_size')::int AS bytes
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
+     WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
+  const tables = new Map(rows.map(({ name, bytes }) => [name, Number(bytes)]))
+  return { tables, total: [...tables.values()].reduce((sum, bytes) => sum + bytes, 0) }
+}
+
+/** Reads the stderr of `pg_dump --verbose` to know which tables are done. */
+export class DumpProgress {
+  private readonly sizes: TableSizes
+  private started = 0
+  private finished = 0
+  private bytes = 0
+
+  constructor(sizes: TableSizes) {
+    this.sizes = sizes
+  }
+
+  read(line: string): void {
+    // a worker says which table it begins; with -j the leader says which item is finished, without its schema
+    const begun = /dumping contents of table "?(.*?)"?$/.exec(line)?.[1]
+    if (begun !== undefined) {
+      this.started++
+      this.bytes += this.sizes.tables.get(begun.replaceAll('"', '')) ?? 0
+    } else if (/finished item \d+ TABLE DATA /.test(line)) this.finished++
+  }
+
+  line(written: number, began: number): string {
+    const seconds = (Date.now() - began) / 1000
+    const { tables, total } = this.sizes
+    const parts = [
+      `${this.finished} of ${tables.size} tables done (${this.started} begun)`,
+      `${formatBytes(written)} written`,
+      formatRate(written / seconds),
+    ]
+    // begun tables count whole: with many tables the error is small, with one table there is nothing better to say
+    const left = this.finished > 0 ? timeLeft(Math.min(this.bytes, total), total, seconds) : ''
+    if (left) parts.push(left)
+    return parts.join(', ')
+  }
+}
+
+/** Which of lz4 and zstd a client was built with: pg_dump refuses a method it lacks before it connects anywhere. */
+async function compressionMethods(client: ClientPrograms, context: Context): Promise<Set<string>> {
+  const able = new Set<string>()
+  if (clientMajor(client) < 16) return able
+  for (const method of ['zstd', 'lz4']) {
+    const { stderr } = await runProgram(
+      programPath(client, 'pg_dump'),
+      [`--compress=${method}:1`, '--dbname=host=/nonexistent', '--no-password'],
+      {
+        env: programEnvironment('/dev/null', client.libraryPath),
+        signal: context.signal,
+        deadline: 10_000,
+      },
+    )
+    if (!/compression with|unrecognized compression/.test(stderr)) able.add(method)
+  }
+  return able
+}
+
+async function run(
+  source: DumpSource,
+  program: 'pg_dump' | 'pg_dumpall',
+  args: string[],
+  logFile: string,
+  env: Record<string, string>,
+  context: Context,
+  onLine: (line: string) => void,
+): Promise<ProgramResult> {
+  const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+  const failed = new Promise<never>((_, reject) => log.on('error', reject))
+  failed.catch(() => {}) // reported below, by the race
+  log.write(`# ${program} ${source.client.version}\n`)
+  const lines = new ProgramLines(program, (line) => log.write(`${line}\n`))
+  context.log.debug(`${program} ${args.join(' ')}`)
+  try {
+    return await Promise.race([
+      failed,
+      runProgram(programPath(source.client, program), args, {
+        env: { ...programEnvironment(source.passwordFile, source.client.libraryPath), ...env },
+        signal: context.signal,
+        privateFiles: true,
+        onErrorLine: (line) => {
+          lines.read(line)
+          onLine(line)
+        },
+      }),
+    ])
+  } catch (error) {
+    if (error instanceof Cancelled || context.signal.aborted) throw new Cancelled()
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOSPC')
+      throw new Failure(
+        'The disk of the runner is full',
+        `${logFile}: no space left on device`,
+        'Free space where RUNNER_TEMP is, the temporary directory of the runner: logs and reports lie there, the dump where dump-directory says',
+        { sqlstate: '53100' },
+      )
+    throw new Failure(
+      `${program} could not be started`,
+      message,
+      'Check the client programs: client-path, or let the action install them',
+      { cause: error },
+    )
+  } finally {
+    lines.end()
+    await new Promise<void>((resolve) => log.end(resolve))
+  }
+}
+
+/**
+ * What a client program's end means, in one line. Only lines that say `error` or `fatal` are quoted, as far as they may be
+ * shown: DETAIL and CONTEXT lines hold values of rows.
+ */
+export function programFailure(
+  program: string,
+  what: string,
+  result: ProgramResult,
+  path: string,
+): Failure {
+  const { stderr } = result
+  if (/No space left on device/.test(stderr)) return diskFull(path)
+  const lines: string[] = []
+  const reader = new ProgramLines(program, (line) => {
+    if (!/\b(error|fatal|ERROR|FATAL|PANIC)\b:/.test(line)) return
+    lines.push(line.slice(`${program}: `.length).replace(/^\[archiver[^\]]*\] /, ''))
+  })
+  for (const line of stderr.split('\n')) reader.read(line)
+  reader.end()
+  const said = [...new Set(lines)].slice(0, 3).join(' / ')
+  if (result.killedBy || result.code === 137) {
+    return new Failure(
+      what,
+      `${program} was killed by ${result.killedBy ?? 'SIGKILL'}`,
+      'Somebody or the kernel (out of memory?) ended it: look into the system log of the runner, then run again',
+    )
+  }
+  const lost = stderr
+    .split('\n')
+    .filter((line) => line.startsWith(`${program}: `))
+    .map(sqlstateOfMessage)
+    .find((sqlstate) => /^(08|57P|53300)/.test(sqlstate ?? ''))
+  if (lost || /connection to server was lost/.test(stderr)) {
+    return new Failure(
+      what,
+      said || 'the connection to the server was lost',
+      'Check the server log and the network between, then run again',
+      { sqlstate: lost ?? '08006' },
+    )
+  }
+  if (/a worker process died unexpectedly/.test(stderr)) {
+    return new Failure(
+      what,
+      `a worker of ${program} died or was killed`,
+      'Look into the system log of the runner (out of memory?), then run again',
+    )
+  }
+  if (/permission denied/.test(stderr)) {
+    return new Failure(
+      what,
+      said,
+      'Use an account that may read everything: a superuser of the source',
+      { sqlstate: '42501' },
+    )
+  }
+  if (/row-level security/.test(stderr)) {
+    return new Failure(
+      what,
+      said,
+      'Use an account with BYPASSRLS or a superuser: otherwise rows could be missing without a word',
+      { sqlstate: '42501' },
+    )
+  }
+  if (/lock timeout|canceling statement due to/.test(stderr)) {
+    return new Failure(
+      what,
+      `${said} (${meaningOf('55P03')})`,
+      'End the session that holds the lock, then run again',
+    )
+  }
+  return new Failure(
+    what,
+    said || `${program} ended with ${result.code} and no message`,
+    'The log file of the program, beside the report, has the rest',
+  )
+}
+
+export function diskFull(path: string): Failure {
+  return new Failure(
+    'The disk of the runner is full',
+    `${path}: no space left on device`,
+    'Free space, or set dump-directory to a larger disk; a dump needs about as much as the tables of the source',
+    { sqlstate: '53100' },
+  )
+}
+
+/**
+ * Bytes that are free for an ordinary account on the file system of a directory.
+ *
+ * @throws Failure when the directory cannot be made or used
+ */
+export async function freeSpace(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory)
+  return bavail * bsize
+}
+
+/** Bytes in a directory's files, all levels; 0 while it does not exist. Files may vanish meanwhile. */
+export async function directorySize(directory: string): Promise<number> {
+  let names: import('node:fs').Dirent[]
+  try {
+    names = await readdir(directory, { withFileTypes: true, recursive: true })
+  } catch {
+    return 0
+  }
+  let total = 0
+  for (const name of names) {
+    if (name.isFile())
+      total += (await stat(join(name.parentPath, name.name)).catch(() => ({ size: 0 }))).size
+  }
+  return total
+}

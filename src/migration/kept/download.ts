@@ -1,0 +1,152 @@
+import { createReadStream, createWriteStream } from 'node:fs'
+import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { formatBytes } from '../../text/text.ts'
+import {
+  type ArtifactStore,
+  type OtherRun,
+  parseParts,
+  type StoredArtifact,
+} from './artifact-store.ts'
+import { type DumpContext, listFiles, openDump, type Proof, partsFile } from './directory.ts'
+import { decryptDump, isEncrypted } from './encryption.ts'
+import type { Manifest } from './manifest.ts'
+
+export interface DownloadOptions {
+  name: string
+  /** This run when undefined. */
+  run?: OtherRun | undefined
+  /** A directory, empty or not yet there. */
+  into: string
+  /** Set, it demands an encrypted dump. */
+  passphrase?: string | undefined
+}
+
+/**
+ * Downloads a dump, puts it together, decrypts it and holds every file against the manifest.
+ *
+ * @returns the manifest; `into` then holds the dump
+ * @throws Failure when there is no such artifact, a part is missing, or anything is not as it was uploaded; Cancelled
+ */
+export async function downloadDump(
+  store: ArtifactStore,
+  options: DownloadOptions,
+  context: DumpContext,
+): Promise<Manifest> {
+  const { name, run, into, passphrase } = options
+  const { signal } = context
+  await checkEmpty(into)
+  const main = await store.find(name, run, signal)
+  if (!main)
+    throw new Failure(
+      `There is no artifact ${name} in ${run ? `run ${run.id}` : 'this run'}`,
+      'It was not uploaded (yet), its upload failed, or it has expired',
+      run
+        ? 'Check artifact-name and run-id'
+        : 'Check artifact-name, and that the job needs the one that dumps; give run-id for another run',
+    )
+  let total = main.bytes
+  let received = 0
+  const fetch = async (artifact: StoredArtifact) => {
+    await store.download(artifact, into, run, signal, (bytes) =>
+      context.progress.update(
+        `Downloading ${artifact.name}: ${formatBytes(received + bytes)} of ${formatBytes(total)}`,
+      ),
+    )
+    received += artifact.bytes
+  }
+  await fetch(main)
+  const list = join(into, partsFile)
+  const files = new Set((await listFiles(into)).map(({ path }) => path))
+  const parts = files.has(partsFile) ? parseParts(await readFile(list, 'utf8')) : []
+  total += parts.reduce((sum, part) => sum + part.bytes, 0)
+  for (const part of parts) await fetch(part)
+  await rm(list, { force: true })
+  const encrypted = await isEncrypted(into)
+  if (encrypted) await decryptDump(into, into, demand(passphrase), context, { remove: true })
+  else if (passphrase !== undefined)
+    // somebody may have put it in the place of the encrypted one
+    throw new Failure(
+      `The artifact ${name} is not encrypted`,
+      'passphrase is set, so an encrypted dump was expected',
+      'Find out who uploaded it; unset passphrase if it was you',
+    )
+  else await joinPieces(into, signal)
+  return openDump(into, context, proofOf(passphrase, encrypted))
+}
+
+/**
+ * Opens a dump that was brought into a directory in any way, also as the artifacts are: encrypted, or with files in pieces.
+ *
+ * @param passphrase decrypts it; a directory that is not encrypted must carry a seal that was made with it
+ * @param scratch a private directory, for the decrypted dump
+ * @returns the manifest and the directory that it speaks of: `directory`, or one below `scratch`
+ * @throws Failure, as `openDump` and `decryptDump` do; Cancelled
+ */
+export async function openDumpDirectory(
+  directory: string,
+  passphrase: string | undefined,
+  scratch: string,
+  context: DumpContext,
+): Promise<{ manifest: Manifest; directory: string }> {
+  if (!(await isEncrypted(directory))) {
+    const manifest = await openDump(directory, context, proofOf(passphrase, false))
+    return { manifest, directory }
+  }
+  const plain = await mkdtemp(join(scratch, 'decrypted-'))
+  await decryptDump(directory, plain, demand(passphrase), context)
+  const manifest = await openDump(plain, context, proofOf(passphrase, true))
+  return { manifest, directory: plain }
+}
+
+function proofOf(passphrase: string | undefined, decrypted: boolean): Proof | undefined {
+  return passphrase === undefined ? undefined : { passphrase, decrypted }
+}
+
+function demand(passphrase: string | undefined): string {
+  if (passphrase !== undefined) return passphrase
+  throw new Failure(
+    'The dump is encrypted',
+    'No passphrase is set',
+    'Set passphrase to the one that the dump was encrypted with',
+  )
+}
+
+/** Joins `<file>.part-0001`, … to `<file>`, and removes them. Whether all were there is for `openDump` to say. */
+async function joinPieces(directory: string, signal: AbortSignal): Promise<void> {
+  for (const { path } of await listFiles(directory)) {
+    const [, whole, number] = /^(.+)\.part-(\d{4,})$/.exec(path) ?? []
+    if (!whole) continue
+    // they come sorted, the first one first; a gap makes a file that the manifest does not describe
+    if (Number(number) === 1) await rename(join(directory, path), join(directory, whole))
+    else {
+      await pipeline(
+        createReadStream(join(directory, path)),
+        createWriteStream(join(directory, whole), { flags: 'a', mode: 0o600 }),
+        { signal },
+      ).catch((error: unknown) => {
+        throw signal.aborted ? new Cancelled() : error
+      })
+      await rm(join(directory, path))
+    }
+  }
+}
+
+async function checkEmpty(directory: string): Promise<void> {
+  const entries = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw new Failure(
+      `The dump cannot be downloaded into ${directory}`,
+      messageOf(error),
+      'Set dump-directory to a directory that belongs to the user who runs the job',
+    )
+  })
+  if (entries.length > 0)
+    throw new Failure(
+      `The dump cannot be downloaded into ${directory}`,
+      'The directory is not empty',
+      'Set dump-directory to an empty directory',
+    )
+}

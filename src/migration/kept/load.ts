@@ -1,0 +1,150 @@
+import { Failure } from '../../failure.ts'
+import type { ServerVersion } from '../../postgres/connection.ts'
+import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
+import { type DatabaseName, flawOfName, type Inputs, isSystemDatabase } from '../inputs.ts'
+import { runPhase, skipPhase } from '../phases.ts'
+import { parseDatabaseProperties } from '../restore/database/properties.ts'
+import { parseRoleCatalog } from '../roles/kept-catalog.ts'
+import type { Session } from '../run.ts'
+import { parseFingerprint } from '../verify/kept-fingerprint.ts'
+import { downloadDump, openDumpDirectory } from './download.ts'
+import type { DumpedDatabase, Manifest } from './manifest.ts'
+
+export interface LoadedDump {
+  manifest: Manifest
+  /** Where its files are, decrypted. */
+  directory: string
+  roles: { catalog: RoleCatalog } | null
+  /** Nobody without the passphrase can have made or changed it: it was encrypted, or carries a right seal. */
+  proven: boolean
+}
+
+/**
+ * Gets the dump that `restore` and `verify` work from: the directory that dump-directory names, or else the artifact, of this
+ * run or the one that run-id names. Every file is held against the manifest before anything of it is used, and with
+ * passphrase the manifest against what only who knows it can have made.
+ *
+ * @throws Failure when there is none, it is not as it was made, or not the one that dump-id names
+ */
+export async function loadDump(session: Session): Promise<LoadedDump> {
+  const { inputs } = session
+  if (inputs.dumpDirectory && !inputs.runId) {
+    skipPhase(session, 'download')
+    const { manifest, directory } = await openDumpDirectory(
+      inputs.dumpDirectory,
+      inputs.passphrase,
+      session.temporaryDirectory,
+      session,
+    )
+    return loaded(manifest, directory, session)
+  }
+  return await runPhase(session, 'download', async () => {
+    if (inputs.runId && !session.repository) {
+      throw new Failure(
+        'The artifact of another run cannot be found',
+        'GITHUB_REPOSITORY is not set',
+        'Run on GitHub Actions, or copy the dump and name it in dump-directory',
+      )
+    }
+    const run =
+      inputs.runId && inputs.githubToken && session.repository
+        ? { id: inputs.runId, token: inputs.githubToken, repository: session.repository }
+        : undefined
+    const into = session.dumpDirectory
+    const manifest = await downloadDump(
+      session.artifacts,
+      { name: inputs.artifactName, run, into, passphrase: inputs.passphrase },
+      session,
+    )
+    return loaded(manifest, into, session)
+  })
+}
+
+function loaded(manifest: Manifest, directory: string, session: Session): LoadedDump {
+  const { dumpId, passphrase } = session.inputs
+  noteDump(manifest, session)
+  if (dumpId !== undefined && manifest.id !== dumpId) {
+    throw new Failure(
+      `The dump is not the one that dump-id names`,
+      `It has the id ${manifest.id} and was made at ${manifest.createdAt}; dump-id is ${dumpId}`,
+      'Find out why another dump lies there; correct dump-id if it is the one that you mean',
+    )
+  }
+  return {
+    manifest,
+    directory,
+    proven: passphrase !== undefined,
+    roles: readParts(manifest),
+  }
+}
+
+/**
+ * Reads what a manifest keeps as it was given: the roles, and the properties and fingerprint of every database. All of it before
+ * anything is done, so that a damaged part of the last database does not stop a restore half-way.
+ *
+ * @returns the roles; null when they were skipped
+ * @throws Failure naming the part that is wrong
+ */
+export function readParts(manifest: Manifest): LoadedDump['roles'] {
+  for (const { properties, fingerprint } of manifest.databases) {
+    parseDatabaseProperties(properties)
+    parseFingerprint(fingerprint)
+  }
+  return manifest.roles ? { catalog: parseRoleCatalog(manifest.roles.catalog) } : null
+}
+
+/** Says which dump this is, in the log and in the report: two of the same databases are told apart by nothing else. */
+export function noteDump(
+  { id, createdAt }: Pick<Manifest, 'id' | 'createdAt'>,
+  { log, report }: Pick<Session, 'log' | 'report'>,
+): void {
+  report.dump = { id, createdAt }
+  log.info(`The dump has the id ${id} and was made at ${createdAt}`)
+}
+
+/**
+ * The databases of a dump that the input `databases` asks for, with their names on the target. All of them when it asks for none:
+ * under the names that the dump's own `databases` gave them. What names one says its name on the target, too.
+ *
+ * @throws Failure that names what the dump does not hold, or where no data may go
+ */
+export function databasesOf(
+  dumped: readonly DumpedDatabase[],
+  wanted: Inputs['databases'],
+): (DatabaseName & { dumped: DumpedDatabase })[] {
+  const all = dumped.map(({ name, target = name }) => ({ source: name, target }))
+  const names = wanted === 'all' || wanted.length === 0 ? all : wanted
+  return names.map((name) => {
+    const flaw = isSystemDatabase(name.target)
+      ? 'a database of the server itself'
+      : flawOfName(name.target)
+    if (flaw)
+      throw new Failure(
+        `The data of "${name.source}" cannot go to "${name.target}"`,
+        `It is ${flaw}`,
+        `Give it another name on the target: databases: name=other-name`,
+      )
+    const found = dumped.find((database) => database.name === name.source)
+    if (found) return { ...name, dumped: found }
+    throw new Failure(
+      `The dump holds no database "${name.source}"`,
+      `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`,
+      'Correct the input databases',
+    )
+  })
+}
+
+/** A version as `15.20` or `9.6.24` in the form that the choice of client programs needs. */
+export function versionOf(version: string): ServerVersion {
+  const [major = 0, minor = 0, patch = 0] = version
+    .split('.')
+    .map((part) => Number.parseInt(part, 10) || 0)
+  return major >= 10
+    ? { version, major, number: major * 10_000 + minor, majorName: String(major) }
+    : {
+        version,
+        major,
+        number: major * 10_000 + minor * 100 + patch,
+        majorName: `${major}.${minor}`,
+      }
+}

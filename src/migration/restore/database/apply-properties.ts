@@ -1,0 +1,166 @@
+import { messageOf } from '../../../failure.ts'
+import { sqlstateOf } from '../../../postgres/errors.ts'
+import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import type { EntryResult } from '../../../report/model.ts'
+import { type Refusal, tryInTransaction } from '../owners/grants.ts'
+import type { TemporaryRights } from '../owners/temporary-rights.ts'
+import { belongsToSuperuser, type RestorePlan } from '../plan/plan.ts'
+import type { Worker } from '../run/worker.ts'
+import { type DatabaseProperties, type Grant, hasDefaultPrivileges } from './properties.ts'
+
+/** Settings that are lists: each member is a value of its own (PostgreSQL source, variable_is_guc_list_quote). */
+const lists = new Set([
+  'local_preload_libraries',
+  'search_path',
+  'session_preload_libraries',
+  'shared_preload_libraries',
+  'temp_tablespaces',
+  'unix_socket_directories',
+])
+
+/** CREATE, CONNECT and TEMPORARY. */
+const ownPrivileges = 3
+
+/** The value of a setting as `ALTER … SET name TO` takes it. */
+export function settingValue(name: string, value: string): string {
+  if (!lists.has(name.toLowerCase())) return quoteLiteral(value)
+  const members: string[] = []
+  const member = /\s*(?:"((?:[^"]|"")*)"|([^,"]*[^,"\s]))\s*(?:,|$)/gy
+  for (let found = member.exec(value); found; found = member.exec(value)) {
+    members.push(found[1]?.replaceAll('""', '"') ?? found[2] ?? '')
+    if (member.lastIndex >= value.length) break
+  }
+  return members.length === 0 ? `''` : members.map(quoteLiteral).join(', ')
+}
+
+/**
+ * Gives the target database the settings, privileges, comment and owner of the source's. Each setting goes alone: one that
+ * only a superuser may make must not cost the others (polardb-behaviour 6b). The connection limit comes later (limitConnections).
+ *
+ * @returns what the target refused, with its reason
+ */
+export async function applyProperties(
+  plan: RestorePlan,
+  name: string,
+  rights: TemporaryRights,
+  worker: Worker,
+): Promise<EntryResult[]> {
+  const { database, facts } = plan
+  const quoted = quoteIdentifier(name)
+  const refused: EntryResult[] = []
+  const attempt = async (entry: string, sql: string) => {
+    await worker.collecting(entry, sql, async (session) => {
+      try {
+        await session.query(sql)
+      } catch (error) {
+        // not allowed, not known, not changeable, or not valid there: told, and not worth the whole migration
+        if (!/^(42501|42704|55P02|22023|0A000|42601|0LP01|0L000)$/.test(sqlstateOf(error) ?? ''))
+          throw error
+        refused.push({ entry, reason: `the target refuses: ${messageOf(error)}` })
+      }
+    })
+  }
+  for (const setting of database.settings) {
+    const of =
+      setting.role === null
+        ? `ALTER DATABASE ${quoted}`
+        : `ALTER ROLE ${quoteIdentifier(setting.role)} IN DATABASE ${quoted}`
+    const entry = `SETTING ${setting.name}${setting.role === null ? '' : ` of ${setting.role}`}`
+    if (setting.role !== null && !facts.roles.has(setting.role)) {
+      refused.push({ entry, reason: `the role "${setting.role}" does not exist on the target` })
+      continue
+    }
+    const parameter = setting.name.split('.').map(quoteIdentifier).join('.')
+    await attempt(entry, `${of} SET ${parameter} TO ${settingValue(setting.name, setting.value)}`)
+  }
+  // while the account owns it: an owner may, and so may nobody else but a superuser
+  if (database.template) {
+    await attempt('DATABASE TEMPLATE', `ALTER DATABASE ${quoted} WITH IS_TEMPLATE true`)
+  }
+  if (database.comment !== null) {
+    await attempt(
+      'COMMENT DATABASE',
+      `COMMENT ON DATABASE ${quoted} IS ${quoteLiteral(database.comment)}`,
+    )
+  }
+  await giveOwner()
+  for (const { sql, grantor } of grantsOf(database, quoted)) await grant(sql, grantor)
+  return refused
+
+  /** As whoever made it, else as the account, which owns the database or is a member of who does. */
+  async function grant(sql: string, grantor: string | undefined): Promise<void> {
+    let first: Refusal | undefined
+    let done = false
+    await worker.retrying('ACL DATABASE', sql, async (session) => {
+      for (const role of new Set([grantor, undefined])) {
+        const able = role === undefined || (await rights.become(session, role)) === undefined
+        if (!able || done) continue
+        const as = role === undefined ? 'NONE' : quoteIdentifier(role)
+        const refusal = await tryInTransaction(session, [`SET LOCAL ROLE ${as}; ${sql}`])
+        if (!refusal) done = true
+        first ??= refusal
+      }
+    })
+    if (done || !first) return
+    const entry = 'ACL DATABASE'
+    const reason = worker.lose(entry, first.message, first.sqlstate, sql)
+    if (reason !== undefined) refused.push({ entry, reason })
+  }
+
+  /** The owner comes before the grants, which are his. */
+  async function giveOwner(): Promise<void> {
+    const { owner } = database
+    if (owner === facts.target.account.name) return
+    let reason: string | undefined
+    await worker.retrying(`membership in ${owner}`, '', async (session) => {
+      reason = await rights.become(session, owner)
+    })
+    if (reason === undefined) {
+      await attempt('OWNER DATABASE', `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(owner)}`)
+    } else refused.push({ entry: 'OWNER DATABASE', reason })
+  }
+
+  function grantsOf(
+    source: DatabaseProperties,
+    target: string,
+  ): { sql: string; grantor: string | undefined }[] {
+    if (source.acl === null || (belongsToSuperuser(facts) && hasDefaultPrivileges(source)))
+      return []
+    const statements: { sql: string; grantor: string | undefined }[] = []
+    const to = (grantee: string) => (grantee === '' ? 'PUBLIC' : quoteIdentifier(grantee))
+    const known = (grant: Grant) => grant.grantee === '' || facts.roles.has(grant.grantee)
+    statements.push({ sql: `REVOKE ALL ON DATABASE ${target} FROM PUBLIC`, grantor: undefined })
+    // the owner's own grants first: those of others are made on the strength of them
+    const ordered = [...source.acl].sort(
+      (a, b) => Number(a.grantor !== source.owner) - Number(b.grantor !== source.owner),
+    )
+    for (const grant of ordered) {
+      if (grant.grantee === source.owner) continue
+      if (!known(grant)) {
+        refused.push({
+          entry: 'ACL DATABASE',
+          reason: `the role "${grant.grantee}" does not exist on the target`,
+        })
+        continue
+      }
+      statements.push({
+        sql: `GRANT ${grant.privilege} ON DATABASE ${target} TO ${to(grant.grantee)}${grant.grantable ? ' WITH GRANT OPTION' : ''}`,
+        grantor: grant.grantor === source.owner ? undefined : grant.grantor,
+      })
+    }
+    // an owner has every privilege until some are revoked
+    const own = source.acl.filter((grant) => grant.grantee === source.owner)
+    if (own.length < ownPrivileges && facts.roles.has(source.owner)) {
+      const list = own.map(({ privilege }) => privilege).join(', ')
+      const owner = quoteIdentifier(source.owner)
+      statements.push({ sql: `REVOKE ALL ON DATABASE ${target} FROM ${owner}`, grantor: undefined })
+      if (list) {
+        statements.push({
+          sql: `GRANT ${list} ON DATABASE ${target} TO ${owner}`,
+          grantor: undefined,
+        })
+      }
+    }
+    return statements
+  }
+}

@@ -1,0 +1,186 @@
+import type pg from 'pg'
+import { Failure, messageOf } from '../../../failure.ts'
+import { systemDatabases } from '../../../polardb/limits/limits.ts'
+import { serverVersion, withConnection } from '../../../postgres/connection.ts'
+import { sqlstateOf } from '../../../postgres/errors.ts'
+import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { keepQuiet } from '../../../postgres/safe-session.ts'
+import { counted, formatBytes, formatCount, printable } from '../../../text/text.ts'
+import type { Context } from '../../context.ts'
+import type { RestoreOptions } from '../options.ts'
+import { retireLoginRole } from '../owners/login-role.ts'
+import { endSessions, sessionPrefix } from '../run/target-session.ts'
+import { contentOf, mostObjects } from './existing-objects.ts'
+import { borneOut, type RestoreState, readMark } from './mark.ts'
+import { elsewhere } from './outside.ts'
+
+/**
+ * Drops the target database, never one of the system's: its subscriptions first, which would block it, and our own sessions
+ * of an interrupted run.
+ */
+export async function dropDatabase(options: RestoreOptions, context: Context): Promise<void> {
+  const { targetName } = options
+  if (systemDatabases.has(targetName)) {
+    throw new Failure(
+      `The database "${targetName}" is never dropped`,
+      'It belongs to the server itself',
+      'Empty it by hand, or restore under another name (databases: name=other-name)',
+    )
+  }
+  let loader: string | null = null
+  const clear = withConnection(
+    options.target,
+    { database: targetName, role: 'target', signal: context.signal },
+    async (client) => {
+      await keepQuiet(client)
+      await tellWhatIsDropped(client, targetName, context)
+      const state = (await readMark(client))?.state
+      loader = state?.loader ?? null
+      await endSessions(client, `${sessionPrefix}%`, context.signal, loader)
+      if (state) await giveBack(client, state, context)
+      const { rows } = await client.query<{ name: string }>(`
+        SELECT subname AS name FROM pg_catalog.pg_subscription
+         WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
+      for (const { name } of rows) {
+        const subscription = quoteIdentifier(name)
+        // the slot on the publisher is not ours to drop, and the publisher may be out of reach
+        await client.query(`ALTER SUBSCRIPTION ${subscription} DISABLE`)
+        await client.query(`ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`)
+        await client.query(`DROP SUBSCRIPTION ${subscription}`)
+      }
+    },
+  )
+  await clear.catch((error: unknown) => {
+    if (!isInvalid(error)) throw error
+  })
+  await elsewhere(options, context.signal, async (client) => {
+    try {
+      // the account may have been its owner by what was just given back
+      await becomeOwner(client, targetName)
+      await unmarkTemplate(client, targetName)
+      // the server itself waits five seconds for sessions that are about to end
+      await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
+    } catch (error) {
+      const sqlstate = sqlstateOf(error)
+      const { rows } = await client.query<{ who: string }>(
+        `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
+             FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
+        [targetName],
+      )
+      const who = rows.map((row) => printable(row.who)).join(', ')
+      throw new Failure(
+        `The database "${targetName}" cannot be dropped`,
+        `${messageOf(error)}${who ? `; connected: ${who}` : ''}`,
+        sqlstate === '42501'
+          ? 'Drop it as its owner, or make the account a member of the owner'
+          : 'End what uses it, then run again',
+        { cause: error, sqlstate },
+      )
+    }
+    // it owned nothing but what was in there
+    if (loader !== null) await retireLoginRole(client, loader)
+  })
+}
+
+/** Says in the log and in the report what is about to be lost, as far as the server tells. */
+export async function tellWhatIsDropped(
+  client: pg.Client,
+  name: string,
+  context: Context,
+): Promise<void> {
+  const { rows } = await client.query<{
+    bytes: string
+    written: string
+    since: string | null
+    others: string
+  }>(`
+    SELECT pg_catalog.pg_database_size(d.oid) AS bytes, s.tup_inserted + s.tup_updated + s.tup_deleted AS written,
+           s.stats_reset::pg_catalog.timestamptz(0)::text AS since,
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a
+             WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()) AS others
+      FROM pg_catalog.pg_database d JOIN pg_catalog.pg_stat_database s ON s.datid = d.oid
+     WHERE d.datname = pg_catalog.current_database()`)
+  const objects = await contentOf(client)
+  const [row] = rows
+  const many = objects.length === mostObjects ? 'at least ' : ''
+  const message = `replace drops the database "${printable(name)}": ${formatBytes(Number(row?.bytes ?? 0))}, ${many}${counted(objects.length, 'object')} (${objects.slice(0, 10).map(printable).join(', ')}${objects.length > 10 ? ', …' : ''}), ${formatCount(Number(row?.written ?? 0))} rows written since ${row?.since ?? 'its statistics began'}, ${counted(Number(row?.others ?? 0), 'other session')} connected`
+  context.log.warning(message)
+  context.report.checks.push({
+    id: 'database-replaced',
+    severity: 'info',
+    status: 'passed',
+    message,
+    objects: objects.slice(0, 100),
+    remedy:
+      'None needed: if-target-not-empty: replace asks for it. swap keeps the old database until the new one is verified',
+  })
+}
+
+/** Ends what an interrupted run had lent itself: with the database its list would be gone. */
+export async function giveBack(
+  client: pg.Client,
+  state: RestoreState,
+  context: Context,
+): Promise<void> {
+  const { major } = await serverVersion(client)
+  const { memberships } = await borneOut(client, state, major)
+  const { rows } = await client.query<{ account: string }>('SELECT session_user AS account')
+  const account = rows[0]?.account ?? ''
+  for (const role of new Set(memberships)) {
+    try {
+      await client.query(`REVOKE ${quoteIdentifier(role)} FROM ${quoteIdentifier(account)}`)
+    } catch (error) {
+      if (sqlstateOf(error) === undefined) throw error
+      context.warn(
+        `The account is still a member of ${printable(role)} on the target, as an interrupted restore has left it (${messageOf(error)}): end that by hand`,
+      )
+    }
+  }
+}
+
+/** Whether nobody can connect to a database because dropping it was interrupted (PostgreSQL 15.4 and newer). */
+export function isInvalid(error: unknown): boolean {
+  return (
+    error instanceof Failure && error.sqlstate === '55000' && error.why.includes('invalid database')
+  )
+}
+
+/** Takes the mark off a database that an earlier migration made a template, as its source was: it could not be dropped. */
+async function unmarkTemplate(client: pg.Client, name: string): Promise<void> {
+  const { rowCount } = await client.query(
+    'SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate',
+    [name],
+  )
+  if (rowCount) {
+    await client.query(`ALTER DATABASE ${quoteIdentifier(name)} WITH IS_TEMPLATE false`)
+  }
+}
+
+/**
+ * Makes the account the owner of a database whose owner it may become a member of: an earlier migration gave it away. The
+ * membership lasts no longer than the transaction.
+ */
+export async function becomeOwner(client: pg.Client, name: string): Promise<void> {
+  const { rows } = await client.query<{ owner: string; account: string }>(
+    `SELECT pg_catalog.pg_get_userbyid(datdba) AS owner, session_user AS account FROM pg_catalog.pg_database
+      WHERE datname = $1 AND NOT pg_catalog.pg_has_role(session_user, datdba, 'USAGE')`,
+    [name],
+  )
+  const [row] = rows
+  if (!row) return
+  const { major } = await serverVersion(client)
+  const [owner, account] = [quoteIdentifier(row.owner), quoteIdentifier(row.account)]
+  try {
+    await client.query('BEGIN')
+    await client.query(
+      `GRANT ${owner} TO ${account}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
+    )
+    await client.query(`ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${account}`)
+    await client.query(`REVOKE ${owner} FROM ${account}`)
+    await client.query('COMMIT')
+  } catch (error) {
+    // then the DROP says that it takes the owner
+    await client.query('ROLLBACK')
+    if (sqlstateOf(error) === undefined) throw error
+  }
+}

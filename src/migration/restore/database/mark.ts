@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { Failure } from '../../../failure.ts'
+import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import { printable } from '../../../text/text.ts'
+import { isTemporaryRole } from '../owners/login-role.ts'
+
+/**
+ * A schema that exists in the target database only while a restore is under way or interrupted. Its comment says of which
+ * dump, and which rights the account has lent itself and must give back: it survives the runner.
+ */
+export const stateSchema = 'migrate-to-polardb'
+
+export interface RestoreState {
+  /** Identifies the dump (see dumpIdentity). */
+  dump: string
+  /** Roles that the account was made a member of for the restore. */
+  memberships: string[]
+  /** Roles that were given CREATE on schemas, and on the database. */
+  schemaGrants: { role: string; schema: string }[]
+  databaseGrants: string[]
+  /** The role that loads (see Loader); null where the account does. */
+  loader: string | null
+  /** Objects have begun to go to their owners, so they are the loader's no longer. */
+  owners: boolean
+  /** The restore came to its end before: the database may be in use, and nothing in it is to be touched. */
+  complete?: boolean
+}
+
+/** Stands in the mark of a verification in the place of a dump (see verify/lend.ts). */
+export const noDump = '0'.repeat(64)
+
+/** What tells one dump of a database from another: a digest of its archives' tables of contents. */
+export async function dumpIdentity(archives: readonly string[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const archive of archives) hash.update(await readFile(join(archive, 'toc.dat')))
+  return hash.digest('hex')
+}
+
+/** What a database says of a restore that was interrupted. */
+export interface Mark {
+  /** Of the schema. */
+  owner: string
+  /**
+   * The account itself or a superuser wrote it. Anybody who may create schemas in the database can make one of this name, but
+   * none that belongs to the account, and only an owner may change its comment.
+   */
+  ours: boolean
+  /** Null where it does not read as what we write. */
+  state: RestoreState | null
+}
+
+/** Reads the mark, null where there is none. Whatever it says was possibly written by somebody else: see Mark.ours. */
+export async function readMark(client: pg.Client): Promise<Mark | null> {
+  const { rows } = await client.query<{ comment: string | null; owner: string; ours: boolean }>(
+    `SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') AS comment, r.rolname AS owner,
+            r.rolname = session_user OR r.rolsuper AS ours
+       FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner WHERE n.nspname = $1`,
+    [stateSchema],
+  )
+  const [row] = rows
+  if (!row) return null
+  return {
+    owner: row.owner,
+    ours: row.ours,
+    state: row.ours ? parseState(row.comment ?? '') : null,
+  }
+}
+
+/** The failure of a mark that somebody else made. */
+export function notOurs({ owner }: Mark): Failure {
+  return new Failure(
+    `The schema "${stateSchema}" of the target database is not the account's`,
+    `It belongs to "${printable(owner)}", and a restore keeps there which rights the account has lent itself`,
+    `Restore with the account that began, or drop the schema: DROP SCHEMA ${quoteIdentifier(stateSchema)}`,
+  )
+}
+
+/** What the comment says; null unless it is exactly of the form that we write. */
+export function parseState(comment: string): RestoreState | null {
+  let value: unknown
+  try {
+    value = JSON.parse(comment)
+  } catch {
+    return null
+  }
+  const keys = ['dump', 'memberships', 'schemaGrants', 'databaseGrants', 'loader', 'owners']
+  if (!hasKeys(value, keys) && !hasKeys(value, [...keys, 'complete'])) return null
+  const { dump, memberships, schemaGrants, databaseGrants, loader, owners, complete } = value
+  if (typeof dump !== 'string' || !/^[0-9a-f]{64}$/.test(dump)) return null
+  if (!isList(memberships, isName) || !isList(databaseGrants, isName)) return null
+  if (!isList(schemaGrants, isSchemaGrant)) return null
+  if (loader !== null && !(isName(loader) && isTemporaryRole(loader))) return null
+  if (typeof owners !== 'boolean') return null
+  if (complete !== undefined && complete !== true) return null
+  const ended = complete === undefined ? {} : { complete }
+  return { dump, memberships, databaseGrants, schemaGrants, loader, owners, ...ended }
+}
+
+/** Names in a mark at most: a comment is no place to keep the server busy with. */
+const mostNames = 100_000
+
+function isList<T>(value: unknown, is: (item: unknown) => item is T): value is T[] {
+  return Array.isArray(value) && value.length <= mostNames && value.every(is)
+}
+
+/** A name that a server can have (NAMEDATALEN). */
+function isName(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value !== '' &&
+    !value.includes('\0') &&
+    Buffer.byteLength(value) <= 63
+  )
+}
+
+function isSchemaGrant(value: unknown): value is { role: string; schema: string } {
+  return hasKeys(value, ['role', 'schema']) && isName(value.role) && isName(value.schema)
+}
+
+/** Exactly these keys, no others. */
+function hasKeys(value: unknown, keys: string[]): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.keys(value).sort().join() === [...keys].sort().join()
+}
+
+/**
+ * As much of a mark's state as the server bears out, so that nothing is taken away that a restore cannot have given:
+ * memberships of the account without ADMIN OPTION and in no predefined role but pg_read_all_data, which a verification lends (from
+ * 16 on granted by the account itself; before, PolarDB grants in another role's name), and roles and schemas that exist.
+ *
+ * @param major of the target
+ */
+export async function borneOut(
+  client: pg.Client,
+  state: RestoreState,
+  major: number,
+): Promise<RestoreState> {
+  const { rows: members } = await client.query<{ name: string }>(
+    `SELECT DISTINCT r.rolname AS name FROM pg_catalog.pg_auth_members m
+       JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
+      WHERE a.rolname = session_user AND NOT m.admin_option AND (r.rolname !~ '^pg_' OR r.rolname = 'pg_read_all_data')
+            ${major >= 16 ? 'AND m.grantor = a.oid' : ''}`,
+  )
+  const { rows: roles } = await client.query<{ name: string }>(
+    `SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'`,
+  )
+  const { rows: schemas } = await client.query<{ name: string }>(
+    `SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'`,
+  )
+  const [isMember, isRole, isSchema] = [members, roles, schemas].map(
+    (rows) => new Set(rows.map(({ name }) => name)),
+  )
+  return {
+    ...state,
+    memberships: state.memberships.filter((role) => isMember?.has(role)),
+    databaseGrants: state.databaseGrants.filter((role) => isRole?.has(role)),
+    schemaGrants: state.schemaGrants.filter(
+      ({ role, schema }) => isRole?.has(role) && isSchema?.has(schema),
+    ),
+  }
+}
+
+/** Writes the state: in one transaction, so that it is never there by halves. */
+export async function writeState(client: pg.Client, state: RestoreState): Promise<void> {
+  const schema = quoteIdentifier(stateSchema)
+  const { rowCount } = await client.query(
+    'SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1',
+    [stateSchema],
+  )
+  // IF NOT EXISTS would still ask for CREATE on the database, which may belong to somebody else by now
+  const create = rowCount ? '' : `CREATE SCHEMA ${schema}; `
+  await client.query(
+    `${create}COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(JSON.stringify(state))}`,
+  )
+}
+
+export async function removeState(client: pg.Client): Promise<void> {
+  await client.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(stateSchema)}`)
+}

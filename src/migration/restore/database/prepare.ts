@@ -1,0 +1,270 @@
+import type pg from 'pg'
+import { Failure, messageOf } from '../../../failure.ts'
+import { serverVersion, withConnection } from '../../../postgres/connection.ts'
+import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
+import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import { counted, printable } from '../../../text/text.ts'
+import type { Context } from '../../context.ts'
+import { retrying } from '../../retry.ts'
+import type { RestoreOptions } from '../options.ts'
+import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
+import { emptyDatabase } from './empty.ts'
+import { contentOf, mayCreate } from './existing-objects.ts'
+import { notOurs, readMark } from './mark.ts'
+import { databaseExists, elsewhere } from './outside.ts'
+import type { DatabaseProperties } from './properties.ts'
+
+/** Where the target database stands before its restore. */
+export type Standing =
+  /** It was just created, or is empty. */
+  | 'empty'
+  /** It holds what an interrupted restore of the same dump left. */
+  | 'begun'
+  /** It is to be resumed, and no restore says that it was interrupted in it: an earlier run may have come to the end. */
+  | 'complete'
+
+/**
+ * Sees to it that the target database is there and may be restored into: creates it, drops and recreates it, or makes sure
+ * that it is empty or holds the same restore, interrupted, as the options say.
+ *
+ * @param dump identifies the dump (see dumpIdentity)
+ * @returns how it stands, and whether it was created now
+ * @throws Failure when it is missing and may not be created, not empty, or cannot be created as the source's is
+ */
+export async function prepareDatabase(
+  options: RestoreOptions,
+  dump: string,
+  context: Context,
+): Promise<Prepared> {
+  // the answer to a CREATE DATABASE may be lost: then the next try finds what this one has made
+  const lost = { creation: false }
+  return await retrying(
+    context,
+    async () => {
+      const found = await prepare(options, dump, context, lost)
+      return { ...found, created: found.created || (lost.creation && found.standing === 'empty') }
+    },
+    {
+      // a database that others use is not dropped by waiting for them
+      again: (error) => mayPass(error) && !(error instanceof Failure && error.sqlstate === '55006'),
+    },
+  )
+}
+
+interface Prepared {
+  standing: Standing
+  created: boolean
+}
+
+async function prepare(
+  options: RestoreOptions,
+  dump: string,
+  context: Context,
+  lost: { creation: boolean },
+): Promise<Prepared> {
+  const { targetName, database } = options
+  const exists = await databaseExists(options, context.signal)
+  const create = async () => {
+    await elsewhere(options, context.signal, (client) =>
+      createDatabase(client, targetName, database, lost),
+    )
+    return { standing: 'empty' as const, created: true }
+  }
+  if (!exists) {
+    if (!options.createDatabase) {
+      throw new Failure(
+        `The target has no database "${targetName}"`,
+        'create-database is false',
+        'Create the database, or set create-database to true',
+      )
+    }
+    return create()
+  }
+  if (options.ifNotEmpty === 'replace' && !options.inPlace) {
+    // its owner may have let nobody else connect, the account included
+    await elsewhere(options, context.signal, (client) => becomeOwner(client, targetName))
+  }
+  const content = await readContent(options, context)
+  if (content === 'invalid') {
+    if (options.ifNotEmpty !== 'replace') {
+      throw new Failure(
+        `The target database "${targetName}" is invalid`,
+        'A DROP DATABASE was interrupted in it, and nobody can connect to it any more',
+        `Drop it: DROP DATABASE ${quoteIdentifier(targetName)}, or set if-target-not-empty to replace, which does the same`,
+        { sqlstate: '55000' },
+      )
+    }
+    await dropDatabase(options, context)
+    return create()
+  }
+  const { mark } = content
+  if (mark && !mark.ours && options.ifNotEmpty !== 'replace') throw notOurs(mark)
+  if (options.ifNotEmpty === 'resume' && content.objects.length > 0) {
+    if (mark && mark.state?.dump !== dump)
+      throw cannotResume(
+        targetName,
+        mark.state ? 'It was begun with another dump' : 'The mark of its restore cannot be read',
+      )
+    if (!mark || mark.state?.complete) return { standing: 'complete', created: false }
+    // whoever owns the database by now may have been given it by the interrupted restore itself
+    return { standing: 'begun', created: false }
+  }
+  if (!content.mayCreate && (options.ifNotEmpty !== 'replace' || options.inPlace)) {
+    throw new Failure(
+      `The account may not create anything in the database "${targetName}"`,
+      'It lacks the privilege CREATE on it',
+      targetName === 'postgres'
+        ? 'Give what it holds another name (databases: postgres=other-name, one a line with the others), or leave it out of databases: on a cluster nobody may create anything in the maintenance database'
+        : `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`,
+      { sqlstate: '42501' },
+    )
+  }
+  if (content.objects.length === 0) return { standing: 'empty', created: false }
+  if (options.ifNotEmpty === 'replace') {
+    if (options.inPlace) {
+      await emptyDatabase(options, context)
+      return { standing: 'empty', created: false }
+    }
+    await dropDatabase(options, context)
+    return create()
+  }
+  const left = mark?.state?.dump === dump
+  const holds = `It holds ${counted(content.objects.length, 'object')} (${content.objects.slice(0, 5).map(printable).join(', ')}${content.objects.length > 5 ? ', …' : ''})`
+  throw new Failure(
+    `The target database "${targetName}" is not empty`,
+    left ? `${holds}, left by an interrupted restore of this dump` : holds,
+    left
+      ? 'Set if-target-not-empty to resume to go on with it'
+      : 'Restore under another name (databases: name=other-name), or set if-target-not-empty to swap, which keeps it until the new one is verified (replace drops it first)',
+  )
+}
+
+/** The failure of a resume that has nothing to go on with. */
+export function cannotResume(name: string, why: string): Failure {
+  return new Failure(
+    `The restore of the database "${name}" cannot be resumed`,
+    why,
+    'Resume with the dump that it was begun with, or set if-target-not-empty to swap, which builds beside it',
+  )
+}
+
+/** What is in the database; `invalid` where an interrupted DROP DATABASE lets nobody in. */
+async function readContent(options: RestoreOptions, context: Context) {
+  try {
+    return await withConnection(
+      options.target,
+      { database: options.targetName, role: 'target', signal: context.signal },
+      async (client) => ({
+        objects: await contentOf(client),
+        mark: await readMark(client),
+        mayCreate: await mayCreate(client),
+      }),
+    )
+  } catch (error) {
+    if (isInvalid(error)) return 'invalid' as const
+    throw error
+  }
+}
+
+/** Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do. */
+export async function createDatabase(
+  client: pg.Client,
+  name: string,
+  source: DatabaseProperties,
+  lost: { creation: boolean },
+): Promise<void> {
+  const { major } = await serverVersion(client)
+  const template = await templateProvider(client, major)
+  let failure: unknown
+  for (const clauses of localeClauses(source, major, template)) {
+    const statement = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(source.encoding)} ${clauses}`
+    try {
+      await client.query(statement)
+      return
+    } catch (error) {
+      // the connection is lost, or another database is being created from the same template
+      if (mayPass(error)) {
+        lost.creation ||=
+          sqlstateOf(error) === undefined || /^(08|57P)/.test(sqlstateOf(error) ?? '')
+        throw error
+      }
+      if (lost.creation && /^(42P04|23505)$/.test(sqlstateOf(error) ?? '')) {
+        throw new Failure(
+          `The database "${name}" is still being created`,
+          messageOf(error),
+          'Wait until it is there, then run again',
+          // as if it were locked: it will be there soon
+          { cause: error, sqlstate: '55P03' },
+        )
+      }
+      failure ??= error
+    }
+    const sqlstate = sqlstateOf(failure)
+    if (sqlstate !== '42809' && sqlstate !== '22023') break
+  }
+  const { message } = failure as Error
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT collname AS name FROM pg_catalog.pg_collation
+      WHERE collencoding IN (-1, pg_catalog.pg_char_to_encoding($1)) AND collname ILIKE $2 ORDER BY collname LIMIT 8`,
+    [source.encoding, `${source.collate.slice(0, 2)}%`],
+  )
+  const near = rows.map((row) => row.name).join(', ')
+  throw new Failure(
+    `The database "${name}" cannot be created as it is on the source`,
+    `The target says: ${message}`,
+    /locale|collat/i.test(message)
+      ? `Create the database beforehand with a locale that the target has${near ? ` (${near})` : ''}: text sorts by it`
+      : 'Give the account CREATEDB, or create the database beforehand',
+    { cause: failure, sqlstate: sqlstateOf(failure) },
+  )
+}
+
+/** The locale provider of template0, `c` before version 15: what a new database has unless it says otherwise. */
+async function templateProvider(client: pg.Client, major: number): Promise<string> {
+  if (major < 15) return 'c'
+  const { rows } = await client.query<{ provider: string }>(
+    `SELECT datlocprovider AS provider FROM pg_catalog.pg_database WHERE datname = 'template0'`,
+  )
+  return rows[0]?.provider ?? 'c'
+}
+
+/**
+ * The locale part of CREATE DATABASE, in the order in which it is worth trying: a locale's name is spelt differently by
+ * different systems (`en_US.utf8`, `en_US.UTF-8`).
+ *
+ * @param template the provider of the target's template0
+ * @throws Failure when a server of that version has no provider that sorts as the source does
+ */
+export function localeClauses(source: DatabaseProperties, major: number, template = 'c'): string[] {
+  // a PolarDB may not know the clause although its version does, and mostly it is not needed
+  const provider = template === 'c' ? '' : 'LOCALE_PROVIDER libc '
+  const spellings = (locale: string) => {
+    const other = locale.replace(/\.utf-?8$/i, (end) => (/-/.test(end) ? '.utf8' : '.UTF-8'))
+    return other === locale ? [locale] : [locale, other]
+  }
+  const libc = spellings(source.collate).flatMap((collate) =>
+    spellings(source.ctype)
+      .filter((ctype) => source.collate !== source.ctype || ctype === collate)
+      .map((ctype) => `LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`),
+  )
+  const missing = (since: number) =>
+    new Failure(
+      `The target cannot have a database that sorts by the ${source.provider} locale "${source.locale ?? ''}"`,
+      `The locale provider ${source.provider} for databases came with PostgreSQL ${since}; the target is ${major}`,
+      'Create the database on the target beforehand with a libc locale of your choice: text will sort by that one',
+    )
+  if (source.provider === 'libc') return libc.map((clauses) => provider + clauses)
+  const locale = quoteLiteral(source.locale ?? '')
+  if (source.provider === 'icu') {
+    if (major < 15) throw missing(15)
+    if (source.icuRules !== null && major < 16) throw missing(16)
+    const rules = source.icuRules === null ? '' : ` ICU_RULES ${quoteLiteral(source.icuRules)}`
+    return libc.map((clauses) => `LOCALE_PROVIDER icu ICU_LOCALE ${locale}${rules} ${clauses}`)
+  }
+  // the builtin locale C is libc's C
+  if (major < 17 && source.locale === 'C') {
+    return [`${provider}LC_COLLATE 'C' LC_CTYPE 'C'`]
+  }
+  if (major < 17) throw missing(17)
+  return libc.map((clauses) => `LOCALE_PROVIDER builtin BUILTIN_LOCALE ${locale} ${clauses}`)
+}

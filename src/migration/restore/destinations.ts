@@ -1,0 +1,42 @@
+import { Failure, messageOf } from '../../failure.ts'
+import type { DatabaseResult, ReportError } from '../../report/model.ts'
+import type { DatabaseName } from '../inputs.ts'
+import type { DumpedDatabase } from '../kept/manifest.ts'
+import type { DatabaseProperties } from './database/properties.ts'
+
+/** A database of the dump and where it goes. */
+export interface Destination extends DatabaseName {
+  dumped: DumpedDatabase
+  properties: DatabaseProperties
+  archives: string[]
+  result: DatabaseResult
+}
+
+/** What failed, for the report. */
+export function describe(error: unknown): ReportError {
+  if (error instanceof Failure)
+    return { message: error.message, cause: error.why, remedy: error.remedy }
+  return {
+    message: 'The restore failed',
+    cause: messageOf(error),
+    remedy: 'Look into the logs beside the report',
+  }
+}
+
+/** What failed, for people: `the database "shop"`. */
+export interface Refused {
+  what: string
+  error: unknown
+}
+
+/** One failure is thrown as it is; several as one that names each. */
+export function throwAll(failures: readonly Refused[], outcome: string): void {
+  const [first, ...rest] = failures
+  if (!first) return
+  if (rest.length === 0) throw first.error
+  throw new Failure(
+    `${failures.length} parts of the migration ${outcome}`,
+    failures.map(({ what, error }) => `${what}: ${messageOf(error)}`).join(' | '),
+    'The report has each of them; what else was restored is in it, too',
+  )
+}

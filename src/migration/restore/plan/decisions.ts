@@ -1,0 +1,417 @@
+import { type Limit, limits, superuserContexts } from '../../../polardb/limits/limits.ts'
+import type { Archive } from '../../../postgres/archive/archive.ts'
+import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
+import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
+import { needless } from '../../../report/findings.ts'
+import { extensionOf } from '../database/extension-grants.ts'
+import { stateSchema } from '../database/mark.ts'
+import type { DatabaseProperties } from '../database/properties.ts'
+import { builtWithout, withoutCompression } from './built-without.ts'
+import { absentFate, notesFate } from './exceptions.ts'
+import { labelProvider, rolesNamed } from './needed-roles.ts'
+import { type Fate, leaveOut, lossOf } from './planned-entry.ts'
+import { cutAll, cutSettings } from './rewrite.ts'
+import type { TargetFacts } from './target-facts.ts'
+
+/** One archive before one target, and what is decided about each of its entries. */
+export class Decisions {
+  private readonly archive: Archive
+  private readonly facts: TargetFacts
+  private readonly byId: ReadonlyMap<number, ArchiveEntry>
+  /** Languages that an extension in the archive brings: it is called like them. */
+  private readonly extensions: ReadonlySet<string>
+  private readonly partitioned: ReadonlySet<number>
+  /** Names of multirange types as statements write them, where the target does not know such types. */
+  private readonly multiranges: readonly string[]
+
+  private readonly database: DatabaseProperties
+
+  constructor(archive: Archive, facts: TargetFacts, database: DatabaseProperties) {
+    this.archive = archive
+    this.facts = facts
+    this.database = database
+    this.byId = new Map(archive.entries.map((entry) => [entry.dumpId, entry]))
+    const named = archive.entries.filter((entry) => entry.desc === 'EXTENSION')
+    this.extensions = new Set(named.map((entry) => entry.tag))
+    const partitioned = archive.entries.filter(
+      (entry) => entry.desc === 'TABLE' && /\)\s*PARTITION BY\b/.test(this.mask(entry)),
+    )
+    this.partitioned = new Set(partitioned.map((entry) => entry.dumpId))
+    this.multiranges = facts.target.major >= 14 ? [] : multirangesOf(archive)
+  }
+
+  /** What becomes of an entry, as far as that does not hang on others. */
+  decide(entry: ArchiveEntry): Fate {
+    return (
+      this.existing(entry) ??
+      absentFate(entry, this.facts.absent, this.database) ??
+      this.extension(entry) ??
+      this.systemObject(entry) ??
+      this.extensionMember(entry) ??
+      this.label(entry) ??
+      this.roles(entry) ??
+      this.language(entry) ??
+      this.collation(entry) ??
+      this.cast(entry) ??
+      this.transform(entry) ??
+      builtWithout(entry, this.mask(entry), this.facts) ??
+      this.oids(entry) ??
+      this.partition(entry) ??
+      this.multirange(entry) ??
+      this.limits(entry)
+    )
+  }
+
+  private mask(entry: ArchiveEntry): string {
+    return this.masked(entry.definition)
+  }
+
+  private masked(sql: string): string {
+    return maskStatement(sql, this.archive.standardStrings)
+  }
+
+  /** The account has the power: by itself, or as a polar_superuser where that is enough. */
+  private has(power: Limit['needs']): boolean {
+    const { superuser, polarSuperuser } = this.facts.target.account
+    return superuser || (power === 'polar-superuser' && polarSuperuser)
+  }
+
+  /** Objects that every database has, or that this one got before. */
+  private existing(entry: ArchiveEntry): Fate | undefined {
+    const there: Fate = {
+      ...leaveOut(needless.there, 'None needed', 'nothing'),
+      there: true,
+    }
+    if (entry.desc === 'SCHEMA') {
+      const schema = this.facts.schemas.get(entry.tag)
+      if (entry.tag === 'public') return there
+      if (entry.tag === stateSchema) return notesFate(this.archive)
+      if (schema?.system) {
+        return leaveOut(
+          'the target has a schema of this name for itself',
+          'Rename the schema on the source',
+          'behaviour',
+        )
+      }
+    }
+    if (entry.desc === 'PROCEDURAL LANGUAGE' && this.facts.languages.has(entry.tag)) return there
+    if (entry.desc === 'EXTENSION' && this.facts.installed.has(entry.tag)) return there
+    return undefined
+  }
+
+  private extension(entry: ArchiveEntry): Fate | undefined {
+    if (entry.desc !== 'EXTENSION') return undefined
+    const { target, available, refused } = this.facts
+    const { account, supportedExtensions } = target
+    const name = entry.tag
+    const rid = `Drop what uses ${name} on the source`
+    const refusal = refused.get(name)
+    if (refusal !== undefined) {
+      return leaveOut(
+        `the target refuses to create the extension: ${refusal}`,
+        `Let an administrator of the cluster create it in the database beforehand, or: ${rid}`,
+        'behaviour',
+      )
+    }
+    // the list is asked first: PolarDB refuses what is not on it, installed or not (polardb-behaviour 6b)
+    if (supportedExtensions && !supportedExtensions.has(name) && !account.superuser) {
+      return leaveOut(
+        'this PolarDB does not support the extension (polar_supported_extensions)',
+        `Ask the support of the cluster for it, or: ${rid}`,
+        'behaviour',
+      )
+    }
+    const found = available.get(name)
+    if (!found) {
+      return leaveOut(
+        'the target does not have the extension (pg_available_extensions)',
+        `Choose a target that offers it, or: ${rid}`,
+        'behaviour',
+      )
+    }
+    const may = account.superuser || account.polarSuperuser || found.trusted || !found.superuser
+    if (!may && !supportedExtensions?.has(name)) {
+      return leaveOut(
+        'the account may not create the extension: it takes a superuser',
+        `Let an administrator of the cluster create it in the database beforehand, or: ${rid}`,
+        'behaviour',
+      )
+    }
+    const version = this.database.extensions.find((extension) => extension.name === name)?.version
+    if (version === undefined || found.versions.has(version)) return undefined
+    return {
+      kind: 'otherwise',
+      definition: entry.definition,
+      reason: `restored at version ${found.defaultVersion ?? 'of the target'}: the target does not have the source's ${version}`,
+    }
+  }
+
+  /** Comments, grants and labels on what is the server's own. */
+  private systemObject(entry: ArchiveEntry): Fate | undefined {
+    if (!/^(ACL|COMMENT)$/.test(entry.desc) || this.facts.target.account.superuser) return undefined
+    const skip = (reason: string) => leaveOut(reason, 'None needed', 'nothing')
+    if (/^EXTENSION /.test(entry.tag)) {
+      return skip(needless.comment)
+    }
+    if (/^(LANGUAGE|PROCEDURAL LANGUAGE) /.test(entry.tag)) {
+      return skip('languages belong to the superuser of the target')
+    }
+    if (entry.namespace === 'pg_catalog' || entry.namespace === 'information_schema') {
+      return skip('system catalogs belong to the superuser of the target')
+    }
+    const schema = /^SCHEMA (.*)$/s.exec(entry.tag)?.[1]
+    const found = schema === undefined ? undefined : this.facts.schemas.get(schema)
+    if (found?.system && !found.administered) {
+      return skip(`the schema ${schema} belongs to the superuser of the target`)
+    }
+    return undefined
+  }
+
+  /**
+   * Grants on what a trusted extension brings: its objects are the superuser's, whoever creates it (PostgreSQL, "CREATE
+   * EXTENSION"), and the server answers to other people's grants with no more than a warning. What PolarDB makes of it
+   * differs between its versions, and shows when it is tried.
+   */
+  private extensionMember(entry: ArchiveEntry): Fate | undefined {
+    const { target, available } = this.facts
+    if (entry.desc !== 'ACL' || target.account.superuser || target.polardb !== null)
+      return undefined
+    const extension = extensionOf(this.database.extensionGrants, entry)
+    const found = extension === undefined ? undefined : available.get(extension)
+    if (!found?.trusted || !found.superuser) return undefined
+    return leaveOut(
+      `the objects of the extension ${extension} belong to a superuser on the target, and only he may grant on them`,
+      'Let a superuser of the target make these grants, or take them back on the source',
+      'behaviour',
+    )
+  }
+
+  private label(entry: ArchiveEntry): Fate | undefined {
+    if (entry.desc !== 'SECURITY LABEL') return undefined
+    const provider = labelProvider(entry.definition)
+    if (provider !== null && this.facts.labelProviders.get(provider)) return undefined
+    return leaveOut(
+      `the target has not loaded the security label provider "${provider ?? ''}"`,
+      'Have the provider loaded there (shared_preload_libraries), or do without the labels',
+      'behaviour',
+    )
+  }
+
+  /** Policies, user mappings and default privileges that name roles which the target does not have or protects. */
+  private roles(entry: ArchiveEntry): Fate | undefined {
+    const { roles, target } = this.facts
+    if (entry.desc === 'DEFAULT ACL' && !target.account.superuser) {
+      const role = entry.owner
+      if (roles.get(role)?.superuser ?? true) {
+        return leaveOut(
+          `default privileges of "${role}" are a superuser's on the target, or nobody's`,
+          `Set them for the role that will create objects: ALTER DEFAULT PRIVILEGES FOR ROLE …`,
+          'nothing',
+        )
+      }
+    }
+    if (entry.desc !== 'POLICY' && entry.desc !== 'USER MAPPING') return undefined
+    const missing = rolesNamed(entry, this.archive.standardStrings).find((role) => !roles.has(role))
+    if (missing === undefined) return undefined
+    return leaveOut(
+      `the role "${missing}" does not exist on the target`,
+      'Create the role there, or set roles to migrate',
+      'behaviour',
+    )
+  }
+
+  private language(entry: ArchiveEntry): Fate | undefined {
+    if (entry.desc === 'PROCEDURAL LANGUAGE' && !this.facts.target.account.superuser) {
+      return leaveOut(
+        'only a superuser may create a language without an extension',
+        `Create the extension ${entry.tag} on the source instead of the language`,
+        'behaviour',
+      )
+    }
+    if (entry.desc !== 'FUNCTION' && entry.desc !== 'PROCEDURE') return undefined
+    const at = /\bLANGUAGE /.exec(this.mask(entry))
+    const name = at && nameAt(entry.definition, at.index + at[0].length)?.name
+    if (!name || name === 'c' || name === 'internal') return undefined
+    const trusted = this.facts.languages.get(name)
+    const usable =
+      trusted === undefined ? this.extensions.has(name) : trusted || this.has('superuser')
+    if (usable) return undefined
+    return leaveOut(
+      trusted === undefined
+        ? `the target has no language ${name}`
+        : `the language ${name} is not trusted: only a superuser may use it`,
+      'Rewrite the function in PL/pgSQL or SQL on the source',
+      'behaviour',
+    )
+  }
+
+  /** Collations of the operating system or ICU that the target does not have. */
+  private collation(entry: ArchiveEntry): Fate | undefined {
+    if (!entry.definition.includes('COLLATE')) return undefined
+    const masked = this.mask(entry)
+    for (const found of masked.matchAll(/\bCOLLATE pg_catalog\./g)) {
+      const name = nameAt(entry.definition, found.index + found[0].length)?.name
+      if (name === undefined || this.facts.collations.has(name)) continue
+      return leaveOut(
+        `the target has no collation "${name}"`,
+        'Change the collation on the source to one that the target has (pg_collation), "C" or an ICU collation',
+        lossOf(entry),
+      )
+    }
+    return undefined
+  }
+
+  /** A cast takes the owner of one of its types: casts between types that nobody owns take a superuser. */
+  private cast(entry: ArchiveEntry): Fate | undefined {
+    if (entry.desc !== 'CAST' || this.has('superuser')) return undefined
+    const ownType = entry.dependencies.some((id) =>
+      /^(TYPE|DOMAIN|TABLE|VIEW)$/.test(this.byId.get(id)?.desc ?? ''),
+    )
+    if (ownType) return undefined
+    return leaveOut(
+      'only a superuser may create a cast between types of the system or of an extension',
+      'Do without the cast on the source, or let a superuser of the target create it',
+      'behaviour',
+    )
+  }
+
+  /** A transform takes the owner of its type, too. */
+  private transform(entry: ArchiveEntry): Fate | undefined {
+    if (entry.desc !== 'TRANSFORM' || this.has('superuser')) return undefined
+    const ownType = entry.dependencies.some((id) =>
+      /^(TYPE|DOMAIN|TABLE|VIEW)$/.test(this.byId.get(id)?.desc ?? ''),
+    )
+    if (ownType) return undefined
+    return leaveOut(
+      'only a superuser may create a transform for a type of the system or of an extension',
+      'Do without the transform on the source, or let a superuser of the target create it',
+      'behaviour',
+    )
+  }
+
+  /** Tables WITH OIDS, which the archive keeps beside their statement. */
+  private oids(entry: ArchiveEntry): Fate | undefined {
+    if (entry.desc !== 'TABLE' || !entry.withOids) return undefined
+    if (this.facts.target.major < 12 && this.facts.settings.has('default_with_oids'))
+      return undefined
+    return leaveOut(
+      'it is WITH OIDS, which PostgreSQL 12 removed',
+      'On the source: ALTER TABLE … SET WITHOUT OIDS; where something reads its oid, give it a column of that name of type bigint first',
+      'rows',
+    )
+  }
+
+  /** What partitioned tables could not do before versions 12 and 13. */
+  private partition(entry: ArchiveEntry): Fate | undefined {
+    const { major } = this.facts.target
+    if (major >= 13 || !/^(FK CONSTRAINT|TRIGGER)$/.test(entry.desc)) return undefined
+    const tables = entry.dependencies.filter((id) => this.partitioned.has(id))
+    if (tables.length === 0) return undefined
+    const masked = this.mask(entry)
+    if (entry.desc === 'TRIGGER') {
+      if (!/\b(BEFORE|INSTEAD OF)\b.*\bFOR EACH ROW\b/s.test(masked)) return undefined
+      return leaveOut(
+        'BEFORE … FOR EACH ROW triggers on partitioned tables came with PostgreSQL 13',
+        'Create the trigger on each partition on the source, or choose a newer target',
+        'behaviour',
+      )
+    }
+    if (major >= 12 || !this.references(entry, masked, tables)) return undefined
+    return leaveOut(
+      'foreign keys that reference partitioned tables came with PostgreSQL 12',
+      'Do without the foreign key on the source, or choose a newer target',
+      'behaviour',
+    )
+  }
+
+  /** Uses of the multirange type that every range type has from version 14 on. */
+  private multirange(entry: ArchiveEntry): Fate | undefined {
+    const used =
+      !/^(TYPE|COMMENT|ACL)$/.test(entry.desc) &&
+      this.multiranges.find((name) => entry.definition.includes(name))
+    if (!used) return undefined
+    return leaveOut(
+      `it uses ${used}, and multirange types came with PostgreSQL 14`,
+      'Turn the column into an array of ranges on the source, or choose a newer target',
+      lossOf(entry),
+    )
+  }
+
+  /** Whether a foreign key references one of the tables. */
+  private references(entry: ArchiveEntry, masked: string, tables: number[]): boolean {
+    const at = /\bREFERENCES\s+/.exec(masked)
+    if (!at) return false
+    const schema = nameAt(entry.definition, at.index + at[0].length)
+    const table = schema && nameAt(entry.definition, schema.end + 1)
+    return tables.some((id) => {
+      const found = this.byId.get(id)
+      return found?.namespace === schema?.name && found?.tag === table?.name
+    })
+  }
+
+  /** The rules of src/polardb/limits/limits.ts, and settings of functions that take a superuser. */
+  private limits(entry: ArchiveEntry): Fate {
+    const { target } = this.facts
+    let definition = entry.definition
+    let masked = this.masked(definition)
+    const reasons: string[] = []
+    for (const limit of limits) {
+      if (!limit.kinds.includes(entry.desc)) continue
+      const able =
+        (limit.needs === undefined || this.has(limit.needs)) &&
+        (limit.since === undefined || target.major >= limit.since) &&
+        (limit.until === undefined || target.major <= limit.until)
+      if (able || !this.speaksOf(limit) || !matches(limit, masked, entry.desc)) continue
+      if (!limit.without) {
+        return leaveOut(limit.reason, limit.remedy, limit.trifle ? 'nothing' : lossOf(entry))
+      }
+      definition = cutAll(definition, limit.without, this.archive.standardStrings)
+      masked = this.masked(definition)
+      reasons.push(limit.reason)
+    }
+    if (/^(TABLE|MATERIALIZED VIEW)$/.test(entry.desc)) {
+      const compressed = withoutCompression(definition, this.archive.standardStrings, this.facts)
+      definition = compressed.definition
+      reasons.push(...compressed.reasons)
+    }
+    if (/^(FUNCTION|PROCEDURE)$/.test(entry.desc)) {
+      const settings = cutSettings(definition, this.archive.standardStrings, (name) =>
+        this.refusedSetting(name),
+      )
+      definition = settings.definition
+      reasons.push(...settings.reasons)
+    }
+    if (reasons.length === 0) return { kind: 'restore' }
+    return { kind: 'otherwise', definition, reason: reasons.join('; ') }
+  }
+
+  /** Whether a name in this archive means what the rule says. */
+  private speaksOf({ from, qualified }: Limit): boolean {
+    const source = Number.parseInt(this.archive.serverVersion, 10)
+    if (from !== undefined && source < from) return false
+    return !qualified || this.archive.searchPath !== null
+  }
+
+  private refusedSetting(name: string): string | undefined {
+    const context = this.facts.settings.get(name)
+    if (context === undefined) return `restored without SET ${name}: the target does not know it`
+    if (!superuserContexts.has(context) || this.has('superuser')) return undefined
+    return `restored without SET ${name}: only a superuser may set it`
+  }
+}
+
+function matches({ syntax }: Limit, masked: string, kind: string): boolean {
+  if (syntax === undefined) return true
+  return typeof syntax === 'function' ? syntax(masked, kind) : syntax.test(masked)
+}
+
+/** Names of the multirange types that the range types of an archive bring along, as statements write them. */
+function multirangesOf(archive: Archive): string[] {
+  const names: string[] = []
+  for (const entry of archive.entries) {
+    if (entry.desc !== 'TYPE') continue
+    const name = /\bmultirange_type_name = ([^,\n]+)/.exec(entry.definition)?.[1]
+    if (name !== undefined) names.push(name.trim())
+  }
+  return names
+}

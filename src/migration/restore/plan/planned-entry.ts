@@ -1,0 +1,72 @@
+import type { Archive } from '../../../postgres/archive/archive.ts'
+import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
+
+/** What is lost with an entry that is left out. */
+export type Loss =
+  /** Nothing that rows or behaviour depend on. */
+  'nothing' | 'behaviour' | 'rows'
+
+export type Fate =
+  | { kind: 'restore' }
+  /** Restored by another statement than the archive's. */
+  | { kind: 'otherwise'; definition: string; reason: string }
+  | {
+      kind: 'leave-out'
+      reason: string
+      remedy: string
+      loss: Loss
+      /** The entry that takes this one along. */
+      along?: PlannedEntry
+      /** It is not lost: the target has it. */
+      there?: true
+      /** The target refused it, or what it hangs on, after the rows were in: nothing that was announced. */
+      failed?: true
+    }
+
+export interface PlannedEntry {
+  archive: Archive
+  entry: ArchiveEntry
+  /** As `allow-missing` and the report name it. */
+  name: string
+  fate: Fate
+  /** It takes the account itself: the role that loads must not be able to make it, or does not own what it is about. */
+  byAccount?: boolean
+  /** Entries of the same archive that it needs although pg_dump notes no dependency, by dump id. */
+  needs?: number[]
+  /** It holds no row, as the dump says. */
+  empty?: boolean
+}
+
+/** The fate of an entry that the target cannot take, or does not need. */
+export function leaveOut(reason: string, remedy: string, loss: Loss): Fate & { kind: 'leave-out' } {
+  return { kind: 'leave-out', reason, remedy, loss }
+}
+
+/** Whether rows or behaviour go with an entry that is left out. */
+export function isLoss(
+  item: PlannedEntry,
+): item is PlannedEntry & { fate: Fate & { kind: 'leave-out' } } {
+  return item.fate.kind === 'leave-out' && item.fate.loss !== 'nothing'
+}
+
+/** What leaving an entry out loses by its kind. */
+export function lossOf(entry: ArchiveEntry): Loss {
+  switch (entry.desc) {
+    case 'ACL':
+    case 'COMMENT':
+    case 'DEFAULT ACL':
+    case 'SEQUENCE SET':
+    case 'SEQUENCE OWNED BY':
+    case 'STATISTICS':
+    case 'STATISTICS DATA':
+      return 'nothing'
+    case 'TABLE':
+    case 'TABLE DATA':
+    case 'BLOB':
+    case 'BLOBS':
+    case 'BLOB METADATA':
+      return 'rows'
+    default:
+      return 'behaviour'
+  }
+}

@@ -1,0 +1,262 @@
+import { Cancelled, Failure, messageOf } from '../../../failure.ts'
+import { shortStatement } from '../../../postgres/archive/statement.ts'
+import { mayPass, meaningOf, sqlstateOf } from '../../../postgres/errors.ts'
+import type { FailedEntry } from '../../../report/model.ts'
+import { counted, printable, shorten } from '../../../text/text.ts'
+import type { Context } from '../../context.ts'
+import { goOn } from '../../go-on.ts'
+import { noteAccepted } from '../../losses.ts'
+import type { RestoreOptions } from '../options.ts'
+import type { Loader, Login } from '../owners/loader.ts'
+import { allowMissing } from '../plan/allow-missing.ts'
+import { lossesOf, type RestorePlan, takeAlong } from '../plan/plan.ts'
+import { isLoss, leaveOut, lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
+import { remedyFor } from '../plan/remedies.ts'
+import { RestoreProgress } from './progress.ts'
+import { makeTasks, mostTogether, Schedule } from './schedule.ts'
+import { sessionPrefix } from './target-session.ts'
+import { EntryFailed, Worker } from './worker.ts'
+
+/**
+ * One restore being carried out: the bookkeeping that its workers share. A failure that no retry can mend stops all of
+ * them; every failure that was already there is kept.
+ */
+export class Execution {
+  readonly options: RestoreOptions
+  plan: RestorePlan
+  readonly context: Context
+  readonly failed: FailedEntry[] = []
+  progress: RestoreProgress
+  /** Entries may have been restored by an earlier run. */
+  readonly resuming: boolean
+  /** 1, and one more for every interruption that was mended. */
+  attempts = 1
+  restored = 0
+  /** The role that loads; null where the account does all by itself. */
+  loader: Loader | null = null
+  /** Tells the sessions of this run from those of others, in application_name. */
+  private readonly id = Math.random().toString(36).slice(2, 10)
+  private readonly stopper = new AbortController()
+  /** Fires when the job is cancelled or the restore has failed. */
+  readonly signal: AbortSignal
+  private workers = 0
+  private readonly mayBeMissing: (entry: string) => boolean
+
+  constructor(options: RestoreOptions, plan: RestorePlan, context: Context, resuming: boolean) {
+    this.options = options
+    this.plan = plan
+    this.context = context
+    this.resuming = resuming
+    this.signal = AbortSignal.any([context.signal, this.stopper.signal])
+    this.progress = new RestoreProgress(plan, options, context)
+    this.mayBeMissing = allowMissing(options.allowMissing.filter((line) => line.trim() !== '*'))
+  }
+
+  /** Goes on by another plan, before any entry but extensions is restored. */
+  replan(plan: RestorePlan): void {
+    this.plan = plan
+    this.progress = new RestoreProgress(plan, this.options, this.context)
+  }
+
+  /** Who restores an entry. */
+  loginOf(item: PlannedEntry | undefined): Login {
+    return this.loader && !item?.byAccount ? 'loader' : 'account'
+  }
+
+  /** The options with which such a session, or pg_restore, connects. */
+  optionsOf(login: Login): RestoreOptions {
+    return login === 'loader' && this.loader
+      ? { ...this.options, ...this.loader.connection }
+      : this.options
+  }
+
+  /** A session's work, alone or among others. */
+  worker(): Worker {
+    return new Worker(this, `${sessionPrefix}${this.id} ${++this.workers}`)
+  }
+
+  /** Restores entries one after the other in one session, to the first that fails or all of them. */
+  async inOrder(
+    items: readonly PlannedEntry[],
+    kind: 'in order' | 'to the end' = 'in order',
+  ): Promise<void> {
+    const worker = this.worker()
+    try {
+      for (let from = 0; from < items.length; from += mostTogether) {
+        await worker.statements(items.slice(from, from + mostTogether), kind)
+      }
+    } finally {
+      await worker.close()
+    }
+  }
+
+  /** Restores data and post-data entries with as many sessions as there are jobs. */
+  async inParallel(items: readonly PlannedEntry[]): Promise<void> {
+    const schedule = new Schedule(makeTasks(items), this.options.jobs)
+    const work = async () => {
+      const worker = this.worker()
+      try {
+        for (
+          let tasks = await schedule.next(this.signal);
+          tasks.length > 0;
+          tasks = await schedule.next(this.signal)
+        ) {
+          if (await worker.perform(tasks, schedule)) for (const task of tasks) schedule.done(task)
+        }
+      } catch (error) {
+        // nothing new is begun; what is about to fail as well may say so before all is ended
+        schedule.close()
+        setTimeout(() => this.stopper.abort(), lastWords).unref()
+        throw error
+      } finally {
+        await worker.close()
+      }
+    }
+    const jobs = Math.max(1, this.options.jobs)
+    const watch = this.progress.watch(this.signal)
+    const ends = await Promise.allSettled(Array.from({ length: jobs }, work))
+    await watch.end()
+    if (this.context.signal.aborted) throw new Cancelled()
+    const thrown = ends
+      .filter((end) => end.status === 'rejected')
+      .map((end) => end.reason as unknown)
+    const defect = thrown.find(
+      (error) => !(error instanceof EntryFailed || error instanceof Cancelled || isAbort(error)),
+    )
+    if (defect) throw defect
+    if (thrown.length > 0) throw this.failure()
+  }
+
+  /**
+   * Leaves out an entry that turned out not to be restorable, and what hangs on it, if the user has named it: `*` stands for
+   * what was known before the first byte, not for what comes as a surprise.
+   */
+  leaveOut(item: PlannedEntry, message: string, sqlstate: string | null): boolean {
+    if (!this.mayBeMissing(item.name)) return false
+    const reason = `the target refuses it${sqlstate ? ` [${sqlstate}]` : ''}: ${shorten(printable(message), 1000)}`
+    item.fate = leaveOut(reason, this.remedy(item.name, sqlstate, message), lossOf(item.entry))
+    takeAlong(this.plan.entries)
+    const lost = this.plan.entries.filter(
+      (one) => isLoss(one) && (one === item || one.fate.along === item),
+    )
+    noteAccepted(lossesOf(lost, this.plan.database.name), this.context)
+    this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`)
+    return true
+  }
+
+  /**
+   * Notes a loss of behaviour that need not stop what comes after it: accepted in `allow-missing`, it is one of the report's
+   * losses; otherwise the entry has failed, and the run fails when everything else is done.
+   *
+   * @returns the reason, where the loss is accepted
+   */
+  lose(
+    name: string,
+    message: string,
+    sqlstate: string | null,
+    statement: string,
+  ): string | undefined {
+    const reason = `the target refuses: ${shorten(printable(message), 1000)}`
+    if (!allowMissing(this.options.allowMissing)(name)) {
+      this.note(name, message, sqlstate, statement)
+      return undefined
+    }
+    const database = this.plan.database.name
+    const remedy = this.remedy(name, sqlstate, message)
+    noteAccepted([{ entry: name, database, reason, remedy }], this.context)
+    this.context.log.warning(`${name} is lost, as allow-missing allows: ${reason}`)
+    return reason
+  }
+
+  private remedy(name: string, sqlstate: string | null, message: string): string {
+    const source = Number.parseInt(this.plan.archives[0]?.serverVersion ?? '', 10)
+    const target = this.plan.facts.target.major
+    return remedyFor(name, sqlstate, message, { source, target })
+  }
+
+  /** Notes that an entry cannot be restored. */
+  fail(name: string, error: unknown, statement: string): EntryFailed {
+    const sqlstate =
+      error instanceof Failure ? (error.sqlstate ?? null) : (sqlstateOf(error) ?? null)
+    const said = messageOf(error)
+    this.note(name, said, sqlstate, statement)
+    const refused = sqlstate !== null && !mayPass(error) && !refusesAll.test(sqlstate)
+    return new EntryFailed(said, !refused)
+  }
+
+  /** Counts an entry that the target refused, and what hangs on it, as not restored. */
+  giveUp(item: PlannedEntry): void {
+    const remedy = 'Put the cause right, then go on with the restore'
+    const fate = leaveOut('it could not be restored', remedy, lossOf(item.entry))
+    item.fate = { ...fate, failed: true }
+    takeAlong(this.plan.entries)
+  }
+
+  /** What was refused, and then what could not be tried for want of that. */
+  get allFailed(): FailedEntry[] {
+    const along = this.plan.entries.flatMap(({ name, entry, fate }): FailedEntry[] => {
+      if (fate.kind !== 'leave-out' || !fate.failed || !fate.along) return []
+      const { reason, remedy } = fate
+      return [
+        {
+          entry: name,
+          reason,
+          sqlstate: null,
+          statement: shortStatement(entry.definition),
+          remedy,
+        },
+      ]
+    })
+    return [...this.failed, ...along]
+  }
+
+  note(name: string, message: string, sqlstate: string | null, statement: string): void {
+    const meaning = sqlstate ? meaningOf(sqlstate) : ''
+    const reason = shorten(printable(message), 1000) + (meaning ? ` (${meaning})` : '')
+    const failed: FailedEntry = {
+      entry: name,
+      reason,
+      sqlstate,
+      statement: shortStatement(statement),
+      remedy: this.remedy(name, sqlstate, message),
+    }
+    this.failed.push(failed)
+    this.context.log.warning(
+      `${failed.entry} cannot be restored: ${failed.reason}${sqlstate ? ` [${sqlstate}]` : ''}: ${failed.statement}`,
+    )
+  }
+
+  /** The failures as the one that ends the run. */
+  failure(): Failure {
+    const [first, ...rest] = this.allFailed
+    if (!first) return new Failure('The restore stopped', 'It was interrupted', 'Run it again')
+    const code = first.sqlstate ? ` [${first.sqlstate}]` : ''
+    const others = rest.slice(0, mostNamed - 1).map(({ entry }) => shorten(entry, 200))
+    const untold = rest.length - others.length
+    const more = others.length > 0 ? `; also ${others.join(', ')}` : ''
+    const and =
+      rest.length > 0 ? ` and ${counted(rest.length, 'other entry', 'other entries')} ` : ' '
+    return new Failure(
+      `${first.entry}${and}cannot be restored into the database "${this.options.targetName}"`,
+      shorten(
+        `${first.reason}${code} in: ${first.statement}${more}${untold > 0 ? `, and ${untold} more, all in the report` : ''}`,
+        3000,
+      ),
+      `${first.remedy}. What is restored stays: ${goOn(this.context)}`,
+      { sqlstate: first.sqlstate ?? undefined },
+    )
+  }
+}
+
+/** Entries that one line names at most. */
+const mostNamed = 10
+
+/** No storage, no memory, no connection, read-only, a broken disk: what comes after would end in the same way. */
+const refusesAll = /^(53...|58...|25006)$/
+
+/** Milliseconds that other sessions have when one has failed for good. */
+const lastWords = 1000
+
+function isAbort(error: unknown): boolean {
+  return (error as { name?: string } | null)?.name === 'AbortError'
+}

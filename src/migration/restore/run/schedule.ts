@@ -1,0 +1,283 @@
+import type { Archive } from '../../../postgres/archive/archive.ts'
+import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
+import type { PlannedEntry } from '../plan/planned-entry.ts'
+import { type Load, makeLoads } from './load.ts'
+
+/** One piece of the restore that a session can do on its own once what it needs is done. */
+export interface Task {
+  kind: 'statement' | 'load'
+  items: PlannedEntry[]
+  load: Load | null
+  /** Bytes of the tables that it works on: the largest go first. */
+  weight: number
+  needs: Set<Task>
+  neededBy: Task[]
+  /** Tables that it must have to itself, or shares with its like, by archive and id: others would only wait for its locks. */
+  exclusive: string[]
+  sharing: string[]
+  /** How many tasks were done when it was last put off, or null. */
+  putOffAt: number | null
+}
+
+/** Kinds that lock their tables against each other (PostgreSQL, "Table-Level Locks"; pg_restore's identify_locking_dependencies). */
+const locking =
+  /^((CHECK |FK )?CONSTRAINT|RULE|TRIGGER|POLICY|ROW SECURITY|(INDEX|TABLE) ATTACH|DEFAULT|PUBLICATION TABLE)$/
+
+/**
+ * The data and post-data entries of a plan as tasks that wait for one another. What needs a table needs its rows, and those
+ * of its partitions and heirs: a trigger or key made before they are in would act on every row.
+ *
+ * @param items what is to be done, in the order of the archives
+ */
+export function makeTasks(items: readonly PlannedEntry[]): Task[] {
+  const tasks: Task[] = []
+  const byEntry = new Map<ArchiveEntry, Task>()
+  const add = (kind: Task['kind'], members: PlannedEntry[], load: Load | null): Task => {
+    const task: Task = {
+      kind,
+      items: members,
+      load,
+      weight: load?.bytes ?? 0,
+      needs: new Set(),
+      neededBy: [],
+      exclusive: [],
+      sharing: [],
+      putOffAt: null,
+    }
+    tasks.push(task)
+    for (const { entry } of members) byEntry.set(entry, task)
+    return task
+  }
+  for (const load of makeLoads(items.filter(({ entry }) => entry.hasData))) {
+    add('load', load.items, load)
+  }
+  for (const item of items) if (!item.entry.hasData) add('statement', [item], null)
+
+  const rows = rowsOfTables(items)
+  for (const archive of new Set(items.map((item) => item.archive))) {
+    const byId = new Map(archive.entries.map((entry) => [entry.dumpId, entry]))
+    const family = familiesOf(archive, byId)
+    for (const item of items) {
+      if (item.archive !== archive) continue
+      const task = byEntry.get(item.entry)
+      if (!task) continue
+      for (const id of item.entry.dependencies) {
+        const entry = byId.get(id)
+        if (!entry) continue
+        link(task, byEntry.get(entry))
+        if (!/^(TABLE|FOREIGN TABLE|MATERIALIZED VIEW)$/.test(entry.desc)) continue
+        const key = `${archive.directory}\0${id}`
+        if (item.entry.section === 'post-data') {
+          if (locking.test(item.entry.desc)) task.exclusive.push(key)
+          else task.sharing.push(key)
+          for (const member of family(entry)) {
+            for (const one of rows.get(tableKey(member)) ?? []) {
+              link(task, byEntry.get(one.entry))
+              task.weight += one.entry.dataBytes
+            }
+          }
+        }
+      }
+    }
+  }
+  return tasks
+}
+
+function link(task: Task, needed: Task | undefined): void {
+  if (!needed || needed === task || task.needs.has(needed)) return
+  task.needs.add(needed)
+  needed.neededBy.push(task)
+}
+
+const tableKey = (entry: ArchiveEntry) => `${entry.namespace}\0${entry.tag}`
+
+/** The data entries of each table, whichever archive they are in. */
+function rowsOfTables(items: readonly PlannedEntry[]): Map<string, PlannedEntry[]> {
+  const rows = new Map<string, PlannedEntry[]>()
+  for (const item of items) {
+    if (item.entry.desc !== 'TABLE DATA') continue
+    const key = tableKey(item.entry)
+    const list = rows.get(key)
+    if (list) list.push(item)
+    else rows.set(key, [item])
+  }
+  return rows
+}
+
+/** For each table itself and all that inherit from it or are attached to it, at any depth. */
+function familiesOf(
+  archive: Archive,
+  byId: ReadonlyMap<number, ArchiveEntry>,
+): (entry: ArchiveEntry) => ArchiveEntry[] {
+  const children = new Map<number, ArchiveEntry[]>()
+  const child = (parent: number, entry: ArchiveEntry) => {
+    const list = children.get(parent)
+    if (list) list.push(entry)
+    else children.set(parent, [entry])
+  }
+  for (const entry of archive.entries) {
+    const tables = entry.dependencies
+      .map((id) => byId.get(id))
+      .filter((one): one is ArchiveEntry => one?.desc === 'TABLE')
+    if (entry.desc === 'TABLE') for (const parent of tables) child(parent.dumpId, entry)
+    // it names the partition by its own tag, the parent is the other one
+    if (entry.desc === 'TABLE ATTACH') {
+      const self = tables.find((one) => one.tag === entry.tag && one.namespace === entry.namespace)
+      for (const parent of tables) if (self && parent !== self) child(parent.dumpId, self)
+    }
+  }
+  return (entry) => {
+    const found = new Set([entry])
+    for (const member of found) {
+      for (const one of children.get(member.dumpId) ?? []) found.add(one)
+    }
+    return [...found]
+  }
+}
+
+/** Statements that go to the server in one message, and bytes of their tables up to which they do. */
+export const mostTogether = 100
+const smallWeight = 1024 * 1024
+
+function isSmall(task: Task): boolean {
+  return task.kind === 'statement' && task.weight < smallWeight
+}
+
+/** Hands out tasks whose needs are met and whose tables are free: loads before the rest, the largest first. */
+export class Schedule {
+  private readonly waiting: Set<Task>
+  private readonly running = new Set<Task>()
+  private readonly exclusive = new Map<string, number>()
+  private readonly sharing = new Map<string, number>()
+  private readonly ready: Task[] = []
+  private readonly putOff: Task[] = []
+  private doneCount = 0
+  private closed = false
+  private readonly workers: number
+  private wake = Promise.withResolvers<void>()
+
+  /** @param workers how many share the tasks */
+  constructor(tasks: readonly Task[], workers = 1) {
+    this.workers = Math.max(1, workers)
+    this.waiting = new Set(tasks)
+    for (const task of tasks) if (task.needs.size === 0) this.offer(task)
+  }
+
+  /**
+   * The next task, with others that are so small that the way to the server takes longer than they do; none when all are
+   * done. Waits while everything that is left waits for others.
+   */
+  async next(signal: AbortSignal): Promise<Task[]> {
+    for (;;) {
+      signal.throwIfAborted()
+      if (this.closed) return []
+      const task = this.take()
+      if (task) return [task, ...this.company(task)]
+      if (this.waiting.size === 0) return []
+      if (this.running.size === 0) {
+        const putOff = this.putOff.shift()
+        if (putOff) return [this.hold(putOff)]
+        throw new Error('entries of the archive wait for one another in a circle')
+      }
+      const aborted = Promise.withResolvers<void>()
+      const abort = () => aborted.resolve()
+      signal.addEventListener('abort', abort, { once: true })
+      await Promise.race([this.wake.promise, aborted.promise])
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  /** Hands out nothing any more. */
+  close(): void {
+    this.closed = true
+    this.notify()
+  }
+
+  done(task: Task): void {
+    this.release(task)
+    this.waiting.delete(task)
+    this.doneCount++
+    for (const next of task.neededBy) {
+      next.needs.delete(task)
+      if (next.needs.size === 0) this.offer(next)
+    }
+    this.notify()
+  }
+
+  /**
+   * Puts a task back until everything that does not wait for it is done: what it looked for may be there then.
+   *
+   * @returns false when nothing was done since the last time, so that another try would end in the same way
+   */
+  postpone(task: Task): boolean {
+    if (task.putOffAt === this.doneCount) return false
+    this.release(task)
+    task.putOffAt = this.doneCount
+    this.putOff.push(task)
+    this.notify()
+    return true
+  }
+
+  private take(): Task | null {
+    for (const [index, task] of this.ready.entries()) {
+      if (!this.isFree(task)) continue
+      this.ready.splice(index, 1)
+      return this.hold(task)
+    }
+    return null
+  }
+
+  /** Small statements that may go along with a small one; each worker gets its share. */
+  private company(task: Task): Task[] {
+    if (!isSmall(task)) return []
+    const most = Math.min(mostTogether, Math.ceil(this.ready.length / this.workers)) - 1
+    const found: Task[] = []
+    for (let index = 0; index < this.ready.length && found.length < most; ) {
+      const other = this.ready[index]
+      if (other && isSmall(other) && this.isFree(other)) {
+        this.ready.splice(index, 1)
+        found.push(this.hold(other))
+      } else index++
+    }
+    return found
+  }
+
+  private hold(task: Task): Task {
+    this.running.add(task)
+    for (const key of task.exclusive) this.exclusive.set(key, (this.exclusive.get(key) ?? 0) + 1)
+    for (const key of task.sharing) this.sharing.set(key, (this.sharing.get(key) ?? 0) + 1)
+    return task
+  }
+
+  private release(task: Task): void {
+    this.running.delete(task)
+    for (const key of task.exclusive) this.exclusive.set(key, (this.exclusive.get(key) ?? 1) - 1)
+    for (const key of task.sharing) this.sharing.set(key, (this.sharing.get(key) ?? 1) - 1)
+  }
+
+  private isFree(task: Task): boolean {
+    return (
+      task.exclusive.every((key) => !this.exclusive.get(key) && !this.sharing.get(key)) &&
+      task.sharing.every((key) => !this.exclusive.get(key))
+    )
+  }
+
+  /** Keeps the ready tasks in order by binary search: there may be a hundred thousand. */
+  private offer(task: Task): void {
+    const before = (one: Task) =>
+      one.kind === task.kind ? one.weight >= task.weight : one.kind === 'load'
+    let [low, high] = [0, this.ready.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const one = this.ready[middle]
+      if (one && before(one)) low = middle + 1
+      else high = middle
+    }
+    this.ready.splice(low, 0, task)
+  }
+
+  private notify(): void {
+    this.wake.resolve()
+    this.wake = Promise.withResolvers<void>()
+  }
+}

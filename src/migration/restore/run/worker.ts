@@ -1,0 +1,432 @@
+import { Failure, messageOf } from '../../../failure.ts'
+import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
+import { retrying } from '../../retry.ts'
+import type { Login } from '../owners/loader.ts'
+import { lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
+import type { Execution } from './execution.ts'
+import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
+import type { Running } from './progress.ts'
+import type { Schedule, Task } from './schedule.ts'
+import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
+import { endSessions, Session } from './target-session.ts'
+
+/** An entry could not be restored; the execution has noted it. */
+export class EntryFailed extends Error {
+  override readonly name = 'EntryFailed'
+  /** To go on with others would be pointless: it was not this entry that the server refused. */
+  readonly stops: boolean
+
+  constructor(message: string, stops: boolean) {
+    super(message)
+    this.stops = stops
+  }
+}
+
+/** A load was put off, to be tried again when others are done. */
+class PutOff extends Error {
+  override readonly name = 'PutOff'
+}
+
+/** Characters of statements that go to the server in one message. */
+const mostTogetherText = 1024 * 1024
+
+/** What became of statements that went together: `failed` has no effect, `unknown` may have. */
+type Outcome = 'done' | 'failed' | 'unknown'
+
+/** One session on the target and what it does, opened anew when it is lost. */
+export class Worker {
+  private readonly run: Execution
+  private readonly name: string
+  private current: Session | null = null
+  /** Who works now. */
+  private login: Login = 'account'
+  private readonly abort = () => void this.current?.cancel()
+
+  constructor(run: Execution, name: string) {
+    this.run = run
+    this.name = name
+    run.signal.addEventListener('abort', this.abort, { once: true })
+  }
+
+  async close(): Promise<void> {
+    this.run.signal.removeEventListener('abort', this.abort)
+    await this.drop()
+  }
+
+  private async session(): Promise<Session> {
+    this.run.signal.throwIfAborted()
+    this.current ??= await Session.open(this.run.optionsOf(this.login), this.name, this.run.signal)
+    return this.current
+  }
+
+  /** Works as somebody from now on. */
+  private async as(login: Login): Promise<void> {
+    if (this.login !== login) await this.drop()
+    this.login = login
+  }
+
+  /** Closes the session until the next work. */
+  async drop(): Promise<void> {
+    const session = this.current
+    this.current = null
+    await session?.close()
+  }
+
+  /** Says in the progress what is being done, which is so many of the plan's entries. */
+  begin(name: string, entries: number): Running {
+    return this.run.progress.begin(name, this.name, entries)
+  }
+
+  /** Notes what the target refuses without the restore ending there (see Execution.lose). */
+  lose(
+    name: string,
+    message: string,
+    sqlstate: string | null,
+    statement: string,
+  ): string | undefined {
+    return this.run.lose(name, message, sqlstate, statement)
+  }
+
+  /** Does one load, or some statements together; false when it was put off. */
+  async perform(tasks: readonly Task[], schedule: Schedule): Promise<boolean> {
+    const [first] = tasks
+    if (first?.load) return this.load(first, first.load, schedule)
+    await this.statements(
+      tasks.flatMap((task) => task.items),
+      'to the end',
+    )
+    return true
+  }
+
+  /**
+   * Restores entries by their statements, in one message and one transaction where that works: a server far away answers a
+   * thousand statements no sooner than one. When one of them fails, each is tried on its own.
+   *
+   * @param kind whether the first that fails ends it, or is noted with what hangs on it (see collecting)
+   */
+  async statements(all: readonly PlannedEntry[], kind: 'in order' | 'to the end'): Promise<void> {
+    for (const items of this.byLogin(all.filter(isWanted), kind)) await this.several(items, kind)
+  }
+
+  /** Entries that the same role restores; what goes in order stays in it. */
+  private byLogin(
+    items: readonly PlannedEntry[],
+    kind: 'in order' | 'to the end',
+  ): PlannedEntry[][] {
+    const groups: { login: Login; items: PlannedEntry[] }[] = []
+    for (const item of items) {
+      const login = this.run.loginOf(item)
+      const group =
+        kind === 'in order' ? groups.at(-1) : groups.find((known) => known.login === login)
+      if (group?.login === login) group.items.push(item)
+      else groups.push({ login, items: [item] })
+    }
+    return groups.map((group) => group.items)
+  }
+
+  private async several(
+    items: readonly PlannedEntry[],
+    kind: 'in order' | 'to the end',
+  ): Promise<void> {
+    await this.as(this.run.loginOf(items[0]))
+    let outcome: Outcome = 'failed'
+    if (items.length > 1 && !this.run.resuming) outcome = await this.together(items)
+    if (outcome === 'done') return
+    for (const item of items) await this.statement(item, outcome === 'unknown', kind)
+  }
+
+  private async together(items: readonly PlannedEntry[]): Promise<Outcome> {
+    const { run } = this
+    const [first] = items
+    const texts = items.map((item) =>
+      item.archive === first?.archive ? sqlOf(item, run.plan) : null,
+    )
+    if (!first || texts.includes(null)) return 'failed'
+    if (texts.reduce((sum, text) => sum + (text?.length ?? 0), 0) > mostTogetherText)
+      return 'failed'
+    const running = run.progress.begin(first.name, this.name, items.length)
+    const state: { outcome: Outcome } = { outcome: 'unknown' }
+    try {
+      await this.persist(
+        async (uncertain) => {
+          // what became of a message whose answer was lost shows for each statement on its own
+          if (uncertain) return
+          const session = await this.session()
+          const client = await session.foreign(first.archive, '')
+          await client.query(texts.join('\n;\n'))
+          state.outcome = 'done'
+          run.restored += items.length
+        },
+        mayPass,
+        (error) => error,
+      )
+    } catch (error) {
+      if (sqlstateOf(error) === undefined) throw error
+      state.outcome = 'failed'
+    } finally {
+      running.end(state.outcome === 'done')
+    }
+    return state.outcome
+  }
+
+  /**
+   * Restores one entry by its statements.
+   *
+   * @param unknown an earlier message may have done it
+   */
+  private async statement(
+    item: PlannedEntry,
+    unknown: boolean,
+    kind: 'in order' | 'to the end',
+  ): Promise<void> {
+    // one before it may have taken it along
+    if (!isWanted(item)) return
+    const { run } = this
+    const running = run.progress.begin(item.name, this.name)
+    try {
+      const work = async (session: Session, again: boolean) => {
+        const uncertain = again || unknown
+        if (uncertain && (await isThere(session, item))) return
+        try {
+          await runEntry(session, item, run.plan)
+        } catch (error) {
+          if (uncertain && saysItExists(error)) return
+          const sqlstate = sqlstateOf(error)
+          const refused = sqlstate !== undefined && !mayPass(error)
+          if (!(refused && run.leaveOut(item, messageOf(error), sqlstate))) throw error
+        }
+      }
+      const { definition } = item.entry
+      if (kind === 'to the end')
+        await this.collecting(item.name, definition, work, item, this.login)
+      else await this.retrying(item.name, definition, work, this.login)
+      if (isWanted(item)) run.restored++
+    } finally {
+      running.end()
+    }
+  }
+
+  /**
+   * Works in this worker's session until it is done, again and again while what fails may pass.
+   *
+   * @param name of what is worked on, and its statement, for people
+   * @param login as whom
+   * @param work told whether an earlier try may have done it
+   * @throws EntryFailed when it cannot be mended; Cancelled
+   */
+  async retrying(
+    name: string,
+    statement: string,
+    work: (session: Session, uncertain: boolean) => Promise<void>,
+    login: Login = 'account',
+  ): Promise<void> {
+    await this.as(login)
+    await this.persist(
+      async (uncertain) => work(await this.session(), uncertain),
+      (error) => {
+        if (mayPass(error)) return true
+        throw this.run.fail(name, error, statement)
+      },
+      (error) => this.run.fail(name, error, statement),
+    )
+  }
+
+  /**
+   * The same of what comes once the rows are in: what the server refuses is noted, with what hangs on it, and the restore goes
+   * on. The run fails when everything else is done, so that one night shows all of it.
+   *
+   * @param item the plan's own entry, where it is about one
+   * @param login as whom
+   * @returns false when the server refused it
+   * @throws EntryFailed when it would refuse everything else as well, or rows are lost with it; Cancelled
+   */
+  async collecting(
+    name: string,
+    statement: string,
+    work: (session: Session, uncertain: boolean) => Promise<void>,
+    item?: PlannedEntry,
+    login: Login = 'account',
+  ): Promise<boolean> {
+    try {
+      await this.retrying(name, statement, work, login)
+      return true
+    } catch (error) {
+      if (!(error instanceof EntryFailed) || error.stops) throw error
+      if (item && lossOf(item.entry) === 'rows') throw error
+      if (item) this.run.giveUp(item)
+      return false
+    }
+  }
+
+  /** Works until it is done, in a session of its own for each try; see retrying. */
+  private async persist(
+    work: (uncertain: boolean) => Promise<void>,
+    again: (error: unknown) => boolean,
+    exhausted: (error: unknown) => unknown,
+  ): Promise<void> {
+    const { run } = this
+    await retrying(
+      { ...run.context, signal: run.signal },
+      async (attempt) => {
+        if (attempt > 0) await this.endLost()
+        await work(run.resuming || attempt > 0)
+      },
+      {
+        again: (error) => !(error instanceof EntryFailed) && again(error),
+        exhausted,
+        interrupted: async () => {
+          run.attempts++
+          await this.drop()
+        },
+      },
+    )
+  }
+
+  /** Ends what the server may still be doing for a session of this worker that was lost. */
+  private async endLost(): Promise<void> {
+    const session = await Session.open(
+      this.run.optionsOf(this.login),
+      `${this.name} check`,
+      this.run.signal,
+    )
+    try {
+      await endSessions(await session.own(), this.name, this.run.signal)
+    } finally {
+      await session.close()
+    }
+  }
+
+  /** Loads rows; false when the load was put off because a check may need rows of other tables. */
+  private async load(task: Task, what: Load, schedule: Schedule): Promise<boolean> {
+    const { run } = this
+    const running = run.progress.beginLoad(what, this.name)
+    let left = what.items.filter(isWanted)
+    await this.as(run.loginOf(what.items[0]))
+    let loaded = false
+    try {
+      await this.persist(
+        async (uncertain) => {
+          if (uncertain || task.putOffAt !== null) left = await this.unloaded(what, left)
+          if (left.length === 0) return
+          // pg_restore has a connection of its own: a job takes one, not two
+          await this.drop()
+          const { context, signal } = run
+          await load(
+            run.optionsOf(this.login),
+            left,
+            this.name,
+            context.temporaryDirectory,
+            signal,
+            (begun) => running.at(left[begun - 1] ?? null),
+          )
+        },
+        (error) => {
+          if (error instanceof LoadFailure) {
+            if (error.transient) return true
+            if (mayLackRows(error) && schedule.postpone(task)) throw new PutOff()
+            if (this.leaveOut(error, left)) {
+              left = left.filter(isWanted)
+              return true
+            }
+            throw this.failLoad(error, left)
+          }
+          if (mayPass(error)) return true
+          if (error instanceof Failure) return false
+          throw run.fail(nameOf(left), error, '')
+        },
+        (error) =>
+          error instanceof LoadFailure
+            ? this.failLoad(error, left)
+            : run.fail(nameOf(left), error, ''),
+      )
+      loaded = true
+      run.restored += what.items.filter(isWanted).length
+    } catch (error) {
+      if (!(error instanceof PutOff)) throw error
+    } finally {
+      running.end(loaded)
+    }
+    return loaded
+  }
+
+  /** Leaves out the tables whose rows the target refuses, if the user has named each of them. */
+  private leaveOut({ errors }: LoadFailure, items: readonly PlannedEntry[]): boolean {
+    return (
+      errors.length > 0 &&
+      errors.every(({ dumpId, message, sqlstate }) => {
+        const item = items.find(({ entry }) => entry.dumpId === dumpId)
+        return item !== undefined && this.run.leaveOut(item, message, sqlstate)
+      })
+    )
+  }
+
+  /** Loads the rows of one table again unless they are all there; what else the table has is the caller's concern. */
+  async loadAgain(item: PlannedEntry, login: Login): Promise<void> {
+    const { context, signal } = this.run
+    const options = this.run.optionsOf(login)
+    await this.as(login)
+    const running = this.run.progress.begin(item.name, this.name, 0)
+    try {
+      await this.persist(
+        async () => {
+          const session = await this.session()
+          const expected = options.expectedRows?.get(tableOf(item))
+          if (await hasAllRows(session, item, expected)) return
+          // INSERT statements may have come half the way, a COPY has not
+          if (item.entry.copyStatement === null) {
+            await session.query(`TRUNCATE ONLY ${tableOf(item)}`)
+          }
+          await this.drop()
+          await load(options, [item], this.name, context.temporaryDirectory, signal, () => {})
+        },
+        (error) => (error instanceof LoadFailure ? error.transient : mayPass(error)),
+        (error) => error,
+      )
+    } catch (error) {
+      if (error instanceof LoadFailure) throw this.failLoad(error, [item])
+      throw sqlstateOf(error) === undefined ? error : this.run.fail(item.name, error, '')
+    } finally {
+      running.end()
+    }
+  }
+
+  private failLoad(failure: LoadFailure, items: readonly PlannedEntry[]): EntryFailed {
+    const { message } = failure
+    const errors =
+      failure.errors.length > 0 ? failure.errors : [{ dumpId: null, message, sqlstate: null }]
+    const seen = new Set<number | null>()
+    for (const error of errors) {
+      if (seen.has(error.dumpId)) continue
+      seen.add(error.dumpId)
+      const item = items.find(({ entry }) => entry.dumpId === error.dumpId) ?? items[0]
+      const statement = item?.entry.copyStatement ?? ''
+      this.run.note(item?.name ?? '', error.message, error.sqlstate, statement)
+    }
+    return new EntryFailed(message, true)
+  }
+
+  /** Which of the entries are not loaded yet; their tables are empty afterwards. */
+  private async unloaded(what: Load, items: readonly PlannedEntry[]): Promise<PlannedEntry[]> {
+    const session = await this.session()
+    const { expectedRows } = this.run.options
+    const missing: PlannedEntry[] = []
+    for (const item of items) {
+      if (!(await isLoaded(session, item, expectedRows?.get(tableOf(item))))) missing.push(item)
+    }
+    // rows that went through a partition root may lie in any partition
+    const again = what.root !== null && missing.length > 0 ? what.items : missing
+    if (again.length > 0) await empty(session, what, again)
+    return again
+  }
+}
+
+/** A check that reads another table fails until that one has its rows; it says so by its own code, or in its own words. */
+function mayLackRows({ errors }: LoadFailure): boolean {
+  return (
+    errors.length > 0 && errors.every(({ sqlstate }) => sqlstate === '23514' || sqlstate === null)
+  )
+}
+
+const isWanted = ({ fate }: PlannedEntry) => fate.kind !== 'leave-out'
+
+const nameOf = (items: readonly PlannedEntry[]) => items[0]?.name ?? ''

@@ -1,0 +1,270 @@
+import type pg from 'pg'
+import { Failure, messageOf } from '../../../failure.ts'
+import { serverVersion, withConnection } from '../../../postgres/connection.ts'
+import { sqlstateOf } from '../../../postgres/errors.ts'
+import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { keepQuiet } from '../../../postgres/safe-session.ts'
+import { printable } from '../../../text/text.ts'
+import type { Context } from '../../context.ts'
+import { pause } from '../../retry.ts'
+import { readMark, removeState, stateSchema, writeState } from '../database/mark.ts'
+import { elsewhere } from '../database/outside.ts'
+import type { RestoreOptions } from '../options.ts'
+
+type Place = Pick<RestoreOptions, 'target' | 'targetName'>
+
+/** Bytes of a name on a server that was not built otherwise (PostgreSQL, NAMEDATALEN). */
+const nameLength = 63
+
+/** A database that is built beside the one whose name it is to take. */
+export interface Swap {
+  /** The name that both want. */
+  name: string
+  /** Where it is built. It has the dump's digits: what stands there can only be of the same dump. */
+  building: string
+  /** An interrupted restore of this dump stands there. */
+  begun: boolean
+}
+
+/** The beginning of a name so that it fits with something behind it; a character is never cut through. */
+export function nameWith(name: string, suffix: string): string {
+  let kept = name
+  while (Buffer.byteLength(kept + suffix) > nameLength) kept = [...kept].slice(0, -1).join('')
+  return kept + suffix
+}
+
+/** Makes the account a member of a role, unless it has its rights. @returns what takes it back */
+export async function joinOwner(client: pg.Client, owner: string): Promise<string[]> {
+  const { rows } = await client.query<{ account: string; able: boolean }>(
+    `SELECT session_user AS account, pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`,
+    [owner],
+  )
+  const [row] = rows
+  if (!row || row.able) return []
+  const { major } = await serverVersion(client)
+  const [role, account] = [quoteIdentifier(owner), quoteIdentifier(row.account)]
+  await client.query(
+    `GRANT ${role} TO ${account}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
+  )
+  return [`REVOKE ${role} FROM ${account}`]
+}
+
+/**
+ * Works as an owner of databases. The memberships that it takes are given back, whatever happens.
+ */
+export async function asOwner(
+  client: pg.Client,
+  databases: readonly string[],
+  work: () => Promise<void>,
+): Promise<void> {
+  const { rows } = await client.query<{ owner: string }>(
+    'SELECT DISTINCT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database WHERE datname = ANY ($1)',
+    [databases],
+  )
+  const undo: string[] = []
+  try {
+    for (const { owner } of rows) undo.push(...(await joinOwner(client, owner)))
+    await work()
+  } finally {
+    for (const sql of undo) await client.query(sql)
+  }
+}
+
+/** How often the exchange is tried: each time the server waits five seconds for sessions to end. */
+const attempts = 6
+
+/**
+ * Gives the new database the old one's name, and the old one another, in one transaction: there is no moment at which a
+ * client finds neither. Sessions on both are ended. While the names change, the server lets nobody else in, and whoever
+ * waits is told that the database was renamed, and finds the new one when he connects again (PostgreSQL source, InitPostgres).
+ *
+ * @param tries of five seconds each, for sessions that the account cannot end
+ * @returns the name that the old database has from now on
+ * @throws Failure when it could not be done; then nothing has changed, and the old database answers. Cancelled
+ */
+export async function exchange(
+  place: Place,
+  swap: Swap,
+  context: Context,
+  tries = attempts,
+): Promise<string> {
+  const { name, building } = swap
+  let refused: unknown
+  for (let attempt = 0; attempt < tries; attempt++) {
+    context.signal.throwIfAborted()
+    try {
+      const kept = await asOwners(place, swap, context, () =>
+        elsewhere(place, context.signal, (client) =>
+          elsewhere(place, context.signal, (other) => rename(client, other, swap)),
+        ),
+      )
+      await removeMark(place, context)
+      return kept
+    } catch (error) {
+      refused = error
+      // 55006: somebody is still connected
+      if (sqlstateOf(error) !== '55006') break
+    }
+    await pause(1, context.signal)
+  }
+  const who = await elsewhere(place, context.signal, (client) => sessionsOn(client, name))
+  throw new Failure(
+    `The database "${name}" could not be exchanged`,
+    `${messageOf(refused)}${who ? `; connected: ${who}` : ''}`,
+    `The old database answers as before, and the new one is complete: it is "${building}". End what uses the old one, then run restore again with the kept dump and if-target-not-empty: swap`,
+    { cause: refused, sqlstate: sqlstateOf(refused) },
+  )
+}
+
+/** Until now the mark has said that the database is not where it is to be. */
+async function removeMark(place: Place, context: Context): Promise<void> {
+  try {
+    await withConnection(
+      place.target,
+      { database: place.targetName, role: 'target', signal: context.signal },
+      async (client) => {
+        await keepQuiet(client)
+        await removeState(client)
+      },
+    )
+  } catch (error) {
+    if (context.signal.aborted) throw error
+    context.warn(
+      `The schema "${stateSchema}" is still in the database "${printable(place.targetName)}" (${messageOf(error)}): drop it by hand`,
+    )
+  }
+}
+
+async function sessionsOn(client: pg.Client, name: string): Promise<string> {
+  const { rows } = await client.query<{ who: string }>(
+    `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
+       FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
+    [name],
+  )
+  return rows.map((row) => printable(row.who)).join(', ')
+}
+
+/**
+ * Works as a member of the owners of both databases. The memberships are written down in the new one before they are taken:
+ * they cannot be part of the exchange's transaction, since another session ends those of the same roles meanwhile.
+ */
+async function asOwners<T>(
+  place: Place,
+  { name, building }: Swap,
+  context: Context,
+  work: () => Promise<T>,
+): Promise<T> {
+  const missing = await elsewhere(place, context.signal, async (client) => {
+    const { rows } = await client.query<{ owner: string }>(
+      `SELECT DISTINCT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database
+        WHERE datname = ANY ($1) AND NOT pg_catalog.pg_has_role(session_user, datdba, 'USAGE')`,
+      [[name, building]],
+    )
+    return rows.map(({ owner }) => owner)
+  })
+  if (missing.length === 0) return await work()
+  await withConnection(
+    place.target,
+    { database: building, role: 'target', signal: context.signal },
+    async (client) => {
+      await keepQuiet(client)
+      const state = (await readMark(client))?.state
+      if (state) await writeState(client, { ...state, memberships: missing })
+    },
+  )
+  const undo: string[] = []
+  try {
+    await elsewhere(place, context.signal, async (client) => {
+      for (const owner of missing) undo.push(...(await joinOwner(client, owner)))
+    })
+    return await work()
+  } finally {
+    // a cancelled job has this much time left
+    await elsewhere(place, AbortSignal.timeout(5000), async (client) => {
+      for (const sql of undo) await client.query(sql)
+    })
+  }
+}
+
+async function rename(
+  client: pg.Client,
+  other: pg.Client,
+  { name, building }: Swap,
+): Promise<string> {
+  const kept = await freeName(client, name, building.slice(-8))
+  const [old, fresh, aside] = [name, building, kept].map(quoteIdentifier)
+  await client.query('BEGIN')
+  let renaming = true
+  try {
+    const renamed = (async () => {
+      try {
+        await client.query(`ALTER DATABASE ${old} RENAME TO ${aside}`)
+        await client.query(`ALTER DATABASE ${fresh} RENAME TO ${old}`)
+      } finally {
+        renaming = false
+      }
+    })()
+    renamed.catch(() => {})
+    // the server waits for them, and lets nobody else in meanwhile
+    while (renaming) {
+      await endSessionsOn(other, [name, building])
+      await Promise.race([renamed.catch(() => {}), new Promise((done) => setTimeout(done, 50))])
+    }
+    await renamed
+    await client.query('COMMIT')
+    return kept
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {})
+    throw error
+  }
+}
+
+/** Ends sessions on databases, each as a member of its role: for that alone, in a transaction that is rolled back. */
+async function endSessionsOn(client: pg.Client, databases: readonly string[]): Promise<void> {
+  const { rows } = await client.query<{ pid: number; role: string | null }>(
+    'SELECT pid, usename AS role FROM pg_catalog.pg_stat_activity WHERE datname = ANY ($1) AND pid <> pg_catalog.pg_backend_pid()',
+    [databases],
+  )
+  for (const { pid, role } of rows) {
+    await client.query('BEGIN')
+    try {
+      if (role !== null) await joinOwner(client, role)
+      await client.query('SELECT pg_catalog.pg_terminate_backend($1)', [pid])
+    } catch (error) {
+      // a superuser's, say: then the exchange says who is in the way
+      if (sqlstateOf(error) === undefined) throw error
+    } finally {
+      await client.query('ROLLBACK')
+    }
+  }
+}
+
+async function freeName(client: pg.Client, name: string, digits: string): Promise<string> {
+  for (let number = 1; ; number++) {
+    const candidate = nameWith(name, `_before_${digits}${number === 1 ? '' : `_${number}`}`)
+    const { rowCount } = await client.query(
+      'SELECT FROM pg_catalog.pg_database WHERE datname = $1',
+      [candidate],
+    )
+    if (!rowCount) return candidate
+  }
+}
+
+/** Drops the old database after an exchange. @throws Failure when the target refuses; the new one is in its place all the same */
+export async function dropKept(place: Place, kept: string, context: Context): Promise<void> {
+  try {
+    await elsewhere({ ...place, targetName: kept }, context.signal, (client) =>
+      asOwner(client, [kept], async () => {
+        await client.query(`DROP DATABASE ${quoteIdentifier(kept)}`)
+      }),
+    )
+  } catch (error) {
+    if (sqlstateOf(error) === undefined) throw error
+    throw new Failure(
+      `The old database, "${kept}" now, could not be dropped`,
+      messageOf(error),
+      `The new one has its name. Drop the old one by hand: DROP DATABASE ${quoteIdentifier(kept)}`,
+      { cause: error, sqlstate: sqlstateOf(error) },
+    )
+  }
+}

@@ -1,0 +1,175 @@
+import type pg from 'pg'
+import { Failure, messageOf } from '../../../failure.ts'
+import { systemDatabases } from '../../../polardb/limits/limits.ts'
+import { withConnection } from '../../../postgres/connection.ts'
+import { sqlstateOf } from '../../../postgres/errors.ts'
+import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { keepQuiet } from '../../../postgres/safe-session.ts'
+import { formatBytes, printable } from '../../../text/text.ts'
+import type { Context } from '../../context.ts'
+import { giveBack } from '../database/drop.ts'
+import { contentOf } from '../database/existing-objects.ts'
+import { readMark } from '../database/mark.ts'
+import { databaseExists, elsewhere } from '../database/outside.ts'
+import type { RestoreOptions } from '../options.ts'
+import { retireLoginRole } from '../owners/login-role.ts'
+import { asOwner, joinOwner, nameWith, type Swap } from './exchange.ts'
+
+type Place = Pick<RestoreOptions, 'target' | 'targetName'>
+
+/**
+ * Finds out whether a database is to be exchanged, and that it can be, before anything is changed.
+ *
+ * @param place the target and the name that the new database is to have
+ * @param dump identifies the dump (see dumpIdentity)
+ * @returns null where nothing is there yet that could be exchanged: then the new database is made under its name at once
+ * @throws Failure when the account may not rename the database
+ */
+export async function planSwap(place: Place, dump: string, context: Context): Promise<Swap | null> {
+  const { targetName: name } = place
+  if (!(await databaseExists(place, context.signal))) return null
+  if (systemDatabases.has(name)) {
+    throw new Failure(
+      `The database "${name}" is never exchanged`,
+      'It belongs to the server itself',
+      'Restore under another name (databases: name=other-name)',
+    )
+  }
+  if ((await contentIn(place, context)) === 0) return null
+  await clearUp(place, context)
+  const building = nameWith(name, `_new_${dump.slice(0, 8)}`)
+  await elsewhere(place, context.signal, async (client) => {
+    await assertRenamable(client, name)
+    const { rows } = await client.query<{ bytes: string }>(
+      'SELECT pg_catalog.pg_database_size(oid) AS bytes FROM pg_catalog.pg_database WHERE datname = $1',
+      [name],
+    )
+    context.log.info(
+      `${printable(name)} holds ${formatBytes(Number(rows[0]?.bytes ?? 0))} and stays until the exchange: the target needs room for both`,
+    )
+  })
+  const there = { ...place, targetName: building }
+  let begun = false
+  if (await databaseExists(there, context.signal)) {
+    begun = (await markIn(there, context)) === dump
+  }
+  await removeLeftovers(place, building, context)
+  return { name, building, begun }
+}
+
+/** How many objects the database holds; one that the account cannot look into counts as holding some. */
+async function contentIn(place: Place, context: Context): Promise<number> {
+  try {
+    return await withConnection(
+      place.target,
+      { database: place.targetName, role: 'target', readOnly: true, signal: context.signal },
+      async (client) => (await contentOf(client)).length,
+    )
+  } catch (error) {
+    if (error instanceof Failure && error.sqlstate === '42501') return 1
+    throw error
+  }
+}
+
+/** What a run that died after an exchange had lent itself is written down in the database that it had exchanged. @returns its loader */
+async function clearUp(place: Place, context: Context): Promise<string | null> {
+  try {
+    return await withConnection(
+      place.target,
+      { database: place.targetName, role: 'target', signal: context.signal },
+      async (client) => {
+        const state = (await readMark(client))?.state
+        await keepQuiet(client)
+        if (state) await giveBack(client, state, context)
+        return state?.loader ?? null
+      },
+    )
+  } catch (error) {
+    if (!(error instanceof Failure && error.sqlstate === '42501')) throw error
+    return null
+  }
+}
+
+async function markIn(place: Place, context: Context): Promise<string | undefined> {
+  return await withConnection(
+    place.target,
+    { database: place.targetName, role: 'target', signal: context.signal },
+    async (client) => (await readMark(client))?.state?.dump,
+  )
+}
+
+/** Databases that dead runs were building for the same name: with the mark they are dropped, without it they are named. */
+async function removeLeftovers(place: Place, building: string, context: Context): Promise<void> {
+  const { targetName: name } = place
+  const found = await elsewhere(place, context.signal, async (client) => {
+    const { rows } = await client.query<{ name: string }>(
+      'SELECT datname AS name FROM pg_catalog.pg_database WHERE datallowconn AND datname <> $1',
+      [building],
+    )
+    return rows.flatMap((row) => {
+      const suffix = /_new_[0-9a-f]{8}$/.exec(row.name)?.[0]
+      return suffix && nameWith(name, suffix) === row.name ? [row.name] : []
+    })
+  })
+  for (const left of found) {
+    const there = { ...place, targetName: left }
+    const line = `DROP DATABASE ${quoteIdentifier(left)}`
+    try {
+      if ((await markIn(there, context)) === undefined) {
+        context.warn(
+          `The database "${printable(left)}" looks as if an earlier run had built it and left it behind: if nobody needs it, ${printable(line)}`,
+        )
+        continue
+      }
+      const loader = await clearUp(there, context)
+      // not by force: a run that is under way still works in its own
+      await elsewhere(there, context.signal, (client) =>
+        asOwner(client, [left], async () => {
+          await client.query(line)
+          // it owned nothing but what was in there
+          if (loader !== null) await retireLoginRole(client, loader)
+        }),
+      )
+      context.log.info(`Dropped ${printable(left)}, which an earlier run had begun to build`)
+    } catch (error) {
+      if (context.signal.aborted) throw error
+      context.warn(
+        `The database "${printable(left)}", which an earlier run had begun to build, is still there: ${messageOf(error)}`,
+      )
+    }
+  }
+}
+
+/** Tries whether the account is, or can become, an owner: in a transaction that is rolled back. */
+async function assertRenamable(client: pg.Client, name: string): Promise<void> {
+  const { rows } = await client.query<{ owner: string; able: boolean }>(
+    `SELECT pg_catalog.pg_get_userbyid(d.datdba) AS owner, r.rolsuper OR r.rolcreatedb OR COALESCE(pg_catalog.pg_has_role(r.oid, p.oid, 'MEMBER'), false) AS able
+       FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.rolname = session_user
+       LEFT JOIN pg_catalog.pg_roles p ON p.rolname = 'pg_polar_superuser' WHERE d.datname = $1`,
+    [name],
+  )
+  const [row] = rows
+  const step =
+    'Rename the database in the console of the cluster, or restore under another name (databases: name=other-name) and exchange the names yourself'
+  if (!row?.able) {
+    throw new Failure(
+      `The database "${name}" cannot be exchanged`,
+      'The account may not rename databases: it lacks CREATEDB',
+      step,
+    )
+  }
+  await client.query('BEGIN')
+  try {
+    await joinOwner(client, row.owner)
+  } catch (error) {
+    if (sqlstateOf(error) === undefined) throw error
+    throw new Failure(
+      `The database "${name}" cannot be exchanged`,
+      `It belongs to "${row.owner}", whose member the account cannot become: ${messageOf(error)}`,
+      step,
+      { cause: error, sqlstate: sqlstateOf(error) },
+    )
+  } finally {
+    await client.query('ROLLBACK')
+  }
+}

@@ -1,0 +1,375 @@
+import type pg from 'pg'
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { type DeferredSetting, planRoles, type RolePlan } from '../../polardb/roles/plan.ts'
+import { isStep, type RolePlanItem, step, subject } from '../../polardb/roles/steps.ts'
+import { closeSession, connect, withConnection } from '../../postgres/connection.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import {
+  type RoleCatalog,
+  readRoleCatalog,
+  readVerifiers,
+  type Verifiers,
+} from '../../postgres/roles/catalog.ts'
+import type { RoleScript } from '../../postgres/roles/script.ts'
+import { parameterKey, sameSetting, settingValues } from '../../postgres/roles/settings.ts'
+import type { RoleDifference, RolesResult } from '../../report/model.ts'
+import { counted } from '../../text/text.ts'
+import type { Context } from '../context.ts'
+import { applySteps, type Outcome } from './apply.ts'
+import { changedMeanwhile } from './meanwhile.ts'
+import {
+  checkAccount,
+  listed,
+  type NeededRole,
+  readRoleScript,
+  refuseMissing,
+} from './preconditions.ts'
+import { preloads, readRoleTarget } from './probe.ts'
+import {
+  type ComparedRoles,
+  compareDatabaseSettings,
+  compareRoles,
+  type RoleProof,
+} from './prove.ts'
+import { renderRoleScript, type ScriptEntry } from './script.ts'
+import { lossesByOutcomes } from './trial.ts'
+import { type PlannedRoles, plannedRoles, refusalOfLosses, weighRoles } from './weigh.ts'
+
+export interface RestoreRolesOptions {
+  /** `roles.sql`, exactly as `pg_dumpall --roles-only` wrote it. */
+  script: string
+  /** Of the source, read when the script was written. */
+  catalog: RoleCatalog
+  target: ConnectionParameters
+  /** The target's name for each database of the source that is migrated. */
+  databaseNames: ReadonlyMap<string, string>
+  superuserOption: string
+  existingRoles: 'keep' | 'update'
+  rolePasswords: boolean
+  /** Roles that the dumps name as owners or grantees. */
+  neededRoles?: readonly NeededRole[]
+  /** See RolePlanOptions. */
+  completing?: boolean
+  /** What the roles may lose, as patterns: `MEMBERSHIP * in pg_monitor`, `ROLE repl REPLICATION`, `LOGIN *`. */
+  allowMissing: readonly string[]
+  /**
+   * Called when everything is decided and nothing is sent, with the roles that the target will have then; what it throws ends
+   * the run. Given the refusal of the roles' own losses, if there is one, so that all of them can be told at once.
+   */
+  beforeSending?: (roles: PlannedRoles, refusal: Failure | undefined) => Promise<void>
+  /** Given the text of roles.polardb.sql whenever there is more of it, also when the restore then fails. */
+  onScript?: (script: string) => Promise<void>
+}
+
+/** Sessions that create roles: the server spends about 5 ms of processor time on each SCRAM verifier. */
+const mostSessions = 4
+const rolesPerSession = 100
+
+/**
+ * Restores the roles of a dump: plans against what the target is, sends statement by statement, and proves the result by
+ * comparing both catalogs. A second run changes nothing: what the target refused is asked for again, the rest is there.
+ *
+ * @returns what was done; `result.verified` is false when something differs for no known reason
+ * @throws Failure before anything is sent when the script cannot be read, the account may not create roles, a needed role
+ * would be absent, or roles could do less than before and `allowMissing` does not say that they may; Failure when a role
+ * could not be made or the connection is lost; Cancelled
+ */
+export async function restoreRoles(
+  options: RestoreRolesOptions,
+  context: Context,
+): Promise<RestoredRoles> {
+  const script = readRoleScript(options.script)
+  const connection = { role: 'target', signal: context.signal } as const
+  return await withConnection(options.target, connection, async (client) => {
+    const { catalog: source, databaseNames, neededRoles = [] } = options
+    const target = await readRoleTarget(client, options.target, preloads(script, source), context)
+    const own = scriptVerifiers(script)
+    const verifiers = await readVerifiers(client)
+    const plan = planRoles(script, source, target, {
+      ...options,
+      databases: [...databaseNames.keys()],
+      ...(verifiers ? { samePasswords: samePasswords(own, verifiers) } : {}),
+    })
+    refuseMissing(neededRoles, (role) => plan.fates.absence(role))
+    await checkAccount(client, plan, options.superuserOption)
+    for (const warning of plan.warnings) context.warn(warning)
+    const restored = new RestoredRoles(options, plan)
+    const refusal = await weighRoles(client, { plan, verifiers: own, ...options }, context)
+    await options.beforeSending?.(plannedRoles(plan), refusal)
+    if (refusal) throw refusal
+    try {
+      await restored.apply(client, context)
+    } finally {
+      await options.onScript?.(restored.script)
+    }
+    await restored.prove(client, own, context)
+    return restored
+  })
+}
+
+/** Roles under restore: what was sent so far, and the result. */
+export class RestoredRoles {
+  readonly result: RolesResult
+  /** Names of the roles that were made: what a rehearsal has to remove. */
+  createdRoles: readonly string[] = []
+  private readonly options: RestoreRolesOptions
+  private readonly plan: RolePlan
+  private readonly stages: ScriptEntry[][] = []
+  private readonly outcomes: Outcome[] = []
+  /** The target's roles when they were compared first. */
+  private proven: RoleCatalog | undefined
+
+  constructor(options: RestoreRolesOptions, plan: RolePlan) {
+    this.options = options
+    this.plan = plan
+    this.result = {
+      source: [...plan.fates.names()].length,
+      created: 0,
+      existing: plan.existing.length,
+      updated: 0,
+      differences: [],
+      memberships: { source: plan.memberships, restored: 0 },
+      passwordsToSet: plan.passwordsToSet,
+      verified: false,
+    }
+  }
+
+  /** roles.polardb.sql: what was sent, and a comment for each thing changed, refused or left out. A secret. */
+  get script(): string {
+    return renderRoleScript(this.options.catalog.version, this.plan.fates.target, this.stages)
+  }
+
+  /** Sends the plan. @throws Failure when it cannot go on; Cancelled */
+  async apply(client: pg.Client, context: Context): Promise<void> {
+    const total = this.plan.stages.flat().filter(isStep).length
+    let done = 0
+    const onDone = () => {
+      done++
+      if (done % 50 === 0) context.progress.update(`roles: ${done} of ${total} statements`)
+    }
+    for (const [index, items] of this.plan.stages.entries()) {
+      const steps = items.filter(isStep)
+      const more = index === 0 ? Math.floor(steps.length / rolesPerSession) : 0
+      const others = await this.openSessions(Math.min(more, mostSessions - 1), context)
+      try {
+        await this.send([client, ...others], items, context, onDone)
+      } finally {
+        await Promise.all(others.map(closeSession))
+      }
+    }
+  }
+
+  /** Compares both catalogs and fills the result. @throws Failure when a role is missing for no known reason */
+  async prove(client: pg.Client, own: Verifiers, context: Context): Promise<void> {
+    const { plan, result, options } = this
+    const after = await readRoleCatalog(client)
+    this.proven = after
+    const { differences, memberships } = await this.compare(client, after, own)
+    const there = new Set(after.roles.map(({ name }) => name))
+    this.createdRoles = plan.created.filter((name) => there.has(name))
+    result.created = this.createdRoles.length
+    const updates = this.outcomes.filter(
+      ({ step, refusal }) => step.purpose === 'update' && !refusal,
+    )
+    result.updated = updates.length
+    result.memberships.restored = memberships
+    this.setDifferences(differences)
+    context.report.roles = result
+    this.warnOfPasswords(after, context)
+    this.tell(context)
+    const missing = differences.filter(({ what, explained }) => !explained && what === subject.role)
+    if (missing.length > 0) {
+      throw new Failure(
+        `${counted(missing.length, 'role')} could not be restored`,
+        listed(
+          missing.map(({ role, reason }) => `"${role}": ${reason}`),
+          '; ',
+        ),
+        'No data was touched. Put the cause right, then run again: roles that were made are found again',
+      )
+    }
+    // the trial has shown all of them, unless the target answers differently now
+    const refusal = refusalOfLosses(lossesByOutcomes(this.outcomes), options, context)
+    if (refusal) throw refusal
+  }
+
+  private async compare(
+    client: pg.Client,
+    target: RoleCatalog,
+    own: Verifiers,
+  ): Promise<ComparedRoles> {
+    const verifiers = await readVerifiers(client)
+    return compareRoles({
+      ...this.proof(target),
+      verifiers:
+        verifiers && this.options.rolePasswords ? { target: verifiers, script: own } : undefined,
+    })
+  }
+
+  /**
+   * Sends the settings of roles in single databases, which must be on the target by now, and compares all roles once more:
+   * code in the data may have changed them meanwhile. The result holds what differs now.
+   *
+   * @throws Failure when the connection is lost; Cancelled
+   */
+  async applyDeferred(context: Context): Promise<void> {
+    const { options, plan } = this
+    const { databaseNames } = options
+    const connection = { role: 'target', signal: context.signal } as const
+    await withConnection(options.target, connection, async (client) => {
+      const before = await readRoleCatalog(client)
+      const items: RolePlanItem[] = [...plan.deferredOmissions]
+      for (const setting of plan.deferred) {
+        const database = databaseNames.get(setting.database) ?? setting.database
+        if (!this.isSet(setting, database, before))
+          items.push(
+            step('setting', setting.text(database), [
+              { role: setting.role, what: subject.setting(setting.parameter, setting.database) },
+            ]),
+          )
+      }
+      try {
+        await this.send([client], items, context)
+      } finally {
+        await options.onScript?.(this.script)
+      }
+      const now = await readRoleCatalog(client)
+      const own = scriptVerifiers(readRoleScript(options.script))
+      const { differences } = await this.compare(client, now, own)
+      differences.push(...compareDatabaseSettings(this.proof(now), databaseNames))
+      this.setDifferences([...differences, ...this.meanwhile(now, differences, context)])
+      context.report.roles = this.result
+    })
+  }
+
+  /** What changed since the roles were proven, but for what the comparison with the source has found already. */
+  private meanwhile(
+    now: RoleCatalog,
+    found: readonly RoleDifference[],
+    context: Context,
+  ): RoleDifference[] {
+    if (!this.proven) return []
+    const { name } = this.plan.fates.target.account
+    const ours = new Set(this.plan.fates.names())
+    const { differences, others } = changedMeanwhile(this.proven, now, name, ours)
+    if (others.length > 0) {
+      const roles = listed(others.map((role) => `"${role}"`))
+      context.warn(
+        `${counted(others.length, 'other role')} appeared or changed on the target while the data were restored: ${roles}. If nobody did that by hand, code in the data did`,
+      )
+    }
+    const open = found.filter(({ explained }) => !explained)
+    const changed = differences.filter(
+      ({ role, what }) => !open.some((one) => one.role === role && one.what === what),
+    )
+    for (const { role, what, reason } of changed)
+      context.log.warning(`${what} of "${role}": ${reason}`)
+    return changed
+  }
+
+  private async send(
+    sessions: pg.Client[],
+    items: readonly RolePlanItem[],
+    context: Context,
+    onDone?: () => void,
+  ): Promise<void> {
+    const steps = items.filter(isStep)
+    const outcomes: Outcome[] = []
+    try {
+      await applySteps(sessions, steps, outcomes, context, onDone)
+    } finally {
+      // an interrupted run leaves holes
+      const done = Object.values(outcomes)
+      const byStep = new Map(done.map((outcome) => [outcome.step, outcome]))
+      this.stages.push(
+        items.flatMap((item): ScriptEntry[] => {
+          if (!isStep(item)) return [item]
+          const outcome = byStep.get(item)
+          return outcome ? [outcome] : []
+        }),
+      )
+      this.outcomes.push(...done)
+    }
+  }
+
+  /** Sessions beside the first; fewer than asked for where the server has no more to give. */
+  private async openSessions(count: number, context: Context): Promise<pg.Client[]> {
+    const sessions: pg.Client[] = []
+    while (sessions.length < count) {
+      try {
+        sessions.push(
+          await connect(this.options.target, { role: 'target', signal: context.signal }),
+        )
+      } catch (error) {
+        if (error instanceof Cancelled) {
+          await Promise.all(sessions.map(closeSession))
+          throw error
+        }
+        context.log.debug(`Only ${sessions.length + 1} sessions create roles: ${messageOf(error)}`)
+        break
+      }
+    }
+    return sessions
+  }
+
+  private proof(target: RoleCatalog): RoleProof {
+    return { source: this.options.catalog, target, plan: this.plan, outcomes: this.outcomes }
+  }
+
+  private setDifferences(differences: RoleDifference[]): void {
+    this.result.differences = differences
+    this.result.verified = differences.every(({ explained }) => explained)
+  }
+
+  private isSet(setting: DeferredSetting, database: string, { settings }: RoleCatalog): boolean {
+    const same = (one: RoleCatalog['settings'][number]) =>
+      one.role === setting.role &&
+      one.database === database &&
+      parameterKey(one.parameter) === parameterKey(setting.parameter) &&
+      sameSetting(setting.parameter, setting.values, settingValues(setting.parameter, one.value))
+    return settings.some(same)
+  }
+
+  private warnOfPasswords(after: RoleCatalog, context: Context): void {
+    const { plan, result } = this
+    const names = (list: readonly string[]) => listed(list.map((name) => `"${name}"`))
+    const logins = after.roles.filter(({ name, login }) => login && plan.fates.of(name))
+    const expired = logins.filter((role) => role.expired).map(({ name }) => name)
+    if (expired.length > 0)
+      context.warn(
+        `${counted(expired.length, 'role')} cannot log in: the password is past VALID UNTIL, as on the source: ${names(expired)}`,
+      )
+    if (result.passwordsToSet && result.passwordsToSet.length > 0)
+      context.warn(
+        `${counted(result.passwordsToSet.length, 'role')} must be given a password: ${names(result.passwordsToSet)}`,
+      )
+  }
+
+  private tell(context: Context): void {
+    const { result, outcomes } = this
+    const unexplained = result.differences.filter(({ explained }) => !explained)
+    for (const { role, what, reason } of unexplained)
+      context.log.warning(`${what} of "${role}" differs: ${reason}`)
+    const refused = outcomes.filter(({ refusal }) => refusal).length
+    const sent = outcomes.length === 0 ? 'nothing was sent' : `${outcomes.length} sent`
+    context.log.info(
+      `Roles: ${counted(result.source, 'role')} in the dump, ${result.created} created, ${result.existing} there already; ` +
+        `statements: ${sent}${refused > 0 ? `, ${refused} refused` : ''}; ${counted(result.differences.length, 'difference')}`,
+    )
+  }
+}
+
+/** The password verifiers that a script carries. A secret. */
+function scriptVerifiers(script: RoleScript): Verifiers {
+  const verifiers = new Map<string, string | null>()
+  for (const statement of script.statements) {
+    if (statement.kind !== 'create' && statement.kind !== 'alter') continue
+    const own = statement.options.findLast(({ word }) => word === 'PASSWORD')
+    if (own || !verifiers.has(statement.role)) verifiers.set(statement.role, own?.value ?? null)
+  }
+  return verifiers
+}
+
+function samePasswords(own: Verifiers, target: Verifiers): Map<string, boolean> {
+  return new Map([...own].map(([name, verifier]) => [name, target.get(name) === verifier]))
+}

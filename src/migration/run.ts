@@ -1,0 +1,30 @@
+import type { ToolCache } from '../postgres/programs/clients/provide.ts'
+import type { Context } from './context.ts'
+import type { Inputs } from './inputs.ts'
+import type { ArtifactStore } from './kept/artifact-store.ts'
+
+/** Everything that a command works with. The action opens it; a test can open its own. */
+export interface Session extends Context {
+  inputs: Inputs
+  /** Where the dump is written or read. */
+  dumpDirectory: string
+  /** Where report.json, report.html and the raw logs of the programs are kept. */
+  reportDirectory: string
+  /** Processors of the runner, for `auto` jobs. */
+  processors: number
+  artifacts: ArtifactStore
+  /** The runner offers its artifact service to this step. */
+  canUpload: boolean
+  /** `owner/name` on GitHub. */
+  repository: string | undefined
+  /** Whether everybody can read the repository and so download its artifacts; true when that cannot be found out. */
+  isPublicRepository(): Promise<boolean>
+  toolCache: ToolCache
+  /** The runner's environment, for what must be looked up there: PATH, proxies. */
+  environment: Record<string, string | undefined>
+  /** When the first byte was dumped (milliseconds): the outage begins then. Null before, and where another job dumped. */
+  dumpBegan: number | null
+  setOutput(name: string, value: string | number | boolean): void
+  /** Removes what must not outlive the run. */
+  close(): Promise<void>
+}

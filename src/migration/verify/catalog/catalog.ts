@@ -1,0 +1,205 @@
+import type pg from 'pg'
+import { type AclType, aclDifference, explodeAcl } from './acl.ts'
+import { databaseQueries, settingFacets } from './database.ts'
+import { hashOf } from './definition.ts'
+import { memberKind, readMembers } from './members.ts'
+import { columnFacets, oldSequenceFacets, relationQueries } from './relations.ts'
+import { typeQueries } from './types.ts'
+
+/** An object of the catalog: what it is called, and hashes of what is said of it. No definition, no value. */
+export interface CatalogObject {
+  /** Unique among its kind, spelled as archives spell it: `public.orders`, `public.total(integer, text)`. */
+  name: string
+  /** Index into the catalog's owners. */
+  owner?: number
+  /** Index into the catalog's acls; absent for the built-in default. */
+  acl?: number
+  /** 64 bits of each text that is not the default, by what the text is; a few short ones as they are, after `=`. */
+  facets?: Record<string, string>
+}
+
+export interface CatalogFingerprint {
+  owners: string[]
+  /** Distinct access privileges, as lines of their differences from the default. */
+  acls: string[][]
+  /** By kind: table, index, function, … */
+  kinds: Record<string, CatalogObject[]>
+}
+
+/** One question to the catalog. Every piece is SQL text; `x` is the row of `catalog` and `n` its schema, if it has one. */
+export interface CatalogQuery {
+  /** The kind of all rows, or SQL that gives it. */
+  kind: string | { sql: string }
+  catalog: string
+  /** What follows FROM; `catalog x` when absent. */
+  from?: string
+  where?: string
+  name: string
+  /** The column of x with the schema's OID: its objects are left out where the schema is the system's. */
+  schema?: string
+  owner?: string
+  acl?: { column: string; type: AclType | { sql: string }; base?: string }
+  facets?: Record<string, string>
+  /** Facets whose text is short, no secret and worth reading: kept as it is. */
+  plain?: string[]
+  /** Objects of the system are looked at as well: the database itself, the schema public. */
+  system?: true
+  /** SQL: initdb made the object and nobody gave it away, so owner and comment are the server's. */
+  builtin?: string
+  /** First `server_version_num` that has it. */
+  since?: number
+}
+
+/** What is kept of a facet's text. */
+export type Keep = (facet: string, text: string) => string
+
+/**
+ * Reads the whole catalog of a database: every kind of object that a dump carries, less the system's and what belongs to
+ * extensions.
+ *
+ * @param client a session with an empty search_path and pinned settings
+ * @param server `server_version_num`
+ * @param keep what is kept of each text; its hash, unless told otherwise
+ * @throws the server's error
+ */
+export async function readCatalog(
+  client: pg.Client,
+  server: number,
+  keep: Keep = hashOf,
+): Promise<CatalogFingerprint> {
+  const catalog = new CatalogBuilder(keep)
+  const queries = [
+    ...databaseQueries(server),
+    ...relationQueries(server),
+    ...typeQueries(server),
+  ].filter(({ since = 0 }) => server >= since)
+  const columns = await columnFacets(client, server, keep)
+  if (server < 100000) {
+    for (const [oid, facets] of await oldSequenceFacets(client, keep)) columns.set(oid, facets)
+  }
+  const extras: Record<string, Map<string, ExtraFacets>> = {
+    pg_class: columns,
+    pg_database: await settingFacets(client, keep),
+  }
+  for (const query of queries) {
+    const { rows } = await client.query<Row>(sqlOf(query, server))
+    for (const row of rows) catalog.add(row, query, extras[query.catalog]?.get(row.oid))
+  }
+  for (const { name, facets, acl } of await readMembers(client, server)) {
+    catalog.put(memberKind, { name, facets }, acl)
+  }
+  return catalog.finished()
+}
+
+interface Row {
+  oid: string
+  kind: string
+  name: string
+  owner: string | null
+  acl: string[] | null
+  acl_type: string
+  acl_base: boolean
+  builtin: boolean
+  [facet: `f_${string}`]: string | null
+}
+
+/** What the columns of a relation add to it, or its settings to a database. */
+export interface ExtraFacets {
+  facets: Record<string, string>
+  acls: { column: string; entries: string[] }[]
+}
+
+function sqlOf(query: CatalogQuery, server: number): string {
+  const { catalog, acl } = query
+  const kind = typeof query.kind === 'string' ? `'${query.kind}'` : query.kind.sql
+  const type = acl && (typeof acl.type === 'string' ? `'${acl.type}'` : acl.type.sql)
+  const facets = Object.entries(query.facets ?? {}).map(
+    ([facet, sql]) => `, (${sql})::text AS "f_${facet}"`,
+  )
+  const conditions = [
+    ...(query.system ? [] : ['x.oid >= 16384']),
+    // pg_dump leaves these to the extension, whose version tells them
+    `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
+       WHERE e.classid = 'pg_catalog.${catalog}'::regclass AND e.objid = x.oid AND e.deptype = 'e')`,
+    ...(query.schema ? [`n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`] : []),
+    ...(query.where ? [`(${query.where})`] : []),
+  ]
+  const shared = catalog === 'pg_database'
+  return `
+    SELECT x.oid::text AS oid, (${kind})::text AS kind, (${query.name})::text AS name,
+           ${query.owner ? `pg_catalog.pg_get_userbyid(${query.owner})::text` : 'NULL'} AS owner,
+           ${acl ? explodeAcl(acl.column) : 'NULL::text[]'} AS acl, ${type ?? 'NULL'} AS acl_type,
+           ${acl?.base ?? 'true'} AS acl_base, ${query.builtin ?? 'false'} AS builtin, c.description AS f_comment ${facets.join('')}
+      FROM ${query.from ?? `pg_catalog.${catalog} x`}
+      ${query.schema ? `JOIN pg_catalog.pg_namespace n ON n.oid = ${query.schema}` : ''}
+      LEFT JOIN pg_catalog.${shared ? 'pg_shdescription' : 'pg_description'} c
+        ON c.objoid = x.oid AND c.classoid = 'pg_catalog.${catalog}'::regclass ${shared ? '' : 'AND c.objsubid = 0'}
+     WHERE ${conditions.join(' AND ')}
+     ORDER BY 3 /* ${server} */`
+}
+
+/** Puts objects together, each distinct owner and ACL once. */
+class CatalogBuilder {
+  private readonly owners = new Map<string, number>()
+  private readonly acls = new Map<string, number>()
+  private readonly kinds = new Map<string, Map<string, CatalogObject>>()
+  private readonly keep: Keep
+
+  constructor(keep: Keep) {
+    this.keep = keep
+  }
+
+  add(row: Row, query: CatalogQuery, extra: ExtraFacets | undefined): void {
+    const objects = this.kinds.get(row.kind) ?? new Map<string, CatalogObject>()
+    this.kinds.set(row.kind, objects)
+    let name = row.name
+    for (let i = 2; objects.has(name); i++) name = `${row.name} #${i}`
+    const object: CatalogObject = { name }
+    if (row.owner !== null && !row.builtin) object.owner = indexIn(this.owners, row.owner)
+    const acl = [
+      ...aclDifference(row.acl, row.owner, row.acl_type as AclType, row.acl_base),
+      ...(extra?.acls ?? []).flatMap(({ column, entries }) =>
+        aclDifference(entries, row.owner, 'column').map((line) => ofColumn(line, column)),
+      ),
+    ]
+    if (acl.length > 0) object.acl = indexIn(this.acls, JSON.stringify(acl))
+    const facets = { ...extra?.facets }
+    for (const facet of ['comment', ...Object.keys(query.facets ?? {})]) {
+      const text = row[`f_${facet}`]
+      if (text === null || text === undefined || text === '') continue
+      if (row.builtin && facet === 'comment') continue
+      facets[facet] = query.plain?.includes(facet) ? `=${text}` : this.keep(facet, text)
+    }
+    if (Object.keys(facets).length > 0) object.facets = facets
+    objects.set(name, object)
+  }
+
+  /** An object that is put together already. */
+  put(kind: string, object: CatalogObject, acl: string[]): void {
+    const objects = this.kinds.get(kind) ?? new Map<string, CatalogObject>()
+    this.kinds.set(kind, objects)
+    if (acl.length > 0) object.acl = indexIn(this.acls, JSON.stringify(acl))
+    objects.set(object.name, object)
+  }
+
+  finished(): CatalogFingerprint {
+    const kinds: Record<string, CatalogObject[]> = {}
+    for (const [kind, objects] of this.kinds) kinds[kind] = [...objects.values()]
+    return {
+      owners: [...this.owners.keys()],
+      acls: [...this.acls.keys()].map((text): string[] => JSON.parse(text)),
+      kinds,
+    }
+  }
+}
+
+/** The column goes before the colon that ends the grantee: it may hold one itself. */
+function ofColumn(line: string, column: string): string {
+  return `${line} (${column.replaceAll(':', ' ')})`
+}
+
+function indexIn(map: Map<string, number>, text: string): number {
+  const index = map.get(text) ?? map.size
+  map.set(text, index)
+  return index
+}

@@ -1,0 +1,248 @@
+import type pg from 'pg'
+import { quoteLiteral } from '../../../postgres/identifiers.ts'
+import { stateSchema } from '../../restore/database/mark.ts'
+import type { CatalogQuery, ExtraFacets, Keep } from './catalog.ts'
+import { settingText } from './known-options.ts'
+
+const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
+const sorted = (array: string) =>
+  `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`
+const procedure = (oid: string) => `NULLIF(${oid}::regprocedure::text, '-')`
+
+/**
+ * The queries for the database itself and what is in no schema: schemas, extensions, languages, foreign servers,
+ * publications, event triggers, default privileges, security labels, …
+ *
+ * @param server `server_version_num`, which decides what the catalogs have
+ */
+export function databaseQueries(server: number): CatalogQuery[] {
+  const since = (number: number, sql: string, otherwise = 'NULL') =>
+    server >= number ? sql : otherwise
+  return [
+    {
+      kind: 'database',
+      catalog: 'pg_database',
+      system: true,
+      where: 'x.datname = pg_catalog.current_database()',
+      // a database may be renamed on the way
+      name: `''`,
+      builtin: 'x.oid < 16384',
+      owner: 'x.datdba',
+      acl: { column: 'x.datacl', type: 'database' },
+      facets: {
+        encoding: 'pg_catalog.pg_encoding_to_char(x.encoding)',
+        collation: `pg_catalog.lower(pg_catalog.replace(x.datcollate, '-', ''))`,
+        'character classification': `pg_catalog.lower(pg_catalog.replace(x.datctype, '-', ''))`,
+        'locale provider': since(150000, `NULLIF(x.datlocprovider, 'c')`),
+        locale: since(170000, 'x.datlocale', since(150000, 'x.daticulocale')),
+        'connection limit': 'NULLIF(x.datconnlimit, -1)',
+        template: `CASE WHEN x.datistemplate THEN 'IS_TEMPLATE' END`,
+      },
+      plain: ['encoding'],
+    },
+    {
+      kind: 'schema',
+      catalog: 'pg_namespace',
+      system: true,
+      // and without the mark of a restore under way, which comes off when the comparison is done
+      where: `(x.oid >= 16384 OR x.nspname = 'public') AND x.nspname !~ '^pg_'
+        AND x.nspname NOT IN ('information_schema', ${quoteLiteral(stateSchema)})`,
+      name: 'x.nspname',
+      // the bootstrap superuser, or from 15 on pg_database_owner
+      builtin: `x.nspname = 'public' AND x.nspowner IN (10, 6171)`,
+      owner: 'x.nspowner',
+      acl: { column: 'x.nspacl', type: 'schema' },
+    },
+    {
+      kind: 'extension',
+      catalog: 'pg_extension',
+      system: true,
+      where: `x.oid >= 16384 OR x.extname = 'plpgsql'`,
+      name: 'x.extname',
+      facets: {
+        version: 'x.extversion',
+        schema: `CASE WHEN x.extrelocatable OR x.extnamespace >= 16384
+                   THEN (SELECT s.nspname FROM pg_catalog.pg_namespace s WHERE s.oid = x.extnamespace) END`,
+      },
+      plain: ['version'],
+    },
+    {
+      kind: 'language',
+      catalog: 'pg_language',
+      name: 'x.lanname',
+      owner: 'x.lanowner',
+      acl: { column: 'x.lanacl', type: 'language' },
+      facets: {
+        definition: words(
+          `CASE WHEN x.lanpltrusted THEN 'TRUSTED' END`,
+          procedure('x.lanplcallfoid'),
+          procedure('x.laninline'),
+          procedure('x.lanvalidator'),
+        ),
+      },
+    },
+    {
+      kind: 'default privileges',
+      catalog: 'pg_default_acl',
+      name: words(
+        `'for role ' || pg_catalog.pg_get_userbyid(x.defaclrole)`,
+        `(SELECT 'in schema ' || s.nspname FROM pg_catalog.pg_namespace s WHERE s.oid = x.defaclnamespace)`,
+        `'on ' || CASE x.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
+           WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' WHEN 'L' THEN 'large objects' ELSE x.defaclobjtype::text END`,
+      ),
+      owner: 'x.defaclrole',
+      acl: {
+        column: 'x.defaclacl',
+        type: {
+          sql: `CASE x.defaclobjtype WHEN 'r' THEN 'table' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'function'
+                  WHEN 'T' THEN 'type' WHEN 'n' THEN 'schema' ELSE 'large object' END`,
+        },
+        base: 'x.defaclnamespace = 0',
+      },
+    },
+    {
+      kind: 'foreign-data wrapper',
+      catalog: 'pg_foreign_data_wrapper',
+      name: 'x.fdwname',
+      owner: 'x.fdwowner',
+      acl: { column: 'x.fdwacl', type: 'usage' },
+      facets: {
+        definition: words(procedure('x.fdwhandler'), procedure('x.fdwvalidator')),
+        options: sorted('x.fdwoptions'),
+      },
+    },
+    {
+      kind: 'foreign server',
+      catalog: 'pg_foreign_server',
+      name: 'x.srvname',
+      owner: 'x.srvowner',
+      acl: { column: 'x.srvacl', type: 'usage' },
+      facets: {
+        definition: words(
+          `(SELECT w.fdwname FROM pg_catalog.pg_foreign_data_wrapper w WHERE w.oid = x.srvfdw)`,
+          'x.srvtype',
+          'x.srvversion',
+        ),
+        options: sorted('x.srvoptions'),
+      },
+    },
+    {
+      // the options may hold passwords, and only some accounts may see them: not compared
+      kind: 'user mapping',
+      catalog: 'pg_user_mapping',
+      from: '(SELECT u.umid AS oid, u.usename, u.srvname FROM pg_catalog.pg_user_mappings u) x',
+      name: `'USER MAPPING ' || x.usename || ' SERVER ' || x.srvname`,
+    },
+    {
+      kind: 'event trigger',
+      catalog: 'pg_event_trigger',
+      since: 90300,
+      name: 'x.evtname',
+      owner: 'x.evtowner',
+      facets: {
+        definition: words('x.evtevent', procedure('x.evtfoid'), sorted('x.evttags')),
+        enabled: `NULLIF(x.evtenabled, 'O')`,
+      },
+    },
+    {
+      kind: 'publication',
+      catalog: 'pg_publication',
+      since: 100000,
+      name: 'x.pubname',
+      owner: 'x.pubowner',
+      facets: {
+        publishes: words(
+          `CASE WHEN x.pubinsert THEN 'insert' END`,
+          `CASE WHEN x.pubupdate THEN 'update' END`,
+          `CASE WHEN x.pubdelete THEN 'delete' END`,
+          // a publication from before 11 publishes no truncation, and is dumped so
+          since(110000, `CASE WHEN x.pubtruncate THEN 'truncate' END`),
+          since(130000, `CASE WHEN x.pubviaroot THEN 'via root' END`),
+        ),
+        tables: words(
+          `CASE WHEN x.puballtables THEN 'ALL TABLES' END`,
+          `(SELECT pg_catalog.string_agg(${words(
+            'r.prrelid::regclass::text',
+            since(150000, 'pg_catalog.pg_get_expr(r.prqual, r.prrelid)'),
+            since(
+              150000,
+              `(SELECT pg_catalog.string_agg(a.attname, ',' ORDER BY a.attname) FROM pg_catalog.pg_attribute a
+                 WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs))`,
+            ),
+          )}, ', ' ORDER BY r.prrelid::regclass::text) FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = x.oid)`,
+          since(
+            150000,
+            `(SELECT 'SCHEMAS ' || pg_catalog.string_agg(s.pnnspid::regnamespace::text, ', ' ORDER BY s.pnnspid::regnamespace::text)
+               FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = x.oid)`,
+          ),
+        ),
+        'generated columns': since(180000, `NULLIF(x.pubgencols, 'n')`),
+      },
+    },
+    {
+      // the connection is a secret, and a restore leaves the subscription disabled
+      kind: 'subscription',
+      catalog: 'pg_subscription',
+      since: 100000,
+      system: true,
+      // before 14 an ordinary account may read these columns, but not the OID
+      from: `(SELECT NULL::oid AS oid, s.subname, s.subowner, s.subpublications FROM pg_catalog.pg_subscription s
+               WHERE s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) x`,
+      name: 'x.subname',
+      owner: 'x.subowner',
+      facets: { publications: sorted('x.subpublications') },
+    },
+    {
+      kind: 'transform',
+      catalog: 'pg_transform',
+      since: 90500,
+      name: `'TRANSFORM FOR ' || pg_catalog.format_type(x.trftype, NULL) || ' LANGUAGE ' ||
+             (SELECT l.lanname FROM pg_catalog.pg_language l WHERE l.oid = x.trflang)`,
+      facets: {
+        definition: words(
+          'x.trffromsql::oid::regprocedure::text',
+          'x.trftosql::oid::regprocedure::text',
+        ),
+      },
+    },
+    {
+      kind: 'access method',
+      catalog: 'pg_am',
+      since: 90600,
+      name: 'x.amname',
+      facets: { definition: words('x.amtype', procedure('x.amhandler::oid')) },
+    },
+    {
+      kind: 'security label',
+      catalog: 'pg_seclabel',
+      system: true,
+      from: `(SELECT l.objoid AS oid, l.objtype, l.objname, l.provider, l.label FROM pg_catalog.pg_seclabels l
+               WHERE l.classoid NOT IN ('pg_catalog.pg_database'::regclass, 'pg_catalog.pg_authid'::regclass, 'pg_catalog.pg_tablespace'::regclass)) x`,
+      name: words('x.objtype', 'x.objname', 'x.provider'),
+      facets: { label: 'x.label' },
+    },
+  ]
+}
+
+/** The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones. */
+export async function settingFacets(
+  client: pg.Client,
+  keep: Keep,
+): Promise<Map<string, ExtraFacets>> {
+  const { rows } = await client.query<{ oid: string; role: string | null; settings: string[] }>(`
+    SELECT r.setdatabase::text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
+           CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::text END AS role
+      FROM pg_catalog.pg_db_role_setting r
+      JOIN pg_catalog.pg_database d ON d.oid = r.setdatabase AND d.datname = pg_catalog.current_database()`)
+  const result = new Map<string, ExtraFacets>()
+  for (const { oid, role, settings } of rows) {
+    const found = result.get(oid) ?? { facets: {}, acls: [] }
+    result.set(oid, found)
+    for (const setting of settings) {
+      const end = setting.indexOf('=')
+      const facet = `setting ${setting.slice(0, end)}${role === null ? '' : ` of ${role}`}`
+      found.facets[facet] = keep(facet, setting.slice(end + 1))
+    }
+  }
+  return result
+}

@@ -1,0 +1,323 @@
+import type pg from 'pg'
+import { quoteLiteral } from '../../../postgres/identifiers.ts'
+import { explodeAcl } from './acl.ts'
+import type { CatalogQuery, ExtraFacets, Keep } from './catalog.ts'
+import { columnOptions, relationOptions, toastOptions } from './known-options.ts'
+
+/** `schema.table` of the relation a column refers to, as SQL. */
+const relation = (oid: string) =>
+  `(SELECT rn.nspname || '.' || r.relname FROM pg_catalog.pg_class r
+      JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace WHERE r.oid = ${oid})`
+
+/** `schema.table name`, as archives call what belongs to a table. */
+const ofTable = (table: string, name: string) => `${relation(table)} || ' ' || ${name}`
+
+/** The relation is one that a dump carries: not the system's, not temporary, not an extension's. */
+const dumped = (oid: string) =>
+  `EXISTS (SELECT 1 FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+     WHERE r.oid = ${oid} AND r.oid >= 16384 AND r.relpersistence <> 't'
+       AND rn.nspname !~ '^pg_' AND rn.nspname <> 'information_schema'
+       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend re
+         WHERE re.classid = 'pg_catalog.pg_class'::regclass AND re.objid = r.oid AND re.deptype = 'e'))`
+
+/** The columns of the relation x, in an order of their own. */
+const listed = (order: string) =>
+  `pg_catalog.string_agg(pg_catalog.quote_ident(ca.attname), ', ' ORDER BY ${order})`
+const ownColumns =
+  'pg_catalog.pg_attribute ca WHERE ca.attrelid = x.oid AND ca.attnum > 0 AND NOT ca.attisdropped'
+const isChild = 'EXISTS (SELECT 1 FROM pg_catalog.pg_inherits ch WHERE ch.inhrelid = x.oid)'
+/** Where the first parent that has the column has it. */
+const inParents = `(SELECT pg_catalog.min(h.inhseqno * 10000 + pa.attnum) FROM pg_catalog.pg_inherits h
+  JOIN pg_catalog.pg_attribute pa ON pa.attrelid = h.inhparent AND pa.attname = ca.attname AND pa.attnum > 0
+ WHERE h.inhrelid = x.oid)`
+
+/** A list of options, in any order. */
+const sorted = (array: string) =>
+  `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`
+
+/** Those of a list of options that PostgreSQL knows: a server may keep its own notes in the same column. */
+const known = (array: string, names: readonly string[]) =>
+  `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o
+     WHERE pg_catalog.split_part(o, '=', 1) IN (${names.map(quoteLiteral).join(', ')}) ORDER BY o), ', ')`
+
+/**
+ * The queries for everything that is a relation or hangs on one.
+ *
+ * @param server `server_version_num`, which decides what the catalogs have
+ */
+export function relationQueries(server: number): CatalogQuery[] {
+  const since = (number: number, sql: string, otherwise = 'NULL') =>
+    server >= number ? sql : otherwise
+  return [
+    {
+      kind: {
+        sql: `CASE x.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
+                WHEN 'S' THEN 'sequence' ELSE 'table' END`,
+      },
+      catalog: 'pg_class',
+      schema: 'x.relnamespace',
+      where: `x.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND x.relpersistence <> 't'`,
+      name: `n.nspname || '.' || x.relname`,
+      owner: 'x.relowner',
+      acl: {
+        column: 'x.relacl',
+        type: { sql: `CASE x.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END` },
+      },
+      facets: {
+        // a sequence takes it from its table (15 and newer)
+        persistence: `CASE WHEN x.relkind <> 'S' THEN NULLIF(x.relpersistence, 'p') END`,
+        columns: `(SELECT pg_catalog.string_agg(
+            pg_catalog.quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+            || CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE ' ||
+                 (SELECT pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname)
+                    FROM pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
+                   WHERE co.oid = a.attcollation) ELSE '' END
+            || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END,
+            -- a restored child of inheritance has its parent's columns first
+            ', ' ORDER BY CASE WHEN i.n > 0 THEN 0 ELSE a.attnum END, a.attname)
+          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+            CROSS JOIN (SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid) i
+         WHERE a.attrelid = x.oid AND a.attnum > 0 AND NOT a.attisdropped AND x.relkind <> 'S')`,
+        // a dump writes the columns of a child in the order of its parents, and then its own
+        'column order': `(SELECT ${listed('ca.attnum')} FROM ${ownColumns} AND ${isChild})`,
+        'dumped order': `(SELECT NULLIF(${listed(`CASE WHEN ca.attinhcount > 0 THEN 0 ELSE 1 END, ${inParents}, ca.attnum`)}, ${listed('ca.attnum')})
+                            FROM ${ownColumns} AND ${isChild})`,
+        'kind of table': `CASE x.relkind WHEN 'p' THEN 'partitioned' END`,
+        parents: `(SELECT pg_catalog.string_agg(${relation('h.inhparent')}, ', ' ORDER BY h.inhseqno)
+                     FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid)`,
+        'partition bound': since(100000, 'pg_catalog.pg_get_expr(x.relpartbound, x.oid)'),
+        'partition key': since(100000, 'pg_catalog.pg_get_partkeydef(x.oid)'),
+        'row type': `(SELECT pg_catalog.format_type(x.reloftype, NULL) WHERE x.reloftype <> 0)`,
+        oids: since(120000, 'NULL', `CASE WHEN x.relhasoids THEN 'WITH OIDS' END`),
+        // a table access method of an extension's may have options of its own; heap is 2 everywhere
+        options: since(
+          120000,
+          `CASE WHEN x.relam NOT IN (0, 2) THEN ${sorted('x.reloptions')} ELSE ${known('x.reloptions', relationOptions)} END`,
+          known('x.reloptions', relationOptions),
+        ),
+        'toast options': `(SELECT ${known('tt.reloptions', toastOptions)} FROM pg_catalog.pg_class tt WHERE tt.oid = x.reltoastrelid)`,
+        'access method': since(
+          120000,
+          `(SELECT am.amname FROM pg_catalog.pg_am am WHERE am.oid = x.relam AND am.amname <> 'heap' AND x.relkind IN ('r', 'm'))`,
+        ),
+        'replica identity': since(
+          90400,
+          `CASE WHEN x.relkind IN ('r', 'p', 'm') THEN NULLIF(x.relreplident, 'd') END`,
+        ),
+        'row security': since(
+          90500,
+          `NULLIF(CASE WHEN x.relrowsecurity THEN 'enabled ' ELSE '' END || CASE WHEN x.relforcerowsecurity THEN 'forced' ELSE '' END, '')`,
+        ),
+        query: `CASE WHEN x.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(x.oid) || ${references()} END`,
+        server: `(SELECT fs.srvname || ' ' || ${sorted('ft.ftoptions')}
+                    FROM pg_catalog.pg_foreign_table ft JOIN pg_catalog.pg_foreign_server fs ON fs.oid = ft.ftserver
+                   WHERE ft.ftrelid = x.oid)`,
+        'owned by': `(SELECT ${relation('d.refobjid')} || '.' || a.attname
+                        FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute a
+                          ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                       WHERE x.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = x.oid
+                         AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)`,
+        ...(server >= 100000
+          ? {
+              sequence: `(SELECT pg_catalog.concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement,
+                          s.seqmin, s.seqmax, s.seqcache, s.seqcycle) FROM pg_catalog.pg_sequence s WHERE s.seqrelid = x.oid)`,
+            }
+          : {}),
+      },
+      plain: ['column order', 'dumped order', 'access method'],
+    },
+    {
+      kind: 'index',
+      catalog: 'pg_class',
+      from: 'pg_catalog.pg_class x JOIN pg_catalog.pg_index i ON i.indexrelid = x.oid',
+      schema: 'x.relnamespace',
+      where: dumped('i.indrelid'),
+      name: `n.nspname || '.' || x.relname`,
+      facets: {
+        definition: 'pg_catalog.pg_get_indexdef(x.oid)',
+        // an index on the partitioned table itself is invalid as long as a partition lacks it
+        invalid: `CASE WHEN NOT (i.indisvalid AND i.indisready) THEN 'invalid' END`,
+        'of constraint': `(SELECT ${ofTable('k.conrelid', 'k.conname')} FROM pg_catalog.pg_constraint k
+                            WHERE k.conindid = x.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x'))`,
+        clustered: `CASE WHEN i.indisclustered THEN 'clustered' END`,
+        'replica identity': since(90400, `CASE WHEN i.indisreplident THEN 'replica identity' END`),
+        partition: since(
+          110000,
+          `(SELECT ${relation('h.inhparent')} FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid)`,
+        ),
+      },
+      plain: ['invalid', 'of constraint'],
+    },
+    {
+      kind: 'constraint',
+      catalog: 'pg_constraint',
+      schema: 'x.connamespace',
+      // of a partition's foreign keys the parent's tells everything, and servers name them as they like
+      where: `x.contype IN ('c', 'f', 'p', 'u', 'x') AND x.conrelid <> 0 AND ${dumped('x.conrelid')}
+              ${since(110000, `AND NOT (x.contype = 'f' AND x.conparentid <> 0)`, '')}`,
+      name: ofTable('x.conrelid', 'x.conname'),
+      facets: {
+        definition: 'pg_catalog.pg_get_constraintdef(x.oid)',
+        'not validated': `CASE WHEN NOT x.convalidated THEN 'NOT VALID' END`,
+      },
+      plain: ['not validated'],
+    },
+    {
+      kind: 'trigger',
+      catalog: 'pg_trigger',
+      // a partition's copies follow their parent's trigger, unless somebody switched one
+      where: `NOT x.tgisinternal AND ${dumped('x.tgrelid')}
+              ${since(
+                130000,
+                `AND (x.tgparentid = 0 OR x.tgenabled <> (SELECT p.tgenabled FROM pg_catalog.pg_trigger p WHERE p.oid = x.tgparentid))`,
+                '',
+              )}`,
+      name: ofTable('x.tgrelid', 'x.tgname'),
+      facets: {
+        definition: 'pg_catalog.pg_get_triggerdef(x.oid)',
+        enabled: `NULLIF(x.tgenabled, 'O')`,
+      },
+    },
+    {
+      kind: 'rule',
+      catalog: 'pg_rewrite',
+      where: `x.rulename <> '_RETURN' AND ${dumped('x.ev_class')}`,
+      name: ofTable('x.ev_class', 'x.rulename'),
+      facets: {
+        'rule definition': 'pg_catalog.pg_get_ruledef(x.oid)',
+        enabled: `NULLIF(x.ev_enabled, 'O')`,
+      },
+    },
+    {
+      kind: 'policy',
+      catalog: 'pg_policy',
+      since: 90500,
+      where: dumped('x.polrelid'),
+      name: ofTable('x.polrelid', 'x.polname'),
+      facets: {
+        command: 'x.polcmd',
+        restrictive: since(100000, `CASE WHEN NOT x.polpermissive THEN 'RESTRICTIVE' END`),
+        roles: `(SELECT pg_catalog.string_agg(CASE WHEN r = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(r)) END, ', '
+                   ORDER BY CASE WHEN r = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(r) END) FROM pg_catalog.unnest(x.polroles) r)`,
+        using: 'pg_catalog.pg_get_expr(x.polqual, x.polrelid)',
+        'with check': 'pg_catalog.pg_get_expr(x.polwithcheck, x.polrelid)',
+      },
+    },
+    {
+      kind: 'statistics object',
+      catalog: 'pg_statistic_ext',
+      since: 100000,
+      schema: 'x.stxnamespace',
+      where: dumped('x.stxrelid'),
+      name: `n.nspname || '.' || x.stxname`,
+      owner: 'x.stxowner',
+      facets: {
+        definition: 'pg_catalog.pg_get_statisticsobjdef(x.oid)',
+        'statistics target': since(130000, 'NULLIF(x.stxstattarget, -1)'),
+      },
+    },
+  ]
+
+  /** What a view reads: its text is compared without qualifiers, which majors print differently. */
+  function references(): string {
+    return `COALESCE((SELECT E'\\n' || pg_catalog.string_agg(DISTINCT ${relation('d.refobjid')}, ', ')
+        FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d
+          ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+             AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> x.oid
+       WHERE w.ev_class = x.oid), '')`
+  }
+}
+
+/**
+ * What single columns add to their relation, each facet named after the column: only what is not the default, which is
+ * little even where there are many columns.
+ */
+export async function columnFacets(
+  client: pg.Client,
+  server: number,
+  keep: Keep,
+): Promise<Map<string, ExtraFacets>> {
+  const since = (number: number, sql: string, otherwise = 'NULL') =>
+    server >= number ? sql : otherwise
+  const isPartition = since(100000, 'c.relispartition', 'false')
+  const generated = since(120000, `a.attgenerated <> ''`, 'false')
+  const isTable = `c.relkind IN ('r', 'p', 'm')`
+  const expressions: Record<string, string> = {
+    // a default names no column; told which table it is of, the server would look at all columns for each default
+    'default of': `CASE WHEN NOT ${generated} THEN pg_catalog.pg_get_expr(d.adbin, 0) END`,
+    'generation of': `CASE WHEN ${generated} THEN ${since(120000, `a.attgenerated::text || ' ' ||`, '')} pg_catalog.pg_get_expr(d.adbin, d.adrelid) END`,
+    // from 17 on partitions have their parent's
+    'identity of': since(100000, `CASE WHEN NOT ${isPartition} THEN NULLIF(a.attidentity, '') END`),
+    'storage of': `CASE WHEN ${isTable} AND a.attstorage <> t.typstorage THEN a.attstorage END`,
+    // of an index it is a copy of the table's, made when the index was
+    'compression of': since(140000, `CASE WHEN ${isTable} THEN NULLIF(a.attcompression, '') END`),
+    // before 11 no dump carries an index's
+    'statistics target of': `CASE WHEN ${since(110000, 'true', `c.relkind <> 'i'`)} THEN NULLIF(a.attstattarget, -1) END`,
+    // those of an index are in its definition
+    'options of': `CASE WHEN c.relkind NOT IN ('i', 'I') THEN NULLIF(${known('a.attoptions', columnOptions)}, '') END`,
+    'foreign options of': since(
+      90200,
+      `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(a.attfdwoptions) o ORDER BY o), ', ')`,
+    ),
+    'comment of': 'm.description',
+  }
+  const list = Object.values(expressions).map(
+    (sql, index) => `(${index}, NULLIF((${sql})::text, ''))`,
+  )
+  const facets = Object.keys(expressions)
+  const result = new Map<string, ExtraFacets>()
+  const { rows } = await client.query<{
+    oid: string
+    column: string
+    texts: (string | null)[]
+    acl: string[] | null
+  }>(`
+    SELECT c.oid::text AS oid, a.attname AS "column",
+           ARRAY(SELECT v.text FROM (VALUES ${list.join(', ')}) v(i, text) ORDER BY v.i) AS texts,
+           ${explodeAcl('a.attacl')} AS acl
+      FROM pg_catalog.pg_attribute a
+      JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      LEFT JOIN pg_catalog.pg_description m
+        ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
+     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'i', 'I') AND c.oid >= 16384
+       AND (a.atthasdef OR m.description IS NOT NULL OR a.attacl IS NOT NULL OR ${known('a.attoptions', columnOptions)} <> ''
+            OR COALESCE(a.attstattarget, -1) <> -1 OR a.attstorage <> t.typstorage
+            ${since(90200, 'OR a.attfdwoptions IS NOT NULL', '')}
+            ${since(100000, `OR a.attidentity <> ''`, '')} ${since(140000, `OR a.attcompression <> ''`, '')})
+     ORDER BY a.attrelid, a.attnum`)
+  for (const { oid, column, texts, acl } of rows) {
+    const found = result.get(oid) ?? { facets: {}, acls: [] }
+    result.set(oid, found)
+    texts.forEach((text, index) => {
+      const facet = facets[index]
+      if (text !== null && facet)
+        found.facets[`${facet} ${column}`] = keep(`${facet} ${column}`, text)
+    })
+    if (acl) found.acls.push({ column, entries: acl })
+  }
+  return result
+}
+
+/** Before 10 a sequence's settings are in the sequence itself. */
+export async function oldSequenceFacets(
+  client: pg.Client,
+  keep: Keep,
+): Promise<Map<string, ExtraFacets>> {
+  const { rows } = await client.query<{ oid: string; sql: string }>(`
+    SELECT x.oid::text AS oid, 'SELECT ' || pg_catalog.quote_literal(x.oid) || ' AS oid, pg_catalog.concat_ws('' '', ''bigint'', start_value,
+             increment_by, min_value, max_value, cache_value, is_cycled) AS text FROM '
+             || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(x.relname) AS sql
+      FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace
+     WHERE x.relkind = 'S' AND ${dumped('x.oid')}`)
+  const result = new Map<string, ExtraFacets>()
+  for (let at = 0; at < rows.length; at += 200) {
+    const some = rows.slice(at, at + 200).map(({ sql }) => sql)
+    const settings = await client.query<{ oid: string; text: string }>(some.join(' UNION ALL '))
+    for (const { oid, text } of settings.rows) {
+      result.set(oid, { facets: { sequence: keep('sequence', text) }, acls: [] })
+    }
+  }
+  return result
+}

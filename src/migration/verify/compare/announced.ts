@@ -1,0 +1,48 @@
+import type { EntryResult } from '../../../report/model.ts'
+import { printable } from '../../../text/text.ts'
+
+/** The differences that the restore announced, found by what an archive calls an object. */
+export class Announced {
+  private readonly reasons = new Map<string, string>()
+
+  constructor(entries: readonly EntryResult[]) {
+    for (const { entry, reason } of entries) {
+      this.reasons.set(normalise(entry), reason)
+      // comments and grants name their object quoted, where SQL must
+      if (/^(COMMENT|ACL|OWNER) .*"/s.test(entry)) {
+        const plain = normalise(unquoted(entry))
+        if (!this.reasons.has(plain)) this.reasons.set(plain, reason)
+      }
+      // the fingerprint of a database does not name it: it may be called otherwise on the target
+      const database =
+        /^((?:ACL |COMMENT |OWNER )?DATABASE(?: PROPERTIES)?) (?!CONNECTION LIMIT$|TEMPLATE$)/.exec(
+          entry,
+        )?.[1]
+      if (database) this.reasons.set(database, reason)
+    }
+  }
+
+  /** The reason given for the first known of the entries, or undefined. */
+  reasonFor(entries: readonly string[]): string | undefined {
+    for (const entry of entries) {
+      const reason = this.reasons.get(normalise(printable(entry)))
+      if (reason !== undefined) return reason
+    }
+    return undefined
+  }
+
+  /** The reason given for the first entry that fits. */
+  find(fits: (entry: string) => boolean): string | undefined {
+    for (const [entry, reason] of this.reasons) if (fits(entry)) return reason
+    return undefined
+  }
+}
+
+/** An object without a schema is written with `-` in its place, or without; a database may go without its name. */
+function normalise(entry: string): string {
+  return entry.replace(/^([A-Z][A-Z ]*) - /, '$1 ').trimEnd()
+}
+
+function unquoted(entry: string): string {
+  return entry.replace(/"((?:[^"]|"")*)"/g, (_, name: string) => name.replaceAll('""', '"'))
+}

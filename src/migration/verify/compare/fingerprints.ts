@@ -1,0 +1,183 @@
+import type { EntryResult, ObjectResult, TableResult } from '../../../report/model.ts'
+import type { Decisions, OpenDefinition } from '../catalog/definition.ts'
+import type { DatabaseFingerprint, SequenceFingerprint, TableFingerprint } from '../fingerprint.ts'
+import type { SequenceState } from '../rows/sequences.ts'
+import { keyOf } from '../rows/tables.ts'
+import { Announced } from './announced.ts'
+import { compareCatalogs, type RoleSubstitute } from './catalogs.ts'
+import { compareLargeObjects } from './large-objects.ts'
+
+export interface Comparison {
+  tables: TableResult[]
+  objects: ObjectResult[]
+  /** Nothing differs, or only what was announced. */
+  equal: boolean
+  /** Equal, and everything was compared: row counts alone verify nothing. */
+  verified: boolean
+  /** Texts of the catalogs that differ, for a rebuild to decide about. */
+  open: OpenDefinition[]
+}
+
+/**
+ * Compares a source's fingerprint with its target's. Pure: neither server is asked.
+ *
+ * @param announced what the restore left out or changed, each with its reason: such differences are listed as explained
+ * @param substitutes roles whose ownership or grants the target cannot have
+ * @param decisions what a rebuild says about printed definitions; without it each that differs is a difference
+ * @throws Error when the two are no pair: another structure, or digests of another method
+ */
+export function compareFingerprints(
+  source: DatabaseFingerprint,
+  target: DatabaseFingerprint,
+  announced: readonly EntryResult[],
+  substitutes: readonly RoleSubstitute[] = [],
+  decisions?: Decisions,
+): Comparison {
+  if (source.format !== target.format || source.method !== target.method) {
+    throw new Error('the two fingerprints were not taken by the same method')
+  }
+  const known = new Announced(announced)
+  const tables = compareTables(source, target, known)
+  const catalogs =
+    source.catalog && target.catalog
+      ? compareCatalogs(
+          { server: source.server, catalog: source.catalog },
+          { server: target.server, catalog: target.catalog },
+          known,
+          substitutes,
+          decisions,
+        )
+      : null
+  const objects = [
+    catalogs ? null : extraTables(source, target),
+    compareSequences(source.sequences, target.sequences, known),
+    ...compareLargeObjects(source.largeObjects, target.largeObjects, known, substitutes),
+    ...(catalogs?.objects ?? []),
+  ].filter((result) => result !== null)
+  const equal =
+    tables.every(({ match, explained }) => match || explained !== undefined) &&
+    objects.every((o) => o.missing.length + o.different.length + (o.extra?.length ?? 0) === 0)
+  return {
+    tables,
+    objects,
+    equal,
+    verified: equal && catalogs !== null && objects.every((o) => o.undecided === undefined),
+    open: catalogs?.open ?? [],
+  }
+}
+
+function compareTables(
+  source: DatabaseFingerprint,
+  target: DatabaseFingerprint,
+  announced: Announced,
+): TableResult[] {
+  const there = new Map(target.tables.map((table) => [keyOf(table), table]))
+  const digests = source.level === 'data' && target.level === 'data'
+  return source.tables.map((table): TableResult => {
+    const { schema, name } = table
+    const other = there.get(keyOf(table))
+    const blind = [
+      ...(table.unreadable === undefined ? [] : [`on the source: ${table.unreadable}`]),
+      ...(other?.unreadable === undefined ? [] : [`on the target: ${other.unreadable}`]),
+    ]
+    const result: TableResult = {
+      schema,
+      name,
+      sourceRows: table.unreadable === undefined ? table.rows : null,
+      targetRows: other?.unreadable === undefined ? (other?.rows ?? null) : null,
+      match: blind.length === 0 && other !== undefined && sameRows(table, other, digests),
+    }
+    if (result.match) return result
+    if (blind.length > 0) result.unreadable = blind.join('; ')
+    const view = table.kind === 'materialized view'
+    const own = view ? 'MATERIALIZED VIEW' : 'TABLE'
+    // a table that was restored otherwise than dumped still holds all its rows
+    const entries = other ? [`${own} DATA`] : [own, `${own} DATA`]
+    const reason = announced.reasonFor(entries.map((entry) => `${entry} ${schema}.${name}`))
+    if (reason !== undefined) result.explained = reason
+    else if (blind.length === 0 && table.kind && other && table.populated === other.populated) {
+      result.explained =
+        'The restore computes a materialized view anew; the rows on the source are those of its last refresh'
+    }
+    return result
+  })
+}
+
+/** A digest that only one side has is a difference: the other could not compute it. */
+function sameRows(source: TableFingerprint, target: TableFingerprint, digests: boolean): boolean {
+  return (
+    source.rows === target.rows &&
+    source.kind === target.kind &&
+    source.populated === target.populated &&
+    target.unlike === undefined &&
+    (!digests || source.digest === target.digest)
+  )
+}
+
+/** Tables that only the target has, where no catalog says it; the others are in the list of tables. */
+function extraTables(
+  source: DatabaseFingerprint,
+  target: DatabaseFingerprint,
+): ObjectResult | null {
+  const known = new Set(source.tables.map(keyOf))
+  const extra = target.tables.filter((table) => !known.has(keyOf(table)))
+  if (extra.length === 0) return null
+  return {
+    kind: 'table',
+    source: source.tables.length,
+    target: target.tables.length,
+    missing: [],
+    different: [],
+    extra: extra.map(({ schema, name }) => `${schema}.${name}`),
+  }
+}
+
+function compareSequences(
+  source: SequenceFingerprint[],
+  target: SequenceState[],
+  announced: Announced,
+): ObjectResult {
+  const result: ObjectResult = {
+    kind: 'sequence value',
+    source: source.length,
+    target: target.length,
+    missing: [],
+    different: [],
+  }
+  const there = new Map(target.map((sequence) => [keyOf(sequence), sequence]))
+  const explained: EntryResult[] = []
+  for (const sequence of source) {
+    const name = `${sequence.schema}.${sequence.name}`
+    const other = there.get(keyOf(sequence))
+    const blind = sequence.unreadable ?? other?.unreadable
+    if (blind === undefined && other && sameState(sequence, other)) continue
+    const reason = announced.reasonFor([`SEQUENCE ${name}`, `SEQUENCE SET ${name}`])
+    if (reason !== undefined) explained.push({ entry: `SEQUENCE SET ${name}`, reason })
+    else if (blind !== undefined) result.different.push(`${name}: cannot be read: ${blind}`)
+    else if (other) {
+      result.different.push(
+        `${name}: ${describe(sequence)} on the source, ${describe(other)} on the target`,
+      )
+    } else result.missing.push(name)
+  }
+  if (explained.length > 0) result.explained = explained
+  const known = new Set(source.map(keyOf))
+  const extra = target.filter((sequence) => !known.has(keyOf(sequence)))
+  if (extra.length > 0) result.extra = extra.map(({ schema, name }) => `${schema}.${name}`)
+  return result
+}
+
+/** Equal, or anywhere on the way that the source's sequence went while it was dumped. */
+function sameState(source: SequenceFingerprint, target: SequenceState): boolean {
+  const same = (state: { last: string; called: boolean }) =>
+    state.last === target.last && state.called === target.called
+  if (same(source) || (source.later && same(source.later))) return true
+  if (!source.later || !target.called) return false
+  const [first, last, value] = [source.last, source.later.last, target.last].map(BigInt)
+  if (first === undefined || last === undefined || value === undefined) return false
+  return first <= last ? first <= value && value <= last : last <= value && value <= first
+}
+
+function describe({ last, called }: { last: string; called: boolean }): string {
+  return called ? last : `${last} (not used yet)`
+}

@@ -1,0 +1,195 @@
+import type pg from 'pg'
+import { qualifiedName } from '../../../postgres/identifiers.ts'
+import type { ColumnType } from './digest.ts'
+
+/** A table whose own rows are read: an ordinary table, a leaf partition, a materialized view. */
+export interface TableInfo {
+  oid: number
+  schema: string
+  name: string
+  kind: 'table' | 'materialized view'
+  /** False for a materialized view that holds nothing yet: reading it is an error. */
+  populated: boolean
+  owner: string
+  /** With its TOAST: what orders and predicts the work. */
+  bytes: number
+  /** Blocks of the table itself, and whether it is stored as a heap: then ranges of blocks can be read. */
+  blocks: number
+  heap: boolean
+  /** An extension's configuration table: the condition of the rows that a dump carries; '' for all of them. */
+  condition: string | null
+  columns: { name: string; type: number }[]
+  /** Neither the account nor the owner may read it whole as things are: asked from version 11 on, else false. */
+  barred: boolean
+}
+
+/** A relation that holds no rows here, and why it is not read. */
+export interface NotRead {
+  schema: string
+  name: string
+  reason: string
+}
+
+export interface TableList {
+  tables: TableInfo[]
+  notRead: NotRead[]
+}
+
+/** SQL: row-level security or a revoked privilege keeps the account from reading a table, and its owner as well. */
+const barred = `(
+    (pg_catalog.row_security_active(c.oid) AND c.relforcerowsecurity)
+    OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') AND NOT pg_catalog.has_table_privilege(c.relowner, c.oid, 'SELECT')
+    OR NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND NOT pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE'))`
+
+/**
+ * Lists the tables whose rows a dump carries: not those of the system, of extensions (but their configuration tables), nor
+ * temporary ones. Works on every server from 9.1.
+ *
+ * @param server `server_version_num`
+ * @param withColumns false leaves `columns` empty
+ */
+export async function listTables(
+  client: pg.Client,
+  server: number,
+  withColumns: boolean,
+): Promise<TableList> {
+  const { rows } = await client.query<{
+    oid: string
+    schema: string
+    name: string
+    kind: string
+    populated: boolean
+    owner: string
+    bytes: string
+    blocks: string
+    heap: boolean
+    member: boolean
+    configuration: string | null
+    barred: boolean
+  }>(`
+    SELECT c.oid::text, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+           ${server >= 90300 ? 'c.relispopulated' : 'true'} AS populated,
+           pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+           COALESCE(pg_catalog.pg_table_size(c.oid), 0)::text AS bytes,
+           (COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::int)::text AS blocks,
+           ${server >= 120000 ? "c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'heap')" : 'true'} AS heap,
+           e.oid IS NOT NULL AS member,
+           (SELECT x.condition FROM (SELECT pg_catalog.unnest(e.extconfig) AS relation,
+                                            pg_catalog.unnest(e.extcondition) AS condition) x
+             WHERE x.relation = c.oid) AS configuration,
+           ${server >= 110000 ? barred : 'false'} AS barred
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e'
+      LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+     WHERE c.relkind IN ('r', 'm', 'f') AND c.relpersistence <> 't' AND c.oid >= 16384
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     ORDER BY n.nspname, c.relname`)
+  const tables: TableInfo[] = []
+  const notRead: NotRead[] = []
+  for (const row of rows) {
+    const { schema, name } = row
+    if (row.member && row.configuration === null) continue
+    if (row.kind === 'f') {
+      notRead.push({ schema, name, reason: 'a foreign table: its rows are on another server' })
+      continue
+    }
+    tables.push({
+      oid: Number(row.oid),
+      schema,
+      name,
+      kind: row.kind === 'm' ? 'materialized view' : 'table',
+      populated: row.populated,
+      owner: row.owner,
+      bytes: Number(row.bytes),
+      barred: row.barred,
+      blocks: Number(row.blocks),
+      heap: row.heap,
+      condition: row.configuration,
+      columns: [],
+    })
+  }
+  if (withColumns) await addColumns(client, tables)
+  return { tables, notRead }
+}
+
+/** A name of two parts as one map key, whatever characters are in it. */
+export function keyOf({ schema, name }: { schema: string; name: string }): string {
+  return JSON.stringify([schema, name])
+}
+
+/** `FROM …` with the rows that a dump carries, of the table itself and none of its children; the alias is `t`. */
+export function fromClause(table: Pick<TableInfo, 'schema' | 'name' | 'condition'>): string {
+  const name = `ONLY ${qualifiedName(table.schema, table.name)}`
+  // the condition is the extension's own text, which pg_dump appends just so ("WHERE …")
+  return table.condition
+    ? `FROM (SELECT * FROM ${name} ${table.condition}) AS t`
+    : `FROM ${name} AS t`
+}
+
+/** Reads the types that columns lead to: domains to their base, arrays to their element, composites to their columns. */
+export async function readTypes(
+  client: pg.Client,
+  server: number,
+  wanted: Iterable<number>,
+): Promise<Map<number, ColumnType>> {
+  const types = new Map<number, ColumnType>()
+  let open = [...new Set(wanted)]
+  const subtype =
+    server < 90200
+      ? '0'
+      : `COALESCE((SELECT r.rngsubtype FROM pg_catalog.pg_range r
+                    WHERE ${server >= 140000 ? 't.oid IN (r.rngtypid, r.rngmultitypid)' : 't.oid = r.rngtypid'}), 0)`
+  while (open.length > 0) {
+    const { rows } = await client.query<{
+      oid: string
+      schema: string
+      name: string
+      type: string
+      base: string
+      element: string
+      subtype: string
+      attributes: string[]
+    }>(
+      `SELECT t.oid::text, n.nspname AS schema, t.typname AS name, t.typtype::text AS type, t.typbasetype::text AS base,
+              CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE 0 END::text AS element,
+              ${subtype}::text AS subtype,
+              ARRAY(SELECT a.atttypid::text FROM pg_catalog.pg_attribute a
+                     WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes
+         FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+        WHERE t.oid = ANY ($1::oid[])`,
+      [open],
+    )
+    for (const row of rows) {
+      types.set(Number(row.oid), {
+        oid: Number(row.oid),
+        schema: row.schema,
+        name: row.name,
+        type: row.type,
+        base: Number(row.base),
+        element: Number(row.element),
+        subtype: Number(row.subtype),
+        attributes: row.attributes.map(Number),
+      })
+    }
+    const next = [...types.values()].flatMap((t) => [t.base, t.element, t.subtype, ...t.attributes])
+    open = [...new Set(next)].filter((oid) => oid !== 0 && !types.has(oid))
+    if (rows.length === 0) break
+  }
+  return types
+}
+
+async function addColumns(client: pg.Client, tables: TableInfo[]): Promise<void> {
+  const byOid = new Map(tables.map((table) => [table.oid, table]))
+  const { rows } = await client.query<{ relation: string; name: string; type: string }>(
+    `SELECT a.attrelid::text AS relation, a.attname AS name, a.atttypid::text AS type
+       FROM pg_catalog.pg_attribute a
+      WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1::oid[])
+      ORDER BY a.attrelid, a.attnum`,
+    [tables.map((table) => table.oid)],
+  )
+  for (const { relation, name, type } of rows) {
+    byOid.get(Number(relation))?.columns.push({ name, type: Number(type) })
+  }
+}
