@@ -2,16 +2,14 @@ import { createWriteStream } from 'node:fs'
 import { mkdir, readdir, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { Cancelled, Failure } from '../../failure.ts'
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import { meaningOf } from '../../postgres/errors.ts'
 import {
   type Compression,
   compressionArguments,
   dumpArguments,
   dumpRolesArguments,
 } from '../../postgres/programs/arguments.ts'
-import { sqlstateOfMessage } from '../../postgres/programs/messages.ts'
 import { type ProgramResult, runProgram } from '../../postgres/programs/process.ts'
 import {
   type ClientPrograms,
@@ -22,6 +20,7 @@ import {
 import { ProgramLines } from '../../postgres/server-message.ts'
 import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { programFailure, temporaryFull } from './program-failure.ts'
 
 export interface DumpSource {
   connection: ConnectionParameters
@@ -251,37 +250,40 @@ async function run(
   onLine: (line: string) => void,
 ): Promise<ProgramResult> {
   const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
-  const failed = new Promise<never>((_, reject) => log.on('error', reject))
-  failed.catch(() => {}) // reported below, by the race
+  // without its log the program is not let run on
+  const stop = new AbortController()
+  let logFailed: NodeJS.ErrnoException | undefined
+  log.on('error', (error) => {
+    logFailed = error
+    stop.abort()
+  })
   log.write(`# ${program} ${source.client.version}\n`)
   const lines = new ProgramLines(program, (line) => log.write(`${line}\n`))
   context.log.debug(`${program} ${args.join(' ')}`)
   try {
-    return await Promise.race([
-      failed,
-      runProgram(programPath(source.client, program), args, {
-        env: { ...programEnvironment(source.passwordFile, source.client.libraryPath), ...env },
-        signal: context.signal,
-        privateFiles: true,
-        onErrorLine: (line) => {
-          lines.read(line)
-          onLine(line)
-        },
-      }),
-    ])
+    return await runProgram(programPath(source.client, program), args, {
+      env: { ...programEnvironment(source.passwordFile, source.client.libraryPath), ...env },
+      signal: AbortSignal.any([context.signal, stop.signal]),
+      privateFiles: true,
+      onErrorLine: (line) => {
+        lines.read(line)
+        onLine(line)
+      },
+    })
   } catch (error) {
-    if (error instanceof Cancelled || context.signal.aborted) throw new Cancelled()
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOSPC')
+    if (context.signal.aborted) throw new Cancelled()
+    if (logFailed?.code === 'ENOSPC') throw temporaryFull(logFile)
+    if (logFailed) {
       throw new Failure(
-        'The disk of the runner is full',
-        `${logFile}: no space left on device`,
-        'Free space where RUNNER_TEMP is, the temporary directory of the runner: logs and reports lie there, the dump where dump-directory says',
-        { sqlstate: '53100' },
+        `The log of ${program} cannot be written`,
+        messageOf(logFailed),
+        'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner, then run again',
+        { cause: logFailed },
       )
+    }
     throw new Failure(
       `${program} could not be started`,
-      message,
+      messageOf(error),
       'Check the client programs: client-path, or let the action install them',
       { cause: error },
     )
@@ -289,92 +291,6 @@ async function run(
     lines.end()
     await new Promise<void>((resolve) => log.end(resolve))
   }
-}
-
-/**
- * What a client program's end means, in one line. Only lines that say `error` or `fatal` are quoted, as far as they may be
- * shown: DETAIL and CONTEXT lines hold values of rows.
- */
-export function programFailure(
-  program: string,
-  what: string,
-  result: ProgramResult,
-  path: string,
-): Failure {
-  const { stderr } = result
-  if (/No space left on device/.test(stderr)) return diskFull(path)
-  const lines: string[] = []
-  const reader = new ProgramLines(program, (line) => {
-    if (!/\b(error|fatal|ERROR|FATAL|PANIC)\b:/.test(line)) return
-    lines.push(line.slice(`${program}: `.length).replace(/^\[archiver[^\]]*\] /, ''))
-  })
-  for (const line of stderr.split('\n')) reader.read(line)
-  reader.end()
-  const said = [...new Set(lines)].slice(0, 3).join(' / ')
-  if (result.killedBy || result.code === 137) {
-    return new Failure(
-      what,
-      `${program} was killed by ${result.killedBy ?? 'SIGKILL'}`,
-      'Somebody or the kernel (out of memory?) ended it: look into the system log of the runner, then run again',
-    )
-  }
-  const lost = stderr
-    .split('\n')
-    .filter((line) => line.startsWith(`${program}: `))
-    .map(sqlstateOfMessage)
-    .find((sqlstate) => /^(08|57P|53300)/.test(sqlstate ?? ''))
-  if (lost || /connection to server was lost/.test(stderr)) {
-    return new Failure(
-      what,
-      said || 'the connection to the server was lost',
-      'Check the server log and the network between, then run again',
-      { sqlstate: lost ?? '08006' },
-    )
-  }
-  if (/a worker process died unexpectedly/.test(stderr)) {
-    return new Failure(
-      what,
-      `a worker of ${program} died or was killed`,
-      'Look into the system log of the runner (out of memory?), then run again',
-    )
-  }
-  if (/permission denied/.test(stderr)) {
-    return new Failure(
-      what,
-      said,
-      'Use an account that may read everything: a superuser of the source',
-      { sqlstate: '42501' },
-    )
-  }
-  if (/row-level security/.test(stderr)) {
-    return new Failure(
-      what,
-      said,
-      'Use an account with BYPASSRLS or a superuser: otherwise rows could be missing without a word',
-      { sqlstate: '42501' },
-    )
-  }
-  if (/lock timeout|canceling statement due to/.test(stderr)) {
-    return new Failure(
-      what,
-      `${said} (${meaningOf('55P03')})`,
-      'End the session that holds the lock, then run again',
-    )
-  }
-  return new Failure(
-    what,
-    said || `${program} ended with ${result.code} and no message`,
-    'The log file of the program, beside the report, has the rest',
-  )
-}
-
-export function diskFull(path: string): Failure {
-  return new Failure(
-    'The disk of the runner is full',
-    `${path}: no space left on device`,
-    'Free space, or set dump-directory to a larger disk; a dump needs about as much as the tables of the source',
-    { sqlstate: '53100' },
-  )
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   programPath,
 } from '../../../postgres/programs/programs.ts'
 import { isContextOfCode, ProgramLines, shownLine } from '../../../postgres/server-message.ts'
+import { temporaryFull } from '../../dump/program-failure.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { Session } from './target-session.ts'
@@ -168,12 +169,12 @@ export async function load(
     if (signal.aborted) throw new Cancelled()
     if (error instanceof LoadFailure || error instanceof Cancelled) throw error
     const { code, message } = error as NodeJS.ErrnoException
+    // the list of entries and the log lie in the same place
+    if (code === 'ENOSPC') throw temporaryFull(options.logFile)
     throw new Failure(
-      code === 'ENOSPC' ? 'The disk of the runner is full' : 'pg_restore could not be run',
+      'pg_restore could not be run',
       message,
-      code === 'ENOSPC'
-        ? 'Free space on the runner, then run again'
-        : 'Check the client programs: client-path, or let the action install them',
+      'Check the client programs: client-path, or let the action install them',
       { cause: error },
     )
   } finally {

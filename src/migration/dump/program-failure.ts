@@ -1,0 +1,179 @@
+import { Failure } from '../../failure.ts'
+import { meaningOf } from '../../postgres/errors.ts'
+import { sqlstateOfMessage } from '../../postgres/programs/messages.ts'
+import type { ProgramResult } from '../../postgres/programs/process.ts'
+import { ProgramLines } from '../../postgres/server-message.ts'
+
+/**
+ * What a client program's end means, in one line. Only lines that say `error` or `fatal` are quoted, as far as they may be
+ * shown: DETAIL and CONTEXT lines hold values of rows.
+ *
+ * @param what what could not be done
+ * @param path where the program wrote
+ */
+export function programFailure(
+  program: string,
+  what: string,
+  result: ProgramResult,
+  path: string,
+): Failure {
+  const { stderr } = result
+  const full = stderr.split('\n').find((line) => /No space left on device/.test(line))
+  // the program reports a disk of its own; what follows ERROR is the server's
+  if (full !== undefined && !/ERROR: /.test(full)) return diskFull(path)
+  const said = errorsOf(program, stderr).slice(0, 3).join(' / ')
+  if (full !== undefined) {
+    return new Failure(what, said, 'Free space on the server, then run again', {
+      sqlstate: '53100',
+    })
+  }
+  const signal = result.killedBy ?? signalOf(result.code)
+  if (signal !== undefined) return killed(program, what, signal)
+  const lost = stderr
+    .split('\n')
+    .filter((line) => line.startsWith(`${program}: `))
+    .map(sqlstateOfMessage)
+    .find((sqlstate) => /^(08|57P|53300)/.test(sqlstate ?? ''))
+  if (lost || /connection to server was lost/.test(stderr)) {
+    return new Failure(
+      what,
+      said || 'the connection to the server was lost',
+      'Check the server log and the network between, then run again',
+      { sqlstate: lost ?? '08006' },
+    )
+  }
+  if (/a worker process died unexpectedly/.test(stderr)) {
+    return new Failure(
+      what,
+      `a worker of ${program} died or was killed`,
+      'Look into the system log of the runner (out of memory?), then run again',
+    )
+  }
+  if (/permission denied/.test(stderr)) {
+    return new Failure(
+      what,
+      said,
+      'Use an account that may read everything: a superuser of the source',
+      { sqlstate: '42501' },
+    )
+  }
+  if (/row-level security/.test(stderr)) {
+    return new Failure(
+      what,
+      said,
+      'Use an account with BYPASSRLS or a superuser: otherwise rows could be missing without a word',
+      { sqlstate: '42501' },
+    )
+  }
+  for (const { words, why, remedy, sqlstate } of endings) {
+    if (words.test(stderr)) {
+      return new Failure(what, `${said} (${why ?? meaningOf(sqlstate)})`, remedy, { sqlstate })
+    }
+  }
+  if (said) {
+    return new Failure(what, said, 'The log file of the program, beside the report, has the rest')
+  }
+  return new Failure(
+    what,
+    `${program} ended with exit code ${result.code} and said nothing of an error`,
+    `Look for what ended it in the log of the server and in the system log of the runner (out of memory, disk full, a limit of the account), and try whether \`${program} --version\` runs there; then run again`,
+  )
+}
+
+/**
+ * Why the server ended a statement or session that was not wrong in itself, in the server's words (PostgreSQL source,
+ * ProcessInterrupts and ProcessRecoveryConflictInterrupt). Everything else that cancels is somebody's wish.
+ */
+const endings: { words: RegExp; why?: string; remedy: string; sqlstate: string }[] = [
+  {
+    words: /due to statement timeout/,
+    why: 'a limit of the server, and no lock: our sessions set statement_timeout to 0, and something on the way there sets it again',
+    remedy:
+      'Look for who sets statement_timeout (a pooler, options=… in the connection string, a function of the database), connect to the server itself, or run ALTER ROLE … SET statement_timeout = 0 for the account; then run again',
+    sqlstate: '57014',
+  },
+  {
+    words: /due to (transaction timeout|idle-in-transaction timeout|idle-session timeout)/,
+    why: 'a limit of the server, and no lock',
+    remedy:
+      'Run ALTER ROLE … SET for the account with this timeout (transaction_timeout, idle_in_transaction_session_timeout or idle_session_timeout) at 0, then run again',
+    sqlstate: '57014',
+  },
+  {
+    words: /due to conflict with recovery/,
+    why: 'the source is a standby, and what it replays outranks a long query',
+    remedy:
+      'Dump from the primary, or raise max_standby_streaming_delay (-1 waits) or set hot_standby_feedback = on on the standby for the time of the dump; then run again',
+    sqlstate: '40001',
+  },
+  {
+    words: /due to lock timeout|could not obtain lock/,
+    remedy: 'End the session that holds the lock, then run again',
+    sqlstate: '55P03',
+  },
+  {
+    words: /canceling statement due to/,
+    why: 'somebody or something on the server cancelled it',
+    remedy: 'Look for who cancels statements there (a watchdog, an administrator), then run again',
+    sqlstate: '57014',
+  },
+]
+
+/** The `error` and `fatal` lines of a program, each once. */
+function errorsOf(program: string, stderr: string): string[] {
+  const lines: string[] = []
+  const reader = new ProgramLines(program, (line) => {
+    if (!/\b(error|fatal|ERROR|FATAL|PANIC)\b:/.test(line)) return
+    lines.push(line.slice(`${program}: `.length).replace(/^\[archiver[^\]]*\] /, ''))
+  })
+  for (const line of stderr.split('\n')) reader.read(line)
+  reader.end()
+  return [...new Set(lines)]
+}
+
+/** A program that was run by another one reports the signal in its exit code: 128 more than its number. */
+const signalNumbers: Record<number, string> = {
+  129: 'SIGHUP',
+  130: 'SIGINT',
+  132: 'SIGILL',
+  134: 'SIGABRT',
+  135: 'SIGBUS',
+  137: 'SIGKILL',
+  139: 'SIGSEGV',
+  143: 'SIGTERM',
+}
+
+function signalOf(code: number | null): string | undefined {
+  return code === null ? undefined : signalNumbers[code]
+}
+
+function killed(program: string, what: string, signal: string): Failure {
+  const crashed = /^SIG(ILL|ABRT|BUS|SEGV|FPE|SYS)$/.test(signal)
+  return new Failure(
+    what,
+    `${program} was killed by ${signal}`,
+    crashed
+      ? 'The program itself crashed: use the newest minor release of the client programs (client-path, client-version), then run again'
+      : 'Somebody or the kernel (out of memory?) ended it: look into the system log of the runner, then run again',
+  )
+}
+
+/** The disk that the dump is written to is full. */
+export function diskFull(path: string): Failure {
+  return new Failure(
+    'The disk of the runner is full',
+    `${path}: no space left on device`,
+    'Free space, or set dump-directory to a larger disk; a dump needs about as much as the tables of the source',
+    { sqlstate: '53100' },
+  )
+}
+
+/** The disk of logs and reports is full, which is another one than the dump's where `dump-directory` says so. */
+export function temporaryFull(path: string): Failure {
+  return new Failure(
+    'The disk of the runner is full',
+    `${path}: no space left on device`,
+    'Free space where RUNNER_TEMP is, the temporary directory of the runner: logs and reports lie there, the dump where dump-directory says',
+    { sqlstate: '53100' },
+  )
+}
