@@ -3,10 +3,8 @@ import { Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import type { DatabaseProperties } from '../../src/migration/restore/database/properties.ts'
 import type { Session } from '../../src/migration/run.ts'
-import {
-  type DatabaseFingerprint,
-  fingerprintDatabase,
-} from '../../src/migration/verify/fingerprint.ts'
+import { fingerprintDatabase } from '../../src/migration/verify/fingerprint.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
 import { verifyDatabase } from '../../src/migration/verify/verify-database.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'

@@ -8,7 +8,7 @@ import {
   type DatabaseProperties,
   readDatabaseProperties,
 } from '../../src/migration/restore/database/properties.ts'
-import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { compareWithDump, undecidedIn } from '../support/rebuild.ts'
 import { type Major, TestServer } from '../support/server.ts'

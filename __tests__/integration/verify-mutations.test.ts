@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { TestServer } from '../support/server.ts'
 import { copyDatabase, createRichDatabase, tablePerType } from '../support/verify-database.ts'
 import { catalogMutations, type Mutation, rowMutations } from '../support/verify-mutations.ts'

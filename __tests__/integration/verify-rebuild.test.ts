@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { Cancelled } from '../../src/failure.ts'
-import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import type { MayAlter } from '../../src/migration/verify/read-session.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { compareWithDump, tryAwkward, tryExpressions, undecidedIn } from '../support/rebuild.ts'

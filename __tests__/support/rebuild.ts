@@ -4,7 +4,7 @@ import {
   type Comparison,
   compareFingerprints,
 } from '../../src/migration/verify/compare/fingerprints.ts'
-import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import type { MayAlter } from '../../src/migration/verify/read-session.ts'
 import { rebuildDefinitions } from '../../src/migration/verify/rebuild/rebuild.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'

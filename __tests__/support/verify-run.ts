@@ -2,10 +2,10 @@ import type { Context } from '../../src/migration/context.ts'
 import type { Comparison } from '../../src/migration/verify/compare/fingerprints.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import {
-  type DatabaseFingerprint,
   type FingerprintOptions,
   fingerprintDatabase,
 } from '../../src/migration/verify/fingerprint.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { EntryResult } from '../../src/report/model.ts'
 import type { TestServer } from './server.ts'

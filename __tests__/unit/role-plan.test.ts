@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import { planRoles, type RolePlan } from '../../src/polardb/roles/plan.ts'
+import type { RolePlan } from '../../src/polardb/roles/model.ts'
+import { planRoles } from '../../src/polardb/roles/plan.ts'
 import { isStep } from '../../src/polardb/roles/steps.ts'
 import type { RolePlanOptions, RoleTarget } from '../../src/polardb/roles/target.ts'
 import type { CatalogRole, RoleCatalog } from '../../src/postgres/roles/catalog.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { notCompared } from '../../src/migration/verify/compare/not-compared.ts'
-import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { renderHtml } from '../../src/report/html/html.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
 import { goodReport } from '../support/sample-reports.ts'

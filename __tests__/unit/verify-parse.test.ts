@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import type { DatabaseFingerprint } from '../../src/migration/verify/fingerprint.ts'
 import { parseFingerprint } from '../../src/migration/verify/kept-fingerprint.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 
 function whole(): DatabaseFingerprint {
   return {

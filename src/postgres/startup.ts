@@ -1,5 +1,3 @@
-import type { ConnectionParameters } from './connection-string.ts'
-
 /**
  * What goes into a session's startup packet, so that the session is ours from its first byte. A database and a role carry
  * settings (ALTER DATABASE … SET, ALTER ROLE … SET) that the server applies before the first statement: with a search_path of
@@ -13,6 +11,14 @@ import type { ConnectionParameters } from './connection-string.ts'
  * made a type "text" there. Definitions are printed as with an empty path: only what is in pg_catalog has no schema before it.
  */
 export const safePath = 'pg_catalog, pg_temp'
+
+/** What of a connection's parameters tells one server and account from another. */
+interface StartupTarget {
+  host: string
+  port: number
+  user: string
+  options?: string | undefined
+}
 
 /** How much of it a server takes, best first. */
 export const startupModes = ['no event triggers', 'settings', 'nothing'] as const
@@ -34,15 +40,15 @@ const startupNames = [
 /** By server and account: what the last session was opened with. Children are given the same. */
 const learned = new Map<string, StartupMode>()
 
-const keyOf = ({ host, port, user }: ConnectionParameters) => JSON.stringify([host, port, user])
+const keyOf = ({ host, port, user }: StartupTarget) => JSON.stringify([host, port, user])
 
 /** Notes how a server let the account in. */
-export function learnStartup(parameters: ConnectionParameters, mode: StartupMode): void {
+export function learnStartup(parameters: StartupTarget, mode: StartupMode): void {
   learned.set(keyOf(parameters), mode)
 }
 
 /** The modes worth a try, in their order: a server that has refused one is not asked again. */
-export function startupModesFor(parameters: ConnectionParameters): readonly StartupMode[] {
+export function startupModesFor(parameters: StartupTarget): readonly StartupMode[] {
   const known = learned.get(keyOf(parameters))
   return known === undefined ? startupModes : startupModes.slice(startupModes.indexOf(known))
 }
@@ -55,7 +61,7 @@ export function startupModesFor(parameters: ConnectionParameters): readonly Star
  * @returns undefined where the server takes none
  */
 export function startupOptions(
-  parameters: ConnectionParameters,
+  parameters: StartupTarget,
   access: Access,
   mode: StartupMode = learned.get(keyOf(parameters)) ?? 'settings',
 ): string | undefined {

@@ -1,11 +1,12 @@
 import { counted, shorten } from '../text/text.ts'
-import type {
-  CheckResult,
-  DatabaseResult,
-  ObjectResult,
-  PhaseResult,
-  Report,
-  TableResult,
+import {
+  type CheckResult,
+  type DatabaseResult,
+  needless,
+  type ObjectResult,
+  type PhaseResult,
+  type Report,
+  type TableResult,
 } from './model.ts'
 
 /** Something that is not the same on both sides, and nobody said why. */
@@ -140,12 +141,6 @@ export function leftOutOf(report: Report): LeftOut[] {
       explained.map(({ entry, reason }) => ({ database, kind, object: entry, reason })),
     ),
   ])
-}
-
-/** Reasons for entries that are left out because there is nothing to restore: no exception worth a word in the verdict. */
-export const needless = {
-  there: 'the target has it already',
-  comment: 'the comment on an extension comes with the extension',
 }
 
 /**

@@ -209,3 +209,9 @@ export interface Report {
   warnings: string[]
   error: ReportError | null
 }
+
+/** Reasons for entries that are left out because there is nothing to restore: no exception worth a word in the verdict. */
+export const needless = {
+  there: 'the target has it already',
+  comment: 'the comment on an extension comes with the extension',
+}

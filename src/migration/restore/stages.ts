@@ -22,7 +22,6 @@ import type { RestoreOptions } from './options.ts'
 import { Grants } from './owners/grants.ts'
 import {
   type Loader,
-  type Login,
   makeLoader,
   newLoaderName,
   retireLoader,
@@ -31,7 +30,6 @@ import {
 import { markForAccount } from './owners/logins.ts'
 import { Ownership } from './owners/ownership.ts'
 import { TemporaryRights } from './owners/temporary-rights.ts'
-import { absentTables } from './plan/exceptions.ts'
 import {
   administersPublic,
   lossesOf,
@@ -40,9 +38,11 @@ import {
   type RestorePlan,
 } from './plan/plan.ts'
 import type { PlannedEntry } from './plan/planned-entry.ts'
+import { absentTables } from './run/absent-tables.ts'
 import { Execution } from './run/execution.ts'
 import { runEntry } from './run/statements.ts'
 import { correctTables } from './run/table-defaults.ts'
+import type { Login } from './run/target-session.ts'
 import { endSessions, Session, sessionPrefix } from './run/target-session.ts'
 import { refillUnlogged } from './run/unlogged.ts'
 import { EntryFailed, type Worker } from './run/worker.ts'

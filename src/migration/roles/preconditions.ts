@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { knowsRoleOption } from '../../polardb/detect.ts'
-import type { RolePlan } from '../../polardb/roles/plan.ts'
+import type { RolePlan } from '../../polardb/roles/model.ts'
 import { readRoleCatalog } from '../../postgres/roles/catalog.ts'
 import { parseRoleScript, type RoleScript } from '../../postgres/roles/script.ts'
 import { counted } from '../../text/text.ts'

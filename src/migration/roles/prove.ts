@@ -1,4 +1,4 @@
-import type { RolePlan } from '../../polardb/roles/plan.ts'
+import type { RolePlan } from '../../polardb/roles/model.ts'
 import { allRoles, everybody, subject } from '../../polardb/roles/steps.ts'
 import type {
   CatalogMembership,

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { type DeferredSetting, planRoles, type RolePlan } from '../../polardb/roles/plan.ts'
+import type { DeferredSetting, RolePlan } from '../../polardb/roles/model.ts'
+import { planRoles } from '../../polardb/roles/plan.ts'
 import { isStep, type RolePlanItem, step, subject } from '../../polardb/roles/steps.ts'
 import { closeSession, connect, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'

@@ -1,4 +1,5 @@
-import { type PlanRolesOptions, planRoles, type RolePlan } from '../../polardb/roles/plan.ts'
+import type { PlanRolesOptions, RolePlan } from '../../polardb/roles/model.ts'
+import { planRoles } from '../../polardb/roles/plan.ts'
 import { isStep, type RoleOmission } from '../../polardb/roles/steps.ts'
 import type { RoleTarget } from '../../polardb/roles/target.ts'
 import type { RoleCatalog } from '../../postgres/roles/catalog.ts'

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { Cancelled } from '../../failure.ts'
 import { type FoundRoleLoss, lostSetting } from '../../polardb/roles/losses.ts'
-import type { RolePlan } from '../../polardb/roles/plan.ts'
+import type { RolePlan } from '../../polardb/roles/model.ts'
 import {
   isStep,
   type RoleStep,

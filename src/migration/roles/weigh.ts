@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
 import { type FoundRoleLoss, lostLogin } from '../../polardb/roles/losses.ts'
-import type { RolePlan } from '../../polardb/roles/plan.ts'
+import type { RolePlan } from '../../polardb/roles/model.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import type { Verifiers } from '../../postgres/roles/catalog.ts'

@@ -1,5 +1,5 @@
 import { Failure } from '../../failure.ts'
-import { type DatabaseFingerprint, levels } from './fingerprint.ts'
+import { type DatabaseFingerprint, levels } from './model.ts'
 import { isKnownForm } from './rows/digest.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { Limit } from './limits.ts'
+import type { Limit } from './limit.ts'
 import { usesType } from './syntax.ts'
 
 /** What expressions and queries use that a server older than the source does not know (see limits.ts). */
@@ -126,7 +126,6 @@ function systemFunctions(names: string, since: number): Limit[] {
     from: since,
     reason: `it uses a function that came with PostgreSQL ${since} (${name})`,
     remedy: 'Use a function on the source that both versions have, of an extension for instance',
-    source: `release notes of PostgreSQL ${since}`,
   }))
 }
 
@@ -139,7 +138,6 @@ function types(names: readonly string[], since: number, remedy: string): Limit {
     from: since,
     reason: `it uses a type that came with PostgreSQL ${since} (${names.join(', ')})`,
     remedy: `${remedy}, or choose a newer target`,
-    source: `release notes of PostgreSQL ${since}`,
   }
 }
 
@@ -151,6 +149,5 @@ function query(syntax: RegExp, since: number, what: string, remedy: string): Lim
     since,
     reason: `it uses ${what}, which came with PostgreSQL ${since}`,
     remedy: `${remedy}, or choose a newer target`,
-    source: `release notes of PostgreSQL ${since}`,
   }
 }

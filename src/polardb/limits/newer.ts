@@ -1,4 +1,4 @@
-import type { Limit } from './limits.ts'
+import type { Limit } from './limit.ts'
 import { isPostfixOperator, usesType } from './syntax.ts'
 
 /**
@@ -36,7 +36,6 @@ export const removedInNewer: readonly Limit[] = [
     reason: 'the types abstime, reltime and tinterval were removed in PostgreSQL 12',
     remedy:
       'On the source: ALTER TABLE … ALTER COLUMN … TYPE timestamptz (abstime) or interval (reltime), and two timestamptz columns for a tinterval',
-    source: 'release notes of PostgreSQL 12',
   },
   {
     kinds: [...table, 'TYPE'],
@@ -44,7 +43,6 @@ export const removedInNewer: readonly Limit[] = [
     until: 9,
     reason: 'no column can be of the type unknown since PostgreSQL 10',
     remedy: 'On the source: ALTER TABLE … ALTER COLUMN … TYPE text',
-    source: 'release notes of PostgreSQL 10',
   },
   {
     kinds: routine,
@@ -53,7 +51,6 @@ export const removedInNewer: readonly Limit[] = [
     reason: 'the pseudo-type opaque was removed in PostgreSQL 13',
     remedy:
       'Create the function on the source with the type that is meant: trigger, cstring or internal',
-    source: 'release notes of PostgreSQL 13',
   },
   {
     kinds: ['OPERATOR'],
@@ -61,7 +58,6 @@ export const removedInNewer: readonly Limit[] = [
     until: 13,
     reason: 'postfix operators were removed in PostgreSQL 14',
     remedy: 'Use a function or a prefix operator in its place on the source, and drop the operator',
-    source: 'release notes of PostgreSQL 14',
   },
   {
     kinds: expressions,
@@ -71,7 +67,6 @@ export const removedInNewer: readonly Limit[] = [
     reason:
       'the operators ! and !! for factorials, and all postfix operators, were removed in PostgreSQL 14',
     remedy: 'Use the function factorial() on the source',
-    source: 'release notes of PostgreSQL 14',
   },
   {
     kinds: expressions,
@@ -80,7 +75,6 @@ export const removedInNewer: readonly Limit[] = [
     qualified: true,
     reason: 'the operator @ of geometric types was removed in PostgreSQL 14',
     remedy: 'Use <@ in its place on the source',
-    source: 'release notes of PostgreSQL 14',
   },
   {
     kinds: ['AGGREGATE', 'OPERATOR'],
@@ -90,7 +84,6 @@ export const removedInNewer: readonly Limit[] = [
       'it is made of a function of arrays (array_append, array_cat and the like) whose arguments are of other pseudo-types since PostgreSQL 14',
     remedy:
       'Drop it on the source and create it anew on the target with anycompatiblearray and anycompatible for anyarray and anyelement; array_agg often takes its place',
-    source: 'release notes of PostgreSQL 14',
   },
   {
     kinds: ['INDEX', 'CONSTRAINT'],
@@ -101,7 +94,6 @@ export const removedInNewer: readonly Limit[] = [
     reason:
       'restored without vacuum_cleanup_index_scale_factor, which was removed in PostgreSQL 14',
     remedy: 'None needed: vacuum decides by itself',
-    source: 'release notes of PostgreSQL 14',
   },
   {
     kinds: ['TABLE'],
@@ -111,7 +103,6 @@ export const removedInNewer: readonly Limit[] = [
     without: /(?<=^\s*CREATE )UNLOGGED /g,
     reason: 'restored without UNLOGGED, which no partitioned table can be since PostgreSQL 18',
     remedy: 'None needed: it never had an effect on a partitioned table',
-    source: 'release notes of PostgreSQL 18',
   },
   functions(
     'pg_\\w*xlog\\w*',
@@ -174,7 +165,6 @@ function functions(names: string, until: number, what: string, remedy: string): 
     qualified: true,
     reason: `it uses ${what}, which PostgreSQL ${until + 1} removed or renamed`,
     remedy,
-    source: `release notes of PostgreSQL ${until + 1}`,
   }
 }
 
@@ -187,7 +177,6 @@ function columns(catalog: string, names: string, until: number, remedy: string):
     until,
     reason: `it reads a column of ${catalog} that PostgreSQL ${until + 1} no longer has (${names.replaceAll('|', ', ')})`,
     remedy: `${remedy}: create it anew on the target`,
-    source: `release notes of PostgreSQL ${until + 1}`,
   }
 }
 
@@ -198,6 +187,5 @@ function relation(name: string, until: number, remedy: string): Limit {
     until,
     reason: `it reads ${name}, which PostgreSQL ${until + 1} removed`,
     remedy,
-    source: `release notes of PostgreSQL ${until + 1}`,
   }
 }

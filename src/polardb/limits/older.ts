@@ -1,9 +1,9 @@
 import { expressions, expressionsOfNewer } from './expressions.ts'
-import type { Limit } from './limits.ts'
+import type { Limit } from './limit.ts'
 import { generates, usesType } from './syntax.ts'
 
 /** What a server older than the source does not know (see limits.ts): mostly the whole object would be lost. */
-const behaviour6a = 'polardb-behaviour 6a'
+const _behaviour6a = 'polardb-behaviour 6a'
 const routine = ['FUNCTION', 'PROCEDURE', 'AGGREGATE'] as const
 const table = ['TABLE', 'FOREIGN TABLE'] as const
 export const lackedByOlder: readonly Limit[] = [
@@ -18,7 +18,6 @@ export const lackedByOlder: readonly Limit[] = [
     reason: 'generated columns came with PostgreSQL 12',
     remedy:
       'Turn the generated column into an ordinary one with a trigger on the source, or choose a newer target',
-    source: behaviour6a,
   },
   {
     kinds: table,
@@ -26,7 +25,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 18,
     reason: 'virtual generated columns came with PostgreSQL 18',
     remedy: 'Make the column STORED on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 18',
   },
   {
     kinds: [...table, 'MATERIALIZED VIEW'],
@@ -35,7 +33,6 @@ export const lackedByOlder: readonly Limit[] = [
     without: /ALTER (FOREIGN )?TABLE [^;]*?\bSET COMPRESSION\s+\w+\s*;/g,
     reason: 'restored without COMPRESSION of columns, which came with PostgreSQL 14',
     remedy: 'None needed: values are compressed as the target does by default',
-    source: behaviour6a,
   },
   {
     kinds: ['INDEX', 'CONSTRAINT'],
@@ -44,7 +41,6 @@ export const lackedByOlder: readonly Limit[] = [
     reason: 'NULLS NOT DISTINCT came with PostgreSQL 15',
     remedy:
       'Drop it on the source, and create on the target what replaces it (a partial unique index for NULL)',
-    source: behaviour6a,
   },
   {
     kinds: ['CONSTRAINT', 'FK CONSTRAINT'],
@@ -53,7 +49,6 @@ export const lackedByOlder: readonly Limit[] = [
     reason: 'constraints over periods came with PostgreSQL 18',
     remedy:
       'Replace it by an exclusion constraint or a trigger on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 18',
   },
   {
     kinds: ['FK CONSTRAINT', 'CHECK CONSTRAINT', ...table],
@@ -61,7 +56,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 18,
     reason: 'constraints that are NOT ENFORCED came with PostgreSQL 18',
     remedy: 'Drop the constraint on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 18',
   },
   {
     kinds: ['FK CONSTRAINT'],
@@ -69,7 +63,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 15,
     reason: 'column lists of ON DELETE SET came with PostgreSQL 15',
     remedy: 'Name no columns there on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 15',
   },
   {
     kinds: table,
@@ -77,7 +70,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 18,
     reason: 'NOT NULL as a constraint of the table came with PostgreSQL 18',
     remedy: 'Declare NOT NULL at the column itself on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 18',
   },
   {
     kinds: ['CONSTRAINT', 'CHECK CONSTRAINT'],
@@ -85,7 +77,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 18,
     reason: 'NOT NULL as a constraint of its own came with PostgreSQL 18',
     remedy: 'Validate it on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 18',
   },
   {
     kinds: ['SEQUENCE'],
@@ -94,7 +85,6 @@ export const lackedByOlder: readonly Limit[] = [
     without: /(?<=^\s*CREATE )UNLOGGED /g,
     reason: 'restored as a logged sequence: unlogged ones came with PostgreSQL 15',
     remedy: 'None needed',
-    source: 'release notes of PostgreSQL 15',
   },
   {
     kinds: ['INDEX', 'CONSTRAINT'],
@@ -102,7 +92,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 13,
     reason: 'parameters of operator classes came with PostgreSQL 13',
     remedy: 'Create the index without them on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 13',
   },
   {
     kinds: [...expressions],
@@ -110,7 +99,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 16,
     reason: 'it uses SQL/JSON, which came with PostgreSQL 16',
     remedy: 'Use json_build_object and the like on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 16',
   },
   {
     kinds: ['DEFAULT ACL'],
@@ -119,7 +107,6 @@ export const lackedByOlder: readonly Limit[] = [
     trifle: true,
     reason: 'default privileges on large objects came with PostgreSQL 18',
     remedy: 'Grant on each large object',
-    source: 'release notes of PostgreSQL 18',
   },
   {
     kinds: ['PUBLICATION'],
@@ -128,7 +115,6 @@ export const lackedByOlder: readonly Limit[] = [
     without: /,\s*publish_generated_columns\s*=\s*\w+/g,
     reason: 'restored without publish_generated_columns, which came with PostgreSQL 18',
     remedy: 'Choose a newer target if subscribers need it',
-    source: 'release notes of PostgreSQL 18',
   },
   {
     kinds: ['FUNCTION', 'PROCEDURE'],
@@ -136,7 +122,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 14,
     reason: 'bodies in BEGIN ATOMIC came with PostgreSQL 14',
     remedy: 'Write the body as a string (AS $$…$$) on the source, or choose a newer target',
-    source: behaviour6a,
   },
   {
     kinds: ['FUNCTION', 'PROCEDURE'],
@@ -145,14 +130,12 @@ export const lackedByOlder: readonly Limit[] = [
     since: 14,
     reason: 'bodies in RETURN came with PostgreSQL 14',
     remedy: 'Write the body as a string (AS $$…$$) on the source, or choose a newer target',
-    source: behaviour6a,
   },
   {
     kinds: ['PROCEDURE'],
     since: 11,
     reason: 'procedures came with PostgreSQL 11',
     remedy: 'Choose a newer target',
-    source: 'release notes of PostgreSQL 11',
   },
   {
     kinds: ['PROCEDURE'],
@@ -160,7 +143,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 14,
     reason: 'procedures with OUT arguments came with PostgreSQL 14',
     remedy: 'Use INOUT arguments on the source, or choose a newer target',
-    source: behaviour6a,
   },
   {
     kinds: ['FUNCTION'],
@@ -169,7 +151,6 @@ export const lackedByOlder: readonly Limit[] = [
     without: /\s+SUPPORT\s+\S+/g,
     reason: 'restored without its planner support function, which came with PostgreSQL 12',
     remedy: 'None needed: only plans may differ',
-    source: 'release notes of PostgreSQL 12',
   },
   {
     kinds: ['ACCESS METHOD'],
@@ -177,7 +158,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 12,
     reason: 'table access methods came with PostgreSQL 12',
     remedy: 'Move its tables to heap on the source',
-    source: behaviour6a,
   },
   {
     kinds: ['COLLATION'],
@@ -185,7 +165,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 12,
     reason: 'nondeterministic collations came with PostgreSQL 12',
     remedy: 'Use citext or a lower() index on the source, or choose a newer target',
-    source: behaviour6a,
   },
   {
     kinds: ['COLLATION'],
@@ -193,7 +172,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 16,
     reason: 'ICU rules came with PostgreSQL 16',
     remedy: 'Use a collation without rules on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 16',
   },
   {
     kinds: ['COLLATION'],
@@ -201,7 +179,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 17,
     reason: 'the builtin locale provider came with PostgreSQL 17',
     remedy: 'Use a libc or ICU collation on the source, or choose a newer target',
-    source: 'release notes of PostgreSQL 17',
   },
   {
     kinds: ['TYPE'],
@@ -210,7 +187,6 @@ export const lackedByOlder: readonly Limit[] = [
     without: /,?\s*multirange_type_name\s*=\s*[^,\s)]+/g,
     reason: 'restored without its multirange type, which came with PostgreSQL 14',
     remedy: 'None needed unless a column or function uses the multirange type',
-    source: behaviour6a,
   },
   {
     kinds: [...table, ...routine, 'VIEW', 'MATERIALIZED VIEW', 'TYPE', 'DOMAIN'],
@@ -225,7 +201,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 14,
     reason: 'multirange types came with PostgreSQL 14',
     remedy: 'Turn the column into an array of ranges on the source, or choose a newer target',
-    source: behaviour6a,
   },
   {
     kinds: ['STATISTICS'],
@@ -234,7 +209,6 @@ export const lackedByOlder: readonly Limit[] = [
     trifle: true,
     reason: 'statistics of kind mcv came with PostgreSQL 12',
     remedy: 'None needed: only plans may differ',
-    source: behaviour6a,
   },
   {
     kinds: ['STATISTICS'],
@@ -243,7 +217,6 @@ export const lackedByOlder: readonly Limit[] = [
     trifle: true,
     reason: 'statistics on expressions came with PostgreSQL 14',
     remedy: 'None needed: only plans may differ',
-    source: behaviour6a,
   },
   {
     kinds: ['STATISTICS'],
@@ -252,7 +225,6 @@ export const lackedByOlder: readonly Limit[] = [
     without: /\s*ALTER STATISTICS [^;]*;/g,
     reason: 'restored without its statistics target, which came with PostgreSQL 13',
     remedy: 'None needed: only plans may differ',
-    source: 'release notes of PostgreSQL 13',
   },
   {
     kinds: ['STATISTICS'],
@@ -260,7 +232,6 @@ export const lackedByOlder: readonly Limit[] = [
     trifle: true,
     reason: 'extended statistics came with PostgreSQL 10',
     remedy: 'None needed: only plans may differ',
-    source: 'release notes of PostgreSQL 10',
   },
   {
     kinds: ['STATISTICS DATA'],
@@ -268,7 +239,6 @@ export const lackedByOlder: readonly Limit[] = [
     trifle: true,
     reason: 'planner statistics can be restored from PostgreSQL 18 on',
     remedy: 'None needed: ANALYZE makes them anew',
-    source: 'release notes of PostgreSQL 18',
   },
   {
     kinds: ['PUBLICATION'],
@@ -277,7 +247,6 @@ export const lackedByOlder: readonly Limit[] = [
     without: /,\s*publish_via_partition_root\s*=\s*\w+/g,
     reason: 'restored without publish_via_partition_root, which came with PostgreSQL 13',
     remedy: 'Choose a newer target if subscribers need it',
-    source: 'release notes of PostgreSQL 13',
   },
   {
     kinds: ['PUBLICATION TABLE'],
@@ -285,7 +254,6 @@ export const lackedByOlder: readonly Limit[] = [
     since: 15,
     reason: 'column lists and row filters of publications came with PostgreSQL 15',
     remedy: 'Publish the whole table on the source, or choose a newer target',
-    source: behaviour6a,
   },
   {
     kinds: ['VIEW'],
@@ -294,7 +262,6 @@ export const lackedByOlder: readonly Limit[] = [
     reason: 'views with security_invoker came with PostgreSQL 15',
     remedy:
       'Do without security_invoker on the source, or choose a newer target: it decides who sees which rows',
-    source: 'release notes of PostgreSQL 15',
   },
   {
     kinds: ['INDEX', 'CONSTRAINT'],
@@ -303,7 +270,6 @@ export const lackedByOlder: readonly Limit[] = [
     without: /\s*WITH \(deduplicate_items=[^,)]*\)/g,
     reason: 'restored without deduplicate_items, which came with PostgreSQL 13',
     remedy: 'None needed: only the size of the index may differ',
-    source: 'release notes of PostgreSQL 13',
   },
 ]
 
@@ -317,6 +283,5 @@ function storageParameters(names: string, since: number): Limit {
     without: new RegExp(`,\\s*${one}|${one},\\s*|\\s*WITH \\(${one}\\)`, 'g'),
     reason: `restored without storage parameters that came with PostgreSQL ${since}`,
     remedy: 'None needed: vacuum works by the defaults of the target',
-    source: `release notes of PostgreSQL ${since}`,
   }
 }

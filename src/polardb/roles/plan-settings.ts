@@ -11,7 +11,7 @@ import {
   settingValues,
 } from '../../postgres/roles/settings.ts'
 import { lostSetting } from './losses.ts'
-import type { PlanRolesOptions, RolePlan } from './plan.ts'
+import type { PlanRolesOptions, RolePlan } from './model.ts'
 import { allRoles, type RolePlanItem, step, subject, type Trial } from './steps.ts'
 import type { RoleFate } from './target.ts'
 

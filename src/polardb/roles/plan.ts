@@ -5,71 +5,10 @@ import { counted } from '../../text/text.ts'
 import { type AttributePlan, planCreate, planUpdate, type ScriptRole } from './attributes.ts'
 import { planGrants } from './grants.ts'
 import { type FoundRoleLoss, lostLabel, lostLogin, lostParameter, lostRole } from './losses.ts'
+import type { PlanRolesOptions, RolePlan } from './model.ts'
 import { planSettings } from './plan-settings.ts'
-import {
-  everybody,
-  isStep,
-  type RoleOmission,
-  type RolePlanItem,
-  type RoleStep,
-  step,
-  subject,
-  type Trial,
-} from './steps.ts'
-import {
-  planSuperuser,
-  RoleFates,
-  type RolePlanOptions,
-  type RoleTarget,
-  type SuperuserPlan,
-} from './target.ts'
-
-export interface PlanRolesOptions extends RolePlanOptions {
-  /** Databases of the source that are migrated: settings for others are not carried over. */
-  databases: readonly string[]
-  /** Roles that exist on the target with the very password of the script; undefined where it cannot be seen. */
-  samePasswords?: ReadonlyMap<string, boolean>
-}
-
-/** A setting for one database: it can be sent only once that database is on the target. */
-export interface DeferredSetting {
-  role: string
-  /** As the source calls it. */
-  database: string
-  parameter: string
-  values: readonly string[]
-  /** `ALTER ROLE … IN DATABASE … SET …` for a database of the target. */
-  text: (database: string) => string
-  /** The setting for all databases instead. */
-  trial: Trial
-}
-
-export interface RolePlan {
-  /**
-   * In the order of their sending, stage by stage: within a stage the order does not matter, so statements of one stage
-   * may be sent by several sessions.
-   */
-  stages: RolePlanItem[][]
-  deferred: DeferredSetting[]
-  deferredOmissions: RoleOmission[]
-  warnings: string[]
-  /** Roles that are made, and roles of the script that exist, as far as nothing is refused. */
-  created: string[]
-  existing: string[]
-  /** Differences that are known beforehand. */
-  explained: RoleOmission[]
-  superuser: SuperuserPlan
-  memberships: number
-  /** Roles that may log in and get no password. */
-  passwordsToSet: string[]
-  /** What is lost for sure, whatever the target answers. */
-  losses: FoundRoleLoss[]
-  /** Roles whose password the plan sends. */
-  passwordsSent: ReadonlySet<string>
-  /** Those of them that may log in. */
-  loginsSent: ReadonlySet<string>
-  fates: RoleFates
-}
+import { everybody, isStep, type RolePlanItem, type RoleStep, step, subject } from './steps.ts'
+import { planSuperuser, RoleFates, type RolePlanOptions, type RoleTarget } from './target.ts'
 
 /**
  * Plans how the roles of a source get to a target (polardb-behaviour, "Recommended rewriting"). Pure: the target's facts

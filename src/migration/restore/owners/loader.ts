@@ -11,7 +11,7 @@ import type { Context } from '../../context.ts'
 import { stateSchema, writeState } from '../database/mark.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { RestorePlan } from '../plan/plan.ts'
-import type { Session } from '../run/target-session.ts'
+import type { Login, Session } from '../run/target-session.ts'
 import type { Worker } from '../run/worker.ts'
 import {
   createLoginRole,
@@ -21,9 +21,6 @@ import {
   temporaryRole,
 } from './login-role.ts'
 import type { TemporaryRights } from './temporary-rights.ts'
-
-/** How a session logs in: as the role that may do nothing but load, or as the account. */
-export type Login = 'loader' | 'account'
 
 /** A name for the loader of a restore that is about to begin. */
 export function newLoaderName(): string {

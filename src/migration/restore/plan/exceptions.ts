@@ -3,9 +3,7 @@ import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { qualifiedName, quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { stateSchema } from '../database/mark.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
-import type { Worker } from '../run/worker.ts'
-import type { RestorePlan } from './plan.ts'
-import { type Fate, leaveOut, type PlannedEntry } from './planned-entry.ts'
+import { type Fate, leaveOut } from './planned-entry.ts'
 
 /** Entries that can come to nothing because of how a restore works, or an archive is made, rather than for what they are. */
 
@@ -30,7 +28,7 @@ export function notesFate({ entries }: Archive): Fate {
  * Rows of a table that belongs to an extension of the source's, but that the target's does not make: somebody added it, and
  * marked it for dumping (pg_extension_config_dump).
  *
- * @param absent see `absentTables`
+ * @param absent see run/absent-tables.ts
  */
 export function absentFate(
   entry: ArchiveEntry,
@@ -51,34 +49,7 @@ export function absentFate(
   )
 }
 
-/**
- * The tables and sequences, as `schema.name`, whose rows or value the archives hold without a definition, since they are an
- * extension's, and that the target has not. To be asked once its extensions are there.
- */
-export async function absentTables(plan: RestorePlan, worker: Worker): Promise<Set<string>> {
-  const key = ({ entry }: PlannedEntry) => `${entry.namespace}.${entry.tag}`
-  const defined = new Set(
-    plan.entries
-      .filter(({ entry }) => /^(TABLE|SEQUENCE|MATERIALIZED VIEW)$/.test(entry.desc))
-      .map(key),
-  )
-  const absent = new Set(
-    plan.entries
-      .filter((item) => item.fate.kind !== 'leave-out' && isContent(item.entry))
-      .map(key)
-      .filter((name) => !defined.has(name)),
-  )
-  if (absent.size === 0) return absent
-  await worker.retrying('tables of extensions', '', async (session) => {
-    const { rows } = await session.query<{ name: string }>(`
-      SELECT n.nspname || '.' || c.relname AS name
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind IN ('r', 'p', 'f', 'S')`)
-    for (const { name } of rows) absent.delete(name)
-  })
-  return absent
-}
-
-function isContent({ desc }: ArchiveEntry): boolean {
+/** An entry that holds rows, or the value of a sequence. */
+export function isContent({ desc }: ArchiveEntry): boolean {
   return desc === 'TABLE DATA' || desc === 'SEQUENCE SET'
 }

@@ -9,6 +9,9 @@ import { safePath } from '../../../postgres/startup.ts'
 import { pause } from '../../retry.ts'
 import type { RestoreOptions } from '../options.ts'
 
+/** How a session logs in: as the role that may do nothing but load, or as the account. */
+export type Login = 'loader' | 'account'
+
 /**
  * What our sessions call themselves, so that one that was lost on the way can be found on the server and ended before its
  * work is done again. PGAPPNAME of pg_restore has the same form.

@@ -1,9 +1,9 @@
 import { splitStatements } from '../../../postgres/archive/statement.ts'
-import type { Login } from '../owners/loader.ts'
 import type { TemporaryRights } from '../owners/temporary-rights.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { tableOf } from './load.ts'
+import type { Login } from './target-session.ts'
 import type { Worker } from './worker.ts'
 
 /**

@@ -1,14 +1,15 @@
 import { Failure, messageOf } from '../../../failure.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
+import type { Context } from '../../context.ts'
 import { retrying } from '../../retry.ts'
-import type { Login } from '../owners/loader.ts'
+import type { RestoreOptions } from '../options.ts'
+import type { RestorePlan } from '../plan/plan.ts'
 import { lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
-import type { Execution } from './execution.ts'
 import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
-import type { Running } from './progress.ts'
+import type { RestoreProgress, Running } from './progress.ts'
 import type { Schedule, Task } from './schedule.ts'
 import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
-import { endSessions, Session } from './target-session.ts'
+import { endSessions, type Login, Session } from './target-session.ts'
 
 /** An entry could not be restored; the execution has noted it. */
 export class EntryFailed extends Error {
@@ -33,16 +34,42 @@ const mostTogetherText = 1024 * 1024
 /** What became of statements that went together: `failed` has no effect, `unknown` may have. */
 type Outcome = 'done' | 'failed' | 'unknown'
 
+/** What a worker shares with the others of its restore: see Execution, which keeps them. */
+export interface Books {
+  readonly options: RestoreOptions
+  readonly plan: RestorePlan
+  readonly progress: RestoreProgress
+  readonly context: Context
+  /** Entries may have been restored by an earlier run. */
+  readonly resuming: boolean
+  readonly signal: AbortSignal
+  /** 1, and one more for every interruption that was mended. */
+  attempts: number
+  restored: number
+  loginOf(item: PlannedEntry | undefined): Login
+  optionsOf(login: Login): RestoreOptions
+  leaveOut(item: PlannedEntry, message: string, sqlstate: string | null): boolean
+  lose(
+    name: string,
+    message: string,
+    sqlstate: string | null,
+    statement: string,
+  ): string | undefined
+  fail(name: string, error: unknown, statement: string): EntryFailed
+  giveUp(item: PlannedEntry): void
+  note(name: string, message: string, sqlstate: string | null, statement: string): void
+}
+
 /** One session on the target and what it does, opened anew when it is lost. */
 export class Worker {
-  private readonly run: Execution
+  private readonly run: Books
   private readonly name: string
   private current: Session | null = null
   /** Who works now. */
   private login: Login = 'account'
   private readonly abort = () => void this.current?.cancel()
 
-  constructor(run: Execution, name: string) {
+  constructor(run: Books, name: string) {
     this.run = run
     this.name = name
     run.signal.addEventListener('abort', this.abort, { once: true })

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { stateSchema } from '../../restore/database/mark.ts'
-import type { CatalogQuery, ExtraFacets, Keep } from './catalog.ts'
 import { settingText } from './known-options.ts'
+import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
 
 const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
 const sorted = (array: string) =>

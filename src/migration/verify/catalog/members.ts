@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { CatalogObject } from './catalog.ts'
+import type { CatalogObject } from './model.ts'
 
 /** The kind under which a fingerprint has the objects of extensions. */
 export const memberKind = 'member of an extension'

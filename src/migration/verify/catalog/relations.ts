@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { explodeAcl } from './acl.ts'
-import type { CatalogQuery, ExtraFacets, Keep } from './catalog.ts'
 import { columnOptions, relationOptions, toastOptions } from './known-options.ts'
+import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
 
 /** `schema.table` of the relation a column refers to, as SQL. */
 const relation = (oid: string) =>

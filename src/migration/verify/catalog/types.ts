@@ -1,5 +1,5 @@
-import type { CatalogQuery } from './catalog.ts'
 import { settingText } from './known-options.ts'
+import type { CatalogQuery } from './model.ts'
 
 /** A function by its OID, `name(types)`; what is not in pg_catalog with its schema. Null for none. */
 const procedure = (oid: string) => `NULLIF(${oid}::regprocedure::text, '-')`

@@ -1,7 +1,6 @@
 import type { DefinitionResult, EntryResult, ObjectResult } from '../../../report/model.ts'
 import { printable } from '../../../text/text.ts'
 import { describeAcl, granteeOf, ownerMark } from '../catalog/acl.ts'
-import type { CatalogFingerprint, CatalogObject } from '../catalog/catalog.ts'
 import {
   type Decisions,
   isPrinted,
@@ -10,6 +9,7 @@ import {
   sameText,
 } from '../catalog/definition.ts'
 import { memberKind } from '../catalog/members.ts'
+import type { CatalogFingerprint, CatalogObject } from '../catalog/model.ts'
 import type { Announced } from './announced.ts'
 import {
   entriesOf,

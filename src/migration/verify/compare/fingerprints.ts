@@ -1,6 +1,6 @@
 import type { EntryResult, ObjectResult, TableResult } from '../../../report/model.ts'
 import type { Decisions, OpenDefinition } from '../catalog/definition.ts'
-import type { DatabaseFingerprint, SequenceFingerprint, TableFingerprint } from '../fingerprint.ts'
+import type { DatabaseFingerprint, SequenceFingerprint, TableFingerprint } from '../model.ts'
 import type { SequenceState } from '../rows/sequences.ts'
 import { keyOf } from '../rows/tables.ts'
 import { Announced } from './announced.ts'

@@ -1,5 +1,5 @@
 import { counted } from '../../../text/text.ts'
-import type { DatabaseFingerprint } from '../fingerprint.ts'
+import type { DatabaseFingerprint } from '../model.ts'
 
 /**
  * What a comparison of this very database does not see, a sentence each: the lines of docs/verification.md, "What it does

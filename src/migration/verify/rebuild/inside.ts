@@ -6,7 +6,7 @@ import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import type { Context } from '../../context.ts'
 import { readTargetFacts, type TargetFacts } from '../../restore/plan/target-facts.ts'
 import { Session, sessionPrefix } from '../../restore/run/target-session.ts'
-import type { CatalogFingerprint } from '../catalog/catalog.ts'
+import type { CatalogFingerprint } from '../catalog/model.ts'
 import { isUnused, type MayAlter, pin } from '../read-session.ts'
 import { readTexts } from './work.ts'
 

@@ -1,7 +1,7 @@
 import { printable, shorten } from '../../../text/text.ts'
 import type { PlannedEntry } from '../../restore/plan/planned-entry.ts'
-import type { CatalogFingerprint } from '../catalog/catalog.ts'
 import { type Decisions, hashOf, type OpenDefinition, sameText } from '../catalog/definition.ts'
+import type { CatalogFingerprint } from '../catalog/model.ts'
 
 /** UTF-16 units of a text in the report, and texts there: both sides of a definition are a help, not an archive. */
 const mostText = 20_000

@@ -10,7 +10,8 @@ import type { RestorePlan } from '../../restore/plan/plan.ts'
 import type { PlannedEntry } from '../../restore/plan/planned-entry.ts'
 import { runEntry, sqlOf } from '../../restore/run/statements.ts'
 import type { Session } from '../../restore/run/target-session.ts'
-import { type CatalogFingerprint, readCatalog } from '../catalog/catalog.ts'
+import { readCatalog } from '../catalog/catalog.ts'
+import type { CatalogFingerprint } from '../catalog/model.ts'
 import { withoutServer } from './entries.ts'
 
 /** Statements that go to the server in one message. */

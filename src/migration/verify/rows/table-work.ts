@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { DatabaseFingerprint, TableFingerprint } from '../fingerprint.ts'
+import type { DatabaseFingerprint, TableFingerprint } from '../model.ts'
 import { inTransaction, isUnreadable, reasonOf } from '../read-session.ts'
 import {
   type DigestMethod,

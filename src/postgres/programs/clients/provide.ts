@@ -2,7 +2,6 @@ import { constants } from 'node:fs'
 import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { Failure, messageOf } from '../../../failure.ts'
-import type { Context } from '../../../migration/context.ts'
 import type { ClientPrograms } from '../programs.ts'
 import { installWithApt } from './apt.ts'
 import { type Candidate, clientPrograms, inspect, installedCandidates, which } from './find.ts'
@@ -17,7 +16,7 @@ import {
   patienceOf,
   type Repositories,
 } from './platform.ts'
-import type { Installation, Unpacked } from './repository.ts'
+import type { ClientContext, Installation, Unpacked } from './repository.ts'
 import { semanticVersion, type WantedClient, wantedClient } from './versions.ts'
 import { installWithYum } from './yum.ts'
 
@@ -74,7 +73,7 @@ const projectRepositories: Repositories = {
  */
 export async function findClient(
   options: ProvideOptions,
-  context: Context,
+  context: ClientContext,
   cache: ToolCache,
   environment: ClientEnvironment,
 ): Promise<ClientPrograms | undefined> {
@@ -95,7 +94,7 @@ export async function findClient(
  */
 export async function provideClient(
   options: ProvideOptions,
-  context: Context,
+  context: ClientContext,
   cache: ToolCache,
   environment: ClientEnvironment,
 ): Promise<ClientPrograms> {
@@ -134,7 +133,7 @@ export async function provideClient(
 async function inPath(
   path: string,
   wanted: WantedClient,
-  context: Context,
+  context: ClientContext,
 ): Promise<ClientPrograms> {
   const majors = wanted.majors.join(' or ')
   if (!isAbsolute(path)) {
@@ -169,7 +168,7 @@ async function inPath(
  */
 async function search(
   wanted: WantedClient,
-  context: Context,
+  context: ClientContext,
   candidates: (majorName: string) => Candidate[],
 ): Promise<ClientPrograms | undefined> {
   for (const major of wanted.majors) {
@@ -206,7 +205,7 @@ function candidate(entry: string, origin: string): Candidate {
 async function checked(
   each: Candidate,
   wanted: WantedClient,
-  context: Context,
+  context: ClientContext,
 ): Promise<ClientPrograms> {
   const inspection = await inspect(each, wanted.majors, context.signal)
   if (inspection.usable) return clientPrograms(each, inspection.version, wanted.warnings)
@@ -280,7 +279,7 @@ async function keep(
   cache: ToolCache,
   platform: Platform,
   lock: Lock | undefined,
-  context: Context,
+  context: ClientContext,
 ): Promise<string> {
   let why = 'the runner has none'
   if (lock) {
@@ -305,7 +304,7 @@ async function withCacheLock<T>(
   cache: ToolCache,
   platform: Platform,
   environment: ClientEnvironment,
-  context: Context,
+  context: ClientContext,
   work: (lock: Lock | undefined) => Promise<T>,
 ): Promise<T> {
   if (cache.directory === undefined) return await work(undefined)

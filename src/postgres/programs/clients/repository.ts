@@ -1,7 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../../failure.ts'
-import type { Context } from '../../../migration/context.ts'
 import { type ProgramResult, runProgram } from '../process.ts'
 import { which } from './find.ts'
 import { type ClientEnvironment, patienceOf } from './platform.ts'
@@ -22,6 +21,15 @@ export interface Unpacked {
   fetchDependencies?: () => Promise<{ libraries: string[]; bytes: number }>
 }
 
+/** What finding and installing client programs needs of the world around it. */
+export interface ClientContext {
+  log: Record<'debug' | 'info' | 'warning', (message: string) => void>
+  progress: { update(line: string): void }
+  signal: AbortSignal
+  /** A private directory under the runner's temporary one. */
+  temporaryDirectory: string
+}
+
 /** What an installer works with. */
 export interface Installation {
   /** The majors that will do, the best first. */
@@ -30,7 +38,7 @@ export interface Installation {
   directory: string
   mirror: { url: string; shown: string } | undefined
   environment: ClientEnvironment
-  context: Context
+  context: ClientContext
 }
 
 /**
@@ -45,7 +53,7 @@ export async function firstThatGives(
     origin: 'mirror' | 'project' | 'archive' | 'distribution'
     get: () => Promise<Unpacked>
   }[],
-  context: Context,
+  context: ClientContext,
 ): Promise<Unpacked | RepositoryProblem[]> {
   const problems: RepositoryProblem[] = []
   let projectAnswers = true
@@ -154,7 +162,7 @@ export async function runTool(
 export async function withProgress<T>(
   directory: string,
   what: string,
-  context: Context,
+  context: ClientContext,
   work: () => Promise<T>,
 ): Promise<T> {
   context.progress.update(what)

@@ -1,0 +1,91 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, posix } from 'node:path'
+import { expect, test } from '@jest/globals'
+
+/**
+ * The plan of the house (CONTRIBUTING.md, "Where things are"), held by what the files import. Every test here can be read as
+ * the rule that it protects.
+ */
+const root = join(import.meta.dirname, '..', '..')
+const files = globSync('src/**/*.ts', { cwd: root }).sort()
+const texts = new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]))
+
+/** What each file imports: files of ours as their paths, packages by their names. */
+const imports = new Map(
+  files.map((file) => {
+    const specifiers = (texts.get(file) ?? '').matchAll(/\b(?:from|import) ?\(?'([^']+)'/g)
+    const resolved = [...specifiers].map(([, specifier = '']) =>
+      specifier.startsWith('.') ? posix.join(dirname(file), specifier) : specifier,
+    )
+    return [file, resolved]
+  }),
+)
+
+/** The floors, from the top: a file imports from its own floor or from lower ones. */
+const floors = ['entry', 'action', 'commands', 'migration', 'polardb', 'postgres', 'text']
+
+function floorOf(file: string): string {
+  const [, room = '', ...rest] = file.split('/')
+  return rest.length === 0 && /^(main|post)\.ts$/.test(room) ? 'entry' : room
+}
+
+/** Every import of one file of ours by another, with what is wrong with it. */
+function wrong(isWrong: (from: string, to: string) => boolean): string[] {
+  return [...imports].flatMap(([from, list]) =>
+    list.filter((to) => isWrong(from, to)).map((to) => `${from} imports ${to}`),
+  )
+}
+
+test('imports point down: action, commands, migration, polardb, postgres, text', () => {
+  const level = (file: string) => floors.indexOf(floorOf(file))
+  expect(
+    wrong((from, to) => level(from) >= 0 && level(to) >= 0 && level(to) < level(from)),
+  ).toEqual([])
+})
+
+test('the faces of the report know the report alone, and the engine knows its model alone', () => {
+  const isOfReport = (file: string) => floorOf(file) === 'report'
+  expect(
+    wrong((from, to) => {
+      if (!to.startsWith('src/')) return false
+      if (isOfReport(from)) return !/^(report|text|failure\.ts)$/.test(floorOf(to))
+      return isOfReport(to) && to !== 'src/report/model.ts' && floorOf(from) !== 'action'
+    }),
+  ).toEqual([])
+})
+
+test('no circles', () => {
+  const circles: string[] = []
+  const done = new Set<string>()
+  const visit = (file: string, path: string[]): void => {
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' → '))
+    if (path.includes(file) || done.has(file)) return
+    for (const to of imports.get(file) ?? []) if (imports.has(to)) visit(to, [...path, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  expect(circles).toEqual([])
+})
+
+test('only the action knows that it runs on GitHub', () => {
+  expect(
+    wrong((from, to) => to.startsWith('@actions/') && !from.startsWith('src/action/')),
+  ).toEqual([])
+})
+
+test('only the faces read the environment', () => {
+  const readers = files.filter((file) => texts.get(file)?.includes('process.env'))
+  expect(readers.filter((file) => !/^(entry|action)$/.test(floorOf(file)))).toEqual([])
+})
+
+test('programs are run in one place, which ends them with the job', () => {
+  expect(wrong((_, to) => to.endsWith('child_process')).map((line) => line.split(' ')[0])).toEqual([
+    'src/postgres/programs/process.ts',
+  ])
+})
+
+test('every import of a file of ours is found', () => {
+  const ours = wrong((_, to) => to.startsWith('src/') && !imports.has(to))
+  expect(ours).toEqual([])
+  expect(imports.get('src/main.ts')?.length).toBeGreaterThan(0)
+})

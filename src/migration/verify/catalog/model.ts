@@ -1,0 +1,54 @@
+import type { AclType } from './acl.ts'
+
+/** An object of the catalog: what it is called, and hashes of what is said of it. No definition, no value. */
+export interface CatalogObject {
+  /** Unique among its kind, spelled as archives spell it: `public.orders`, `public.total(integer, text)`. */
+  name: string
+  /** Index into the catalog's owners. */
+  owner?: number
+  /** Index into the catalog's acls; absent for the built-in default. */
+  acl?: number
+  /** 64 bits of each text that is not the default, by what the text is; a few short ones as they are, after `=`. */
+  facets?: Record<string, string>
+}
+
+export interface CatalogFingerprint {
+  owners: string[]
+  /** Distinct access privileges, as lines of their differences from the default. */
+  acls: string[][]
+  /** By kind: table, index, function, … */
+  kinds: Record<string, CatalogObject[]>
+}
+
+/** One question to the catalog. Every piece is SQL text; `x` is the row of `catalog` and `n` its schema, if it has one. */
+export interface CatalogQuery {
+  /** The kind of all rows, or SQL that gives it. */
+  kind: string | { sql: string }
+  catalog: string
+  /** What follows FROM; `catalog x` when absent. */
+  from?: string
+  where?: string
+  name: string
+  /** The column of x with the schema's OID: its objects are left out where the schema is the system's. */
+  schema?: string
+  owner?: string
+  acl?: { column: string; type: AclType | { sql: string }; base?: string }
+  facets?: Record<string, string>
+  /** Facets whose text is short, no secret and worth reading: kept as it is. */
+  plain?: string[]
+  /** Objects of the system are looked at as well: the database itself, the schema public. */
+  system?: true
+  /** SQL: initdb made the object and nobody gave it away, so owner and comment are the server's. */
+  builtin?: string
+  /** First `server_version_num` that has it. */
+  since?: number
+}
+
+/** What is kept of a facet's text. */
+export type Keep = (facet: string, text: string) => string
+
+/** What the columns of a relation add to it, or its settings to a database. */
+export interface ExtraFacets {
+  facets: Record<string, string>
+  acls: { column: string; entries: string[] }[]
+}

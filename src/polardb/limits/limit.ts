@@ -1,0 +1,34 @@
+/**
+ * What an account that is no superuser cannot restore, what PolarDB forbids, what a server older than the source does not
+ * know, and what a newer one has removed: one rule a line of polardb-behaviour, sections 6a and 6b, and of the release notes
+ * where they go further. The rules are data; the restore's plan asks them (src/migration/restore/plan/plan.ts).
+ */
+export type Power =
+  /** Only a real superuser. */
+  | 'superuser'
+  /** A superuser, or a polar_superuser of PolarDB. */
+  | 'polar-superuser'
+
+export interface Limit {
+  /** Kinds of archive entries that the rule is about. */
+  kinds: readonly string[]
+  /** Must be found in the statement, whose names and strings are masked; without it every entry of the kinds. */
+  syntax?: RegExp | ((masked: string, kind: string) => boolean)
+  /** The power that restoring it takes. */
+  needs?: Power
+  /** The first major version that knows it. */
+  since?: number
+  /** The last major version that knows it. */
+  until?: number
+  /** The source is of this version or newer: before, such a name was a user's own. */
+  from?: number
+  /** It counts on names without a schema being the system's, which they are in archives that set an empty search_path. */
+  qualified?: true
+  /** Why it cannot be restored as it is, as the end of "it is left out: …". */
+  reason: string
+  remedy: string
+  /** Takes it out of the statement, so that the rest can be restored; what is lost then is `reason`. */
+  without?: RegExp
+  /** Nothing is lost that rows or behaviour depend on. */
+  trifle?: true
+}

@@ -1,0 +1,50 @@
+import type { FoundRoleLoss } from './losses.ts'
+import type { RoleOmission, RolePlanItem, Trial } from './steps.ts'
+import type { RoleFates, RolePlanOptions, SuperuserPlan } from './target.ts'
+
+export interface PlanRolesOptions extends RolePlanOptions {
+  /** Databases of the source that are migrated: settings for others are not carried over. */
+  databases: readonly string[]
+  /** Roles that exist on the target with the very password of the script; undefined where it cannot be seen. */
+  samePasswords?: ReadonlyMap<string, boolean>
+}
+
+/** A setting for one database: it can be sent only once that database is on the target. */
+export interface DeferredSetting {
+  role: string
+  /** As the source calls it. */
+  database: string
+  parameter: string
+  values: readonly string[]
+  /** `ALTER ROLE … IN DATABASE … SET …` for a database of the target. */
+  text: (database: string) => string
+  /** The setting for all databases instead. */
+  trial: Trial
+}
+
+export interface RolePlan {
+  /**
+   * In the order of their sending, stage by stage: within a stage the order does not matter, so statements of one stage
+   * may be sent by several sessions.
+   */
+  stages: RolePlanItem[][]
+  deferred: DeferredSetting[]
+  deferredOmissions: RoleOmission[]
+  warnings: string[]
+  /** Roles that are made, and roles of the script that exist, as far as nothing is refused. */
+  created: string[]
+  existing: string[]
+  /** Differences that are known beforehand. */
+  explained: RoleOmission[]
+  superuser: SuperuserPlan
+  memberships: number
+  /** Roles that may log in and get no password. */
+  passwordsToSet: string[]
+  /** What is lost for sure, whatever the target answers. */
+  losses: FoundRoleLoss[]
+  /** Roles whose password the plan sends. */
+  passwordsSent: ReadonlySet<string>
+  /** Those of them that may log in. */
+  loginsSent: ReadonlySet<string>
+  fates: RoleFates
+}
