@@ -89,6 +89,58 @@ describe('what a client program ended with', () => {
   })
 })
 
+describe('a row of more than 1 GB', () => {
+  // what pg_dump 15 printed of a row with two values of 280 MB
+  const recorded = (last: string) => ({
+    stderr: `pg_dump: saving database definition
+pg_dump: dumping contents of table "public.scan"
+pg_dump: dumping contents of table "app.small"
+pg_dump: error: Dumping the contents of table "scan" failed: PQgetResult() failed.
+pg_dump: detail: Error message from server: ERROR:  out of memory
+DETAIL:  Cannot enlarge string buffer containing 560000007 bytes by 560000002 more bytes.
+pg_dump: detail: Command was: COPY public.scan (id, front, back) TO stdout;
+${last}`,
+  })
+
+  test.each([
+    ['one job', recorded('')],
+    ['several jobs', recorded('pg_dump: error: a worker process died unexpectedly\n')],
+  ])('is named with its table and the words of the server: %s', (_, result) => {
+    const { line } = ended(result)
+    expect(line).toContain('table public.scan is longer than 1 GB as text')
+    expect(line).toContain('Dumping the contents of table "scan" failed')
+    expect(line).toContain('ERROR: out of memory')
+    expect(line).toContain(
+      'Cannot enlarge string buffer containing 560000007 bytes by 560000002 more bytes',
+    )
+    expect(line).not.toMatch(/worker|system log of the runner/)
+  })
+
+  test('is named without its schema where two tables could be meant', () => {
+    const { stderr } = recorded('')
+    const { line } = ended({ stderr: stderr.replace('app.small', 'app.scan') })
+    expect(line).toContain('table scan is longer')
+  })
+})
+
+test('a worker that died hides nobody else', () => {
+  const died = 'pg_dump: error: a worker process died unexpectedly\n'
+  expect(ended({ stderr: died }).line).toMatch(
+    /a worker of pg_dump died or was killed.*out of memory/,
+  )
+  const said = 'pg_dump: error: could not open relation with OID 5\n'
+  const { line } = ended({ stderr: said + died })
+  expect(line).toContain('could not open relation with OID 5')
+  expect(line).not.toContain('worker')
+})
+
+test.each([
+  ['pg_dump: error: query failed: ERROR:  out of memory\n', /The server is out of memory/],
+  ['pg_dump: error: out of memory\n', /The runner is out of memory/],
+])('whose memory is short: %s', (stderr, told) => {
+  expect(ended({ stderr }).line).toMatch(told)
+})
+
 test('a full RUNNER_TEMP is named as such, and the program whose log cannot be written ends', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'full-'))
   try {

@@ -3,6 +3,7 @@ import { meaningOf } from '../../postgres/errors.ts'
 import { sqlstateOfMessage } from '../../postgres/programs/messages.ts'
 import type { ProgramResult } from '../../postgres/programs/process.ts'
 import { ProgramLines } from '../../postgres/server-message.ts'
+import { printable } from '../../text/text.ts'
 
 /**
  * What a client program's end means, in one line. Only lines that say `error` or `fatal` are quoted, as far as they may be
@@ -21,7 +22,9 @@ export function programFailure(
   const full = stderr.split('\n').find((line) => /No space left on device/.test(line))
   // the program reports a disk of its own; what follows ERROR is the server's
   if (full !== undefined && !/ERROR: /.test(full)) return diskFull(path)
-  const said = errorsOf(program, stderr).slice(0, 3).join(' / ')
+  const errors = errorsOf(program, stderr)
+  const first = errors.filter((line) => line !== workerDied)
+  const said = (first.length > 0 ? first : errors).slice(0, 3).join(' / ')
   if (full !== undefined) {
     return new Failure(what, said, 'Free space on the server, then run again', {
       sqlstate: '53100',
@@ -42,7 +45,11 @@ export function programFailure(
       { sqlstate: lost ?? '08006' },
     )
   }
-  if (/a worker process died unexpectedly/.test(stderr)) {
+  const large = rowTooLarge(program, what, stderr)
+  if (large) return large
+  if (/\bout of memory\b/.test(stderr)) return outOfMemory(what, said, stderr)
+  // that a worker died says why only where nothing else does
+  if (said === workerDied) {
     return new Failure(
       what,
       `a worker of ${program} died or was killed`,
@@ -118,6 +125,56 @@ const endings: { words: RegExp; why?: string; remedy: string; sqlstate: string }
     sqlstate: '57014',
   },
 ]
+
+const workerDied = 'error: a worker process died unexpectedly'
+
+/**
+ * A row that is longer as text than the server puts into one message, 1 GB (PostgreSQL source, `enlargeStringInfo`; "Database
+ * Limits"). No client program and no second try can dump it.
+ */
+function rowTooLarge(program: string, what: string, stderr: string): Failure | undefined {
+  const words =
+    /Cannot enlarge string buffer containing \d+ bytes by \d+ more bytes|string buffer exceeds maximum allowed length(?: \(\d+ bytes\))?|invalid memory alloc request size \d+/.exec(
+      stderr,
+    )?.[0]
+  const table = tableUnderWay(program, stderr)
+  if (words === undefined || table === undefined) return undefined
+  const said = errorsOf(program, stderr)
+    .filter((line) => line !== workerDied && !line.includes(words))
+    .slice(0, 2)
+  return new Failure(
+    what,
+    `A row of the table ${printable(table)} is longer than 1 GB as text, in which bytea counts twice, and PostgreSQL cannot send it: ${[...said, words].join(' / ')}`,
+    'Split or shorten the long values on the source, or leave the rows out with dump-options: --exclude-table-data=schema.table, and copy them by another way, column by column say; running it again ends the same',
+    { sqlstate: '54000' },
+  )
+}
+
+/** The table whose rows pg_dump was reading when it failed: with its schema where the lines before say which. */
+function tableUnderWay(program: string, stderr: string): string | undefined {
+  const lines = stderr.split('\n').filter((line) => line.startsWith(`${program}: `))
+  const name = lines
+    .map((line) => /[Dd]umping the contents of table "(.*)" failed/.exec(line)?.[1])
+    .find((found) => found !== undefined)
+  if (name === undefined) return undefined
+  const begun = lines
+    .map((line) => /dumping contents of table "?(.*?)"?$/.exec(line)?.[1])
+    .filter((found) => found?.replaceAll('"', '').endsWith(`.${name.replaceAll('"', '')}`))
+  const all = [...new Set(begun)]
+  return all.length === 1 ? all[0] : name
+}
+
+function outOfMemory(what: string, said: string, stderr: string): Failure {
+  const ofServer = /ERROR: +out of memory/.test(stderr)
+  return new Failure(
+    what,
+    said,
+    ofServer
+      ? 'The server is out of memory: look into its log, and run again with fewer dump-jobs when less goes on there'
+      : 'The runner is out of memory: use fewer dump-jobs, or a larger runner',
+    { sqlstate: '53200' },
+  )
+}
 
 /** The `error` and `fatal` lines of a program, each once. */
 function errorsOf(program: string, stderr: string): string[] {
