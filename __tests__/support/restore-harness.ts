@@ -256,7 +256,7 @@ export async function membershipsOf(target: RestoreTarget): Promise<string[]> {
   return rows.map(({ role }) => role)
 }
 
-function testContext(directory: string): TestContext {
+export function testContext(directory: string): TestContext {
   const controller = new AbortController()
   const lines: string[] = []
   const progressLines: string[] = []

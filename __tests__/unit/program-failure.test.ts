@@ -29,6 +29,14 @@ describe('what a client program ended with', () => {
       /session that holds the lock/,
     ],
     [
+      'but where pg_dump locks its tables, it is',
+      {
+        stderr: `${query('canceling statement due to statement timeout').stderr}pg_dump: detail: Query was: LOCK TABLE public.t IN ACCESS SHARE MODE\n`,
+      },
+      /waited for a lock on a table.*End the session that holds the lock/,
+      /no lock/,
+    ],
+    [
       'a lock is one',
       query('canceling statement due to lock timeout'),
       /lock timeout \(a lock could not be had.*End the session that holds the lock/,

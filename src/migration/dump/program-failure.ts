@@ -93,6 +93,14 @@ export function programFailure(
  */
 const endings: { words: RegExp; why?: string; remedy: string; sqlstate: string }[] = [
   {
+    // pg_dump bounds the wait for its locks by statement_timeout (PostgreSQL source, getTables)
+    words: /due to statement timeout.*\b[Qq]uery was: LOCK TABLE /s,
+    why: 'pg_dump waited for a lock on a table for as long as --lock-wait-timeout says',
+    remedy: 'End the session that holds the lock, then run again',
+    // not 55P03: whoever held it for so long may hold it for longer, and the dump is not made again
+    sqlstate: '57014',
+  },
+  {
     words: /due to statement timeout/,
     why: 'a limit of the server, and no lock: our sessions set statement_timeout to 0, and something on the way there sets it again',
     remedy:

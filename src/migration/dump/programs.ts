@@ -20,6 +20,7 @@ import {
 import { ProgramLines } from '../../postgres/server-message.ts'
 import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { LockWatch } from './lock-watch.ts'
 import { programFailure, temporaryFull } from './program-failure.ts'
 
 export interface DumpSource {
@@ -100,9 +101,11 @@ export async function dumpDatabase(
   const began = Date.now()
   const able = await compressionMethods(source.client, context)
   const progress = new DumpProgress(sizes)
+  const locks = new LockWatch(source.connection, options.database, context)
   const poll = setInterval(() => {
     void directorySize(options.directory).then((bytes) => {
-      context.progress.update(`pg_dump ${options.database}: ${progress.line(bytes, began)}`)
+      const done = progress.line(bytes, began)
+      context.progress.update(`pg_dump ${options.database}: ${locks.line ?? done}`)
     })
   }, 1000)
   try {
@@ -124,8 +127,11 @@ export async function dumpDatabase(
       const what = `The database "${options.database}" could not be dumped`
       throw programFailure('pg_dump', what, result, options.directory)
     }
+  } catch (error) {
+    throw locks.explain(error)
   } finally {
     clearInterval(poll)
+    await locks.end()
   }
   return { bytes: await directorySize(options.directory), seconds: (Date.now() - began) / 1000 }
 }
