@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
@@ -20,6 +20,7 @@ import {
 import type { Report } from '../../src/report/model.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
+import { type Disturbance, TcpProxy, through } from '../support/proxy.ts'
 import { role } from '../support/role-targets.ts'
 import {
   fixtureLogins,
@@ -605,7 +606,7 @@ describe('one stock server', () => {
     ])
   })
 
-  test('a lost connection is a failure, and the next run can complete what is there', async () => {
+  test('a connection that stays lost is a failure, and the next run can complete what is there', async () => {
     const names = Array.from({ length: 150 }, fresh)
     const text = `${names.map((name) => script(name)).join('')}GRANT ${names[0]} TO ${names[1]};\nCOMMENT ON ROLE ${names[0]} IS 'c';\n`
     const given = options(text, {
@@ -614,7 +615,7 @@ describe('one stock server', () => {
         { role: names[0] ?? '', member: names[1] ?? '', admin: false, inherit: true, set: true },
       ],
     })
-    const now = context()
+    const now = { ...context(), pauses: [] }
     const killer = await server.connect()
     now.progress.update = () => {
       // one that is still on its way when the test ends has nobody left to kill
@@ -631,6 +632,93 @@ describe('one stock server', () => {
     expect(result).toMatchObject({ source: 150, verified: true, differences: [] })
     expect(result.created).toBeLessThan(150)
     expect(result.memberships).toEqual({ source: 1, restored: 1 })
+  })
+
+  describe('a connection that is lost is opened anew, and every statement arrives once', () => {
+    let proxy: TcpProxy
+    beforeAll(async () => {
+      proxy = await TcpProxy.start(server.port)
+    })
+    afterEach(() => proxy.calm())
+    afterAll(() => proxy?.stop())
+
+    const far = (given: RestoreRolesOptions): RestoreRolesOptions => ({
+      ...given,
+      target: parseConnectionString(through(proxy, server.uri('postgres', 'migrator', 'migrator'))),
+    })
+
+    test.each<[string, (name: string) => RegExp, Disturbance]>([
+      [
+        'when a role is made, and nobody says whether it was',
+        (name) => new RegExp(`CREATE ROLE "?${name}\\b`),
+        'swallow',
+      ],
+      ['when a role is made', (name) => new RegExp(`CREATE ROLE "?${name}\\b`), 'cut'],
+      ['when a comment is made', () => /COMMENT ON ROLE/, 'swallow'],
+      ['when a setting is made', (name) => new RegExp(`ALTER ROLE "?${name}"? SET`), 'reset'],
+      ['when a membership is given', () => /GRANT "?r\d/, 'swallow'],
+      ['during the trial', () => /SAVEPOINT trial/, 'cut'],
+      ['when the target is read', () => /pg_auth_members/, 'reset'],
+      ['during the test login', () => /CREATE ROLE "?migration_login_test/, 'swallow'],
+    ])('%s', async (_, pattern, disturbance) => {
+      const names = Array.from({ length: 12 }, fresh)
+      const [first = '', second = ''] = names
+      const text =
+        names
+          .map((name) =>
+            script(name, ` PASSWORD 'md5${'0'.repeat(31)}${names.indexOf(name) % 10}'`),
+          )
+          .join('') +
+        `COMMENT ON ROLE ${first} IS 'c';\nALTER ROLE ${second} SET work_mem TO '5MB';\nGRANT ${first} TO ${second};\n`
+      const given = options(text, {
+        roles: names.map((name) => login(name, { comment: name === first ? 'c' : null })),
+        memberships: [{ role: first, member: second, admin: false, inherit: true, set: true }],
+        settings: [{ role: second, database: null, parameter: 'work_mem', value: '5MB' }],
+      })
+      const met = proxy.when(pattern(second), disturbance)
+      const now = { ...context(), pauses: [0.05, 0.05, 0.1] }
+      const restored = await restoreRoles(far(given), now)
+      await met
+      expect(now.said.join('\n')).toMatch(/trying again in/)
+      expect(restored.result).toMatchObject({ source: 12, created: 12, verified: true })
+      expect(restored.result.memberships).toEqual({ source: 1, restored: 1 })
+      expect(restored.script).not.toContain('already exists')
+      const sent = statements(restored)
+      expect(sent.filter((line) => line.startsWith('CREATE ROLE')).length).toBe(12)
+      expect(new Set(sent).size).toBe(sent.length)
+      expect(await exists(...names)).toHaveLength(12)
+      const { rows } = await server.sql(
+        `SELECT rolname FROM pg_roles WHERE rolname LIKE 'migration%'`,
+      )
+      expect(rows).toEqual([])
+    })
+
+    test('also when settings follow that wait for the databases', async () => {
+      const name = fresh()
+      const given = {
+        ...options(script(name), {
+          roles: [login(name)],
+          settings: [{ role: name, database: 'shop', parameter: 'work_mem', value: '5MB' }],
+        }),
+        databaseNames: new Map([['shop', 'postgres']]),
+      }
+      const now = { ...context(), pauses: [0.05, 0.05, 0.1] }
+      const restored = await restoreRoles(far(given), now)
+      const met = proxy.when(/IN DATABASE/, 'swallow')
+      await restored.applyDeferred(now)
+      await met
+      expect(restored.result).toMatchObject({ verified: true, differences: [] })
+    })
+
+    test('but a role of that name that somebody else has made is no success', async () => {
+      const name = fresh()
+      const given = options(script(name), { roles: [login(name)] })
+      const { result } = await restoreRoles(
+        { ...given, beforeSending: async () => void (await server.sql(`CREATE ROLE ${name}`)) },
+        { ...context(), pauses: [] },
+      )
+      expect(result.verified).toBe(false)
+    })
   })
 
   test('a cancelled restore stops', async () => {

@@ -3,6 +3,7 @@ import { Cancelled, Failure } from '../../failure.ts'
 import { type Purpose, type RoleStep, subject } from '../../polardb/roles/steps.ts'
 import { isTransient, meaningOf, sqlstateOf } from '../../postgres/errors.ts'
 import type { Context } from '../context.ts'
+import { type LastingSession, retrying } from '../retry.ts'
 
 /** What became of one statement. */
 export interface Outcome {
@@ -42,31 +43,37 @@ const mostTries = 4
 
 /**
  * Sends statements one by one and keeps the server's answer to each. With several sessions they are shared out: only for
- * statements that do not depend on one another.
+ * statements that do not depend on one another. A connection that is lost is opened anew, and goes on with the statement
+ * that was under way.
  *
  * @param outcomes filled in, in the order of the statements; holds what was done also when it throws
- * @throws Failure when the connection is lost or the server can take no statement at all; Cancelled
+ * @throws Failure when the connection stays lost or the server can take no statement at all; Cancelled
  */
 export async function applySteps(
-  sessions: readonly pg.Client[],
+  sessions: readonly LastingSession[],
   steps: readonly RoleStep[],
   outcomes: Outcome[],
   context: Context,
   onDone: () => void = () => {},
 ): Promise<void> {
   let next = 0
-  const work = async (client: pg.Client): Promise<void> => {
+  const work = async (session: LastingSession): Promise<void> => {
     for (let at = next++; at < steps.length; at = next++) {
       const one = steps[at]
       if (!one) return
-      outcomes[at] = await apply(client, one, context)
+      const sent = new Set<RoleStep>()
+      outcomes[at] = await retrying(
+        context,
+        async () => await apply(await session.client(), one, sent, context),
+        { interrupted: () => session.drop() },
+      )
       onDone()
     }
   }
   const ends = await Promise.allSettled(
-    sessions.map(async (client) => {
+    sessions.map(async (session) => {
       try {
-        await work(client)
+        await work(session)
       } catch (error) {
         next = steps.length // the other sessions stop after the statement that they are at
         throw error
@@ -76,11 +83,17 @@ export async function applySteps(
   for (const end of ends) if (end.status === 'rejected') throw end.reason
 }
 
-async function apply(client: pg.Client, step: RoleStep, context: Context): Promise<Outcome> {
-  const refusal = await send(client, step, context)
+/** @param sent what went out without an answer, before the connection was lost */
+async function apply(
+  client: pg.Client,
+  step: RoleStep,
+  sent: Set<RoleStep>,
+  context: Context,
+): Promise<Outcome> {
+  const refusal = await send(client, step, sent, context)
   const fallback: Outcome[] = []
   if (refusal) {
-    for (const other of step.fallback) fallback.push(await apply(client, other, context))
+    for (const other of step.fallback) fallback.push(await apply(client, other, sent, context))
   }
   return { step, refusal, fallback }
 }
@@ -88,12 +101,17 @@ async function apply(client: pg.Client, step: RoleStep, context: Context): Promi
 async function send(
   client: pg.Client,
   step: RoleStep,
+  sent: Set<RoleStep>,
   context: Context,
 ): Promise<Refusal | undefined> {
+  // what it did when it was sent before, the server may not have been able to say
+  const again = sent.has(step)
+  sent.add(step)
   for (let attempt = 1; ; attempt++) {
     if (context.signal.aborted) throw new Cancelled()
     try {
       await client.query(step.text)
+      sent.delete(step)
       return undefined
     } catch (error) {
       if (context.signal.aborted) throw new Cancelled()
@@ -102,6 +120,11 @@ async function send(
         /^(40001|40P01|55P03)$/.test(refusal.sqlstate) ||
         /^tuple concurrently/.test(refusal.message)
       if (conflict && attempt < mostTries) continue
+      sent.delete(step)
+      // every other statement may be said twice; that the role is there says that it was made the first time
+      if (again && step.purpose === 'create' && /^(42710|23505)$/.test(refusal.sqlstate)) {
+        return undefined
+      }
       return refusal
     }
   }
@@ -115,7 +138,7 @@ async function send(
 export function refusalOf(step: RoleStep, error: unknown): Refusal {
   const sqlstate = sqlstateOf(error)
   const message = withoutVerifiers(words(error, sqlstate))
-  if (sqlstate === undefined || isFatal(sqlstate)) throw interrupted(step, sqlstate, message)
+  if (sqlstate === undefined || isFatal(sqlstate)) throw interrupted(step, error, message)
   return { sqlstate, message, known: knownRefusals[step.purpose].includes(sqlstate) }
 }
 
@@ -124,7 +147,8 @@ function isFatal(sqlstate: string): boolean {
   return isTransient(sqlstate) || /^(08|25|53|57|58)/.test(sqlstate)
 }
 
-function interrupted(step: RoleStep, sqlstate: string | undefined, message: string): Failure {
+function interrupted(step: RoleStep, error: unknown, message: string): Failure {
+  const sqlstate = sqlstateOf(error)
   const [first] = step.carries
   const what = first
     ? `${first.what === subject.role ? 'the role' : `${first.what} of`} "${first.role}"`
@@ -134,7 +158,7 @@ function interrupted(step: RoleStep, sqlstate: string | undefined, message: stri
     `The roles could not be restored: it ended at ${what}`,
     `${message}${sqlstate === undefined ? '' : ` (SQLSTATE ${sqlstate}${meaning ? `: ${meaning}` : ''})`}`,
     'Roles that were made stay and are found again: put the target right and run again, with existing-roles: update for what they still lack',
-    { sqlstate },
+    { cause: error, sqlstate },
   )
 }
 

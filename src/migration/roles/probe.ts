@@ -86,6 +86,9 @@ async function unloadable(
   return refused
 }
 
+/** One name for all tries of a run. */
+const loginTest = `migration_login_test_${randomBytes(6).toString('hex')}`
+
 /**
  * Whether a login with an md5 verifier works: tried with a role of our own, which is removed again, because what the
  * server takes is decided by pg_hba.conf, which only a superuser may read.
@@ -97,9 +100,11 @@ export async function refusesMd5(
   connection: ConnectionParameters,
   context: Pick<Context, 'signal'>,
 ): Promise<string | undefined> {
-  const user = `migration_login_test_${randomBytes(6).toString('hex')}`
+  const user = loginTest
   const password = randomBytes(18).toString('base64url')
   const verifier = `md5${createHash('md5').update(`${password}${user}`).digest('hex')}`
+  // it is there where the connection was lost the last time
+  await client.query(`DROP ROLE IF EXISTS ${quoteIdentifier(user)}`)
   await client.query(
     `CREATE ROLE ${quoteIdentifier(user)} WITH LOGIN CONNECTION LIMIT 1 PASSWORD ${quoteLiteral(verifier)}`,
   )

@@ -3,7 +3,6 @@ import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import type { DeferredSetting, RolePlan } from '../../polardb/roles/model.ts'
 import { planRoles } from '../../polardb/roles/plan.ts'
 import { isStep, type RolePlanItem, step, subject } from '../../polardb/roles/steps.ts'
-import { closeSession, connect, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import {
   type RoleCatalog,
@@ -16,6 +15,7 @@ import { parameterKey, sameSetting, settingValues } from '../../postgres/roles/s
 import type { RoleDifference, RolesResult } from '../../report/model.ts'
 import { counted } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import type { LastingSession } from '../retry.ts'
 import { applySteps, type Outcome } from './apply.ts'
 import { changedMeanwhile } from './meanwhile.ts'
 import {
@@ -32,6 +32,7 @@ import {
   compareRoles,
   type RoleProof,
 } from './prove.ts'
+import { RoleSession } from './role-session.ts'
 import { renderRoleScript, type ScriptEntry } from './script.ts'
 import { lossesByOutcomes } from './trial.ts'
 import { type PlannedRoles, plannedRoles, refusalOfLosses, weighRoles } from './weigh.ts'
@@ -73,39 +74,55 @@ const rolesPerSession = 100
  * @returns what was done; `result.verified` is false when something differs for no known reason
  * @throws Failure before anything is sent when the script cannot be read, the account may not create roles, a needed role
  * would be absent, or roles could do less than before and `allowMissing` does not say that they may; Failure when a role
- * could not be made or the connection is lost; Cancelled
+ * could not be made or the connection stays lost; Cancelled
  */
 export async function restoreRoles(
   options: RestoreRolesOptions,
   context: Context,
 ): Promise<RestoredRoles> {
   const script = readRoleScript(options.script)
-  const connection = { role: 'target', signal: context.signal } as const
-  return await withConnection(options.target, connection, async (client) => {
-    const { catalog: source, databaseNames, neededRoles = [] } = options
-    const target = await readRoleTarget(client, options.target, preloads(script, source), context)
-    const own = scriptVerifiers(script)
-    const verifiers = await readVerifiers(client)
-    const plan = planRoles(script, source, target, {
-      ...options,
-      databases: [...databaseNames.keys()],
-      ...(verifiers ? { samePasswords: samePasswords(own, verifiers) } : {}),
-    })
-    refuseMissing(neededRoles, (role) => plan.fates.absence(role))
-    await checkAccount(client, plan, options.superuserOption)
+  const own = scriptVerifiers(script)
+  const session = new RoleSession(options.target, context)
+  try {
+    const { plan, refusal } = await session.read((client) =>
+      prepare(client, script, own, options, context),
+    )
     for (const warning of plan.warnings) context.warn(warning)
     const restored = new RestoredRoles(options, plan)
-    const refusal = await weighRoles(client, { plan, verifiers: own, ...options }, context)
     await options.beforeSending?.(plannedRoles(plan), refusal)
     if (refusal) throw refusal
     try {
-      await restored.apply(client, context)
+      await restored.apply(session, context)
     } finally {
       await options.onScript?.(restored.script)
     }
-    await restored.prove(client, own, context)
+    await restored.prove(session, own, context)
     return restored
+  } finally {
+    await session.drop()
+  }
+}
+
+/** Reads the target, and decides what is to be sent and what is lost. Changes nothing, so that it may be done again. */
+async function prepare(
+  client: pg.Client,
+  script: RoleScript,
+  own: Verifiers,
+  options: RestoreRolesOptions,
+  context: Context,
+): Promise<{ plan: RolePlan; refusal: Failure | undefined }> {
+  const { catalog: source, databaseNames, neededRoles = [] } = options
+  const target = await readRoleTarget(client, options.target, preloads(script, source), context)
+  const verifiers = await readVerifiers(client)
+  const plan = planRoles(script, source, target, {
+    ...options,
+    databases: [...databaseNames.keys()],
+    ...(verifiers ? { samePasswords: samePasswords(own, verifiers) } : {}),
   })
+  refuseMissing(neededRoles, (role) => plan.fates.absence(role))
+  await checkAccount(client, plan, options.superuserOption)
+  const refusal = await weighRoles(client, { plan, verifiers: own, ...options }, context)
+  return { plan, refusal }
 }
 
 /** Roles under restore: what was sent so far, and the result. */
@@ -141,7 +158,7 @@ export class RestoredRoles {
   }
 
   /** Sends the plan. @throws Failure when it cannot go on; Cancelled */
-  async apply(client: pg.Client, context: Context): Promise<void> {
+  async apply(session: RoleSession, context: Context): Promise<void> {
     const total = this.plan.stages.flat().filter(isStep).length
     let done = 0
     const onDone = () => {
@@ -153,19 +170,21 @@ export class RestoredRoles {
       const more = index === 0 ? Math.floor(steps.length / rolesPerSession) : 0
       const others = await this.openSessions(Math.min(more, mostSessions - 1), context)
       try {
-        await this.send([client, ...others], items, context, onDone)
+        await this.send([session, ...others], items, context, onDone)
       } finally {
-        await Promise.all(others.map(closeSession))
+        await Promise.all(others.map((other) => other.drop()))
       }
     }
   }
 
   /** Compares both catalogs and fills the result. @throws Failure when a role is missing for no known reason */
-  async prove(client: pg.Client, own: Verifiers, context: Context): Promise<void> {
+  async prove(session: RoleSession, own: Verifiers, context: Context): Promise<void> {
     const { plan, result, options } = this
-    const after = await readRoleCatalog(client)
+    const { after, differences, memberships } = await session.read(async (client) => {
+      const after = await readRoleCatalog(client)
+      return { after, ...(await this.compare(client, after, own)) }
+    })
     this.proven = after
-    const { differences, memberships } = await this.compare(client, after, own)
     const there = new Set(after.roles.map(({ name }) => name))
     this.createdRoles = plan.created.filter((name) => there.has(name))
     result.created = this.createdRoles.length
@@ -211,14 +230,14 @@ export class RestoredRoles {
    * Sends the settings of roles in single databases, which must be on the target by now, and compares all roles once more:
    * code in the data may have changed them meanwhile. The result holds what differs now.
    *
-   * @throws Failure when the connection is lost; Cancelled
+   * @throws Failure when the connection stays lost; Cancelled
    */
   async applyDeferred(context: Context): Promise<void> {
     const { options, plan } = this
     const { databaseNames } = options
-    const connection = { role: 'target', signal: context.signal } as const
-    await withConnection(options.target, connection, async (client) => {
-      const before = await readRoleCatalog(client)
+    const session = new RoleSession(options.target, context)
+    try {
+      const before = await session.read(readRoleCatalog)
       const items: RolePlanItem[] = [...plan.deferredOmissions]
       for (const setting of plan.deferred) {
         const database = databaseNames.get(setting.database) ?? setting.database
@@ -230,17 +249,21 @@ export class RestoredRoles {
           )
       }
       try {
-        await this.send([client], items, context)
+        await this.send([session], items, context)
       } finally {
         await options.onScript?.(this.script)
       }
-      const now = await readRoleCatalog(client)
       const own = scriptVerifiers(readRoleScript(options.script))
-      const { differences } = await this.compare(client, now, own)
+      const { now, differences } = await session.read(async (client) => {
+        const now = await readRoleCatalog(client)
+        return { now, ...(await this.compare(client, now, own)) }
+      })
       differences.push(...compareDatabaseSettings(this.proof(now), databaseNames))
       this.setDifferences([...differences, ...this.meanwhile(now, differences, context)])
       context.report.roles = this.result
-    })
+    } finally {
+      await session.drop()
+    }
   }
 
   /** What changed since the roles were proven, but for what the comparison with the source has found already. */
@@ -269,7 +292,7 @@ export class RestoredRoles {
   }
 
   private async send(
-    sessions: pg.Client[],
+    sessions: readonly LastingSession[],
     items: readonly RolePlanItem[],
     context: Context,
     onDone?: () => void,
@@ -294,16 +317,16 @@ export class RestoredRoles {
   }
 
   /** Sessions beside the first; fewer than asked for where the server has no more to give. */
-  private async openSessions(count: number, context: Context): Promise<pg.Client[]> {
-    const sessions: pg.Client[] = []
+  private async openSessions(count: number, context: Context): Promise<LastingSession[]> {
+    const sessions: LastingSession[] = []
     while (sessions.length < count) {
+      const session = new RoleSession(this.options.target, context)
       try {
-        sessions.push(
-          await connect(this.options.target, { role: 'target', signal: context.signal }),
-        )
+        await session.client()
+        sessions.push(session)
       } catch (error) {
         if (error instanceof Cancelled) {
-          await Promise.all(sessions.map(closeSession))
+          await Promise.all(sessions.map((one) => one.drop()))
           throw error
         }
         context.log.debug(`Only ${sessions.length + 1} sessions create roles: ${messageOf(error)}`)
