@@ -13,6 +13,7 @@ import { labelProvider, rolesNamed } from './needed-roles.ts'
 import { type Fate, leaveOut, lossOf } from './planned-entry.ts'
 import { cutAll, cutSettings } from './rewrite.ts'
 import type { TargetFacts } from './target-facts.ts'
+import { viewOnItself } from './view-on-itself.ts'
 
 /** One archive before one target, and what is decided about each of its entries. */
 export class Decisions {
@@ -56,6 +57,7 @@ export class Decisions {
       this.cast(entry) ??
       this.transform(entry) ??
       builtWithout(entry, this.mask(entry), this.facts) ??
+      viewOnItself(entry, this.mask(entry)) ??
       this.oids(entry) ??
       this.partition(entry) ??
       this.multirange(entry) ??
