@@ -7,6 +7,10 @@ import type { TargetFacts } from './target-facts.ts'
 
 const usesXml = usesType(['xml'])
 
+/** What holds or computes values: a domain or a type takes the tables along that have columns of it. */
+const holdsValues =
+  /^((FOREIGN )?TABLE|(MATERIALIZED )?VIEW|DOMAIN|TYPE|FUNCTION|PROCEDURE|AGGREGATE)$/
+
 /** The fate of what the target's own build lacks: ICU collations, and values of the type xml. */
 export function builtWithout(
   entry: ArchiveEntry,
@@ -20,11 +24,10 @@ export function builtWithout(
       'behaviour',
     )
   }
-  if (hasXml || !/^(TABLE|VIEW|MATERIALIZED VIEW)$/.test(entry.desc)) return undefined
-  if (!usesXml(masked, entry.desc)) return undefined
+  if (hasXml || !holdsValues.test(entry.desc) || !usesXml(masked, entry.desc)) return undefined
   return leaveOut(
     'the target was built without XML (libxml): it takes no value of the type xml',
-    'Turn the column into text on the source, or choose a target with XML',
+    'Use text in its place on the source, or choose a target with XML',
     lossOf(entry),
   )
 }
