@@ -16,16 +16,19 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }))
 async function attempt(
   says: string,
   code: number,
+  role: 'source' | 'target' = 'target',
+  version = '9.6.24',
 ): Promise<{ failure?: Failure; warned: string[] }> {
   const psql = join(directory, 'psql')
   writeFileSync(psql, `#!/bin/sh\necho '${says}' >&2\nexit ${code}\n`)
   chmodSync(psql, 0o755)
-  const client = { majorName: '9.6', version: '9.6.24', directory, origin: 'test', warnings: [] }
+  const client = { majorName: '9.6', version, directory, origin: 'test', warnings: [] }
   const warned: string[] = []
   try {
     await checkClientLogin(
       client,
       parseConnectionString('postgresql://mover@target.example/shop'),
+      role,
       '/dev/null',
       { signal: new AbortController().signal, warn: (text) => void warned.push(text) },
     )
@@ -44,6 +47,13 @@ test.each([
   expect(failure?.message).toContain('9.6.24 cannot log in to the target')
   expect(failure?.why).toContain('SCRAM')
   expect(failure?.remedy).toContain('client-version to 10 or newer')
+})
+
+test('so it is where the dump is made, and newer programs are not asked', async () => {
+  const says = 'psql: SCRAM authentication requires libpq version 10 or above'
+  const { failure } = await attempt(says, 2, 'source')
+  expect(failure?.line).toMatch(/cannot log in to the source\. The source asks "mover"/)
+  expect(await attempt(says, 2, 'source', '10.23')).toEqual({ warned: [] })
 })
 
 test('what else goes wrong is a warning, and a login that works is nothing', async () => {

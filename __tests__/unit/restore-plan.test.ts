@@ -736,6 +736,49 @@ const cases: Case[] = [
     reason: /built without XML/,
     loss: 'rows',
   },
+  ...[
+    [
+      'FUNCTION',
+      'CREATE FUNCTION f(a integer, b xml) RETURNS integer\n    LANGUAGE sql\n    AS $$SELECT 1$$;',
+    ],
+    ['FUNCTION', 'CREATE FUNCTION f() RETURNS SETOF xml\n    LANGUAGE sql\n    AS $$SELECT g()$$;'],
+    ['DOMAIN', 'CREATE DOMAIN d AS xml;'],
+    ['TYPE', 'CREATE TYPE p AS (\n\ta integer,\n\tb xml\n);'],
+  ].map(
+    ([desc = '', definition = '']): Case => ({
+      name: `a ${desc.toLowerCase()} of xml where the target was built without it: ${definition.slice(0, 30)}`,
+      entry: { desc, definition },
+      facts: factsOf({ facts: { hasXml: false } }),
+      reason: /built without XML/,
+      loss: 'behaviour',
+    }),
+  ),
+  {
+    name: 'a function that is only called like xml',
+    entry: {
+      desc: 'FUNCTION',
+      definition:
+        'CREATE FUNCTION xml(xml text) RETURNS text\n    LANGUAGE sql\n    AS $$SELECT 1::xml$$;',
+    },
+    facts: factsOf({ facts: { hasXml: false } }),
+  },
+  ...[
+    ['by its name', 's.v', 'SELECT v.a\n   FROM s.v', true],
+    ['in a join', 's.v', 'SELECT t.a\n   FROM (s.t t\n     JOIN s.v x ON ((x.a = t.a)))', true],
+    ['in a list', 's.v', 'SELECT t.a\n   FROM s.t,\n    s.v', true],
+    ['quoted', '"a""b"."V w"', 'SELECT x.a\n   FROM ONLY "a""b"."V w" x', true],
+    ['in a string alone', 's.v', "SELECT ' FROM s.v' AS a\n   FROM s.t", false],
+    ['as the beginning of another name', 's.v', 'SELECT a\n   FROM s.v2', false],
+    ['as a function', 's.v', 'SELECT a\n   FROM s.v(1) v(a)', false],
+    ['as a column', 's.v', 'SELECT (s.v.a).b\n   FROM other.v s', false],
+    ['by another one of its name', 's.v', 'WITH v AS (SELECT 1 AS a) SELECT v.a\n   FROM v', false],
+  ].map(
+    ([name, view, query, isOnItself]): Case => ({
+      name: `a view on itself, ${name}`,
+      entry: { desc: 'VIEW', definition: `CREATE VIEW ${view} AS\n ${query};\n` },
+      ...(isOnItself ? { reason: /selects from itself/, loss: 'behaviour' } : {}),
+    }),
+  ),
   {
     name: 'a text search template for a polar_superuser',
     entry: {

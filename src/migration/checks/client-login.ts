@@ -3,6 +3,7 @@ import { type ConnectionParameters, conninfo } from '../../postgres/connection-s
 import { runProgram } from '../../postgres/programs/process.ts'
 import {
   type ClientPrograms,
+  clientMajor,
   programEnvironment,
   programPath,
 } from '../../postgres/programs/programs.ts'
@@ -12,26 +13,29 @@ import type { Context } from '../context.ts'
 const patience = 30_000
 
 /**
- * Lets a client program log in to the target once. The programs bring a libpq of their own, and one before version 10 knows no
- * SCRAM (PostgreSQL, "Password Authentication"; 10 of the protocol's authentication requests): known before the dump it costs
- * nothing. Any other failure is a warning here: this project's own sessions were let in, and the restore tries again.
+ * Lets client programs log in once where they will have to. They bring a libpq of their own, and one before version 10 knows no
+ * SCRAM (PostgreSQL, "Password Authentication"; 10 of the protocol's authentication requests): known before the first byte it
+ * costs nothing. It is tried and not read off any setting, since `md5` in pg_hba.conf means either, as the password is kept. Any
+ * other failure is a warning here: this project's own sessions were let in, and the program tries again.
  *
- * @param passwordFile with the target's password
- * @throws Failure when the program's libpq does not know how the target asks for the password; Cancelled
+ * @param passwordFile with the server's password
+ * @throws Failure when the programs' libpq does not know how the server asks for the password; Cancelled
  */
 export async function checkClientLogin(
   client: ClientPrograms,
-  target: ConnectionParameters,
+  server: ConnectionParameters,
+  role: 'source' | 'target',
   passwordFile: string,
   context: Pick<Context, 'signal' | 'warn'>,
 ): Promise<void> {
+  if (clientMajor(client) >= 10) return
   const result = await runProgram(
     programPath(client, 'psql'),
-    ['--no-psqlrc', '--no-password', '--command=SELECT 1', `--dbname=${conninfo(target, 'read')}`],
+    ['--no-psqlrc', '--no-password', '--command=SELECT 1', `--dbname=${conninfo(server, 'read')}`],
     {
       env: programEnvironment(passwordFile, client.libraryPath),
       signal: context.signal,
-      deadline: target.connectTimeout * 1000 + patience,
+      deadline: server.connectTimeout * 1000 + patience,
     },
   )
   if (result.code === 0) return
@@ -41,12 +45,12 @@ export async function checkClientLogin(
     )
   ) {
     throw new Failure(
-      `The client programs of PostgreSQL ${client.version} cannot log in to the target`,
-      `The target asks "${target.user}" for its password by SCRAM, which their libpq does not know: that began with version 10`,
-      'Set client-version to 10 or newer (14 reads every source before 9.2, too), or give the account a password that the target keeps as md5',
+      `The client programs of PostgreSQL ${client.version} cannot log in to the ${role}`,
+      `The ${role} asks "${server.user}" for its password by SCRAM, which their libpq does not know: that began with version 10`,
+      'Set client-version to 10 or newer (14 reads every source before 9.2, too), or give the account a password that is kept as md5: SET password_encryption = md5; ALTER ROLE … PASSWORD …',
     )
   }
   context.warn(
-    `psql ${client.version} could not log in to the target before the dump${result.timedOut ? ' in time' : ''}; the restore will try again`,
+    `psql ${client.version} could not log in to the ${role} beforehand${result.timedOut ? ' in time' : ''}; the ${role === 'source' ? 'dump' : 'restore'} tries again`,
   )
 }

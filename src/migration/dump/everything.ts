@@ -90,10 +90,11 @@ export async function dumpEverything(
     'source',
     source.connection,
   )
-  if (target && Number.parseInt(client.version, 10) < 10) {
+  await checkClientLogin(client, source.connection, 'source', passwordFile, session)
+  if (target) {
     const { connection } = target
     const file = await writePasswordFile(session.temporaryDirectory, 'target', connection)
-    await checkClientLogin(client, connection, file, session)
+    await checkClientLogin(client, connection, 'target', file, session)
   }
   const dumpSource = {
     connection: source.connection,

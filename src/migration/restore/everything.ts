@@ -10,6 +10,7 @@ import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { Loss } from '../../report/model.ts'
 import { formatDuration, printable } from '../../text/text.ts'
 import { analyzeDatabase } from '../analyze.ts'
+import { checkClientLogin } from '../checks/client-login.ts'
 import { resultOf } from '../dump/everything.ts'
 import type { Inputs } from '../inputs.ts'
 import { databasesOf } from '../kept/load.ts'
@@ -66,6 +67,7 @@ export async function restoreEverything(
   const losses = lossesAmong(dump.losses, destinations, wanted)
   refuseUnaccepted(losses, allowMissing, 'the source', session)
   const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection)
+  await checkClientLogin(dump.client, connection, 'target', passwordFile, session)
   const swaps = await planSwaps(destinations, connection, session)
   const restores = destinations.map((destination) => ({
     destination,
