@@ -77,6 +77,12 @@ function zip(members: Member[], options: { wide?: boolean; comment?: string } = 
   return Buffer.concat([...parts, directory, ...(options.wide ? [large] : []), end, comment])
 }
 
+/** A 64-bit zip file with a number of its end that no position in a file can be; `at` counts from the end's start. */
+function impossibleList(file: Buffer, at: number): Buffer {
+  file.fill(0xff, file.length - 98 + at, file.length - 98 + at + 8)
+  return file
+}
+
 let scratch: Scratch
 const never = new AbortController().signal
 const extract = (content: Buffer, signal = never) => {
@@ -177,6 +183,26 @@ describe('a zip file', () => {
     [
       'has an impossible size',
       zip([{ ...one, wide: true, claims: { bytes: 2 ** 60 } }]),
+      /impossible size/,
+    ],
+    [
+      'says that its list is where no file ends',
+      impossibleList(zip([one], { wide: true }), 48),
+      /cut off/,
+    ],
+    [
+      'says that its 64-bit end is where no file ends',
+      impossibleList(zip([one], { wide: true }), 64),
+      /cut off/,
+    ],
+    [
+      'lists more files than any dump has',
+      impossibleList(zip([one], { wide: true }), 32),
+      /too many files/,
+    ],
+    [
+      'has a file where no file ends',
+      zip([{ ...one, wide: true, claims: { offset: 2 ** 63 } }]),
       /impossible size/,
     ],
     ['has a file elsewhere', zip([{ ...one, claims: { offset: 5 } }]), /is not where it should be/],

@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs'
-import { mkdir, readdir, stat, statfs } from 'node:fs/promises'
+import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
@@ -297,16 +297,6 @@ async function run(
     lines.end()
     await new Promise<void>((resolve) => log.end(resolve))
   }
-}
-
-/**
- * Bytes that are free for an ordinary account on the file system of a directory.
- *
- * @throws Failure when the directory cannot be made or used
- */
-export async function freeSpace(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory)
-  return bavail * bsize
 }
 
 /** Bytes in a directory's files, all levels; 0 while it does not exist. Files may vanish meanwhile. */

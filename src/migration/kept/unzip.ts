@@ -1,29 +1,28 @@
-import { type FileHandle, mkdir, open, statfs } from 'node:fs/promises'
+import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { createInflateRaw } from 'node:zlib'
+import { Readable } from 'node:stream'
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl'
 import { Cancelled, Failure } from '../../failure.ts'
 import { formatBytes } from '../../text/text.ts'
+import { refuseUnlessFree } from '../free-space.ts'
 import { isSafePath, shown } from './manifest.ts'
 
-interface Entry {
+/** What is unpacked of an entry, once its name and its sizes have passed. */
+interface Member {
   path: string
-  method: number
-  packed: number
   bytes: number
-  /** Of the local header, in the zip file. */
-  offset: number
+  entry: Entry
 }
 
 const mostEntries = 2_000_000
-/** Bytes of the central directory. */
+/** Bytes of the list of files. */
 const mostDirectory = 512 * 1024 * 1024
-const bufferBytes = 1024 * 1024
+const bufferBytes = 256 * 1024
 
 /**
  * Unpacks a zip file that anybody may have made: the list at its end is checked whole before the first byte is written,
  * no file leaves `into` or replaces another, none grows beyond its announced size, and all of them fit on the disk.
- * Files get mode 0600, directories 0700. The checksums in the zip are not looked at: the manifest has better ones.
+ * Files get mode 0600, directories 0700. yauzl reads the format; what it lists is judged here. The checksums in the zip are not looked at: the manifest has better ones.
  *
  * @returns the paths written
  * @throws Failure naming what is wrong; Cancelled. What was written until then stays.
@@ -35,19 +34,24 @@ export async function extractZip(
 ): Promise<string[]> {
   const handle = await open(zip, 'r')
   try {
-    const entries = await readEntries(handle)
+    const archive = await openArchive(handle)
+    const members = await readMembers(archive)
     await mkdir(into, { recursive: true, mode: 0o700 })
-    await checkSpace(entries, into)
+    const bytes = members.reduce((sum, member) => sum + member.bytes, 0)
+    await refuseUnlessFree(into, bytes, (free) => [
+      'The artifact does not fit on the disk',
+      `It unpacks to ${formatBytes(bytes)}, and ${formatBytes(free)} are free at ${into}`,
+      'Free space, or set dump-directory to a larger disk',
+    ])
     const made = new Set<string>()
-    const buffer = Buffer.allocUnsafe(bufferBytes)
-    for (const entry of entries) {
+    for (const member of members) {
       if (signal.aborted) throw new Cancelled()
-      const directory = dirname(join(into, entry.path))
-      if (!made.has(directory)) await makeDirectory(directory, entry.path)
+      const directory = dirname(join(into, member.path))
+      if (!made.has(directory)) await makeDirectory(directory, member.path)
       made.add(directory)
-      await extract(handle, entry, join(into, entry.path), buffer, signal)
+      await extract(archive, member, join(into, member.path), signal)
     }
-    return entries.map((entry) => entry.path)
+    return members.map((member) => member.path)
   } finally {
     await handle.close()
   }
@@ -61,158 +65,157 @@ async function makeDirectory(directory: string, path: string): Promise<void> {
   })
 }
 
-/** The files that the zip file lists at its end (APPNOTE.TXT 4.3.12 to 4.3.16, with its 64-bit forms). */
-async function readEntries(handle: FileHandle): Promise<Entry[]> {
+/** @throws Failure where the file has not the end of a zip file */
+async function openArchive(handle: FileHandle): Promise<ZipFile> {
   const { size } = await handle.stat()
-  const tail = await read(handle, Math.max(0, size - 65_557), Buffer.alloc(Math.min(size, 65_557)))
-  const end = tail.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'))
-  if (end < 0 || end + 22 > tail.length) throw broken('its end is missing')
-  let count = tail.readUInt16LE(end + 10)
-  let bytes = tail.readUInt32LE(end + 12)
-  let offset = tail.readUInt32LE(end + 16)
-  if (end >= 20 && tail.readUInt32LE(end - 20) === 0x07064b50) {
-    const at = safeNumber(tail.readBigUInt64LE(end - 20 + 8))
-    const large = await read(handle, at, Buffer.alloc(56))
-    if (large.readUInt32LE(0) !== 0x06064b50) throw broken('its end is damaged')
-    count = safeNumber(large.readBigUInt64LE(32))
-    bytes = safeNumber(large.readBigUInt64LE(40))
-    offset = safeNumber(large.readBigUInt64LE(48))
-  }
-  if (count > mostEntries || bytes > mostDirectory) throw broken('it lists too many files')
-  const directory = await read(handle, offset, Buffer.alloc(bytes))
-  const entries: Entry[] = []
+  const archive = await fromRandomAccessReaderPromise(new HandleReader(handle), size, {
+    autoClose: false,
+    // names stay bytes, and sizes are compared below: a name is judged as it is, not as yauzl would mend it
+    decodeStrings: false,
+    validateEntrySizes: false,
+  }).catch((error) => {
+    throw asFailure(error, 'its end is missing or damaged')
+  })
+  // an error that nobody waits for any more would end the process
+  archive.on('error', () => {})
+  return archive
+}
+
+/**
+ * The files that the zip file lists.
+ *
+ * @throws Failure where one of them is none that a dump has
+ */
+async function readMembers(archive: ZipFile): Promise<Member[]> {
+  if (archive.entryCount > mostEntries) throw broken('it lists too many files')
+  const members: Member[] = []
   const seen = new Set<string>()
-  for (let at = 0, index = 0; index < count; index++) {
-    if (at + 46 > bytes || directory.readUInt32LE(at) !== 0x02014b50)
-      throw broken('its list of files is damaged')
-    const nameLength = directory.readUInt16LE(at + 28)
-    const extraLength = directory.readUInt16LE(at + 30)
-    const next = at + 46 + nameLength + extraLength + directory.readUInt16LE(at + 32)
-    if (next > bytes) throw broken('its list of files is damaged')
-    const path = directory.toString('utf8', at + 46, at + 46 + nameLength)
-    const extra = directory.subarray(at + 46 + nameLength, at + 46 + nameLength + extraLength)
-    const entry = readSizes(directory, at, path, extra)
-    const attributes = directory.readUInt32LE(at + 38) >>> 16
-    at = next
-    if (path.endsWith('/') && entry.bytes === 0 && isSafePath(path.slice(0, -1))) continue
-    if (!isSafePath(path)) throw broken(`it names a file that no dump has: ${shown(path)}`)
-    if ((attributes & 0o170000) === 0o120000) throw broken(`${path} is a symbolic link`)
-    if (entry.method !== 0 && entry.method !== 8)
-      throw broken(`${path} is packed in an unknown way (${entry.method})`)
+  let listed = 0
+  const entries = archive.eachEntry()
+  for (;;) {
+    const { value: entry, done } = await entries.next().catch((error) => {
+      throw asFailure(error, 'its list of files is damaged')
+    })
+    if (done) break
+    listed += entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength
+    if (listed > mostDirectory) throw broken('it lists too many files')
+    const member = judge(entry)
+    if (member === null) continue
+    const { path } = member
     if (seen.has(path.toLowerCase())) throw broken(`it holds ${path} twice`)
     seen.add(path.toLowerCase())
-    entries.push(entry)
+    members.push(member)
   }
-  for (const { path } of entries) {
+  for (const { path } of members) {
     for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
       if (seen.has(path.slice(0, at).toLowerCase()))
         throw broken(`it holds ${path} below a file, ${path.slice(0, at)}`)
   }
-  return entries
+  return members
 }
 
-function readSizes(directory: Buffer, at: number, path: string, extra: Buffer): Entry {
-  const method = directory.readUInt16LE(at + 10)
-  if (directory.readUInt16LE(at + 8) & 1)
-    throw broken(`${shown(path)} is encrypted by a zip program`)
-  const fields = [at + 24, at + 20, at + 42].map((field) => directory.readUInt32LE(field))
-  // the extra field 1 holds, in this order, those of the three that do not fit into 32 bits
-  for (let from = 0; from + 4 <= extra.length; from += 4 + extra.readUInt16LE(from + 2)) {
-    if (extra.readUInt16LE(from) !== 1) continue
-    let wide = from + 4
-    const last = Math.min(extra.length, wide + extra.readUInt16LE(from + 2))
-    for (const [index, value] of fields.entries())
-      if (value === 0xffffffff && wide + 8 <= last) {
-        fields[index] = safeNumber(extra.readBigUInt64LE(wide))
-        wide += 8
-      }
-  }
-  const [bytes = 0, packed = 0, offset = 0] = fields
-  return { path, method, packed, bytes, offset }
-}
-
-async function checkSpace(entries: Entry[], into: string): Promise<void> {
-  const needed = entries.reduce((sum, entry) => sum + entry.bytes, 0)
-  const { bavail, bsize } = await statfs(into)
-  if (needed > bavail * bsize)
-    throw new Failure(
-      'The artifact does not fit on the disk',
-      `It unpacks to ${formatBytes(needed)}, and ${formatBytes(bavail * bsize)} are free at ${into}`,
-      'Free space, or set dump-directory to a larger disk',
-    )
+/** @returns null for a directory. @throws Failure where the entry is no plain file that a dump has */
+function judge(entry: Entry): Member | null {
+  const path = entry.fileNameRaw.toString('utf8')
+  if (entry.isEncrypted()) throw broken(`${shown(path)} is encrypted by a zip program`)
+  const { uncompressedSize: bytes, compressionMethod: method } = entry
+  const numbers = [bytes, entry.compressedSize, entry.relativeOffsetOfLocalHeader]
+  if (!numbers.every(Number.isSafeInteger)) throw broken('it announces an impossible size')
+  if (path.endsWith('/') && bytes === 0 && isSafePath(path.slice(0, -1))) return null
+  if (!isSafePath(path)) throw broken(`it names a file that no dump has: ${shown(path)}`)
+  const mode = entry.externalFileAttributes >>> 16
+  if ((mode & 0o170000) === 0o120000) throw broken(`${path} is a symbolic link`)
+  if (method !== 0 && method !== 8) throw broken(`${path} is packed in an unknown way (${method})`)
+  return { path, bytes, entry }
 }
 
 async function extract(
-  zip: FileHandle,
-  entry: Entry,
-  path: string,
-  buffer: Buffer,
+  archive: ZipFile,
+  { path, bytes, entry }: Member,
+  file: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const header = await read(zip, entry.offset, Buffer.alloc(30))
-  if (header.readUInt32LE(0) !== 0x04034b50) throw broken(`${entry.path} is not where it should be`)
-  const start = entry.offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28)
-  const packed = chunks(zip, start, entry.packed, buffer)
-  const content = entry.method === 0 ? packed : inflated(packed)
-  await using output = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST' && error.code !== 'EISDIR') throw error
-    throw broken(`it would replace ${entry.path}, which is there already`)
+  const content = await archive.openReadStreamPromise(entry).catch((error) => {
+    throw asFailure(error, `${path} is cut off, or is not where it should be`)
   })
-  let bytes = 0
+  // see openArchive
+  content.on('error', () => {})
   try {
-    for await (const chunk of content) {
+    await using output = await open(file, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST' && error.code !== 'EISDIR') throw error
+      throw broken(`it would replace ${path}, which is there already`)
+    })
+    let written = 0
+    for await (const chunk of content as AsyncIterable<Buffer>) {
       if (signal.aborted) throw new Cancelled()
-      bytes += chunk.length
-      if (bytes > entry.bytes) break
+      written += chunk.length
+      if (written > bytes) break
       await output.writeFile(chunk)
     }
+    if (written !== bytes) throw broken(`${path} has not its announced size`)
   } catch (error) {
     if (/^Z_/.test(String((error as NodeJS.ErrnoException).code)))
-      throw broken(`${entry.path} cannot be unpacked`)
+      throw broken(`${path} cannot be unpacked`)
     throw error
-  }
-  if (bytes !== entry.bytes) throw broken(`${entry.path} has not its announced size`)
-}
-
-async function* inflated(packed: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const inflate = createInflateRaw()
-  // the buffer behind a chunk is used again for the next one
-  const copies = async function* () {
-    for await (const chunk of packed) yield Buffer.from(chunk)
-  }
-  const done = pipeline(copies, inflate)
-  done.catch(() => {}) // the loop below throws the same
-  yield* inflate
-  await done
-}
-
-async function* chunks(
-  zip: FileHandle,
-  start: number,
-  length: number,
-  buffer: Buffer,
-): AsyncGenerator<Buffer> {
-  for (let done = 0; done < length; ) {
-    const chunk = buffer.subarray(0, Math.min(buffer.length, length - done))
-    await read(zip, start + done, chunk)
-    done += chunk.length
-    yield chunk
+  } finally {
+    content.destroy()
   }
 }
 
-/** Fills the buffer. @throws Failure when the file ends before */
-async function read(handle: FileHandle, position: number, buffer: Buffer): Promise<Buffer> {
-  for (let done = 0; done < buffer.length; ) {
-    const { bytesRead } = await handle.read(buffer, done, buffer.length - done, position + done)
-    if (bytesRead === 0) throw broken('it is cut off')
-    done += bytesRead
+/**
+ * Reads for yauzl from a file that is open. yauzl's own reader passes positions from the file to fs.read as they are, which
+ * throws for an impossible one where nobody can catch it.
+ */
+class HandleReader extends RandomAccessReader {
+  private readonly handle: FileHandle
+
+  constructor(handle: FileHandle) {
+    super()
+    this.handle = handle
   }
-  return buffer
+
+  override _readStreamForRange(start: number, end: number): Readable {
+    return Readable.from(this.chunks(start, end), { objectMode: false })
+  }
+
+  override read(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    this.fill(buffer.subarray(offset, offset + length), position).then(
+      () => callback(null, length),
+      (error: Error) => callback(error),
+    )
+  }
+
+  // a stream of the handle itself would close it
+  private async *chunks(start: number, end: number): AsyncGenerator<Buffer> {
+    for (let at = start; at < end; at += bufferBytes) {
+      const chunk = Buffer.allocUnsafe(Math.min(bufferBytes, end - at))
+      await this.fill(chunk, at)
+      yield chunk
+    }
+  }
+
+  private async fill(buffer: Buffer, position: number): Promise<void> {
+    for (let done = 0; done < buffer.length; ) {
+      const at = position + done
+      const { bytesRead } = Number.isSafeInteger(at)
+        ? await this.handle.read(buffer, done, buffer.length - done, at)
+        : { bytesRead: 0 }
+      if (bytesRead === 0) throw broken('it is cut off')
+      done += bytesRead
+    }
+  }
 }
 
-function safeNumber(value: bigint): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw broken('it announces an impossible size')
-  return Number(value)
+/** What yauzl threw, in our words; a failure and an error of the file system stay what they are. */
+function asFailure(error: unknown, why: string): unknown {
+  const isOurs = error instanceof Failure || (error as NodeJS.ErrnoException).code !== undefined
+  return isOurs ? error : broken(why)
 }
 
 function broken(why: string): Failure {

@@ -1,10 +1,11 @@
 import { createReadStream, createWriteStream } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { refuseUnlessFree } from '../free-space.ts'
 import { type ArtifactStore, formatParts, type StoredArtifact } from './artifact-store.ts'
 import { type DumpContext, listFiles, partsFile } from './directory.ts'
 import { DumpEncryption, type Piece } from './encryption.ts'
@@ -283,12 +284,10 @@ function pieceName(path: string, cut: number): string {
   return `${path}.part-${String(cut).padStart(4, '0')}`
 }
 
-async function checkSpace(directory: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(directory)
-  if (bytes > bavail * bsize)
-    throw new Failure(
-      'There is no space to prepare the upload',
-      `It takes ${formatBytes(bytes)} at a time, and ${formatBytes(bavail * bsize)} are free at ${directory}`,
-      'Free space on the runner, or set upload-dump to false and use dump-directory',
-    )
+function checkSpace(directory: string, bytes: number): Promise<void> {
+  return refuseUnlessFree(directory, bytes, (free) => [
+    'There is no space to prepare the upload',
+    `It takes ${formatBytes(bytes)} at a time, and ${formatBytes(free)} are free at ${directory}`,
+    'Free space on the runner, or set upload-dump to false and use dump-directory',
+  ])
 }
