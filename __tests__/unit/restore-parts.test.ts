@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { settingValue } from '../../src/migration/restore/database/apply-properties.ts'
 import { parseState } from '../../src/migration/restore/database/mark.ts'
 import { localeClauses } from '../../src/migration/restore/database/prepare.ts'
 import {
   type DatabaseProperties,
   parseDatabaseProperties,
 } from '../../src/migration/restore/database/properties.ts'
+import { settingValue } from '../../src/migration/restore/database/settings.ts'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import { withoutWidening } from '../../src/migration/restore/owners/grants.ts'
 import { scramVerifier } from '../../src/migration/restore/owners/login-role.ts'

@@ -4,10 +4,10 @@ import type { Context } from '../../src/migration/context.ts'
 import { groupLosses } from '../../src/migration/losses.ts'
 import type { DatabaseProperties } from '../../src/migration/restore/database/properties.ts'
 import { allowMissing } from '../../src/migration/restore/plan/allow-missing.ts'
+import { lossesOnDatabase } from '../../src/migration/restore/plan/losses-on-database.ts'
 import { neededRoles } from '../../src/migration/restore/plan/needed-roles.ts'
 import {
   lossesOf,
-  lossesOnDatabase,
   makePlan,
   type PlanOptions,
   type RestorePlan,
@@ -1039,11 +1039,47 @@ test('privileges on a database of a superuser are a loss that the plan names, un
       owner: 'app_owner',
       acl,
     }).map(({ entry }) => entry)
-  expect(lossesOf(null)).toEqual([])
-  expect(lossesOf(born)).toEqual([])
-  expect(lossesOf(born.slice(1))).toEqual(['ACL DATABASE'])
-  expect(lossesOf([...born, grant('reader', 'CONNECT')])).toEqual(['ACL DATABASE'])
+  expect(lossesOf(null)).toEqual(['OWNER DATABASE'])
+  expect(lossesOf(born)).toEqual(['OWNER DATABASE'])
+  expect(lossesOf(born.slice(1))).toEqual(['OWNER DATABASE', 'ACL DATABASE'])
+  expect(lossesOf([...born, grant('reader', 'CONNECT')])).toEqual([
+    'OWNER DATABASE',
+    'ACL DATABASE',
+  ])
   expect(lossesOf(born.slice(1), 'app_owner')).toEqual([])
+})
+
+test('what only the owner of a database may do is lost where a superuser has it', () => {
+  const existing = {
+    encoding: 'UTF8',
+    collate: 'C',
+    ctype: 'C',
+    owner: 'postgres',
+    creatable: true,
+  }
+  const of = (facts: Partial<TargetFacts>, change: Partial<DatabaseProperties>) =>
+    lossesOnDatabase(factsOf({ facts }), { ...database, owner: 'postgres', ...change }).map(
+      ({ entry }) => entry,
+    )
+  const settings = [
+    { role: null, name: 'work_mem', value: '1MB' },
+    { role: 'app_owner', name: 'work_mem', value: '1MB' },
+    { role: 'postgres', name: 'work_mem', value: '1MB' },
+  ]
+  const all = { connectionLimit: 5, template: true, settings }
+  expect(of({ existing }, all)).toEqual([
+    'SETTING work_mem',
+    'DATABASE CONNECTION LIMIT',
+    'DATABASE TEMPLATE',
+  ])
+  expect(of({ existing: { ...existing, owner: 'app_owner' } }, all)).toEqual([])
+  const refusedSettings = new Map(
+    ['SETTING work_mem', 'SETTING app_owner work_mem', 'SETTING postgres work_mem'].map((entry) => [
+      entry,
+      'permission denied',
+    ]),
+  )
+  expect(of({ refusedSettings }, all)).toEqual(['SETTING work_mem', 'SETTING app_owner work_mem'])
 })
 
 describe('an extension version', () => {

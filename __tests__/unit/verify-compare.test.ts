@@ -186,7 +186,7 @@ describe('objects', () => {
 
   test.each([
     ['setting work_mem', 'SETTING work_mem'],
-    ['setting work_mem of app', 'SETTING work_mem of app'],
+    ['setting work_mem of app', 'SETTING app work_mem'],
     ['connection limit', 'DATABASE CONNECTION LIMIT'],
     ['comment', 'COMMENT DATABASE'],
     ['comment', 'COMMENT DATABASE shop'],

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { Cancelled, Failure } from '../../failure.ts'
 import { type Archive, readArchive } from '../../postgres/archive/archive.ts'
 import { refuseInserts } from '../../postgres/archive/check.ts'
@@ -14,10 +15,12 @@ import type { PlannedRoles } from '../roles/weigh.ts'
 import { dumpIdentity } from './database/mark.ts'
 import { databaseExists, elsewhere } from './database/outside.ts'
 import { cannotResume, prepareDatabase } from './database/prepare.ts'
+import { refusedSettings } from './database/settings.ts'
 import type { RestoreOptions } from './options.ts'
 import type { KeptOwner } from './owners/ownership.ts'
+import { lossesOnDatabase } from './plan/losses-on-database.ts'
 import { labelProvider } from './plan/needed-roles.ts'
-import { lossesOnDatabase, makePlan, type RestorePlan } from './plan/plan.ts'
+import { makePlan, type RestorePlan } from './plan/plan.ts'
 import { readTargetFacts, type TargetFacts } from './plan/target-facts.ts'
 import { tableOf } from './run/load.ts'
 import { PlanRefused, refuseLosses, Stages } from './stages.ts'
@@ -99,15 +102,18 @@ async function askTarget(
   const exists = await databaseExists(options, context.signal)
   // what replace drops says nothing about the database that takes its place
   if (!exists || (options.ifNotEmpty === 'replace' && !options.inPlace)) {
-    return elsewhere(options, context.signal, (client) =>
-      readTargetFacts(client, { databaseExists: false, labelProviders }),
-    )
+    return elsewhere(options, context.signal, (client) => ask(client, false))
   }
   return withConnection(
     options.target,
     { database: options.targetName, role: 'target', signal: context.signal },
-    (client) => readTargetFacts(client, { databaseExists: true, labelProviders }),
+    (client) => ask(client, true),
   )
+
+  async function ask(client: pg.Client, databaseExists: boolean): Promise<TargetFacts> {
+    const facts = await readTargetFacts(client, { databaseExists, labelProviders })
+    return { ...facts, refusedSettings: await refusedSettings(client, options.database.settings) }
+  }
 }
 
 /** Which entries the user's own options leave: pg_restore itself says so by its list. Null without such options. */

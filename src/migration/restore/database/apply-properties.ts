@@ -4,40 +4,20 @@ import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
 import type { EntryResult } from '../../../report/model.ts'
 import { type Refusal, tryInTransaction } from '../owners/grants.ts'
 import type { TemporaryRights } from '../owners/temporary-rights.ts'
-import { belongsToSuperuser, type RestorePlan } from '../plan/plan.ts'
+import { belongsToSuperuser, isMigrated } from '../plan/losses-on-database.ts'
+import type { RestorePlan } from '../plan/plan.ts'
 import type { Worker } from '../run/worker.ts'
 import { type DatabaseProperties, type Grant, hasDefaultPrivileges } from './properties.ts'
-
-/** Settings that are lists: each member is a value of its own (PostgreSQL source, variable_is_guc_list_quote). */
-const lists = new Set([
-  'local_preload_libraries',
-  'search_path',
-  'session_preload_libraries',
-  'shared_preload_libraries',
-  'temp_tablespaces',
-  'unix_socket_directories',
-])
+import { settingEntry, settingParameter, settingValue } from './settings.ts'
 
 /** CREATE, CONNECT and TEMPORARY. */
 const ownPrivileges = 3
 
-/** The value of a setting as `ALTER … SET name TO` takes it. */
-export function settingValue(name: string, value: string): string {
-  if (!lists.has(name.toLowerCase())) return quoteLiteral(value)
-  const members: string[] = []
-  const member = /\s*(?:"((?:[^"]|"")*)"|([^,"]*[^,"\s]))\s*(?:,|$)/gy
-  for (let found = member.exec(value); found; found = member.exec(value)) {
-    members.push(found[1]?.replaceAll('""', '"') ?? found[2] ?? '')
-    if (member.lastIndex >= value.length) break
-  }
-  return members.length === 0 ? `''` : members.map(quoteLiteral).join(', ')
-}
-
 /**
  * Gives the target database the settings, privileges, comment and owner of the source's. Each setting goes alone: one that
- * only a superuser may make must not cost the others (polardb-behaviour 6b). The connection limit comes later (limitConnections).
+ * only a superuser may make must not cost the others. What is refused of it is a loss like any other. The connection limit comes later (limitConnections).
  *
- * @returns what the target refused, with its reason
+ * @returns what the target refused and is accepted, or is no loss, with its reason
  */
 export async function applyProperties(
   plan: RestorePlan,
@@ -48,30 +28,49 @@ export async function applyProperties(
   const { database, facts } = plan
   const quoted = quoteIdentifier(name)
   const refused: EntryResult[] = []
-  const attempt = async (entry: string, sql: string) => {
-    await worker.collecting(entry, sql, async (session) => {
+  // what is shown of a statement is without the value: an application may keep a secret in a setting
+  const attempt = async (entry: string, sql: string, shown = sql, isLoss = true) => {
+    await worker.collecting(entry, shown, async (session) => {
       try {
         await session.query(sql)
       } catch (error) {
-        // not allowed, not known, not changeable, or not valid there: told, and not worth the whole migration
-        if (!/^(42501|42704|55P02|22023|0A000|42601|0LP01|0L000)$/.test(sqlstateOf(error) ?? ''))
-          throw error
-        refused.push({ entry, reason: `the target refuses: ${messageOf(error)}` })
+        // not allowed, not known, not changeable, or not valid there
+        const sqlstate = sqlstateOf(error) ?? ''
+        if (!/^(42501|42704|55P02|22023|0A000|42601|0LP01|0L000)$/.test(sqlstate)) throw error
+        refuse(entry, messageOf(error), sqlstate, shown, isLoss)
       }
     })
+  }
+  // a loss ends the run when everything else is done, unless it is accepted by name
+  const refuse = (
+    entry: string,
+    message: string,
+    sqlstate: string | null,
+    sql: string,
+    isLoss = true,
+  ) => {
+    const reason = isLoss
+      ? worker.lose(entry, message, sqlstate, sql)
+      : `the target refuses: ${message}`
+    if (reason !== undefined) refused.push({ entry, reason })
   }
   for (const setting of database.settings) {
     const of =
       setting.role === null
         ? `ALTER DATABASE ${quoted}`
         : `ALTER ROLE ${quoteIdentifier(setting.role)} IN DATABASE ${quoted}`
-    const entry = `SETTING ${setting.name}${setting.role === null ? '' : ` of ${setting.role}`}`
-    if (setting.role !== null && !facts.roles.has(setting.role)) {
-      refused.push({ entry, reason: `the role "${setting.role}" does not exist on the target` })
+    const entry = settingEntry(setting)
+    const statement = `${of} SET ${settingParameter(setting.name)} TO`
+    const role = setting.role === null ? undefined : facts.roles.get(setting.role)
+    if (setting.role !== null && role === undefined) {
+      const missing = `the role "${setting.role}" does not exist on the target`
+      refuse(entry, missing, null, `${statement} …`)
       continue
     }
-    const parameter = setting.name.split('.').map(quoteIdentifier).join('.')
-    await attempt(entry, `${of} SET ${parameter} TO ${settingValue(setting.name, setting.value)}`)
+    // a superuser of the target's own is nobody that was migrated
+    const isLoss = role?.superuser !== true || facts.target.account.superuser
+    const sql = `${statement} ${settingValue(setting.name, setting.value)}`
+    await attempt(entry, sql, `${statement} …`, isLoss)
   }
   // while the account owns it: an owner may, and so may nobody else but a superuser
   if (database.template) {
@@ -81,6 +80,8 @@ export async function applyProperties(
     await attempt(
       'COMMENT DATABASE',
       `COMMENT ON DATABASE ${quoted} IS ${quoteLiteral(database.comment)}`,
+      `COMMENT ON DATABASE ${quoted} IS …`,
+      false,
     )
   }
   await giveOwner()
@@ -115,9 +116,12 @@ export async function applyProperties(
     await worker.retrying(`membership in ${owner}`, '', async (session) => {
       reason = await rights.become(session, owner)
     })
-    if (reason === undefined) {
-      await attempt('OWNER DATABASE', `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(owner)}`)
-    } else refused.push({ entry: 'OWNER DATABASE', reason })
+    const entry = 'OWNER DATABASE'
+    const sql = `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(owner)}`
+    if (reason === undefined) await attempt(entry, sql)
+    // whose objects stay with the account, his database does, too
+    else if (isMigrated(facts, owner)) refuse(entry, reason, '42501', sql)
+    else refused.push({ entry, reason })
   }
 
   function grantsOf(

@@ -5,7 +5,9 @@ import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import type { EntryResult } from '../../../report/model.ts'
 import type { Context } from '../../context.ts'
+import { noteAccepted } from '../../losses.ts'
 import type { RestoreOptions } from '../options.ts'
+import { allowMissing } from '../plan/allow-missing.ts'
 import { elsewhere } from './outside.ts'
 import type { DatabaseProperties } from './properties.ts'
 
@@ -42,10 +44,18 @@ export async function limitConnections(options: RestoreOptions, context: Context
     })
   } catch (error) {
     if (context.signal.aborted) throw error
+    const entry = 'DATABASE CONNECTION LIMIT'
+    if (sqlstateOf(error) === '42501' && allowMissing(options.allowMissing)(entry)) {
+      const reason = `the target refuses: ${messageOf(error)}`
+      const remedy = `Have its owner run: ${sql}`
+      noteAccepted([{ entry, database: database.name, reason, remedy }], context)
+      context.log.warning(`${entry} is lost, as allow-missing allows: ${reason}`)
+      return
+    }
     throw new Failure(
       `The connection limit of the database "${targetName}" could not be set`,
       messageOf(error),
-      `Everything else is done. Have its owner run: ${sql}`,
+      `Everything else is done. Have its owner run: ${sql}, or accept the loss in allow-missing: DATABASE CONNECTION LIMIT`,
       { cause: error },
     )
   }

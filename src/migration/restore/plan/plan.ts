@@ -5,7 +5,7 @@ import { qualifiedName } from '../../../postgres/identifiers.ts'
 import type { Loss } from '../../../report/model.ts'
 import { printable } from '../../../text/text.ts'
 import { extensionOf } from '../database/extension-grants.ts'
-import { type DatabaseProperties, hasDefaultPrivileges } from '../database/properties.ts'
+import type { DatabaseProperties } from '../database/properties.ts'
 import { allowMissing } from './allow-missing.ts'
 import { Decisions } from './decisions.ts'
 import { rolesNamed } from './needed-roles.ts'
@@ -263,31 +263,6 @@ function lostOnPublic(facts: TargetFacts, entries: readonly PlannedEntry[]): str
   return [
     `On the target the schema public belongs to a superuser and stays without ${lost.slice(0, 10).map(printable).join(', ')}: have an administrator of the cluster set them`,
   ]
-}
-
-/**
- * Privileges on a database that exists already and belongs to a superuser, as those do that a console made: nobody else may
- * grant on it, and revoking from PUBLIC is answered with a warning.
- */
-export function lossesOnDatabase(facts: TargetFacts, database: DatabaseProperties): Loss[] {
-  const { existing } = facts
-  // where it may create nothing, it is told that and no more (see prepareDatabase)
-  if (!existing?.creatable || !belongsToSuperuser(facts) || hasDefaultPrivileges(database))
-    return []
-  return [
-    {
-      entry: 'ACL DATABASE',
-      database: database.name,
-      reason: `the database belongs to "${existing.owner}" on the target, and only a superuser may grant on it`,
-      remedy:
-        'Have an administrator of the cluster give it to the account, or let the action create the database',
-    },
-  ]
-}
-
-/** Whether the database exists and is a superuser's, and the account is none. */
-export function belongsToSuperuser({ existing, target, roles }: TargetFacts): boolean {
-  return !target.account.superuser && existing !== null && !!roles.get(existing.owner)?.superuser
 }
 
 /** What a database that exists already makes of the text that comes into it. */

@@ -54,6 +54,8 @@ export interface TargetFacts {
   labelProviders: ReadonlyMap<string, boolean>
   /** Extensions that the server refused to create when asked, with its message. */
   refused: ReadonlyMap<string, string>
+  /** Settings of the database that the server refuses, by what `allow-missing` calls them, with its message. */
+  refusedSettings?: ReadonlyMap<string, string>
   /** Tables and sequences, as `schema.name`, whose rows the archives hold without a definition, and that no extension made. */
   absent?: ReadonlySet<string>
 }

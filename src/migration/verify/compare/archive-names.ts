@@ -56,7 +56,8 @@ export function entriesOfFacet(kind: string, object: Named, facet: string): stri
   if (what === 'comment') return [`COMMENT COLUMN ${name}.${column}`]
   if (what === 'default') return [`DEFAULT ${name} ${column}`]
   if (facet.startsWith('comment')) return entriesOn('COMMENT', kind, object)
-  if (facet.startsWith('setting ')) return [`SETTING ${facet.slice('setting '.length)}`]
+  const setting = /^setting (\S+)(?: of (.*))?$/s.exec(facet)
+  if (setting) return [`SETTING ${setting[2] === undefined ? '' : `${setting[2]} `}${setting[1]}`]
   switch (facet) {
     case 'connection limit':
       return ['DATABASE CONNECTION LIMIT']
