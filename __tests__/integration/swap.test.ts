@@ -256,6 +256,12 @@ describe('replace', () => {
        ALTER FUNCTION public."odd ""name"(int) OWNER TO owner_before;
        ALTER TABLE public.theirs OWNER TO owner_before; ALTER VIEW public.v OWNER TO owner_before; ALTER TYPE app.mood OWNER TO owner_before;
        ALTER TABLE app.t OWNER TO owner_before;
+       ALTER DEFAULT PRIVILEGES FOR ROLE owner_before GRANT SELECT ON TABLES TO PUBLIC;
+       ALTER DEFAULT PRIVILEGES FOR ROLE owner_before REVOKE ALL ON FUNCTIONS FROM PUBLIC;
+       ALTER DEFAULT PRIVILEGES FOR ROLE owner_before REVOKE ALL ON TYPES FROM PUBLIC, owner_before;
+       ALTER DEFAULT PRIVILEGES FOR ROLE ${target.account} IN SCHEMA public GRANT INSERT ON TABLES TO owner_before;
+       ALTER DEFAULT PRIVILEGES FOR ROLE aurora GRANT SELECT ON TABLES TO aurora;
+       ALTER DEFAULT PRIVILEGES FOR ROLE aurora IN SCHEMA public GRANT SELECT ON TABLES TO owner_before;
        CREATE TABLE public.clusters (i int)`,
       'console',
     )
@@ -281,6 +287,14 @@ describe('replace', () => {
       'console',
     )
     expect(rows).toEqual([{ relname: 't' }])
+    const left = await target.backend.sql(
+      'SELECT defaclrole::regrole::text AS role FROM pg_default_acl',
+      'console',
+    )
+    expect(left.rows).toEqual([{ role: 'aurora' }])
+    expect(report.warnings).toContainEqual(
+      expect.stringMatching(/^Default privileges of aurora on TABLES in public stay/),
+    )
     expect(await membershipsOf(target)).toEqual([])
     const swap = await migrate({ databases: 'shop=console', 'if-target-not-empty': 'swap' })
     expect((swap.error as { remedy?: string }).remedy).toContain('console of the cluster')

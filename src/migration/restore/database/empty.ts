@@ -8,6 +8,7 @@ import type { Context } from '../../context.ts'
 import type { RestoreOptions } from '../options.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
 import { joinOwner } from '../swap/exchange.ts'
+import { resetDefaultPrivileges } from './default-privileges.ts'
 import { giveBack, tellWhatIsDropped } from './drop.ts'
 import { objectsQuery } from './existing-objects.ts'
 import { readMark, removeState } from './mark.ts'
@@ -143,6 +144,7 @@ export async function emptyDatabase(place: Place, context: Context): Promise<voi
           refused = (await dropObject(client, one)) ?? refused
         }
       }
+      await resetDefaultPrivileges(client, context)
       if (mark?.ours) await removeState(client)
     },
   )
