@@ -20,13 +20,8 @@ import {
 import { elsewhere } from './database/outside.ts'
 import type { RestoreOptions } from './options.ts'
 import { Grants } from './owners/grants.ts'
-import {
-  type Loader,
-  makeLoader,
-  newLoaderName,
-  retireLoader,
-  withoutLoader,
-} from './owners/loader.ts'
+import { type Loader, makeLoader, newLoaderName, withoutLoader } from './owners/loader.ts'
+import { retireLoginRole } from './owners/login-role.ts'
 import { markForAccount } from './owners/logins.ts'
 import { Ownership } from './owners/ownership.ts'
 import { TemporaryRights } from './owners/temporary-rights.ts'
@@ -481,7 +476,7 @@ export class Stages {
       const left = await this.rights.takeBackMemberships(session)
       const { loader } = this.rights.state
       if (this.run.loader) await this.run.loader.retire(session)
-      else if (loader !== null) await retireLoader(session, loader, this.plan.facts.target.account)
+      else if (loader !== null) await retireLoginRole(await session.own(), loader)
       if (done && left.length === 0) await removeState(await session.own())
       return left.length === 0
     } finally {

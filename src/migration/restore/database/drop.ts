@@ -8,7 +8,7 @@ import { keepQuiet } from '../../../postgres/safe-session.ts'
 import { counted, formatBytes, formatCount, printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import type { RestoreOptions } from '../options.ts'
-import { retireLoginRole } from '../owners/login-role.ts'
+import { retireLoginRole, sweepLoginRoles } from '../owners/login-role.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
 import { contentOf, mostObjects } from './existing-objects.ts'
 import { borneOut, type RestoreState, readMark } from './mark.ts'
@@ -79,6 +79,7 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
     }
     // it owned nothing but what was in there
     if (loader !== null) await retireLoginRole(client, loader)
+    await sweepLoginRoles(client)
   })
 }
 

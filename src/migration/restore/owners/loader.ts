@@ -17,6 +17,7 @@ import {
   createLoginRole,
   dropLoginRole,
   powerless,
+  retireLoginRole,
   sweepLoginRoles,
   temporaryRole,
 } from './login-role.ts'
@@ -254,7 +255,7 @@ export class Loader {
 
   /** After a failure: nobody can log in as the role any more, and the account is not its member. It still owns what is there. */
   async retire(session: Session): Promise<void> {
-    await retireLoader(session, this.name, this.plan.facts.target.account)
+    await retireLoginRole(await session.own(), this.name)
     await rm(this.connection.passwordFile, { force: true })
   }
 
@@ -267,19 +268,6 @@ export class Loader {
       )
     }
     await rm(this.connection.passwordFile, { force: true })
-  }
-}
-
-/** The same of a role that may have been made although the run was ended before it knew. */
-export async function retireLoader(
-  session: Session,
-  name: string,
-  account: { name: string; superuser: boolean },
-): Promise<void> {
-  const quoted = quoteIdentifier(name)
-  await attempt(session, `ALTER ROLE ${quoted} NOLOGIN`)
-  if (!account.superuser) {
-    await attempt(session, `REVOKE ${quoted} FROM ${quoteIdentifier(account.name)}`)
   }
 }
 

@@ -134,13 +134,20 @@ export async function dropLoginRole(client: pg.Client, name: string): Promise<st
   }
 }
 
-/** Keeps anybody from logging in as such a role, and drops it where it owns nothing any more. */
+/**
+ * Keeps anybody from logging in as such a role, and the account from being its member, whether or not it was made before the
+ * run was ended. It stays, and what it owns with it: see sweepLoginRoles.
+ */
 export async function retireLoginRole(client: pg.Client, name: string): Promise<void> {
-  const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [
-    name,
-  ])
-  if (rowCount) await client.query(`ALTER ROLE ${quoteIdentifier(name)} NOLOGIN`)
-  await sweepLoginRoles(client)
+  const quoted = quoteIdentifier(name)
+  for (const statement of [`ALTER ROLE ${quoted} NOLOGIN`, `REVOKE ${quoted} FROM SESSION_USER`]) {
+    try {
+      await client.query(statement)
+    } catch (error) {
+      // not there, or another account's
+      if (!/^(42501|0L|42704|0P000)/.test(sqlstateOf(error) ?? '')) throw error
+    }
+  }
 }
 
 /**

@@ -12,7 +12,7 @@ import { contentOf } from '../database/existing-objects.ts'
 import { readMark } from '../database/mark.ts'
 import { databaseExists, elsewhere } from '../database/outside.ts'
 import type { RestoreOptions } from '../options.ts'
-import { retireLoginRole } from '../owners/login-role.ts'
+import { retireLoginRole, sweepLoginRoles } from '../owners/login-role.ts'
 import { asOwner, joinOwner, nameWith, type Swap } from './exchange.ts'
 
 type Place = Pick<RestoreOptions, 'target' | 'targetName'>
@@ -128,6 +128,7 @@ async function removeLeftovers(place: Place, building: string, context: Context)
           await client.query(line)
           // it owned nothing but what was in there
           if (loader !== null) await retireLoginRole(client, loader)
+          await sweepLoginRoles(client)
         }),
       )
       context.log.info(`Dropped ${printable(left)}, which an earlier run had begun to build`)
