@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import { Failure } from '../../src/failure.ts'
+import { Cancelled, Failure } from '../../src/failure.ts'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
 import { MomentGone } from '../../src/migration/verify/read-session.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
@@ -74,6 +74,41 @@ async function expectWhole(name: string): Promise<void> {
   expect(there.rows).toEqual(here.rows)
   await target.backend.sql(`DROP DATABASE "${name}"`)
 }
+
+test('giving rights back ends in seconds when the job is cancelled and the target does not answer, and what is left is said', async () => {
+  const cancel = new AbortController()
+  const warnings: string[] = []
+  const context = {
+    ...harness.context,
+    signal: cancel.signal,
+    warn: (message: string) => void warnings.push(message),
+  }
+  const met = proxy.when(lowrite, 'slow')
+  const restoring = harness
+    .restore(dump, far, { targetName: 'held' }, context)
+    .catch((error: unknown) => error)
+  await met
+  const holder = await target.backend.connect('postgres')
+  try {
+    await holder.query('BEGIN; LOCK TABLE pg_catalog.pg_auth_members IN ACCESS EXCLUSIVE MODE')
+    cancel.abort()
+    expect(await restoring).toBeInstanceOf(Cancelled)
+  } finally {
+    await holder.query('ROLLBACK')
+    await holder.end()
+  }
+  expect(warnings.join('\n')).toMatch(
+    /The temporary role migrate-to-polardb loader \w+, if it was made, can still log in/,
+  )
+  // the next run does it
+  proxy.calm()
+  await harness.restore(dump, target, { targetName: 'held', ifNotEmpty: 'resume' })
+  await expectWhole('held')
+  const { rows } = await target.backend.sql(
+    `SELECT rolname FROM pg_roles WHERE rolname LIKE 'migrate-to-polardb%'`,
+  )
+  expect(rows).toEqual([])
+})
 
 describe('a connection that is lost', () => {
   test.each(['cut', 'reset'] as const)(

@@ -84,6 +84,8 @@ export class Stages {
   /** Attempts when unlogged tables were last looked after; the first one needs nothing, unless it resumes another. */
   private refilledAt: number
   private later = 0
+  /** Nobody can log in as the loader any more. */
+  private retired = false
   ownership: Ownership
   private grants: Grants
 
@@ -441,25 +443,57 @@ export class Stages {
   }
 
   private async giveBack(done: boolean): Promise<void> {
+    const { signal } = this.context
     let why: unknown = 'the target refuses'
-    const { cancelled, otherwise } = releaseLimit
-    const limit = AbortSignal.timeout(this.context.signal.aborted ? cancelled : otherwise)
-    for (let attempt = 0; attempt < releaseAttempts && !limit.aborted; attempt++) {
-      try {
-        if (await this.tryToGiveBack(done, limit)) return
-        break
-      } catch (error) {
-        why = error
-        if (!mayPass(error)) break
-        await sleep(1000)
-      }
+    const limit = new AbortController()
+    const after = (time: number) => setTimeout(() => limit.abort(), time)
+    let timer = after(signal.aborted ? releaseLimit.cancelled : releaseLimit.otherwise)
+    const hurry = () => {
+      clearTimeout(timer)
+      timer = after(releaseLimit.cancelled)
     }
-    const { memberships } = this.rights.state
-    if (memberships.length === 0 && !done) return
-    const roles = memberships.map(printable).join(', ')
+    signal.addEventListener('abort', hurry, { once: true })
+    try {
+      for (let attempt = 0; attempt < releaseAttempts && !limit.signal.aborted; attempt++) {
+        try {
+          if (await this.tryToGiveBack(done, limit.signal)) return
+          break
+        } catch (error) {
+          why = error
+          if (!mayPass(error)) break
+          await sleep(1000)
+        }
+      }
+    } finally {
+      signal.removeEventListener('abort', hurry)
+      clearTimeout(timer)
+    }
+    const left = this.left(done)
+    if (left.length === 0) return
     this.context.warn(
-      `${roles ? `The account is still a member of ${roles} on the target` : `The schema "${stateSchema}" is still in the target`} (${messageOf(why)}): end that by hand, or let the next run do it: ${goOn(this.context)}`,
+      `${left.join('; ')} (${messageOf(why)}): end that by hand, or let the next run do it: ${goOn(this.context)}`,
     )
+  }
+
+  /** What giving back has not reached, in words. */
+  private left(done: boolean): string[] {
+    const { memberships, schemaGrants, databaseGrants, loader } = this.rights.state
+    const left: string[] = []
+    if (memberships.length > 0) {
+      left.push(
+        `The account is still a member of ${memberships.map(printable).join(', ')} on the target`,
+      )
+    }
+    const lent = [...schemaGrants.map(({ role }) => role), ...databaseGrants]
+    if (lent.length > 0) {
+      const roles = [...new Set(lent)].map(printable).join(', ')
+      left.push(`${roles} may still create where the restore has let them on the target`)
+    }
+    if (loader !== null && !this.retired) {
+      left.push(`The temporary role ${loader}, if it was made, can still log in on the target`)
+    }
+    if (done) left.push(`The schema "${stateSchema}" is still in the target`)
+    return left
   }
 
   private async tryToGiveBack(done: boolean, limit: AbortSignal): Promise<boolean> {
@@ -477,6 +511,7 @@ export class Stages {
       const { loader } = this.rights.state
       if (this.run.loader) await this.run.loader.retire(session)
       else if (loader !== null) await retireLoginRole(await session.own(), loader)
+      this.retired = true
       if (done && left.length === 0) await removeState(await session.own())
       return left.length === 0
     } finally {
