@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type pg from 'pg'
+import type { Context } from '../../src/migration/context.ts'
+import { giveBack } from '../../src/migration/restore/database/drop.ts'
 import { stateSchema } from '../../src/migration/restore/database/mark.ts'
 import { exchange, nameWith } from '../../src/migration/restore/swap/exchange.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -7,6 +9,7 @@ import { clientDirectory } from '../support/clients.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { createRoles, Harness, membershipsOf } from '../support/restore-harness.ts'
+import { QuietContext } from '../support/sample-dump.ts'
 import { TestServer } from '../support/server.ts'
 
 let source: TestServer
@@ -241,6 +244,34 @@ describe('replace', () => {
     )
     expect(report.checks.map(({ id }) => id)).toContain('database-replaced')
     expect(await membershipsOf(target)).toEqual([])
+  })
+
+  test('does not wait for ever for a server that does not let it give back', async () => {
+    await createRoles(target, ['held_owner'])
+    await target.backend.sql(`GRANT held_owner TO ${target.account}`)
+    const [client, holder] = [await target.connect('postgres'), await target.backend.connect()]
+    const state = {
+      dump: '0'.repeat(64),
+      memberships: ['held_owner'],
+      schemaGrants: [],
+      databaseGrants: [],
+      loader: null,
+      owners: false,
+    }
+    client.on('error', () => {})
+    try {
+      await holder.query('BEGIN; LOCK TABLE pg_catalog.pg_auth_members IN ACCESS EXCLUSIVE MODE')
+      const given = giveBack(client, state, new QuietContext() as unknown as Context, 1)
+      await expect(given).rejects.toMatchObject({
+        why: 'The target did not answer within 1 s',
+        remedy: expect.stringContaining('nothing was dropped'),
+      })
+    } finally {
+      await holder.query('ROLLBACK')
+      await holder.end()
+      await client.end()
+      await target.backend.sql(`REVOKE held_owner FROM ${target.account}`)
+    }
   })
 
   test('empties a database that belongs to the cluster, and refuses one with objects that do', async () => {

@@ -198,10 +198,14 @@ export async function withConnection<T>(
   }
 }
 
-/** What a server answers at once, unless it or something between stalls: then the session is cut off. */
-async function inTime<T>(
+/**
+ * What a server answers at once, unless it or something between stalls: then the session is cut off.
+ *
+ * @param limit.connectTimeout seconds
+ */
+export async function inTime<T>(
   client: pg.Client,
-  { connectTimeout }: ConnectionParameters,
+  { connectTimeout }: Pick<ConnectionParameters, 'connectTimeout'>,
   work: Promise<T>,
 ): Promise<T> {
   const { stream } = client.connection

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { Failure, messageOf } from '../../../failure.ts'
 import { systemDatabases } from '../../../polardb/limits/limits.ts'
-import { serverVersion, withConnection } from '../../../postgres/connection.ts'
+import { inTime, serverVersion, withConnection } from '../../../postgres/connection.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { keepQuiet } from '../../../postgres/safe-session.ts'
@@ -117,8 +117,37 @@ export async function tellWhatIsDropped(
   })
 }
 
-/** Ends what an interrupted run had lent itself: with the database its list would be gone. */
+/** Seconds for all of it: the server does each in an instant, unless somebody holds a lock on its list of members. */
+const giveBackTime = 60
+
+/**
+ * Ends what an interrupted run had lent itself: with the database its list would be gone. Where the server refuses, a warning
+ * says so.
+ *
+ * @param seconds after which the session is cut off
+ * @throws Failure when the server does not answer in time: the database is still there, and so is the list
+ */
 export async function giveBack(
+  client: pg.Client,
+  state: RestoreState,
+  context: Context,
+  seconds = giveBackTime,
+): Promise<void> {
+  const began = Date.now()
+  try {
+    await inTime(client, { connectTimeout: seconds }, endMemberships(client, state, context))
+  } catch (error) {
+    if (Date.now() - began < seconds * 1000) throw error
+    throw new Failure(
+      'The rights that an interrupted restore has left cannot be given back',
+      `The target did not answer within ${seconds} s`,
+      'Look on the target for who holds a lock on pg_auth_members, then run again: nothing was dropped',
+      { cause: error },
+    )
+  }
+}
+
+async function endMemberships(
   client: pg.Client,
   state: RestoreState,
   context: Context,
