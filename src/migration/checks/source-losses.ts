@@ -55,9 +55,9 @@ export async function findMemberRows(
 /** Tables of extensions whose rows a dump leaves out. */
 async function memberTables(client: pg.Client): Promise<MemberTable[]> {
   const { rows } = await client.query<MemberTable>(`
-    SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name, e.extname AS extension, e.oid::text AS extension_oid,
+    SELECT c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name, e.extname AS extension, e.oid::pg_catalog.text AS extension_oid,
            COALESCE(a.xmin = d.xmin AND a.cmin = d.cmin, false) AS scripted,
-           pg_catalog.pg_relation_size(c.oid)::text AS bytes
+           pg_catalog.pg_relation_size(c.oid)::pg_catalog.text AS bytes
       FROM pg_catalog.pg_depend d
       JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
       JOIN pg_catalog.pg_class c ON c.oid = d.objid
@@ -75,10 +75,10 @@ async function memberTables(client: pg.Client): Promise<MemberTable[]> {
 /** Whether a table holds rows that CREATE or ALTER EXTENSION did not write. One that cannot be read may hold some. */
 async function holdsRows(client: pg.Client, table: MemberTable): Promise<boolean> {
   const written = table.scripted
-    ? `WHERE t.xmin::text NOT IN (
-         SELECT d.xmin::text FROM pg_catalog.pg_depend d
+    ? `WHERE t.xmin::pg_catalog.text NOT IN (
+         SELECT d.xmin::pg_catalog.text FROM pg_catalog.pg_depend d
           WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = ${table.extension_oid} AND d.deptype = 'e'
-         UNION SELECT e.xmin::text FROM pg_catalog.pg_extension e WHERE e.oid = ${table.extension_oid})`
+         UNION SELECT e.xmin::pg_catalog.text FROM pg_catalog.pg_extension e WHERE e.oid = ${table.extension_oid})`
     : ''
   try {
     const { rows } = await client.query<{ some: boolean }>(

@@ -123,7 +123,7 @@ export class LockWatch {
  */
 function waits(number: number): string {
   const pid = number >= 90_200 ? 'pid' : 'procpid'
-  const state = number >= 90_200 ? 'a.state' : 'NULL::text'
+  const state = number >= 90_200 ? 'a.state' : 'NULL::pg_catalog.text'
   const blocking =
     number >= 90_600
       ? 'SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS pid, w.* FROM waiting w'
@@ -139,7 +139,7 @@ function waits(number: number): string {
         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        WHERE NOT l.granted AND s.datname = pg_catalog.current_database() AND s.application_name = ANY ($1)),
     blocking (pid, waiting, oid, database, relation) AS (${blocking})
-    SELECT DISTINCT b.waiting, b.relation, b.pid, a.usename::text AS "user",
+    SELECT DISTINCT b.waiting, b.relation, b.pid, a.usename::pg_catalog.text AS "user",
            NULLIF(a.application_name, '') AS application, ${state} AS state,
            pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - a.xact_start)::int AS seconds
       FROM blocking b LEFT JOIN pg_catalog.pg_stat_activity a ON a.${pid} = b.pid

@@ -29,10 +29,10 @@ export async function readActivity(
     { database, role, readOnly: true, signal },
     async (client) => {
       const { rows } = await client.query<Activity>(`
-        SELECT pg_catalog.txid_snapshot_xmin(t.snapshot)::text AS oldest,
-               pg_catalog.txid_snapshot_xmax(t.snapshot)::text AS next,
+        SELECT pg_catalog.txid_snapshot_xmin(t.snapshot)::pg_catalog.text AS oldest,
+               pg_catalog.txid_snapshot_xmax(t.snapshot)::pg_catalog.text AS next,
                (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)
-                  FROM pg_catalog.pg_stat_user_tables)::text AS rows
+                  FROM pg_catalog.pg_stat_user_tables)::pg_catalog.text AS rows
           FROM (SELECT pg_catalog.txid_current_snapshot() AS snapshot) t`)
       const [row] = rows
       if (!row) throw new Error('the server did not tell its transactions')

@@ -236,7 +236,7 @@ async function restoredBefore(
         const { rows } = await client.query<{ schema: string; name: string }>(
           `SELECT n.nspname AS schema, c.relname AS name
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-            WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::"char"[])`,
+            WHERE c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog."char"[])`,
         )
         return new Set(rows.map(({ schema, name }) => qualifiedName(schema, name)))
       },

@@ -225,7 +225,7 @@ async function rolesToRead(client: pg.Client): Promise<string[]> {
               OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
               OR c.relkind = 'r' AND pg_catalog.row_security_active(c.oid))
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
-                          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')),
+                          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')),
     needed(role) AS (
       SELECT relowner FROM barred
       UNION SELECT nspowner FROM barred WHERE outside

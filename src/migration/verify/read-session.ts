@@ -30,7 +30,7 @@ export type MayAlter = boolean | 'if unused'
 /** Whether no session but our own is in this database. Autovacuum, which gives way, belongs to no user. */
 export async function isUnused(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ others: string }>(`
-    SELECT pg_catalog.count(*)::text AS others FROM pg_catalog.pg_stat_activity
+    SELECT pg_catalog.count(*)::pg_catalog.text AS others FROM pg_catalog.pg_stat_activity
      WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND usesysid IS NOT NULL
        AND application_name NOT LIKE 'migrate-to-polardb%'`)
   return rows[0]?.others === '0'

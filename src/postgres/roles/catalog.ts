@@ -96,7 +96,7 @@ export async function readRoleCatalog(
            ${number >= 90500 ? 'r.rolbypassrls' : 'false'} AS "bypassRls", r.rolconnlimit AS "connectionLimit",
            CASE WHEN pg_catalog.isfinite(r.rolvaliduntil)
                 THEN pg_catalog.to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00" BC')
-                ELSE r.rolvaliduntil::text END AS "validUntil",
+                ELSE r.rolvaliduntil::pg_catalog.text END AS "validUntil",
            COALESCE(r.rolvaliduntil < pg_catalog.now(), false) AS expired,
            ${passwords} AS password, pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment,
            NOT r.rolsuper AND r.oid IN (SELECT member FROM polar) AS "polarSuperuser"
@@ -123,7 +123,7 @@ export async function readRoleCatalog(
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = c.setrole
       LEFT JOIN pg_catalog.pg_database d ON d.oid = c.setdatabase
      WHERE (c.setrole = 0 OR r.oid IS NOT NULL) AND (c.setrole <> 0 OR c.setdatabase = 0)
-       AND (c.setdatabase = 0 OR (d.oid IS NOT NULL AND ($1::text[] IS NULL OR d.datname::text = ANY ($1))))
+       AND (c.setdatabase = 0 OR (d.oid IS NOT NULL AND ($1::pg_catalog.text[] IS NULL OR d.datname::pg_catalog.text = ANY ($1))))
      ORDER BY 1 NULLS FIRST, 2 NULLS FIRST, 3`,
     [databases ?? null],
   )

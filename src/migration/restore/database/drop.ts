@@ -96,7 +96,7 @@ export async function tellWhatIsDropped(
     others: string
   }>(`
     SELECT pg_catalog.pg_database_size(d.oid) AS bytes, s.tup_inserted + s.tup_updated + s.tup_deleted AS written,
-           s.stats_reset::pg_catalog.timestamptz(0)::text AS since,
+           s.stats_reset::pg_catalog.timestamptz(0)::pg_catalog.text AS since,
            (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a
              WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()) AS others
       FROM pg_catalog.pg_database d JOIN pg_catalog.pg_stat_database s ON s.datid = d.oid

@@ -25,7 +25,7 @@ export async function readExtensionGrants(
   if (server < 90_600) return []
   const isProcedure = server >= 110_000 ? `p.prokind = 'p'` : 'false'
   const inSchema = (catalog: string, name: string, schema: string, tag: string, acl: string) =>
-    `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS catalog, o.oid, n.nspname::text AS schema, ${tag} AS tag, ${acl} AS acl
+    `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS catalog, o.oid, n.nspname::pg_catalog.text AS schema, ${tag} AS tag, ${acl} AS acl
        FROM pg_catalog.${catalog} o JOIN pg_catalog.pg_namespace n ON n.oid = o.${schema} WHERE ${name} IS NOT NULL`
   const alone = (catalog: string, kind: string, name: string, acl: string) =>
     `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '', '${kind} ' || pg_catalog.quote_ident(o.${name}), o.${acl}
@@ -33,7 +33,7 @@ export async function readExtensionGrants(
   const routine = `CASE WHEN ${isProcedure.replace('p.', 'o.')} THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
     || pg_catalog.quote_ident(o.proname) || '(' || pg_catalog.pg_get_function_identity_arguments(o.oid) || ')'`
   const { rows } = await client.query<ExtensionGrant>(`
-    SELECT e.extname::text AS extension, m.schema, m.tag
+    SELECT e.extname::pg_catalog.text AS extension, m.schema, m.tag
       FROM (${inSchema('pg_proc', 'o.proacl', 'pronamespace', routine, 'o.proacl')}
             UNION ALL ${inSchema('pg_class', 'o.relacl', 'relnamespace', `'TABLE ' || pg_catalog.quote_ident(o.relname)`, 'o.relacl')}
             UNION ALL ${inSchema('pg_type', 'o.typacl', 'typnamespace', `'TYPE ' || pg_catalog.quote_ident(o.typname)`, 'o.typacl')}
@@ -45,7 +45,7 @@ export async function readExtensionGrants(
        AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
       JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
       LEFT JOIN pg_catalog.pg_init_privs i ON i.classoid = m.catalog AND i.objoid = m.oid AND i.objsubid = 0
-     WHERE i.initprivs IS NULL OR i.initprivs::text <> m.acl::text
+     WHERE i.initprivs IS NULL OR i.initprivs::pg_catalog.text <> m.acl::pg_catalog.text
      ORDER BY 1, 2, 3`)
   return rows
 }

@@ -54,9 +54,14 @@ export interface DatabaseProperties {
  */
 export async function readDatabaseProperties(client: pg.Client): Promise<DatabaseProperties> {
   const { major, number } = await serverVersion(client)
-  const provider = major >= 15 ? 'd.datlocprovider::text' : `'c'::text`
-  const locale = major >= 17 ? 'd.datlocale' : major >= 15 ? 'd.daticulocale::text' : 'NULL::text'
-  const rules = major >= 16 ? 'd.daticurules' : 'NULL::text'
+  const provider = major >= 15 ? 'd.datlocprovider::pg_catalog.text' : `'c'::pg_catalog.text`
+  const locale =
+    major >= 17
+      ? 'd.datlocale'
+      : major >= 15
+        ? 'd.daticulocale::pg_catalog.text'
+        : 'NULL::pg_catalog.text'
+  const rules = major >= 16 ? 'd.daticurules' : 'NULL::pg_catalog.text'
   const { rows } = await client.query<{
     oid: string
     name: string
@@ -72,7 +77,7 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
     connection_limit: number
     template: boolean
   }>(`
-    SELECT d.oid::text AS oid, d.datname AS name, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,
+    SELECT d.oid::pg_catalog.text AS oid, d.datname AS name, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,
            d.datcollate AS "collate", d.datctype AS ctype, ${provider} AS provider, ${locale} AS locale,
            ${rules} AS rules, pg_catalog.pg_get_userbyid(d.datdba) AS owner, d.datacl IS NOT NULL AS has_acl,
            pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS connection_limit,

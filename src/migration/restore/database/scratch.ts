@@ -42,7 +42,7 @@ export async function withScratchDatabase<T>(
     const create = async (client: pg.Client) => {
       await dropAbandoned(client, context)
       const { rows } = await client.query<{ time: string }>(
-        'SELECT pg_catalog.floor(pg_catalog.date_part($1, pg_catalog.now()))::pg_catalog.int8::text AS time',
+        'SELECT pg_catalog.floor(pg_catalog.date_part($1, pg_catalog.now()))::pg_catalog.int8::pg_catalog.text AS time',
         ['epoch'],
       )
       const name = `${prefix}${rows[0]?.time}_${randomBytes(6).toString('hex')}`

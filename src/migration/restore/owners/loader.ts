@@ -130,7 +130,7 @@ export class Loader {
   async letConnect(session: Session): Promise<void> {
     const { targetName } = this.options
     const { rows } = await session.query<{ able: boolean }>(
-      'SELECT pg_catalog.has_database_privilege($1::name, pg_catalog.current_database(), $2) AS able',
+      'SELECT pg_catalog.has_database_privilege($1::pg_catalog.name, pg_catalog.current_database(), $2) AS able',
       [this.name, 'CONNECT'],
     )
     if (rows[0]?.able) return
@@ -167,7 +167,7 @@ export class Loader {
     for (const tablespace of new Set(wanted.map(({ entry }) => entry.tablespace))) {
       if (!this.plan.facts.tablespaces.has(tablespace)) continue
       const { rows } = await session.query<{ able: boolean }>(
-        'SELECT pg_catalog.has_tablespace_privilege($1::name, $2, $3) AS able',
+        'SELECT pg_catalog.has_tablespace_privilege($1::pg_catalog.name, $2, $3) AS able',
         [this.name, tablespace, 'CREATE'],
       )
       const grant = `GRANT CREATE ON TABLESPACE ${quoteIdentifier(tablespace)} TO ${to}`
@@ -188,9 +188,9 @@ export class Loader {
          FROM pg_catalog.pg_namespace n
         WHERE (n.nspname = ANY ($2) OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid))
           AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${quoteLiteral(stateSchema)})
-          AND EXISTS (SELECT FROM pg_catalog.unnest($3::text[]) p(privilege)
+          AND EXISTS (SELECT FROM pg_catalog.unnest($3::pg_catalog.text[]) p(privilege)
                        WHERE pg_catalog.has_schema_privilege(session_user, n.oid, p.privilege)
-                         AND NOT pg_catalog.has_schema_privilege($1::name, n.oid, p.privilege))`,
+                         AND NOT pg_catalog.has_schema_privilege($1::pg_catalog.name, n.oid, p.privilege))`,
       [
         this.name,
         [
@@ -240,7 +240,7 @@ export class Loader {
           AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
          JOIN pg_catalog.pg_class c ON c.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE w.ev_class = $2::pg_catalog.regclass AND c.oid <> w.ev_class
-          AND NOT pg_catalog.has_table_privilege($1::name, c.oid, 'SELECT')`,
+          AND NOT pg_catalog.has_table_privilege($1::pg_catalog.name, c.oid, 'SELECT')`,
       [this.name, view],
     )
     for (const { name } of rows) {

@@ -79,8 +79,8 @@ export class TemporaryRights {
     const { rows } = await session.query<{ able: boolean }>(
       // before version 16, where SET and INHERIT became options of a grant, a member could do all that is done here
       major >= 16
-        ? `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'SET') AND pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`
-        : `SELECT pg_catalog.pg_has_role(session_user, $1::name, 'MEMBER') AS able`,
+        ? `SELECT pg_catalog.pg_has_role(session_user, $1::pg_catalog.name, 'SET') AND pg_catalog.pg_has_role(session_user, $1::pg_catalog.name, 'USAGE') AS able`
+        : `SELECT pg_catalog.pg_has_role(session_user, $1::pg_catalog.name, 'MEMBER') AS able`,
       [role],
     )
     if (rows[0]?.able) return undefined
@@ -124,7 +124,7 @@ export class TemporaryRights {
   ): Promise<void> {
     if (pairs.length === 0) return
     const { rows } = await session.query<{ role: string; schema: string }>(
-      `SELECT p.role, p.schema FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) p(role, schema)
+      `SELECT p.role, p.schema FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) p(role, schema)
          JOIN pg_catalog.pg_namespace n ON n.nspname = p.schema JOIN pg_catalog.pg_roles r ON r.rolname = p.role
         WHERE NOT pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')`,
       [pairs.map(({ role }) => role), pairs.map(({ schema }) => schema)],

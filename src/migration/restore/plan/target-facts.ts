@@ -131,7 +131,7 @@ export async function readTargetFacts(
   )
   const [existing] = await rows<NonNullable<TargetFacts['existing']>>(`
     SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype,
-           pg_catalog.pg_get_userbyid(datdba)::text AS owner,
+           pg_catalog.pg_get_userbyid(datdba)::pg_catalog.text AS owner,
            pg_catalog.has_database_privilege(oid, 'CREATE') AS creatable
       FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`)
   const providers = new Map<string, boolean>()

@@ -36,7 +36,7 @@ export function nameWith(name: string, suffix: string): string {
 /** Makes the account a member of a role, unless it has its rights. @returns what takes it back */
 export async function joinOwner(client: pg.Client, owner: string): Promise<string[]> {
   const { rows } = await client.query<{ account: string; able: boolean }>(
-    `SELECT session_user AS account, pg_catalog.pg_has_role(session_user, $1::name, 'USAGE') AS able`,
+    `SELECT session_user AS account, pg_catalog.pg_has_role(session_user, $1::pg_catalog.name, 'USAGE') AS able`,
     [owner],
   )
   const [row] = rows

@@ -39,7 +39,7 @@ export const publicMark = ''
 /** SQL: the entries of an aclitem[] as text[], `grantee <newline> PRIVILEGE[*]`; null where the ACL is null. */
 export function explodeAcl(acl: string): string {
   return `CASE WHEN ${acl} IS NOT NULL THEN ARRAY(
-      SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END || E'\\n' ||
+      SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text END || E'\\n' ||
              a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END
         FROM pg_catalog.aclexplode(${acl}) a) END`
 }

@@ -62,26 +62,26 @@ function sqlOf(query: CatalogQuery, server: number): string {
   const kind = typeof query.kind === 'string' ? `'${query.kind}'` : query.kind.sql
   const type = acl && (typeof acl.type === 'string' ? `'${acl.type}'` : acl.type.sql)
   const facets = Object.entries(query.facets ?? {}).map(
-    ([facet, sql]) => `, (${sql})::text AS "f_${facet}"`,
+    ([facet, sql]) => `, (${sql})::pg_catalog.text AS "f_${facet}"`,
   )
   const conditions = [
     ...(query.system ? [] : ['x.oid >= 16384']),
     // pg_dump leaves these to the extension, whose version tells them
     `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
-       WHERE e.classid = 'pg_catalog.${catalog}'::regclass AND e.objid = x.oid AND e.deptype = 'e')`,
+       WHERE e.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND e.objid = x.oid AND e.deptype = 'e')`,
     ...(query.schema ? [`n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`] : []),
     ...(query.where ? [`(${query.where})`] : []),
   ]
   const shared = catalog === 'pg_database'
   return `
-    SELECT x.oid::text AS oid, (${kind})::text AS kind, (${query.name})::text AS name,
-           ${query.owner ? `pg_catalog.pg_get_userbyid(${query.owner})::text` : 'NULL'} AS owner,
-           ${acl ? explodeAcl(acl.column) : 'NULL::text[]'} AS acl, ${type ?? 'NULL'} AS acl_type,
+    SELECT x.oid::pg_catalog.text AS oid, (${kind})::pg_catalog.text AS kind, (${query.name})::pg_catalog.text AS name,
+           ${query.owner ? `pg_catalog.pg_get_userbyid(${query.owner})::pg_catalog.text` : 'NULL'} AS owner,
+           ${acl ? explodeAcl(acl.column) : 'NULL::pg_catalog.text[]'} AS acl, ${type ?? 'NULL'} AS acl_type,
            ${acl?.base ?? 'true'} AS acl_base, ${query.builtin ?? 'false'} AS builtin, c.description AS f_comment ${facets.join('')}
       FROM ${query.from ?? `pg_catalog.${catalog} x`}
       ${query.schema ? `JOIN pg_catalog.pg_namespace n ON n.oid = ${query.schema}` : ''}
       LEFT JOIN pg_catalog.${shared ? 'pg_shdescription' : 'pg_description'} c
-        ON c.objoid = x.oid AND c.classoid = 'pg_catalog.${catalog}'::regclass ${shared ? '' : 'AND c.objsubid = 0'}
+        ON c.objoid = x.oid AND c.classoid = 'pg_catalog.${catalog}'::pg_catalog.regclass ${shared ? '' : 'AND c.objsubid = 0'}
      WHERE ${conditions.join(' AND ')}
      ORDER BY 3 /* ${server} */`
 }

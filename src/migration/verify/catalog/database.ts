@@ -7,7 +7,7 @@ import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
 const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
 const sorted = (array: string) =>
   `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`
-const procedure = (oid: string) => `NULLIF(${oid}::regprocedure::text, '-')`
+const procedure = (oid: string) => `NULLIF(${oid}::pg_catalog.regprocedure::pg_catalog.text, '-')`
 
 /**
  * The queries for the database itself and what is in no schema: schemas, extensions, languages, foreign servers,
@@ -88,7 +88,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
         `'for role ' || pg_catalog.pg_get_userbyid(x.defaclrole)`,
         `(SELECT 'in schema ' || s.nspname FROM pg_catalog.pg_namespace s WHERE s.oid = x.defaclnamespace)`,
         `'on ' || CASE x.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
-           WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' WHEN 'L' THEN 'large objects' ELSE x.defaclobjtype::text END`,
+           WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' WHEN 'L' THEN 'large objects' ELSE x.defaclobjtype::pg_catalog.text END`,
       ),
       owner: 'x.defaclrole',
       acl: {
@@ -162,17 +162,17 @@ export function databaseQueries(server: number): CatalogQuery[] {
         tables: words(
           `CASE WHEN x.puballtables THEN 'ALL TABLES' END`,
           `(SELECT pg_catalog.string_agg(${words(
-            'r.prrelid::regclass::text',
+            'r.prrelid::pg_catalog.regclass::pg_catalog.text',
             since(150000, 'pg_catalog.pg_get_expr(r.prqual, r.prrelid)'),
             since(
               150000,
               `(SELECT pg_catalog.string_agg(a.attname, ',' ORDER BY a.attname) FROM pg_catalog.pg_attribute a
                  WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs))`,
             ),
-          )}, ', ' ORDER BY r.prrelid::regclass::text) FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = x.oid)`,
+          )}, ', ' ORDER BY r.prrelid::pg_catalog.regclass::pg_catalog.text) FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = x.oid)`,
           since(
             150000,
-            `(SELECT 'SCHEMAS ' || pg_catalog.string_agg(s.pnnspid::regnamespace::text, ', ' ORDER BY s.pnnspid::regnamespace::text)
+            `(SELECT 'SCHEMAS ' || pg_catalog.string_agg(s.pnnspid::pg_catalog.regnamespace::pg_catalog.text, ', ' ORDER BY s.pnnspid::pg_catalog.regnamespace::pg_catalog.text)
                FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = x.oid)`,
           ),
         ),
@@ -186,7 +186,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
       since: 100000,
       system: true,
       // before 14 an ordinary account may read these columns, but not the OID
-      from: `(SELECT NULL::oid AS oid, s.subname, s.subowner, s.subpublications FROM pg_catalog.pg_subscription s
+      from: `(SELECT NULL::pg_catalog.oid AS oid, s.subname, s.subowner, s.subpublications FROM pg_catalog.pg_subscription s
                WHERE s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) x`,
       name: 'x.subname',
       owner: 'x.subowner',
@@ -200,8 +200,8 @@ export function databaseQueries(server: number): CatalogQuery[] {
              (SELECT l.lanname FROM pg_catalog.pg_language l WHERE l.oid = x.trflang)`,
       facets: {
         definition: words(
-          'x.trffromsql::oid::regprocedure::text',
-          'x.trftosql::oid::regprocedure::text',
+          'x.trffromsql::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text',
+          'x.trftosql::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text',
         ),
       },
     },
@@ -210,14 +210,14 @@ export function databaseQueries(server: number): CatalogQuery[] {
       catalog: 'pg_am',
       since: 90600,
       name: 'x.amname',
-      facets: { definition: words('x.amtype', procedure('x.amhandler::oid')) },
+      facets: { definition: words('x.amtype', procedure('x.amhandler::pg_catalog.oid')) },
     },
     {
       kind: 'security label',
       catalog: 'pg_seclabel',
       system: true,
       from: `(SELECT l.objoid AS oid, l.objtype, l.objname, l.provider, l.label FROM pg_catalog.pg_seclabels l
-               WHERE l.classoid NOT IN ('pg_catalog.pg_database'::regclass, 'pg_catalog.pg_authid'::regclass, 'pg_catalog.pg_tablespace'::regclass)) x`,
+               WHERE l.classoid NOT IN ('pg_catalog.pg_database'::pg_catalog.regclass, 'pg_catalog.pg_authid'::pg_catalog.regclass, 'pg_catalog.pg_tablespace'::pg_catalog.regclass)) x`,
       name: words('x.objtype', 'x.objname', 'x.provider'),
       facets: { label: 'x.label' },
     },
@@ -230,8 +230,8 @@ export async function settingFacets(
   keep: Keep,
 ): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; role: string | null; settings: string[] }>(`
-    SELECT r.setdatabase::text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
-           CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::text END AS role
+    SELECT r.setdatabase::pg_catalog.text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
+           CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::pg_catalog.text END AS role
       FROM pg_catalog.pg_db_role_setting r
       JOIN pg_catalog.pg_database d ON d.oid = r.setdatabase AND d.datname = pg_catalog.current_database()`)
   const result = new Map<string, ExtraFacets>()

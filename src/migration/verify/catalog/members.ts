@@ -31,12 +31,12 @@ export async function readMembers(client: pg.Client, server: number): Promise<Me
            -- made and added by one command, or made anew later (a shell type, OR REPLACE)
            EXISTS (SELECT 1 FROM pg_catalog.pg_depend made
                     WHERE made.classid = m.class AND made.objid = m.oid AND made.objsubid = 0 AND made.deptype = 'n'
-                      AND made.refclassid = 'pg_catalog.pg_namespace'::regclass
-                      AND made.xmin = d.xmin AND made.cmin::text::bigint >= d.cmin::text::bigint) AS scripted,
-           ARRAY(${server >= 90600 ? grants : `SELECT NULL::text WHERE false`}) AS acl
+                      AND made.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+                      AND made.xmin = d.xmin AND made.cmin::pg_catalog.text::bigint >= d.cmin::pg_catalog.text::bigint) AS scripted,
+           ARRAY(${server >= 90600 ? grants : `SELECT NULL::pg_catalog.text WHERE false`}) AS acl
       FROM (${Object.values(sources(server)).join(' UNION ALL ')}) m
       JOIN pg_catalog.pg_depend d ON d.classid = m.class AND d.objid = m.oid AND d.objsubid = 0 AND d.deptype = 'e'
-      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
      ORDER BY m.name`)
   return rows.map(({ name, extension, signature, scripted, acl }) => ({
     name,
@@ -62,10 +62,10 @@ function sources(server: number): Record<string, string> {
     acl: string,
     type: string,
     owner: string,
-    signature = 'NULL::text',
+    signature = 'NULL::pg_catalog.text',
   ) =>
-    `SELECT 'pg_catalog.${catalog}'::regclass AS class, x.oid, ${name} AS name,
-            ${server >= 90600 ? `x.${acl}` : 'NULL::aclitem[]'} AS acl, ${type}::"char" AS type, x.${owner} AS owner, ${signature} AS signature
+    `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS class, x.oid, ${name} AS name,
+            ${server >= 90600 ? `x.${acl}` : 'NULL::pg_catalog.aclitem[]'} AS acl, ${type}::pg_catalog."char" AS type, x.${owner} AS owner, ${signature} AS signature
        FROM pg_catalog.${catalog} x`
   const inSchema = (prefix: string) =>
     ` JOIN pg_catalog.pg_namespace n ON n.oid = x.${prefix}namespace`
@@ -124,7 +124,7 @@ function sources(server: number): Record<string, string> {
 
 /** SQL: the privileges of an ACL but what an owner has of itself, as rows `grantee:PRIVILEGE`, of a column with its name behind. */
 const privileges = (acl: string, column = `''`) =>
-  `SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END || ':' ||
+  `SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text END || ':' ||
           a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END || ${column} AS line
      FROM pg_catalog.aclexplode(${acl}) a WHERE a.grantee <> a.grantor`
 
@@ -139,7 +139,7 @@ const initialOfColumn = `(SELECT i.initprivs FROM pg_catalog.pg_init_privs i
 const columns = (sign: string, first: string, second: string) => `
   SELECT '${sign}' || l.line FROM pg_catalog.pg_attribute c
     CROSS JOIN LATERAL (${privileges(first, ofColumn)} EXCEPT ${privileges(second, ofColumn)}) l
-   WHERE c.attrelid = m.oid AND m.class = 'pg_catalog.pg_class'::regclass AND c.attnum > 0 AND NOT c.attisdropped`
+   WHERE c.attrelid = m.oid AND m.class = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.attnum > 0 AND NOT c.attisdropped`
 
 const grants = `
   SELECT '+' || l.line FROM (${now} EXCEPT ${before}) l

@@ -18,7 +18,7 @@ const dumped = (oid: string) =>
      WHERE r.oid = ${oid} AND r.oid >= 16384 AND r.relpersistence <> 't'
        AND rn.nspname !~ '^pg_' AND rn.nspname <> 'information_schema'
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend re
-         WHERE re.classid = 'pg_catalog.pg_class'::regclass AND re.objid = r.oid AND re.deptype = 'e'))`
+         WHERE re.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND re.objid = r.oid AND re.deptype = 'e'))`
 
 /** The columns of the relation x, in an order of their own. */
 const listed = (order: string) =>
@@ -115,8 +115,8 @@ export function relationQueries(server: number): CatalogQuery[] {
         'owned by': `(SELECT ${relation('d.refobjid')} || '.' || a.attname
                         FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute a
                           ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-                       WHERE x.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = x.oid
-                         AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)`,
+                       WHERE x.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = x.oid
+                         AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)`,
         ...(server >= 100000
           ? {
               sequence: `(SELECT pg_catalog.concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement,
@@ -222,8 +222,8 @@ export function relationQueries(server: number): CatalogQuery[] {
   function references(): string {
     return `COALESCE((SELECT E'\\n' || pg_catalog.string_agg(DISTINCT ${relation('d.refobjid')}, ', ')
         FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d
-          ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
-             AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> x.oid
+          ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> x.oid
        WHERE w.ev_class = x.oid), '')`
   }
 }
@@ -245,7 +245,7 @@ export async function columnFacets(
   const expressions: Record<string, string> = {
     // a default names no column; told which table it is of, the server would look at all columns for each default
     'default of': `CASE WHEN NOT ${generated} THEN pg_catalog.pg_get_expr(d.adbin, 0) END`,
-    'generation of': `CASE WHEN ${generated} THEN ${since(120000, `a.attgenerated::text || ' ' ||`, '')} pg_catalog.pg_get_expr(d.adbin, d.adrelid) END`,
+    'generation of': `CASE WHEN ${generated} THEN ${since(120000, `a.attgenerated::pg_catalog.text || ' ' ||`, '')} pg_catalog.pg_get_expr(d.adbin, d.adrelid) END`,
     // from 17 on partitions have their parent's
     'identity of': since(100000, `CASE WHEN NOT ${isPartition} THEN NULLIF(a.attidentity, '') END`),
     'storage of': `CASE WHEN ${isTable} AND a.attstorage <> t.typstorage THEN a.attstorage END`,
@@ -262,7 +262,7 @@ export async function columnFacets(
     'comment of': 'm.description',
   }
   const list = Object.values(expressions).map(
-    (sql, index) => `(${index}, NULLIF((${sql})::text, ''))`,
+    (sql, index) => `(${index}, NULLIF((${sql})::pg_catalog.text, ''))`,
   )
   const facets = Object.keys(expressions)
   const result = new Map<string, ExtraFacets>()
@@ -272,7 +272,7 @@ export async function columnFacets(
     texts: (string | null)[]
     acl: string[] | null
   }>(`
-    SELECT c.oid::text AS oid, a.attname AS "column",
+    SELECT c.oid::pg_catalog.text AS oid, a.attname AS "column",
            ARRAY(SELECT v.text FROM (VALUES ${list.join(', ')}) v(i, text) ORDER BY v.i) AS texts,
            ${explodeAcl('a.attacl')} AS acl
       FROM pg_catalog.pg_attribute a
@@ -280,7 +280,7 @@ export async function columnFacets(
       JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
       LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       LEFT JOIN pg_catalog.pg_description m
-        ON m.classoid = 'pg_catalog.pg_class'::regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
+        ON m.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
      WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'i', 'I') AND c.oid >= 16384
        AND (a.atthasdef OR m.description IS NOT NULL OR a.attacl IS NOT NULL OR ${known('a.attoptions', columnOptions)} <> ''
             OR COALESCE(a.attstattarget, -1) <> -1 OR a.attstorage <> t.typstorage
@@ -306,7 +306,7 @@ export async function oldSequenceFacets(
   keep: Keep,
 ): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; sql: string }>(`
-    SELECT x.oid::text AS oid, 'SELECT ' || pg_catalog.quote_literal(x.oid) || ' AS oid, pg_catalog.concat_ws('' '', ''bigint'', start_value,
+    SELECT x.oid::pg_catalog.text AS oid, 'SELECT ' || pg_catalog.quote_literal(x.oid) || ' AS oid, pg_catalog.concat_ws('' '', ''bigint'', start_value,
              increment_by, min_value, max_value, cache_value, is_cycled) AS text FROM '
              || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(x.relname) AS sql
       FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace

@@ -2,14 +2,14 @@ import { settingText } from './known-options.ts'
 import type { CatalogQuery } from './model.ts'
 
 /** A function by its OID, `name(types)`; what is not in pg_catalog with its schema. Null for none. */
-const procedure = (oid: string) => `NULLIF(${oid}::regprocedure::text, '-')`
+const procedure = (oid: string) => `NULLIF(${oid}::pg_catalog.regprocedure::pg_catalog.text, '-')`
 const type = (oid: string) => `pg_catalog.format_type(${oid}, NULL)`
 const qualified = (name: string) => `n.nspname || '.' || ${name}`
 const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
 
 /** An operator by its OID, unless there is none of that number. */
 const existing = (oid: string) =>
-  `(SELECT po.oid::regoperator::text FROM pg_catalog.pg_operator po WHERE po.oid = ${oid})`
+  `(SELECT po.oid::pg_catalog.regoperator::pg_catalog.text FROM pg_catalog.pg_operator po WHERE po.oid = ${oid})`
 
 /** Names of the schema and object that an OID of a catalog points to. */
 const named = (catalog: string, prefix: string, oid: string) =>
@@ -55,7 +55,7 @@ export function typeQueries(server: number): CatalogQuery[] {
                         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
                        WHERE a.attrelid = x.typrelid AND x.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped)`,
         'comments on attributes': `(SELECT pg_catalog.string_agg(d.description, E'\\n' ORDER BY d.objsubid) FROM pg_catalog.pg_description d
-                       WHERE d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = x.typrelid AND x.typrelid <> 0 AND d.objsubid > 0)`,
+                       WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objoid = x.typrelid AND x.typrelid <> 0 AND d.objsubid > 0)`,
         labels: `(SELECT pg_catalog.string_agg(pg_catalog.quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder)
                     FROM pg_catalog.pg_enum l WHERE l.enumtypid = x.oid)`,
         'base type': `CASE x.typtype WHEN 'd' THEN ${words('pg_catalog.format_type(x.typbasetype, x.typtypmod)', named('pg_collation', 'coll', 'x.typcollation'))} END`,
@@ -66,7 +66,7 @@ export function typeQueries(server: number): CatalogQuery[] {
                          FROM pg_catalog.pg_constraint k WHERE k.contypid = x.oid AND k.contype = 'c')`,
         'comments on constraints': `(SELECT pg_catalog.string_agg(d.description, E'\\n' ORDER BY k.conname)
                          FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_description d
-                           ON d.classoid = 'pg_catalog.pg_constraint'::regclass AND d.objoid = k.oid WHERE k.contypid = x.oid)`,
+                           ON d.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objoid = k.oid WHERE k.contypid = x.oid)`,
         ...(server >= 90200
           ? {
               range: `(SELECT ${words(type('r.rngsubtype'), named('pg_opclass', 'opc', 'r.rngsubopc'), named('pg_collation', 'coll', 'r.rngcollation'), procedure('r.rngcanonical'), procedure('r.rngsubdiff'))}
@@ -106,7 +106,7 @@ export function typeQueries(server: number): CatalogQuery[] {
       schema: 'x.pronamespace',
       // a range type brings its own constructors
       where: `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend i
-                WHERE i.classid = 'pg_catalog.pg_proc'::regclass AND i.objid = x.oid AND i.deptype = 'i')`,
+                WHERE i.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND i.objid = x.oid AND i.deptype = 'i')`,
       name: `${qualified('x.proname')} || '(' || pg_catalog.oidvectortypes(x.proargtypes) || ')'`,
       owner: 'x.proowner',
       acl: { column: 'x.proacl', type: 'function' },
@@ -114,13 +114,13 @@ export function typeQueries(server: number): CatalogQuery[] {
         signature: `NULLIF(pg_catalog.pg_get_function_identity_arguments(x.oid), pg_catalog.oidvectortypes(x.proargtypes))`,
         body: `CASE WHEN NOT ${isAggregate} THEN x.prosrc END`,
         'SQL body': since(140000, 'pg_catalog.pg_get_function_sqlbody(x.oid)'),
-        library: 'x.probin::text',
+        library: 'x.probin::pg_catalog.text',
         language: `(SELECT l.lanname FROM pg_catalog.pg_language l WHERE l.oid = x.prolang)`,
         result: words(`CASE WHEN x.proretset THEN 'SETOF' END`, type('x.prorettype')),
         arguments: words(
-          `pg_catalog.array_to_string(ARRAY(SELECT ${type('a')} FROM pg_catalog.unnest(COALESCE(x.proallargtypes, x.proargtypes::oid[])) a), ', ')`,
-          `x.proargmodes::text`,
-          `x.proargnames::text`,
+          `pg_catalog.array_to_string(ARRAY(SELECT ${type('a')} FROM pg_catalog.unnest(COALESCE(x.proallargtypes, x.proargtypes::pg_catalog.oid[])) a), ', ')`,
+          `x.proargmodes::pg_catalog.text`,
+          `x.proargnames::pg_catalog.text`,
           `CASE WHEN x.provariadic <> 0 THEN 'VARIADIC' END`,
         ),
         'argument defaults': 'pg_catalog.pg_get_expr(x.proargdefaults, 0)',
@@ -141,7 +141,7 @@ export function typeQueries(server: number): CatalogQuery[] {
         support: since(120000, procedure('x.prosupport')),
         'final function': since(
           110000,
-          `(SELECT g.aggfinalmodify::text || g.aggmfinalmodify::text FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = x.oid)`,
+          `(SELECT g.aggfinalmodify::pg_catalog.text || g.aggmfinalmodify::pg_catalog.text FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = x.oid)`,
         ),
         aggregate: `(SELECT ${words(
           ...['transfn', 'finalfn'].map((f) => procedure(`g.agg${f}`)),
@@ -153,7 +153,7 @@ export function typeQueries(server: number): CatalogQuery[] {
           ),
           type('g.aggtranstype'),
           'g.agginitval',
-          `NULLIF(g.aggsortop, 0)::regoperator::text`,
+          `NULLIF(g.aggsortop, 0)::pg_catalog.regoperator::pg_catalog.text`,
           ...(server >= 90400
             ? [
                 `NULLIF(g.aggkind, 'n')`,
@@ -183,12 +183,12 @@ export function typeQueries(server: number): CatalogQuery[] {
       owner: 'x.oprowner',
       facets: {
         definition: words(
-          'x.oprcode::oid::regprocedure::text',
+          'x.oprcode::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text',
           // an old server leaves the number of an operator that was dropped
           existing('x.oprcom'),
           existing('x.oprnegate'),
-          'NULLIF(x.oprrest::oid, 0)::regprocedure::text',
-          'NULLIF(x.oprjoin::oid, 0)::regprocedure::text',
+          'NULLIF(x.oprrest::pg_catalog.oid, 0)::pg_catalog.regprocedure::pg_catalog.text',
+          'NULLIF(x.oprjoin::pg_catalog.oid, 0)::pg_catalog.regprocedure::pg_catalog.text',
           `CASE WHEN x.oprcanmerge THEN 'MERGES' END`,
           `CASE WHEN x.oprcanhash THEN 'HASHES' END`,
         ),
@@ -218,10 +218,10 @@ export function typeQueries(server: number): CatalogQuery[] {
       name: `${qualified('x.opfname')} || ' USING ' || (SELECT am.amname FROM pg_catalog.pg_am am WHERE am.oid = x.opfmethod)`,
       owner: 'x.opfowner',
       facets: {
-        operators: `(SELECT pg_catalog.string_agg(${words('m.amopstrategy', 'm.amopopr::regoperator::text', 'm.amoppurpose', named('pg_opfamily', 'opf', 'm.amopsortfamily'))}, ', '
-                       ORDER BY m.amopstrategy, m.amopopr::regoperator::text) FROM pg_catalog.pg_amop m WHERE m.amopfamily = x.oid)`,
-        functions: `(SELECT pg_catalog.string_agg(${words('m.amprocnum', 'm.amproc::oid::regprocedure::text', type('m.amproclefttype'), type('m.amprocrighttype'))}, ', '
-                       ORDER BY m.amprocnum, m.amproc::oid::regprocedure::text) FROM pg_catalog.pg_amproc m WHERE m.amprocfamily = x.oid)`,
+        operators: `(SELECT pg_catalog.string_agg(${words('m.amopstrategy', 'm.amopopr::pg_catalog.regoperator::pg_catalog.text', 'm.amoppurpose', named('pg_opfamily', 'opf', 'm.amopsortfamily'))}, ', '
+                       ORDER BY m.amopstrategy, m.amopopr::pg_catalog.regoperator::pg_catalog.text) FROM pg_catalog.pg_amop m WHERE m.amopfamily = x.oid)`,
+        functions: `(SELECT pg_catalog.string_agg(${words('m.amprocnum', 'm.amproc::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text', type('m.amproclefttype'), type('m.amprocrighttype'))}, ', '
+                       ORDER BY m.amprocnum, m.amproc::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text) FROM pg_catalog.pg_amproc m WHERE m.amprocfamily = x.oid)`,
       },
     },
     {
@@ -230,7 +230,7 @@ export function typeQueries(server: number): CatalogQuery[] {
       name: `'CAST (' || ${type('x.castsource')} || ' AS ' || ${type('x.casttarget')} || ')'`,
       // a range type brings a cast to its multirange
       where: `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend i
-                WHERE i.classid = 'pg_catalog.pg_cast'::regclass AND i.objid = x.oid AND i.deptype = 'i')`,
+                WHERE i.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND i.objid = x.oid AND i.deptype = 'i')`,
       facets: { definition: words(procedure('x.castfunc'), 'x.castcontext', 'x.castmethod') },
     },
     {
@@ -270,14 +270,14 @@ export function typeQueries(server: number): CatalogQuery[] {
         definition: words(
           'pg_catalog.pg_encoding_to_char(x.conforencoding)',
           'pg_catalog.pg_encoding_to_char(x.contoencoding)',
-          'x.conproc::oid::regproc::text',
+          'x.conproc::pg_catalog.oid::pg_catalog.regproc::pg_catalog.text',
           `CASE WHEN x.condefault THEN 'DEFAULT' END`,
         ),
       },
     },
     textSearch('pg_ts_config', 'cfg', 'configuration', {
       parser: named('pg_ts_parser', 'prs', 'x.cfgparser'),
-      mappings: `(SELECT pg_catalog.string_agg(${words('m.maptokentype', 'm.mapseqno', 'm.mapdict::regdictionary::text')}, ', ' ORDER BY m.maptokentype, m.mapseqno)
+      mappings: `(SELECT pg_catalog.string_agg(${words('m.maptokentype', 'm.mapseqno', 'm.mapdict::pg_catalog.regdictionary::pg_catalog.text')}, ', ' ORDER BY m.maptokentype, m.mapseqno)
                     FROM pg_catalog.pg_ts_config_map m WHERE m.mapcfg = x.oid)`,
     }),
     textSearch('pg_ts_dict', 'dict', 'dictionary', {
@@ -287,11 +287,16 @@ export function typeQueries(server: number): CatalogQuery[] {
     }),
     textSearch('pg_ts_parser', 'prs', 'parser', {
       definition: words(
-        ...['start', 'token', 'end', 'headline', 'lextype'].map((f) => procedure(`x.prs${f}::oid`)),
+        ...['start', 'token', 'end', 'headline', 'lextype'].map((f) =>
+          procedure(`x.prs${f}::pg_catalog.oid`),
+        ),
       ),
     }),
     textSearch('pg_ts_template', 'tmpl', 'template', {
-      definition: words(procedure('x.tmplinit::oid'), procedure('x.tmpllexize::oid')),
+      definition: words(
+        procedure('x.tmplinit::pg_catalog.oid'),
+        procedure('x.tmpllexize::pg_catalog.oid'),
+      ),
     }),
   ]
 }

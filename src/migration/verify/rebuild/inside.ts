@@ -77,7 +77,7 @@ function refusal(why: string): Failure {
 /** Renames the schemas, makes new ones of their names, and moves extensions into these. What is refused stays as it is. */
 async function setAside(session: Session, schemas: ReadonlySet<string>): Promise<void> {
   const { rows } = await session.query<{ schema: string; extensions: string[] }>(
-    `SELECT n.nspname AS schema, ARRAY(SELECT e.extname::text FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid AND e.extrelocatable) AS extensions
+    `SELECT n.nspname AS schema, ARRAY(SELECT e.extname::pg_catalog.text FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid AND e.extrelocatable) AS extensions
        FROM pg_catalog.pg_namespace n
       WHERE n.nspname = ANY ($1) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`,
     [[...schemas]],

@@ -133,7 +133,7 @@ export function differingColumns(source: Recipe, target: Recipe): string[] {
  * @throws Error when the recipe names a form that this version does not know (a manifest is not trusted to hold SQL)
  */
 export function digestExpression(recipe: Recipe, method: DigestMethod, alias: string): string {
-  return `pg_catalog.sum(${rowExpression(recipe, method, alias)})::text`
+  return `pg_catalog.sum(${rowExpression(recipe, method, alias)})::pg_catalog.text`
 }
 
 /** The 64-bit number of one row, as SQL text. */
@@ -170,7 +170,7 @@ function bytesOf(column: string, form: string): string {
     return `pg_catalog.${form}(CASE WHEN ${column} = 'NaN' THEN 'NaN'::pg_catalog.${type} ELSE ${column} END)`
   }
   if (form === 'float_array') {
-    return `CASE WHEN 'NaN'::float8 = ANY (${column}) THEN ${text} ELSE pg_catalog.array_send(${column}) END`
+    return `CASE WHEN 'NaN'::pg_catalog.float8 = ANY (${column}) THEN ${text} ELSE pg_catalog.array_send(${column}) END`
   }
   if (form.startsWith(floats)) {
     const send = `pg_catalog.${form.slice(floats.length)}(${column})`

@@ -119,12 +119,12 @@ class Side {
   /** Columns of the narrowest unique index that tells every row apart, the primary key first. */
   async keyColumns(table: TableInfo): Promise<string[]> {
     const { rows } = await this.client.query<{ columns: string[] }>(
-      `SELECT ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-                     WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) AS columns
+      `SELECT ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a
+                     WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::pg_catalog.int2[])) AS columns
          FROM pg_catalog.pg_index i
-        WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+        WHERE i.indrelid = $1::pg_catalog.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
           AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
-                           WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]) AND NOT a.attnotnull)
+                           WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::pg_catalog.int2[]) AND NOT a.attnotnull)
         ORDER BY i.indisprimary DESC, i.indnatts, i.indexrelid LIMIT 1`,
       [table.oid],
     )
@@ -156,7 +156,7 @@ class Side {
       key: string[]
     }>(
       table,
-      `SELECT r.place::text AS place, r.digest::text AS digest, pg_catalog.count(*)::text AS count, pg_catalog.min(r.key) AS key
+      `SELECT r.place::pg_catalog.text AS place, r.digest::pg_catalog.text AS digest, pg_catalog.count(*)::pg_catalog.text AS count, pg_catalog.min(r.key) AS key
          FROM (SELECT ${sql.place} AS place, ${sql.digest} AS digest, ${sql.key} AS key ${fromClause(table)}) r
         WHERE (r.place & ${count - 1})::int = ANY ($1::int[]) GROUP BY r.place, r.digest`,
       [buckets],
@@ -232,7 +232,7 @@ function rowSql(recipe: Recipe, keyColumns: string[], plan: ReadPlan): RowSql {
   const digest = rowExpression(recipe, method, 't')
   const key = recipe.filter(([name]) => keyColumns.includes(name))
   if (key.length === 0 || key.length !== keyColumns.length) {
-    return { place: digest, digest, key: `'{}'::text[]`, names: [] }
+    return { place: digest, digest, key: `'{}'::pg_catalog.text[]`, names: [] }
   }
   const values = keyColumns.map(
     (name) => `pg_catalog.substr(pg_catalog.concat(t.${quoteIdentifier(name)}), 1, 80)`,

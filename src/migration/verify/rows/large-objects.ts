@@ -63,7 +63,7 @@ export async function largeObjectWork(
   if (plan.method === null) return { tasks: [], result }
 
   const size = await leader.query<{ bytes: string }>(
-    `SELECT pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::regclass)::text AS bytes`,
+    `SELECT pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass)::pg_catalog.text AS bytes`,
   )
   const bytes = Number(size.rows[0]?.bytes ?? 0) / Math.max(objects.length, 1)
   for (const range of ranges) range.digest = '0'
@@ -99,12 +99,12 @@ async function list(leader: pg.Client) {
       acl: string[] | null
       comment: string | null
     }>(
-      `SELECT l.oid::text AS oid, pg_catalog.pg_get_userbyid(l.lomowner)::text AS owner, ${explodeAcl('l.lomacl')} AS acl,
+      `SELECT l.oid::pg_catalog.text AS oid, pg_catalog.pg_get_userbyid(l.lomowner)::pg_catalog.text AS owner, ${explodeAcl('l.lomacl')} AS acl,
               c.description AS comment
          FROM pg_catalog.pg_largeobject_metadata l
          LEFT JOIN pg_catalog.pg_description c
-           ON c.classoid = 'pg_catalog.pg_largeobject'::regclass AND c.objoid = l.oid AND c.objsubid = 0
-        WHERE l.oid > $1::oid ORDER BY l.oid LIMIT ${page}`,
+           ON c.classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass AND c.objoid = l.oid AND c.objsubid = 0
+        WHERE l.oid > $1::pg_catalog.oid ORDER BY l.oid LIMIT ${page}`,
       [after],
     )
     for (const { oid, owner, acl, comment } of rows) {
@@ -194,7 +194,7 @@ function digestQuery({ server, method }: ReadPlan): string {
   const seek = server >= 90300 ? 'pg_catalog.lo_lseek64' : 'pg_catalog.lo_lseek'
   const read = 0x40000 // INV_READ (libpq-fs.h)
   // OFFSET 0 keeps each call in its own step, in this order and once
-  const opened = `SELECT o.oid, pg_catalog.lo_open(o.oid, ${read}) AS fd FROM pg_catalog.unnest($1::oid[]) o(oid) OFFSET 0`
+  const opened = `SELECT o.oid, pg_catalog.lo_open(o.oid, ${read}) AS fd FROM pg_catalog.unnest($1::pg_catalog.oid[]) o(oid) OFFSET 0`
   const sized = `SELECT a.oid, a.fd, ${seek}(a.fd, 0, 2)::bigint AS size FROM (${opened}) a OFFSET 0`
   const parts = `SELECT s.oid, s.fd, s.size, pg_catalog.generate_series(0::bigint, s.size / ${chunk}) AS part FROM (${sized}) s OFFSET 0`
   const place = `p.part * ${chunk}`
@@ -206,7 +206,7 @@ function digestQuery({ server, method }: ReadPlan): string {
     bytes,
   ]
   const hashed = `SELECT p.oid, ${hashOfBytes(values, method ?? 'hash')} AS hash FROM (${parts}) p OFFSET 0`
-  return `SELECT h.oid::text AS oid, pg_catalog.sum(h.hash)::text AS digest FROM (${hashed}) h GROUP BY h.oid`
+  return `SELECT h.oid::pg_catalog.text AS oid, pg_catalog.sum(h.hash)::pg_catalog.text AS digest FROM (${hashed}) h GROUP BY h.oid`
 }
 
 function hash64(text: string): bigint {

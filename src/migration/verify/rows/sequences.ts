@@ -28,12 +28,12 @@ const batch = 200
 export async function readSequences(place: Place, signal: AbortSignal): Promise<SequenceState[]> {
   return withSession(place, signal, async (client) => {
     const { rows } = await client.query<Sequence>(`
-      SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
+      SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text AS owner
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.oid >= 16384
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
-                          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+                          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
        ORDER BY n.nspname, c.relname`)
     const states: SequenceState[] = []
     for (let at = 0; at < rows.length; at += batch) {
@@ -73,7 +73,7 @@ async function readBatch(
 async function readStates(client: pg.Client, sequences: Sequence[]): Promise<SequenceState[]> {
   const parts = sequences.map(
     ({ schema, name }, index) =>
-      `SELECT ${index} AS i, last_value::text AS last, is_called AS called FROM ${qualifiedName(schema, name)}`,
+      `SELECT ${index} AS i, last_value::pg_catalog.text AS last, is_called AS called FROM ${qualifiedName(schema, name)}`,
   )
   const { rows } = await client.query<{ i: number; last: string; called: boolean }>(
     parts.join(' UNION ALL '),

@@ -230,9 +230,9 @@ async function scan(
 
 function scanOf(piece: Piece, index: number, method: DigestMethod | null): string {
   const { table, recipe, blocks } = piece
-  const digest = recipe && method ? digestExpression(recipe, method, 't') : 'NULL::text'
+  const digest = recipe && method ? digestExpression(recipe, method, 't') : 'NULL::pg_catalog.text'
   const range = blocks
-    ? ` WHERE t.ctid >= '(${blocks.from},0)'::tid${blocks.to === null ? '' : ` AND t.ctid < '(${blocks.to},0)'::tid`}`
+    ? ` WHERE t.ctid >= '(${blocks.from},0)'::pg_catalog.tid${blocks.to === null ? '' : ` AND t.ctid < '(${blocks.to},0)'::pg_catalog.tid`}`
     : ''
-  return `SELECT ${index} AS i, pg_catalog.count(*)::text AS rows, ${digest} AS digest ${fromClause(table)}${range}`
+  return `SELECT ${index} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${digest} AS digest ${fromClause(table)}${range}`
 }

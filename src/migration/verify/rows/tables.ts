@@ -67,11 +67,11 @@ export async function listTables(
     configuration: string | null
     barred: boolean
   }>(`
-    SELECT c.oid::text, n.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
+    SELECT c.oid::pg_catalog.text, n.nspname AS schema, c.relname AS name, c.relkind::pg_catalog.text AS kind,
            ${server >= 90300 ? 'c.relispopulated' : 'true'} AS populated,
-           pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
-           COALESCE(pg_catalog.pg_table_size(c.oid), 0)::text AS bytes,
-           (COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::int)::text AS blocks,
+           pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text AS owner,
+           COALESCE(pg_catalog.pg_table_size(c.oid), 0)::pg_catalog.text AS bytes,
+           (COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::int)::pg_catalog.text AS blocks,
            ${server >= 120000 ? "c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'heap')" : 'true'} AS heap,
            e.oid IS NOT NULL AS member,
            (SELECT x.condition FROM (SELECT pg_catalog.unnest(e.extconfig) AS relation,
@@ -81,7 +81,7 @@ export async function listTables(
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_catalog.pg_depend d
-        ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e'
+        ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.deptype = 'e'
       LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
      WHERE c.relkind IN ('r', 'm', 'f') AND c.relpersistence <> 't' AND c.oid >= 16384
        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -152,13 +152,13 @@ export async function readTypes(
       subtype: string
       attributes: string[]
     }>(
-      `SELECT t.oid::text, n.nspname AS schema, t.typname AS name, t.typtype::text AS type, t.typbasetype::text AS base,
-              CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE 0 END::text AS element,
-              ${subtype}::text AS subtype,
-              ARRAY(SELECT a.atttypid::text FROM pg_catalog.pg_attribute a
+      `SELECT t.oid::pg_catalog.text, n.nspname AS schema, t.typname AS name, t.typtype::pg_catalog.text AS type, t.typbasetype::pg_catalog.text AS base,
+              CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE 0 END::pg_catalog.text AS element,
+              ${subtype}::pg_catalog.text AS subtype,
+              ARRAY(SELECT a.atttypid::pg_catalog.text FROM pg_catalog.pg_attribute a
                      WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes
          FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-        WHERE t.oid = ANY ($1::oid[])`,
+        WHERE t.oid = ANY ($1::pg_catalog.oid[])`,
       [open],
     )
     for (const row of rows) {
@@ -183,9 +183,9 @@ export async function readTypes(
 async function addColumns(client: pg.Client, tables: TableInfo[]): Promise<void> {
   const byOid = new Map(tables.map((table) => [table.oid, table]))
   const { rows } = await client.query<{ relation: string; name: string; type: string }>(
-    `SELECT a.attrelid::text AS relation, a.attname AS name, a.atttypid::text AS type
+    `SELECT a.attrelid::pg_catalog.text AS relation, a.attname AS name, a.atttypid::pg_catalog.text AS type
        FROM pg_catalog.pg_attribute a
-      WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1::oid[])
+      WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1::pg_catalog.oid[])
       ORDER BY a.attrelid, a.attnum`,
     [tables.map((table) => table.oid)],
   )
