@@ -1,10 +1,10 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runCommand } from '../../src/commands/index.ts'
+import { commands, runCommand, wordsOf } from '../../src/commands/index.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 import type { Session } from '../../src/migration/run.ts'
-import type { Report } from '../../src/report/model.ts'
+import { newReport, type Report } from '../../src/report/model.ts'
 
 /** What a command did: its report, what it said, and what it threw. */
 export interface CommandResult {
@@ -26,21 +26,8 @@ export async function runInProcess(
   const directory = await mkdtemp(join(tmpdir(), 'in-process-'))
   const lines: string[] = []
   const say = (line: string) => void lines.push(line)
-  const parsed = parseInputs((name) => inputs[name] ?? '')
-  const report: Report = {
-    command: parsed.command,
-    status: 'failed',
-    startedAt: new Date().toISOString(),
-    phases: [],
-    checks: [],
-    databases: [],
-    verified: false,
-    cutoverSeconds: null,
-    losses: [],
-    sourceStill: 'unknown',
-    warnings: [],
-    error: null,
-  }
+  const parsed = parseInputs((name) => inputs[name] ?? '', commands)
+  const report = newReport(parsed.command, wordsOf(parsed.command))
   const parts = {
     temporaryDirectory: join(directory, 'temporary'),
     dumpDirectory: parsed.dumpDirectory ?? join(directory, 'dump'),

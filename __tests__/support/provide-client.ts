@@ -2,6 +2,7 @@ import { type ExecFileException, execFile } from 'node:child_process'
 import { chownSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RunnerToolCache } from '../../src/action/tool-cache.ts'
+import { wordsOf } from '../../src/commands/index.ts'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import {
@@ -10,6 +11,7 @@ import {
   provideClient,
 } from '../../src/postgres/programs/clients/provide.ts'
 import type { ClientPrograms } from '../../src/postgres/programs/programs.ts'
+import { newReport } from '../../src/report/model.ts'
 
 /** What an ordinary user's process is told to provide. */
 export interface Order {
@@ -88,20 +90,7 @@ export function testContext(
     progress: { update: progress },
     signal: new AbortController().signal,
     temporaryDirectory,
-    report: {
-      command: 'migrate',
-      status: 'failed',
-      startedAt: '',
-      phases: [],
-      checks: [],
-      databases: [],
-      verified: false,
-      cutoverSeconds: null,
-      losses: [],
-      sourceStill: 'unknown',
-      warnings: [],
-      error: null,
-    },
+    report: newReport('migrate', wordsOf('migrate')),
     warn: log,
   }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type pg from 'pg'
+import { wordsOf } from '../../src/commands/index.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { limitConnections } from '../../src/migration/restore/database/connection-limit.ts'
 import {
@@ -22,6 +23,7 @@ import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { qualifiedName } from '../../src/postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../../src/postgres/programs/programs.ts'
 import type { RestoreResult } from '../../src/report/model.ts'
+import { newReport } from '../../src/report/model.ts'
 import { clientDirectory } from './clients.ts'
 import type { TestServer } from './server.ts'
 
@@ -275,20 +277,7 @@ export function testContext(directory: string): TestContext {
     signal: controller.signal,
     pauses: [0.1, 0.2, 0.4, 0.8, 1, 2, 4],
     temporaryDirectory: directory,
-    report: {
-      command: 'restore',
-      status: 'failed',
-      startedAt: new Date().toISOString(),
-      phases: [],
-      checks: [],
-      databases: [],
-      verified: false,
-      cutoverSeconds: null,
-      losses: [],
-      sourceStill: 'unknown',
-      warnings: [],
-      error: null,
-    },
+    report: newReport('restore', wordsOf('restore')),
     warn: (message) => warnings.push(message),
   }
 }

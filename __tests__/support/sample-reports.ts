@@ -1,9 +1,11 @@
+import { wordsOf } from '../../src/commands/index.ts'
 import type { Report } from '../../src/report/model.ts'
 
 /** A migration of two databases to a PolarDB 11 that went well, every row compared. */
 export function goodReport(): Report {
   return {
     command: 'migrate',
+    words: wordsOf('migrate'),
     status: 'succeeded',
     startedAt: '2026-11-20T01:30:00.000Z',
     source: { version: '11.22', major: 11 },

@@ -1,3 +1,4 @@
+import { wordsOf } from '../../src/commands/index.ts'
 import type { Context } from '../../src/migration/context.ts'
 import type { Comparison } from '../../src/migration/verify/compare/fingerprints.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
@@ -8,6 +9,7 @@ import {
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { EntryResult } from '../../src/report/model.ts'
+import { newReport } from '../../src/report/model.ts'
 import type { TestServer } from './server.ts'
 
 /** A context that keeps what it is told. */
@@ -25,20 +27,7 @@ export function testContext(signal = new AbortController().signal): Context & {
     progress: { update: (line) => lines.push(line) },
     signal,
     temporaryDirectory: '/nonexistent',
-    report: {
-      command: 'verify',
-      status: 'succeeded',
-      startedAt: '',
-      phases: [],
-      checks: [],
-      databases: [],
-      losses: [],
-      sourceStill: 'unknown',
-      verified: false,
-      cutoverSeconds: null,
-      warnings,
-      error: null,
-    },
+    report: { ...newReport('verify', wordsOf('verify')), status: 'succeeded', warnings },
     warn: (message) => warnings.push(message),
   }
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
+import { commands } from '../../src/commands/index.ts'
 import { Failure } from '../../src/failure.ts'
 import {
   type Inputs,
@@ -10,7 +11,8 @@ import {
 } from '../../src/migration/inputs.ts'
 
 const servers = { source: 'postgresql://u@s/shop', target: 'postgresql://u@t/postgres' }
-const read = (given: Record<string, string>): Inputs => parseInputs((name) => given[name] ?? '')
+const read = (given: Record<string, string>): Inputs =>
+  parseInputs((name) => given[name] ?? '', commands)
 const mistakes = (given: Record<string, string>): Failure => {
   try {
     read(given)
@@ -38,7 +40,7 @@ describe('the inputs', () => {
     parseInputs((name) => {
       asked.add(name)
       return servers[name as keyof typeof servers] ?? ''
-    })
+    }, commands)
     expect([...asked].sort()).toEqual(Object.keys(inputs).sort())
   })
 

@@ -16,6 +16,7 @@ import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { openDumpPlace } from '../../src/action/dump-place.ts'
 import { PrivateDirectory, removeLeftovers } from '../../src/action/private-directory.ts'
+import { commands } from '../../src/commands/index.ts'
 import { Failure } from '../../src/failure.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 import { Scratch } from '../support/sample-dump.ts'
@@ -170,7 +171,7 @@ describe('what a run has left that was killed', () => {
 describe('the directory of a dump', () => {
   const servers = { source: 'postgresql://u@s/shop', target: 'postgresql://u@t/postgres' }
   const place = (given: Record<string, string>, warnings: string[] = []) => {
-    const inputs = parseInputs((name) => ({ ...servers, ...given })[name] ?? '')
+    const inputs = parseInputs((name) => ({ ...servers, ...given })[name] ?? '', commands)
     return openDumpPlace(inputs, temp, own, (message) => warnings.push(message))
   }
   const refusal = async (given: Record<string, string>) => {

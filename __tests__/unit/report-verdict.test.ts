@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
-import type { Report } from '../../src/report/model.ts'
+import { wordsOf } from '../../src/commands/index.ts'
+import type { Report, Wording } from '../../src/report/model.ts'
 import { outcome, verdict } from '../../src/report/verdict.ts'
 import { cancelledReport, failedReport, goodReport } from '../support/sample-reports.ts'
 
@@ -118,18 +119,31 @@ test('the verdict is one harmless line, whatever the names in it', () => {
   )
 })
 
-test.each([
-  ['restore', 'Restored and verified'],
-  ['rehearse', 'Rehearsed and verified'],
-  ['verify', 'Both sides are equal'],
-  ['dump', 'Dump succeeded'],
-  ['unfreeze', 'Unfreezing succeeded'],
-])('%s has a title of its own', (command, title) => {
-  expect(outcome(spotless({ command }))).toMatchObject({ mark: 'good', title })
+test.each<[string, Wording, string]>([
+  ['restore', wordsOf('restore'), 'Restored and verified'],
+  ['verify', wordsOf('verify'), 'Both sides are equal'],
+  ['dump', wordsOf('dump'), 'Dump succeeded'],
+  [
+    'of another verb',
+    { did: 'Rehearsed', noun: 'Rehearsal', ends: 'compared' },
+    'Rehearsed and verified',
+  ],
+  [
+    'that is done when it is done',
+    { did: 'Gave back', noun: 'Unfreezing', ends: 'done' },
+    'Unfreezing succeeded',
+  ],
+  ['that nobody knows', wordsOf('move'), 'The run succeeded'],
+])('a command %s has a title of its own', (command, words, title) => {
+  expect(outcome(spotless({ command, words })).title).toBe(title)
 })
 
 test('a preflight with a blocker is not ready, although it ran well', () => {
-  const report = spotless({ command: 'preflight', databases: [] })
+  const report = spotless({
+    command: 'preflight',
+    words: { did: 'Checked', noun: 'Preflight', ends: 'checked' },
+    databases: [],
+  })
   const [first] = report.checks
   expect(outcome(report)).toMatchObject({ mark: 'doubtful', title: 'Ready, with warnings' })
   report.checks.push({ ...first, status: 'failed' } as never)

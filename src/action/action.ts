@@ -2,7 +2,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as core from '@actions/core'
-import { runCommand } from '../commands/index.ts'
+import { commands, runCommand, wordsOf } from '../commands/index.ts'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { parseInputs, secretInputs } from '../migration/inputs.ts'
 import type { Session } from '../migration/run.ts'
@@ -11,7 +11,7 @@ import { annotations } from '../report/annotations.ts'
 import { renderHtml } from '../report/html/html.ts'
 import { renderJson } from '../report/json.ts'
 import { renderMarkdown } from '../report/markdown.ts'
-import type { Report } from '../report/model.ts'
+import { newReport, type Report } from '../report/model.ts'
 import { verdict } from '../report/verdict.ts'
 import { visible } from '../text/text.ts'
 import { GitHubArtifacts } from './artifacts.ts'
@@ -35,7 +35,8 @@ export async function runAction(): Promise<void> {
   }
   process.on('exit', killAllPrograms)
 
-  const report = newReport()
+  const command = core.getInput('command') || (commands[0]?.name ?? '')
+  const report = newReport(command, wordsOf(command))
   let session: Session | undefined
   let failure: unknown
   try {
@@ -80,10 +81,10 @@ export async function runAction(): Promise<void> {
 }
 
 async function openSession(log: RunnerLog, signal: AbortSignal, report: Report): Promise<Session> {
-  const command = core.getInput('command')
-  if (command) report.command = command
-  const inputs = parseInputs((name) =>
-    core.getInput(name, { trimWhitespace: !(secretInputs as readonly string[]).includes(name) }),
+  const inputs = parseInputs(
+    (name) =>
+      core.getInput(name, { trimWhitespace: !(secretInputs as readonly string[]).includes(name) }),
+    commands,
   )
   const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
   await removeLeftovers(runnerTemporary, (message) => log.info(message))
@@ -182,23 +183,6 @@ function redactReport(report: Report): void {
     }
   }
   report.warnings = report.warnings.map(redact)
-}
-
-function newReport(): Report {
-  return {
-    command: 'migrate',
-    status: 'failed',
-    startedAt: new Date().toISOString(),
-    phases: [],
-    checks: [],
-    databases: [],
-    verified: false,
-    cutoverSeconds: null,
-    losses: [],
-    sourceStill: 'unknown',
-    warnings: [],
-    error: null,
-  }
 }
 
 function reportError(error: unknown): Report['error'] {

@@ -19,10 +19,8 @@ export async function openDumpPlace(
   warn: (message: string) => void,
 ): Promise<string> {
   const given = inputs.dumpDirectory
-  const downloads =
-    inputs.runId !== undefined &&
-    (inputs.command === 'restore' || (inputs.command === 'verify' && !inputs.source))
-  const writes = inputs.command === 'migrate' || inputs.command === 'dump' || downloads
+  const downloads = inputs.runId !== undefined && inputs.dump === 'read'
+  const writes = inputs.dump === 'written' || downloads
   try {
     if (given === undefined) {
       if (inputs.keepDump) return await mkdtemp(join(runnerTemporary, 'polardb-dump-'))

@@ -7,9 +7,18 @@ import { startUpload } from '../migration/kept/keep.ts'
 import { tellLosses } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import type { Session } from '../migration/run.ts'
+import type { Command } from './command.ts'
 
 /** The source's half: roles, databases and the fingerprint of both, into the dump directory and the artifact. */
-export async function dump(session: Session): Promise<void> {
+export const dump: Command = {
+  name: 'dump',
+  needs: ['source'],
+  dump: 'result',
+  words: { did: 'Dumped', noun: 'Dump', ends: 'done' },
+  run,
+}
+
+async function run(session: Session): Promise<void> {
   const source = await runPhase(session, 'preflight', async () => {
     const source = await inspectSource(
       required(session.inputs, 'source'),

@@ -1,13 +1,22 @@
-import type { Command } from '../migration/inputs.ts'
 import type { Session } from '../migration/run.ts'
+import { type Wording, wordsOfAnyRun } from '../report/model.ts'
+import type { Command } from './command.ts'
 import { dump } from './dump.ts'
 import { migrate } from './migrate.ts'
 import { restore } from './restore.ts'
 import { verify } from './verify.ts'
 
-const all: Record<Command, (session: Session) => Promise<void>> = { migrate, dump, restore, verify }
+/** Every command; the first is the default. */
+export const commands: readonly Command[] = [migrate, dump, restore, verify]
+
+/** How the report speaks of a command, of a name that no command has, too. */
+export function wordsOf(name: string): Wording {
+  return commands.find((command) => command.name === name)?.words ?? wordsOfAnyRun
+}
 
 /** Runs the command that the inputs choose; its results go into the session's report and outputs. */
 export async function runCommand(session: Session): Promise<void> {
-  await all[session.inputs.command](session)
+  const chosen = commands.find(({ name }) => name === session.inputs.command)
+  if (!chosen) throw new TypeError(`there is no command ${session.inputs.command}`)
+  await chosen.run(session)
 }

@@ -12,9 +12,18 @@ import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { restoreEverything } from '../migration/restore/everything.ts'
 import type { Session } from '../migration/run.ts'
+import type { Command } from './command.ts'
 
 /** Both halves in one job: everything of the source is dumped, kept, restored and compared. */
-export async function migrate(session: Session): Promise<void> {
+export const migrate: Command = {
+  name: 'migrate',
+  needs: ['source', 'target'],
+  dump: 'written',
+  words: { did: 'Migrated', noun: 'Migration', ends: 'compared' },
+  run,
+}
+
+async function run(session: Session): Promise<void> {
   const { inputs } = session
   const { source, target } = await runPhase(session, 'preflight', async () => {
     const named = required(inputs, 'target')

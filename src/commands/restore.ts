@@ -6,9 +6,18 @@ import { databasesOf, loadDump, versionOf } from '../migration/kept/load.ts'
 import { runPhase } from '../migration/phases.ts'
 import { restoreEverything } from '../migration/restore/everything.ts'
 import type { Session } from '../migration/run.ts'
+import type { Command } from './command.ts'
 
 /** The target's half: from an artifact or a directory, verified by the dump's own fingerprint. */
-export async function restore(session: Session): Promise<void> {
+export const restore: Command = {
+  name: 'restore',
+  needs: ['target'],
+  dump: 'read',
+  words: { did: 'Restored', noun: 'Restore', ends: 'compared' },
+  run,
+}
+
+async function run(session: Session): Promise<void> {
   const { inputs } = session
   const named = required(inputs, 'target')
   const target = await runPhase(session, 'preflight', () => inspectTarget(named, inputs, session))

@@ -25,12 +25,26 @@ import { withConnection } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { writePasswordFile } from '../postgres/programs/programs.ts'
 import type { Loss } from '../report/model.ts'
+import type { Command } from './command.ts'
 
 /**
  * Compares two live servers, or a target with what a dump holds. Changes nothing anywhere but, where it is allowed, what the
  * account may read on the target meanwhile.
  */
-export async function verify(session: Session): Promise<void> {
+export const verify: Command = {
+  name: 'verify',
+  needs: ['target'],
+  dump: 'read without source',
+  words: {
+    did: 'Compared',
+    noun: 'Verification',
+    ends: 'compared',
+    verified: 'Both sides are equal',
+  },
+  run,
+}
+
+async function run(session: Session): Promise<void> {
   const { inputs, report } = session
   const named = required(inputs, 'target')
   const target = await runPhase(session, 'preflight', () => inspectTarget(named, inputs, session))

@@ -3,8 +3,14 @@ import { type ConnectionParameters, parseConnectionString } from '../postgres/co
 import type { Compression } from '../postgres/programs/arguments.ts'
 import { parseOptionLine } from '../postgres/programs/options.ts'
 
-export const commands = ['migrate', 'dump', 'restore', 'verify'] as const
-export type Command = (typeof commands)[number]
+/** What the inputs must know of a command. */
+export interface CommandFacts {
+  name: string
+  /** What it cannot do without. */
+  needs: readonly ('source' | 'target')[]
+  /** What it does with a dump; `result`: writes one, and nothing else is left of the run. */
+  dump: 'written' | 'result' | 'read' | 'read without source' | 'none'
+}
 
 /** One database of the source and its name on the target. */
 export interface DatabaseName {
@@ -14,7 +20,9 @@ export interface DatabaseName {
 
 /** Everything that a workflow author can set, checked. Defaults are those of action.yml. */
 export interface Inputs {
-  command: Command
+  command: string
+  /** Whether the command writes a dump, or reads one that is there. */
+  dump: 'written' | 'read' | 'none'
   source: ConnectionParameters | undefined
   target: ConnectionParameters | undefined
   /** The databases to migrate; `all` lists the source's. Empty means the one that `source` names. */
@@ -64,21 +72,17 @@ export const secretInputs = [
   'github-token',
 ] as const
 
-/** What each command cannot do without. */
-const needs: Record<Command, ('source' | 'target')[]> = {
-  migrate: ['source', 'target'],
-  dump: ['source'],
-  restore: ['target'],
-  verify: ['target'],
-}
-
 /**
  * Reads and checks every input. All mistakes are reported together.
  *
  * @param get the text of an input, '' when it is not set
+ * @param commands those that there are, the default one first
  * @throws Failure that names each wrong input, what was given (never a secret) and what is allowed
  */
-export function parseInputs(get: (name: string) => string): Inputs {
+export function parseInputs(
+  get: (name: string) => string,
+  commands: readonly CommandFacts[],
+): Inputs {
   const mistakes: string[] = []
   const wrong = (name: string, given: string, allowed: string) => {
     mistakes.push(`${name}: ${given}; ${allowed}`)
@@ -131,9 +135,13 @@ export function parseInputs(get: (name: string) => string): Inputs {
       return wrong(name, error.why, error.remedy)
     }
   }
-  const command = choice('command', commands, 'migrate')
+  const names = commands.map(({ name }) => name)
+  const command = choice('command', names, names[0] ?? '')
+  const facts = commands.find(({ name }) => name === command)
+  const dump = dumpOf(facts?.dump ?? 'none', get('source') !== '')
   const inputs: Inputs = {
     command,
+    dump,
     source: connection('source'),
     target: connection('target'),
     databases: attempt('databases', () => parseDatabases(get('databases'))),
@@ -173,7 +181,7 @@ export function parseInputs(get: (name: string) => string): Inputs {
     githubToken: get('github-token').trim() || undefined,
   }
 
-  for (const name of needs[command] ?? []) {
+  for (const name of facts?.needs ?? []) {
     if (get(name) === '') {
       wrong(
         name,
@@ -228,20 +236,19 @@ export function parseInputs(get: (name: string) => string): Inputs {
       'allowed: counts or data, since names are exchanged only when the new database is verified',
     )
   }
-  const readsDump = command === 'restore' || (command === 'verify' && get('source') === '')
   for (const name of ['run-id', 'dump-id'] as const) {
-    if (get(name) !== '' && !readsDump)
+    if (get(name) !== '' && dump !== 'read')
       wrong(
         name,
         shown(get(name)),
         `allowed: with restore, and with verify without source; command ${command} reads no dump`,
       )
   }
-  if (inputs.runId && readsDump && !inputs.githubToken) {
+  if (inputs.runId && dump === 'read' && !inputs.githubToken) {
     wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it')
   }
   if (
-    inputs.command === 'dump' &&
+    facts?.dump === 'result' &&
     !inputs.uploadDump &&
     !(inputs.dumpDirectory && inputs.keepDump)
   ) {
@@ -277,6 +284,11 @@ export function parseInputs(get: (name: string) => string): Inputs {
       }
     })
   }
+}
+
+function dumpOf(facts: CommandFacts['dump'], hasSource: boolean): Inputs['dump'] {
+  if (facts === 'read without source') return hasSource ? 'none' : 'read'
+  return facts === 'result' ? 'written' : facts
 }
 
 /** Databases of the server itself, where no data may go; PolarDB has one more. */

@@ -11,7 +11,7 @@ const server = { version: true, major: true } as const
 const entry = { entry: true, reason: true } as const
 const error = { message: true, cause: true, remedy: true } as const
 
-const shape: Shape<Report> = {
+const shape: Shape<Omit<Report, 'words'>> = {
   command: true,
   status: true,
   startedAt: true,

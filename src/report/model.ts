@@ -1,10 +1,25 @@
 /**
  * The result of a run as data: what `report.json` holds (docs/report.md lists its fields) and what every other face of
- * the report is drawn from. Types only.
+ * the report is drawn from.
  */
 export type Status = 'succeeded' | 'failed' | 'skipped'
 export type RunStatus = 'succeeded' | 'failed' | 'cancelled'
 export type Severity = 'blocker' | 'warning' | 'info'
+
+/** How the faces of the report speak of a command. */
+export interface Wording {
+  /** What it did: `Migrated`. */
+  did: string
+  /** Its name as a thing that can fail: `Migration`. */
+  noun: string
+  /** By comparing both sides, by checks that say whether a migration may begin, or when the work is done. */
+  ends: 'compared' | 'checked' | 'done'
+  /** The title when everything compared equal; else what it did, "and verified". */
+  verified?: string
+}
+
+/** For a run whose command is none. */
+export const wordsOfAnyRun: Wording = { did: 'Finished', noun: 'The run', ends: 'done' }
 
 /** In the order in which they run. */
 export const phaseNames = [
@@ -188,6 +203,8 @@ export interface ReportError {
 
 export interface Report {
   command: string
+  /** Not in report.json: it follows from the command. */
+  words: Wording
   status: RunStatus
   startedAt: string
   source?: ServerResult
@@ -214,4 +231,23 @@ export interface Report {
 export const needless = {
   there: 'the target has it already',
   comment: 'the comment on an extension comes with the extension',
+}
+
+/** The report of a run that has done nothing yet. */
+export function newReport(command: string, words: Wording): Report {
+  return {
+    command,
+    words,
+    status: 'failed',
+    startedAt: new Date().toISOString(),
+    phases: [],
+    checks: [],
+    databases: [],
+    verified: false,
+    cutoverSeconds: null,
+    losses: [],
+    sourceStill: 'unknown',
+    warnings: [],
+    error: null,
+  }
 }

@@ -9,23 +9,9 @@ export interface Outcome {
   sentence: string
 }
 
-/** For each command what it did, and its name as a thing that can fail. */
-const words: Record<string, { did: string; noun: string }> = {
-  migrate: { did: 'Migrated', noun: 'Migration' },
-  preflight: { did: 'Checked', noun: 'Preflight' },
-  dump: { did: 'Dumped', noun: 'Dump' },
-  restore: { did: 'Restored', noun: 'Restore' },
-  verify: { did: 'Compared', noun: 'Verification' },
-  rehearse: { did: 'Rehearsed', noun: 'Rehearsal' },
-  unfreeze: { did: 'Gave writes back to', noun: 'Unfreezing' },
-}
-
-/** Commands that end by comparing the two sides; of the others nobody expects a comparison. */
-const comparing = ['migrate', 'restore', 'verify', 'rehearse']
-
 /** How the run ended. Says no more than the report knows: `verified` alone allows "every row and object". */
 export function outcome(report: Report): Outcome {
-  const { did, noun } = words[report.command] ?? { did: 'Finished', noun: 'The run' }
+  const { did, noun, ends, verified = `${did} and verified` } = report.words
   const took = elapsed(report) > 0 ? ` after ${formatDuration(elapsed(report))}` : ''
   if (report.status === 'cancelled')
     return {
@@ -40,7 +26,7 @@ export function outcome(report: Report): Outcome {
       sentence: `${noun} failed${where(report)}${took}.`,
     }
   const done = `${did} ${amounts(report)} in ${formatDuration(elapsed(report))}`
-  if (report.command === 'preflight') return readiness(report)
+  if (ends === 'checked') return readiness(report)
   if (!compares(report)) return { mark: 'good', title: `${noun} succeeded`, sentence: `${done}.` }
   const found = differences(report)
   if (found.length > 0)
@@ -52,7 +38,7 @@ export function outcome(report: Report): Outcome {
   if (report.verified)
     return {
       mark: 'good',
-      title: `${report.command === 'verify' ? 'Both sides are equal' : `${did} and verified`}${exceptLosses(report)}`,
+      title: `${verified}${exceptLosses(report)}`,
       sentence: `${done}: ${equality(report)}.`,
     }
   return { mark: 'doubtful', title: `${did}, not verified`, sentence: `${done}; ${doubt(report)}.` }
@@ -77,7 +63,7 @@ export function verdict(report: Report): string {
 
 /** Whether the run's command compares the two sides, so that a database without a result is worth saying. */
 export function compares(report: Report): boolean {
-  return comparing.includes(report.command)
+  return report.words.ends === 'compared'
 }
 
 /** Seconds from the run's start to the end of its last phase. */
