@@ -135,7 +135,7 @@ test.each<[string, Wording, string]>([
   ],
   ['that nobody knows', wordsOf('move'), 'The run succeeded'],
 ])('a command %s has a title of its own', (command, words, title) => {
-  expect(outcome(spotless({ command, words })).title).toBe(title)
+  expect(outcome(spotless({ command, words }))).toMatchObject({ mark: 'good', title })
 })
 
 test('a preflight with a blocker is not ready, although it ran well', () => {
