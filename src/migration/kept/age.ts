@@ -20,7 +20,8 @@ import { messageOf } from '../../failure.ts'
 
 /**
  * Files in the age format (age-encryption.org/v1). The age-encryption library makes keys and the two short files of a dump;
- * the many and large files go through Node's own crypto, ten times as fast and with next to no garbage. The library and
+ * the many and large files go through Node's own crypto: on two busy cores it encrypts 3.1 times and decrypts 4.8 times as fast as
+ * the library's streams (`bench/age.ts`, 128 MiB), and leaves next to no garbage. The library and
  * the `age` program are what the tests hold this against.
  */
 
