@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
+import * as v from 'valibot'
 import { Failure } from '../../failure.ts'
-import type { Loss } from '../../report/model.ts'
 import { printable, shorten } from '../../text/text.ts'
 import { flawOfName } from '../inputs.ts'
+import { count, fields, list, matching, readBy, text } from './schema.ts'
 import { sealFile } from './seal.ts'
 
 /** Raised whenever a reader of the old format could misread the new one. */
@@ -16,55 +17,85 @@ export const mostBytes = 256 * 1024 * 1024
 /** Objects and arrays inside one another: ours need eight. */
 const mostLevels = 64
 const mostFiles = 5_000_000
+const noSafePath = 'is no path inside the dump'
 
-export interface DumpedFile {
+const version = matching(/^[\w.~+() -]{1,200}$/)
+const safePath = v.pipe(
+  v.string('is no text'),
+  v.check((path) => isSafePath(path), noSafePath),
+)
+
+const dumpedFile = fields({
   /** Relative to the dump, with `/` between names that are safe on every file system. */
-  path: string
-  bytes: number
+  path: safePath,
+  bytes: count,
   /** 64 lower-case hexadecimal digits. */
-  sha256: string
-}
+  sha256: matching(/^[0-9a-f]{64}$/),
+})
+export type DumpedFile = v.InferOutput<typeof dumpedFile>
 
-export interface Archive {
-  /** A directory that `pg_restore -Fd` reads, relative to the dump. */
-  path: string
-}
+/** A directory that `pg_restore -Fd` reads, relative to the dump. */
+const archive = fields({ path: safePath })
 
-export interface DumpedDatabase {
+const noName = 'is no name of a database'
+const dumpedDatabase = fields({
   /** As the source names it: hostile text. */
-  name: string
+  name: v.pipe(
+    v.string(noName),
+    v.check((name) => name !== '' && name.length <= 1024 && !name.includes('\0'), noName),
+  ),
   /** Its name on the target, where `databases` of the dump gave it another one. */
-  target?: string
+  target: v.exactOptional(
+    v.pipe(
+      v.string(noName),
+      v.check((name) => flawOfName(name) === undefined, noName),
+    ),
+  ),
   /** Size on the source server. */
-  bytes: number
+  bytes: count,
   /** In the order of their restore. */
-  archives: Archive[]
+  archives: v.pipe(list(archive, 10_000), v.nonEmpty('is empty')),
   /** Encoding, locale, settings, …: JSON that the restore reads. */
-  properties: unknown
+  properties: v.unknown(),
   /** What the verification compares the target with: JSON. */
-  fingerprint: unknown
-}
+  fingerprint: v.unknown(),
+})
+export type DumpedDatabase = v.InferOutput<typeof dumpedDatabase>
 
-export interface DumpContents {
-  source: { version: string; major: number }
-  client: { version: string }
-  /** In the order of their restore. */
-  databases: DumpedDatabase[]
-  /** What of the source is in no dump, by what `allow-missing` calls it: a restore asks for it again. */
-  losses: Loss[]
-  /** The catalog of roles (JSON) beside `roles.sql` and `roles.polardb.sql`; null when roles were skipped. */
-  roles: { catalog: unknown } | null
-}
+const lossText = v.pipe(text, v.maxLength(10_000, 'has more than 10000 characters'))
 
-export interface Manifest extends DumpContents {
-  formatVersion: typeof formatVersion
+const dumpManifest = fields({
+  formatVersion: v.literal(formatVersion, 'is of another version'),
   /** A random UUID: two dumps are the same dump only when they share it. */
-  id: string
+  id: matching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
   /** ISO 8601, UTC. */
-  createdAt: string
+  createdAt: matching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/),
+  source: fields({ version, major: count }),
+  client: fields({ version }),
+  /** In the order of their restore. */
+  databases: list(dumpedDatabase, 100_000),
+  /** What of the source is in no dump, by what `allow-missing` calls it: a restore asks for it again. */
+  losses: v.optional(
+    list(
+      fields({
+        entry: lossText,
+        database: v.nullable(lossText),
+        reason: lossText,
+        remedy: lossText,
+      }),
+      1_000_000,
+    ),
+    [],
+  ),
+  /** The catalog of roles (JSON) beside `roles.sql` and `roles.polardb.sql`; null when roles were skipped. */
+  roles: v.nullable(fields({ catalog: v.unknown() })),
   /** Every file of the dump but the manifest itself, sorted by path. */
-  files: DumpedFile[]
-}
+  files: list(dumpedFile, mostFiles),
+})
+export type Manifest = v.InferOutput<typeof dumpManifest>
+
+/** What a dump's maker knows of it before its files are listed. */
+export type DumpContents = Omit<Manifest, 'formatVersion' | 'id' | 'createdAt' | 'files'>
 
 /**
  * Is this a path that a dump may name? Names of letters, digits, `.`, `_` and `-` only, none of them starting with a
@@ -122,55 +153,32 @@ export function parseManifest(bytes: Uint8Array): Manifest {
     throw malformed('it is not JSON, or cut off')
   }
   checkShape(value)
-  const root = object(value, 'the manifest')
-  if (root.format !== 'polardb-dump') throw malformed('`format` is not `polardb-dump`')
-  if (root.formatVersion !== formatVersion)
+  const head = read(fields({ format: v.unknown(), formatVersion: v.unknown() }), value)
+  if (head.format !== 'polardb-dump') throw malformed('`format` is not `polardb-dump`')
+  if (head.formatVersion !== formatVersion)
     throw new Failure(
-      `The dump has the format version ${shown(root.formatVersion)}`,
+      `The dump has the format version ${shown(head.formatVersion)}`,
       `This version of the action reads the format version ${formatVersion}`,
       'Restore it with the version of the action that made it',
     )
-  const source = object(root.source, 'source')
-  const client = object(root.client, 'client')
-  const files = list(root.files, 'files', mostFiles).map(parseFile)
-  checkFiles(files)
-  const databases = list(root.databases, 'databases', 100_000).map(parseDatabase)
-  checkDatabases(databases, files)
-  const paths = new Set(files.map((file) => file.path))
+  const manifest = read(dumpManifest, value)
+  checkFiles(manifest.files)
+  checkDatabases(manifest.databases, manifest.files)
+  const paths = new Set(manifest.files.map((file) => file.path))
   for (const name of [rolesFile, polardbRolesFile]) {
-    if (root.roles !== null && !paths.has(name)) throw malformed(`\`files\` lacks ${name}`)
+    if (manifest.roles !== null && !paths.has(name)) throw malformed(`\`files\` lacks ${name}`)
     // roles that were taken out of the manifest would be passed over without a word
-    if (root.roles === null && paths.has(name))
+    if (manifest.roles === null && paths.has(name))
       throw malformed(`\`roles\` is null, and \`files\` names ${name}`)
   }
-  return {
-    formatVersion,
-    id: matching(root.id, 'id', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
-    createdAt: matching(
-      root.createdAt,
-      'createdAt',
-      /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/,
-    ),
-    source: {
-      version: version(source.version, 'source.version'),
-      major: count(source.major, 'source.major'),
-    },
-    client: { version: version(client.version, 'client.version') },
-    databases,
-    losses: root.losses === undefined ? [] : list(root.losses, 'losses', 1_000_000).map(parseLoss),
-    roles: root.roles === null ? null : { catalog: object(root.roles, 'roles').catalog },
-    files,
-  }
+  return manifest
 }
 
-function parseFile(value: unknown, index: number): DumpedFile {
-  const where = `files[${index}]`
-  const file = object(value, where)
-  return {
-    path: safePath(file.path, `${where}.path`),
-    bytes: count(file.bytes, `${where}.bytes`),
-    sha256: matching(file.sha256, `${where}.sha256`, /^[0-9a-f]{64}$/),
-  }
+function read<const T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> {
+  return readBy(schema, value, { whole: 'the manifest' }, (flaw, found) =>
+    // a path is no secret, and whoever looks for its file needs it
+    malformed(flaw.endsWith(noSafePath) ? `${flaw}: ${shown(found)}` : flaw),
+  )
 }
 
 function checkFiles(files: DumpedFile[]): void {
@@ -187,48 +195,6 @@ function checkFiles(files: DumpedFile[]): void {
     for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
       if (seen.has(path.slice(0, at).toLowerCase()))
         throw malformed(`\`files\` names ${path} below a file`)
-}
-
-function parseDatabase(value: unknown, index: number): DumpedDatabase {
-  const where = `databases[${index}]`
-  const database = object(value, where)
-  const { name, target } = database
-  if (typeof name !== 'string' || name === '' || name.length > 1024 || name.includes('\0'))
-    throw malformed(`\`${where}.name\` is no name of a database`)
-  if (target !== undefined && (typeof target !== 'string' || flawOfName(target)))
-    throw malformed(`\`${where}.target\` is no name of a database`)
-  const archives = list(database.archives, `${where}.archives`, 10_000).map((archive, at) => ({
-    path: safePath(
-      object(archive, `${where}.archives[${at}]`).path,
-      `${where}.archives[${at}].path`,
-    ),
-  }))
-  if (archives.length === 0) throw malformed(`\`${where}.archives\` is empty`)
-  return {
-    name,
-    ...(target === undefined ? {} : { target }),
-    bytes: count(database.bytes, `${where}.bytes`),
-    archives,
-    properties: database.properties,
-    fingerprint: database.fingerprint,
-  }
-}
-
-function parseLoss(value: unknown, index: number): Loss {
-  const where = `losses[${index}]`
-  const loss = object(value, where)
-  const text = (key: string) => {
-    const found = loss[key]
-    if (typeof found !== 'string' || found.length > 10_000 || found.includes('\0'))
-      throw malformed(`\`${where}.${key}\` is no text`)
-    return found
-  }
-  return {
-    entry: text('entry'),
-    database: loss.database === null ? null : text('database'),
-    reason: text('reason'),
-    remedy: text('remedy'),
-  }
 }
 
 function checkDatabases(databases: DumpedDatabase[], files: DumpedFile[]): void {
@@ -266,41 +232,6 @@ function checkShape(value: unknown): void {
     }
     level = next
   }
-}
-
-function object(value: unknown, where: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw malformed(`\`${where}\` is no object`)
-  return value as Record<string, unknown>
-}
-
-function list(value: unknown, where: string, most: number): unknown[] {
-  if (!Array.isArray(value)) throw malformed(`\`${where}\` is no list`)
-  if (value.length > most) throw malformed(`\`${where}\` has more than ${most} entries`)
-  return value
-}
-
-function count(value: unknown, where: string): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
-    throw malformed(`\`${where}\` is no whole number`)
-  return value
-}
-
-function matching(value: unknown, where: string, pattern: RegExp): string {
-  if (typeof value !== 'string' || !pattern.test(value))
-    throw malformed(`\`${where}\` has not the form that it should have`)
-  return value
-}
-
-function version(value: unknown, where: string): string {
-  return matching(value, where, /^[\w.~+() -]{1,200}$/)
-}
-
-function safePath(value: unknown, where: string): string {
-  if (typeof value !== 'string') throw malformed(`\`${where}\` is no text`)
-  if (!isSafePath(value))
-    throw malformed(`\`${where}\` is no path inside the dump: ${shown(value)}`)
-  return value
 }
 
 /** A hostile value in one short, printable line. */

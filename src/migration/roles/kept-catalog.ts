@@ -1,7 +1,42 @@
+import * as v from 'valibot'
 import { Failure } from '../../failure.ts'
-import type { PasswordKind, RoleCatalog } from '../../postgres/roles/catalog.ts'
+import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
+import { count, fields, flag, list, name, oneOf, readBy, text, wholeFrom } from '../kept/schema.ts'
 
-const passwordKinds: readonly PasswordKind[] = ['none', 'scram-sha-256', 'md5', 'other', 'unknown']
+const passwordKinds = ['none', 'scram-sha-256', 'md5', 'other', 'unknown'] as const
+
+const textOrNull = v.nullable(text)
+
+/** The field types of RoleCatalog, which knows nothing of manifests; the compiler holds the two together. */
+const catalog = fields({
+  version: text,
+  major: count,
+  roles: list(
+    fields({
+      name,
+      superuser: flag,
+      polarSuperuser: flag,
+      inherit: flag,
+      createRole: flag,
+      createDatabase: flag,
+      login: flag,
+      replication: flag,
+      bypassRls: flag,
+      connectionLimit: wholeFrom(-1),
+      validUntil: textOrNull,
+      expired: flag,
+      password: oneOf(passwordKinds),
+      comment: textOrNull,
+    }),
+  ),
+  predefined: list(text),
+  memberships: list(fields({ role: name, member: name, admin: flag, inherit: flag, set: flag })),
+  settings: list(fields({ role: textOrNull, database: textOrNull, parameter: name, value: text })),
+  labels: list(fields({ role: name, provider: text, label: text })),
+  parameters: list(
+    fields({ role: textOrNull, parameter: name, privilege: name, grantOption: flag }),
+  ),
+}) satisfies v.GenericSchema<unknown, RoleCatalog>
 
 /**
  * Reads a role catalog out of a manifest that anybody may have written: every field is checked, unknown ones are dropped, so that
@@ -10,121 +45,15 @@ const passwordKinds: readonly PasswordKind[] = ['none', 'scram-sha-256', 'md5', 
  * @throws Failure naming the part that is wrong
  */
 export function parseRoleCatalog(value: unknown): RoleCatalog {
-  const root = new Part(value, 'roles')
-  return {
-    version: root.text('version'),
-    major: root.count('major'),
-    roles: root.list('roles', (role) => ({
-      name: role.name('name'),
-      superuser: role.flag('superuser'),
-      polarSuperuser: role.flag('polarSuperuser'),
-      inherit: role.flag('inherit'),
-      createRole: role.flag('createRole'),
-      createDatabase: role.flag('createDatabase'),
-      login: role.flag('login'),
-      replication: role.flag('replication'),
-      bypassRls: role.flag('bypassRls'),
-      connectionLimit: role.count('connectionLimit', -1),
-      validUntil: role.textOrNull('validUntil'),
-      expired: role.flag('expired'),
-      password: role.oneOf('password', passwordKinds),
-      comment: role.textOrNull('comment'),
-    })),
-    predefined: root.texts('predefined'),
-    memberships: root.list('memberships', (membership) => ({
-      role: membership.name('role'),
-      member: membership.name('member'),
-      admin: membership.flag('admin'),
-      inherit: membership.flag('inherit'),
-      set: membership.flag('set'),
-    })),
-    settings: root.list('settings', (setting) => ({
-      role: setting.textOrNull('role'),
-      database: setting.textOrNull('database'),
-      parameter: setting.name('parameter'),
-      value: setting.text('value'),
-    })),
-    labels: root.list('labels', (label) => ({
-      role: label.name('role'),
-      provider: label.text('provider'),
-      label: label.text('label'),
-    })),
-    parameters: root.list('parameters', (parameter) => ({
-      role: parameter.textOrNull('role'),
-      parameter: parameter.name('parameter'),
-      privilege: parameter.name('privilege'),
-      grantOption: parameter.flag('grantOption'),
-    })),
-  }
-}
-
-/** One object of the catalog; each method gives a field, or fails with its place. */
-class Part {
-  private readonly fields: Record<string, unknown>
-  private readonly where: string
-
-  constructor(value: unknown, where: string) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(where)
-    this.fields = value as Record<string, unknown>
-    this.where = where
-  }
-
-  text(key: string): string {
-    return isText(this.fields[key]) ? this.fields[key] : this.fail(key)
-  }
-
-  /** A text that is not empty. */
-  name(key: string): string {
-    return this.text(key) || this.fail(key)
-  }
-
-  textOrNull(key: string): string | null {
-    return this.fields[key] === null ? null : this.text(key)
-  }
-
-  texts(key: string): string[] {
-    const texts = this.array(key)
-    return texts.every(isText) ? texts : this.fail(key)
-  }
-
-  flag(key: string): boolean {
-    const value = this.fields[key]
-    return typeof value === 'boolean' ? value : this.fail(key)
-  }
-
-  count(key: string, least = 0): number {
-    const value = this.fields[key]
-    return typeof value === 'number' && Number.isSafeInteger(value) && value >= least
-      ? value
-      : this.fail(key)
-  }
-
-  oneOf<T extends string>(key: string, allowed: readonly T[]): T {
-    return allowed.find((value) => value === this.fields[key]) ?? this.fail(key)
-  }
-
-  list<T>(key: string, read: (part: Part) => T): T[] {
-    return this.array(key).map((item, at) => read(new Part(item, `${this.where}.${key}[${at}]`)))
-  }
-
-  private array(key: string): unknown[] {
-    const value = this.fields[key]
-    return Array.isArray(value) ? value : this.fail(key)
-  }
-
-  private fail(key: string): never {
-    throw malformed(`${this.where}.${key}`)
-  }
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && !value.includes('\0')
-}
-
-function malformed(where: string): Failure {
-  return new Failure(
-    'The dump describes its roles in a way that cannot be used',
-    `\`${where}\` of its manifest has not the form that it should have`,
-    'Make the dump again; nothing was restored',
+  return readBy(
+    catalog,
+    value,
+    { prefix: 'roles', whole: 'roles' },
+    (flaw) =>
+      new Failure(
+        'The dump describes its roles in a way that cannot be used',
+        `In its manifest, ${flaw}`,
+        'Make the dump again; nothing was restored',
+      ),
   )
 }

@@ -1,64 +1,74 @@
-import type { Stillness } from '../freeze/stillness.ts'
-import type { CatalogFingerprint } from './catalog/model.ts'
-import type { DigestMethod, Recipe } from './rows/digest.ts'
-import type { LargeObjectsFingerprint } from './rows/large-objects.ts'
-import type { SequenceState } from './rows/sequences.ts'
-import type { NotRead } from './rows/tables.ts'
+import * as v from 'valibot'
+import { count, digits, fields, flag, list, measure, oneOf, text } from '../kept/schema.ts'
+import { catalogFingerprint } from './catalog/model.ts'
+import { isKnownForm } from './rows/digest.ts'
+import { largeObjectsFingerprint } from './rows/large-objects.ts'
+import { sequenceFields } from './rows/sequences.ts'
+import { notRead } from './rows/tables.ts'
 
 /** The values of the input `verify`. */
 export const levels = ['none', 'counts', 'data'] as const
 export type Level = (typeof levels)[number]
 
-export interface TableFingerprint {
-  schema: string
-  name: string
+const tableFingerprint = fields({
+  schema: text,
+  name: text,
   /** Absent for ordinary tables and leaf partitions. */
-  kind?: 'materialized view'
+  kind: v.exactOptional(oneOf(['materialized view'])),
   /** Only where false: a materialized view that holds nothing yet. */
-  populated?: false
-  rows: number
+  populated: v.exactOptional(oneOf([false])),
+  rows: count,
   /** The sum over all rows of 64 bits a row, as a decimal number. */
-  digest?: string
+  digest: v.exactOptional(digits),
   /** Which of the fingerprint's recipes gave the digest. */
-  recipe?: number
+  recipe: v.exactOptional(count),
   /** On the target: columns that the recipe names and that are missing here, or are of another type. */
-  unlike?: string[]
+  unlike: v.exactOptional(list(text)),
   /** Why its rows could not be read: `rows` and `digest` then say nothing, and nothing is proven of it. */
-  unreadable?: string
-}
+  unreadable: v.exactOptional(text),
+})
+export type TableFingerprint = v.InferOutput<typeof tableFingerprint>
 
 /** A sequence at the dump's start and, where it moved meanwhile, at its end. */
-export interface SequenceFingerprint extends SequenceState {
-  later?: { last: string; called: boolean }
-}
+const sequenceFingerprint = fields({
+  ...sequenceFields,
+  later: v.exactOptional(fields({ last: digits, called: flag })),
+})
+export type SequenceFingerprint = v.InferOutput<typeof sequenceFingerprint>
+
+const recipeColumn = v.strictTuple(
+  [text, v.pipe(text, v.check(isKnownForm, 'is no form that this version knows'))],
+  'is no pair of a column and its form',
+)
 
 /**
  * What a database holds, as plain data for the dump's manifest. It holds names and hashes, never a value of a row.
  */
-export interface DatabaseFingerprint {
+export const databaseFingerprint = fields({
   /** The version of this structure. */
-  format: 1
+  format: v.literal(1, 'is of another version'),
   /** `server_version_num` of the server that it was taken from. */
-  server: number
-  encoding: string
-  level: Level
-  method: DigestMethod
+  server: count,
+  encoding: text,
+  level: oneOf(levels),
+  method: oneOf(['hash', 'md5']),
   /** `extra_float_digits` where floats are inside of something that only its output function reads. */
-  floatDigits: 0 | 3
+  floatDigits: oneOf([0, 3]),
   /** Null when everything is of one moment; else why it may not be. */
-  moments: string | null
+  moments: v.nullable(text),
   /** Where it is not of one moment: whether nothing was written meanwhile. */
-  still?: Stillness
-  recipes: Recipe[]
-  tables: TableFingerprint[]
-  notRead: NotRead[]
-  sequences: SequenceFingerprint[]
+  still: v.exactOptional(oneOf([true, false, 'unknown'])),
+  recipes: list(list(recipeColumn)),
+  tables: list(tableFingerprint),
+  notRead: list(notRead),
+  sequences: list(sequenceFingerprint),
   /** Null at level `none`. */
-  largeObjects: LargeObjectsFingerprint | null
+  largeObjects: v.nullable(largeObjectsFingerprint),
   /** Null but at level `data`. */
-  catalog: CatalogFingerprint | null
+  catalog: v.nullable(catalogFingerprint),
   /** Rows read, and the seconds that took, of all jobs together. */
-  rows: number
-  seconds: number
-  rowsPerSecond: number
-}
+  rows: count,
+  seconds: measure,
+  rowsPerSecond: measure,
+})
+export type DatabaseFingerprint = v.InferOutput<typeof databaseFingerprint>

@@ -1,15 +1,18 @@
 import type pg from 'pg'
+import type * as v from 'valibot'
+import { fields, text } from '../../kept/schema.ts'
 
 /**
  * Grants on a member of an extension that were made after its creation: a dump carries them in an ACL entry, without a word
  * of the extension.
  */
-export interface ExtensionGrant {
-  extension: string
+export const extensionGrant = fields({
+  extension: text,
   /** The member's schema, empty where it has none, and the rest of its ACL entry's tag: `FUNCTION f(integer)`. */
-  schema: string
-  tag: string
-}
+  schema: text,
+  tag: text,
+})
+export type ExtensionGrant = v.InferOutput<typeof extensionGrant>
 
 /**
  * Reads which members of extensions have grants of their own, by what the ACL entries of pg_dump call them (dumpACL in

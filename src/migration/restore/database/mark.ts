@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type pg from 'pg'
+import * as v from 'valibot'
 import { Failure } from '../../../failure.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
 import { printable } from '../../../text/text.ts'
+import { flag, list, matching, name } from '../../kept/schema.ts'
 import { isTemporaryRole } from '../owners/login-role.ts'
 
 /**
@@ -13,21 +15,32 @@ import { isTemporaryRole } from '../owners/login-role.ts'
  */
 export const stateSchema = 'migrate-to-polardb'
 
-export interface RestoreState {
+/** Names in a mark at most: a comment is no place to keep the server busy with. */
+const mostNames = 100_000
+
+/** A name that a server can have (NAMEDATALEN). */
+const serverName = v.pipe(
+  name,
+  v.check((value) => Buffer.byteLength(value) <= 63, 'has more than 63 bytes'),
+)
+
+/** Strict: with a key that we do not write it is not ours, or of a later version. */
+const restoreState = v.strictObject({
   /** Identifies the dump (see dumpIdentity). */
-  dump: string
+  dump: matching(/^[0-9a-f]{64}$/),
   /** Roles that the account was made a member of for the restore. */
-  memberships: string[]
+  memberships: list(serverName, mostNames),
   /** Roles that were given CREATE on schemas, and on the database. */
-  schemaGrants: { role: string; schema: string }[]
-  databaseGrants: string[]
+  schemaGrants: list(v.strictObject({ role: serverName, schema: serverName }), mostNames),
+  databaseGrants: list(serverName, mostNames),
   /** The role that loads (see Loader); null where the account does. */
-  loader: string | null
+  loader: v.nullable(v.pipe(serverName, v.check(isTemporaryRole, 'is no role of a restore'))),
   /** Objects have begun to go to their owners, so they are the loader's no longer. */
-  owners: boolean
+  owners: flag,
   /** The restore came to its end before: the database may be in use, and nothing in it is to be touched. */
-  complete?: boolean
-}
+  complete: v.exactOptional(v.literal(true)),
+})
+export type RestoreState = v.InferOutput<typeof restoreState>
 
 /** Stands in the mark of a verification in the place of a dump (see verify/lend.ts). */
 export const noDump = '0'.repeat(64)
@@ -86,44 +99,8 @@ export function parseState(comment: string): RestoreState | null {
   } catch {
     return null
   }
-  const keys = ['dump', 'memberships', 'schemaGrants', 'databaseGrants', 'loader', 'owners']
-  if (!hasKeys(value, keys) && !hasKeys(value, [...keys, 'complete'])) return null
-  const { dump, memberships, schemaGrants, databaseGrants, loader, owners, complete } = value
-  if (typeof dump !== 'string' || !/^[0-9a-f]{64}$/.test(dump)) return null
-  if (!isList(memberships, isName) || !isList(databaseGrants, isName)) return null
-  if (!isList(schemaGrants, isSchemaGrant)) return null
-  if (loader !== null && !(isName(loader) && isTemporaryRole(loader))) return null
-  if (typeof owners !== 'boolean') return null
-  if (complete !== undefined && complete !== true) return null
-  const ended = complete === undefined ? {} : { complete }
-  return { dump, memberships, databaseGrants, schemaGrants, loader, owners, ...ended }
-}
-
-/** Names in a mark at most: a comment is no place to keep the server busy with. */
-const mostNames = 100_000
-
-function isList<T>(value: unknown, is: (item: unknown) => item is T): value is T[] {
-  return Array.isArray(value) && value.length <= mostNames && value.every(is)
-}
-
-/** A name that a server can have (NAMEDATALEN). */
-function isName(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    value !== '' &&
-    !value.includes('\0') &&
-    Buffer.byteLength(value) <= 63
-  )
-}
-
-function isSchemaGrant(value: unknown): value is { role: string; schema: string } {
-  return hasKeys(value, ['role', 'schema']) && isName(value.role) && isName(value.schema)
-}
-
-/** Exactly these keys, no others. */
-function hasKeys(value: unknown, keys: string[]): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-  return Object.keys(value).sort().join() === [...keys].sort().join()
+  const { success, output } = v.safeParse(restoreState, value)
+  return success ? output : null
 }
 
 /**

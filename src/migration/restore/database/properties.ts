@@ -1,51 +1,59 @@
 import type pg from 'pg'
+import * as v from 'valibot'
 import { Failure } from '../../../failure.ts'
 import { serverVersion } from '../../../postgres/connection.ts'
 import { roleSettings } from '../../../postgres/roles/catalog.ts'
+import { fields, flag, list, matching, oneOf, readBy, text, wholeFrom } from '../../kept/schema.ts'
 import { firstNormalOid } from '../plan/target-facts.ts'
-import { type ExtensionGrant, readExtensionGrants } from './extension-grants.ts'
+import { extensionGrant, readExtensionGrants } from './extension-grants.ts'
 
 /** One privilege as it was granted: who gave whom what. An empty grantee is PUBLIC. */
-export interface Grant {
-  grantor: string
-  grantee: string
-  privilege: string
-  grantable: boolean
-}
+const grant = fields({
+  grantor: text,
+  grantee: text,
+  privilege: matching(/^[A-Z]{1,20}$/),
+  grantable: flag,
+})
+export type Grant = v.InferOutput<typeof grant>
 
-export interface DatabaseSetting {
-  /** The role that the setting is for (ALTER ROLE … IN DATABASE), null for the database's own. */
-  role: string | null
-  name: string
-  value: string
-}
+/** Absent in dumps of an earlier version where it is null. */
+const textOrNull = v.optional(v.nullable(text), null)
 
 /** What belongs to a database itself and is not in its archive in a usable form; goes into the manifest as JSON. */
-export interface DatabaseProperties {
-  name: string
-  encoding: string
-  collate: string
-  ctype: string
-  provider: 'libc' | 'icu' | 'builtin'
+const databaseProperties = fields({
+  name: text,
+  encoding: text,
+  collate: text,
+  ctype: text,
+  provider: oneOf(['libc', 'icu', 'builtin']),
   /** The locale of ICU or the built-in provider. */
-  locale: string | null
-  icuRules: string | null
-  owner: string
+  locale: textOrNull,
+  icuRules: textOrNull,
+  owner: text,
   /** Null when nothing was ever granted or revoked. */
-  acl: Grant[] | null
-  comment: string | null
-  settings: DatabaseSetting[]
+  acl: v.nullable(list(grant)),
+  comment: textOrNull,
+  settings: list(
+    fields({
+      /** The role that the setting is for (ALTER ROLE … IN DATABASE), null for the database's own. */
+      role: v.nullable(text),
+      name: text,
+      value: text,
+    }),
+  ),
   /** -1: no limit. */
-  connectionLimit: number
+  connectionLimit: wholeFrom(-2),
   /** Marked IS_TEMPLATE: whoever may create databases may copy it, and nobody can drop it. */
-  template: boolean
+  template: v.optional(flag, false),
   /** Installed extensions: archives do not name their versions. */
-  extensions: { name: string; version: string; schema: string }[]
-  /** Which members of extensions have grants of their own. */
-  extensionGrants: ExtensionGrant[]
-  /** Tables and sequences of extensions whose content a dump carries (pg_extension_config_dump). */
-  extensionTables: { extension: string; schema: string; name: string }[]
-}
+  extensions: list(fields({ name: text, version: text, schema: text })),
+  /** Which members of extensions have grants of their own; dumps of an earlier version of this action do not have it. */
+  extensionGrants: v.optional(list(extensionGrant), []),
+  /** Tables and sequences of extensions whose content a dump carries (pg_extension_config_dump); may be absent as well. */
+  extensionTables: v.optional(list(fields({ extension: text, schema: text, name: text })), []),
+})
+export type DatabaseProperties = v.InferOutput<typeof databaseProperties>
+export type DatabaseSetting = DatabaseProperties['settings'][number]
 
 /**
  * Reads the properties of the database that a session of the source is in.
@@ -158,89 +166,15 @@ export function hasDefaultPrivileges({ acl, owner }: DatabaseProperties): boolea
  * @throws Failure naming what is wrong
  */
 export function parseDatabaseProperties(value: unknown): DatabaseProperties {
-  const root = record(value, 'properties')
-  const text = (from: Record<string, unknown>, key: string) => {
-    const found = from[key]
-    if (typeof found !== 'string' || found.includes('\0')) throw malformed(key)
-    return found
-  }
-  const orNull = (from: Record<string, unknown>, key: string) =>
-    from[key] === null || from[key] === undefined ? null : text(from, key)
-  const list = (key: string) => {
-    const found = root[key]
-    if (!Array.isArray(found)) throw malformed(key)
-    return found.map((item) => record(item, key))
-  }
-  const provider = text(root, 'provider')
-  if (provider !== 'libc' && provider !== 'icu' && provider !== 'builtin')
-    throw malformed('provider')
-  const limit = root.connectionLimit
-  if (typeof limit !== 'number' || !Number.isInteger(limit)) throw malformed('connectionLimit')
-  return {
-    name: text(root, 'name'),
-    encoding: text(root, 'encoding'),
-    collate: text(root, 'collate'),
-    ctype: text(root, 'ctype'),
-    provider,
-    locale: orNull(root, 'locale'),
-    icuRules: orNull(root, 'icuRules'),
-    owner: text(root, 'owner'),
-    acl:
-      root.acl === null
-        ? null
-        : list('acl').map((item) => ({
-            grantor: text(item, 'grantor'),
-            grantee: text(item, 'grantee'),
-            privilege: word(text(item, 'privilege')),
-            grantable: item.grantable === true,
-          })),
-    comment: orNull(root, 'comment'),
-    settings: list('settings').map((item) => ({
-      role: orNull(item, 'role'),
-      name: text(item, 'name'),
-      value: text(item, 'value'),
-    })),
-    connectionLimit: limit,
-    template: root.template === true,
-    extensions: list('extensions').map((item) => ({
-      name: text(item, 'name'),
-      version: text(item, 'version'),
-      schema: text(item, 'schema'),
-    })),
-    // dumps of an earlier version of this action do not have it
-    extensionGrants:
-      root.extensionGrants === undefined
-        ? []
-        : list('extensionGrants').map((item) => ({
-            extension: text(item, 'extension'),
-            schema: text(item, 'schema'),
-            tag: text(item, 'tag'),
-          })),
-    extensionTables:
-      root.extensionTables === undefined
-        ? []
-        : list('extensionTables').map((item) => ({
-            extension: text(item, 'extension'),
-            schema: text(item, 'schema'),
-            name: text(item, 'name'),
-          })),
-  }
-
-  function word(privilege: string): string {
-    if (!/^[A-Z]{1,20}$/.test(privilege)) throw malformed('privilege')
-    return privilege
-  }
-}
-
-function record(value: unknown, where: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed(where)
-  return value as Record<string, unknown>
-}
-
-function malformed(field: string): Failure {
-  return new Failure(
-    'The dump describes its database in a way that cannot be used',
-    `\`${field}\` has not the form that it should have`,
-    'Make the dump again; nothing was restored',
+  return readBy(
+    databaseProperties,
+    value,
+    { whole: 'properties' },
+    (flaw) =>
+      new Failure(
+        'The dump describes its database in a way that cannot be used',
+        flaw,
+        'Make the dump again; nothing was restored',
+      ),
   )
 }

@@ -1,24 +1,28 @@
+import * as v from 'valibot'
+import { count, dictionary, fields, list, text } from '../../kept/schema.ts'
 import type { AclType } from './acl.ts'
 
 /** An object of the catalog: what it is called, and hashes of what is said of it. No definition, no value. */
-export interface CatalogObject {
+const catalogObject = fields({
   /** Unique among its kind, spelled as archives spell it: `public.orders`, `public.total(integer, text)`. */
-  name: string
+  name: text,
   /** Index into the catalog's owners. */
-  owner?: number
+  owner: v.exactOptional(count),
   /** Index into the catalog's acls; absent for the built-in default. */
-  acl?: number
+  acl: v.exactOptional(count),
   /** 64 bits of each text that is not the default, by what the text is; a few short ones as they are, after `=`. */
-  facets?: Record<string, string>
-}
+  facets: v.exactOptional(dictionary(text)),
+})
+export type CatalogObject = v.InferOutput<typeof catalogObject>
 
-export interface CatalogFingerprint {
-  owners: string[]
+export const catalogFingerprint = fields({
+  owners: list(text),
   /** Distinct access privileges, as lines of their differences from the default. */
-  acls: string[][]
+  acls: list(list(text)),
   /** By kind: table, index, function, … */
-  kinds: Record<string, CatalogObject[]>
-}
+  kinds: dictionary(list(catalogObject)),
+})
+export type CatalogFingerprint = v.InferOutput<typeof catalogFingerprint>
 
 /** One question to the catalog. Every piece is SQL text; `x` is the row of `catalog` and `n` its schema, if it has one. */
 export interface CatalogQuery {

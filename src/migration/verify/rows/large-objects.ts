@@ -1,37 +1,42 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
+import * as v from 'valibot'
+import { count, digits, fields, list as listOf, text } from '../../kept/schema.ts'
 import { aclDifference, explodeAcl } from '../catalog/acl.ts'
 import { inTransaction, isUnreadable, reasonOf } from '../read-session.ts'
 import { hashOfBytes } from './digest.ts'
 import type { ReadPlan, Task } from './readers.ts'
 
 /** Large objects of neighbouring OIDs and the sum of their digests. The first range begins at 0, whatever it says. */
-export interface LargeObjectRange {
-  from: number
-  to: number
-  count: number
+const largeObjectRange = fields({
+  from: count,
+  to: count,
+  count,
   /** Absent where they are only counted. */
-  digest?: string
+  digest: v.exactOptional(digits),
   /** Why some of them could not be read. */
-  unreadable?: string
-}
+  unreadable: v.exactOptional(text),
+})
+export type LargeObjectRange = v.InferOutput<typeof largeObjectRange>
 
 /** Large objects of one owner and one ACL. */
-export interface LargeObjectGroup {
-  owner: string
-  acl: string[]
-  count: number
+const largeObjectGroup = fields({
+  owner: text,
+  acl: listOf(text),
+  count,
   /** Which ones: the sum of a hash of each OID. */
-  which: string
-}
+  which: digits,
+})
+export type LargeObjectGroup = v.InferOutput<typeof largeObjectGroup>
 
-export interface LargeObjectsFingerprint {
-  count: number
-  ranges: LargeObjectRange[]
-  groups: LargeObjectGroup[]
+export const largeObjectsFingerprint = fields({
+  count,
+  ranges: listOf(largeObjectRange),
+  groups: listOf(largeObjectGroup),
   /** How many have a comment, and the sum of a hash of each. */
-  comments: { count: number; digest: string }
-}
+  comments: fields({ count, digest: digits }),
+})
+export type LargeObjectsFingerprint = v.InferOutput<typeof largeObjectsFingerprint>
 
 interface LargeObject {
   oid: number

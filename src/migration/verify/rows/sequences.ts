@@ -1,17 +1,21 @@
 import type pg from 'pg'
+import * as v from 'valibot'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
+import { digits, fields, flag, text } from '../../kept/schema.ts'
 import { inTransaction, isUnreadable, type Place, reasonOf, withSession } from '../read-session.ts'
 
 /** What a sequence hands out next. Numbers as text: they may exceed what JSON's numbers hold exactly. */
-export interface SequenceState {
-  schema: string
-  name: string
-  last: string
-  called: boolean
+export const sequenceFields = {
+  schema: text,
+  name: text,
+  last: digits,
+  called: flag,
   /** Why it could not be read: the rest then says nothing. */
-  unreadable?: string
+  unreadable: v.exactOptional(text),
 }
+const sequenceState = fields(sequenceFields)
+export type SequenceState = v.InferOutput<typeof sequenceState>
 
 type Sequence = Pick<SequenceState, 'schema' | 'name'> & { owner: string }
 

@@ -1,5 +1,7 @@
 import type pg from 'pg'
+import type * as v from 'valibot'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
+import { fields, text } from '../../kept/schema.ts'
 import type { ColumnType } from './digest.ts'
 
 /** A table whose own rows are read: an ordinary table, a leaf partition, a materialized view. */
@@ -24,11 +26,8 @@ export interface TableInfo {
 }
 
 /** A relation that holds no rows here, and why it is not read. */
-export interface NotRead {
-  schema: string
-  name: string
-  reason: string
-}
+export const notRead = fields({ schema: text, name: text, reason: text })
+export type NotRead = v.InferOutput<typeof notRead>
 
 export interface TableList {
   tables: TableInfo[]
