@@ -15,8 +15,8 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { withLock } from './lock.ts'
 
 const run = promisify(execFile)
 const programs = ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql']
@@ -243,33 +243,4 @@ async function privateStore(): Promise<void> {
   const { uid } = await stat(store)
   if (uid !== process.getuid?.()) throw new Error(`${store} belongs to user ${uid}`)
   await chmod(store, 0o755)
-}
-
-/** Runs `work` while no other process does: the lock names its holder, and a dead holder's lock is void. */
-async function withLock(lock: string, work: () => Promise<void>): Promise<void> {
-  for (;;) {
-    try {
-      await writeFile(lock, String(process.pid), { flag: 'wx' })
-      break
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    const holder = Number(await readFile(lock, 'utf8').catch(() => ''))
-    if (holder > 0 && !alive(holder)) await rm(lock, { force: true })
-    await sleep(100)
-  }
-  try {
-    await work()
-  } finally {
-    await rm(lock, { force: true })
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }

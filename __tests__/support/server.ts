@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { fastDirectory, makeCluster } from './cluster.ts'
 
 /** The majors that package.json brings as embedded binaries (Linux x64 only). */
 export const majors = [10, 11, 13, 15, 16, 17, 18] as const
@@ -69,7 +70,7 @@ export class TestServer {
     this.major = major
     this.#programs = programs ?? binaries(major)
     this.superuser = superuser
-    this.directory = temporaryDirectory(`pg${major}-`)
+    this.directory = temporaryDirectory(`pg${major}-`, fastDirectory(temporary()))
     this.#dismissGuard = guard(this.directory)
     this.ca = tls ? join(this.directory, 'ca.crt') : null
   }
@@ -96,12 +97,15 @@ export class TestServer {
 
   private async initialise(options: ServerOptions): Promise<void> {
     const { data, directory } = this
-    await this.program('initdb', [
-      ...['-D', data, '-U', this.superuser, '-A', 'trust', '-N'],
-      ...(options.initdb ?? ['-E', 'UTF8', '--locale=C.UTF-8']),
-    ])
-    for (const { database, statements } of options.initial ?? [])
-      await this.singleUser(database, statements)
+    const initdb = options.initdb ?? ['-E', 'UTF8', '--locale=C.UTF-8']
+    const initial = options.initial ?? []
+    const key = [options.programs ?? this.major, this.superuser, initdb, initial]
+    await makeCluster(data, key, async (path) => {
+      const account = ['-U', this.superuser, '-A', 'trust', '-N']
+      await this.program('initdb', ['-D', path, ...account, ...initdb])
+      for (const { database, statements } of initial)
+        await this.singleUser(path, database, statements)
+    })
     if (options.tls) await this.makeCertificates(options.tls === true ? {} : options.tls)
     const settings: Record<string, string> = {
       listen_addresses: "'127.0.0.1'",
@@ -246,8 +250,8 @@ export class TestServer {
     await run(join(this.#programs, name), args, { ...asServerUser, env, cwd: '/' })
   }
 
-  private async singleUser(database: string, statements: string[]): Promise<void> {
-    const args = ['--single', '-j', '-O', '-D', this.data, database]
+  private async singleUser(data: string, database: string, statements: string[]): Promise<void> {
+    const args = ['--single', '-j', '-O', '-D', data, database]
     const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
     const options = { ...asServerUser, env, cwd: '/' }
     const child = run(join(this.#programs, 'postgres'), args, options)
@@ -315,14 +319,15 @@ export function psqlFile(psql: string, uri: string, file: string): void {
 }
 
 /** A directory that the server's user owns and can reach. */
-function temporaryDirectory(prefix: string): string {
-  const directory = mkdtempSync(join(temporary(), prefix))
+export function temporaryDirectory(prefix: string, parent = temporary()): string {
+  const directory = mkdtempSync(join(parent, prefix))
   own(directory)
   chmodSync(directory, 0o755) // tests of another user read the CA certificate; the data is 0700
   return directory
 }
 
-function temporary(): string {
+/** The directory for temporary files, if the server's user can reach it. */
+export function temporary(): string {
   return reachable(tmpdir()) ? tmpdir() : '/tmp'
 }
 

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +13,7 @@ import {
   startAction,
   visibleLog,
 } from '../support/runner.ts'
-import { hasServer, isRoot, TestServer } from '../support/server.ts'
+import { isRoot } from '../support/server.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const packageUrl = (path: string) => pathToFileURL(join(root, 'node_modules', path)).href
@@ -321,56 +320,5 @@ describe('the results service', () => {
     const bytes = Buffer.from(await answer.arrayBuffer())
     expect(bytes).toHaveLength(original.length)
     expect(bytes.filter((byte, at) => byte !== original[at])).toHaveLength(1)
-  })
-})
-
-;(hasServer(15) ? describe : describe.skip)('a server for tests', () => {
-  test('is stopped and removed although the process that started it was killed', async () => {
-    const script = join(directory, 'crash.ts')
-    writeFileSync(
-      script,
-      `import { TestServer } from '${pathToFileURL(join(root, '__tests__/support/server.ts')).href}'
-      const { directory, data } = await TestServer.start(15)
-      console.log(directory)
-      process.kill(process.pid, 'SIGKILL')`,
-    )
-    const node = join(root, 'node_modules', '.bin', 'node')
-    const left = await new Promise<string>((resolve) => {
-      execFile(node, [script], (_, stdout) => resolve(stdout.trim()))
-    })
-    expect(left).toMatch(/pg15-/)
-    while (existsSync(left)) await new Promise((resolve) => setTimeout(resolve, 50))
-  })
-
-  test('speaks TLS with a certificate that its own CA signed', async () => {
-    const server = await TestServer.start(15, { tls: true })
-    try {
-      const ssl = { ca: readFileSync(server.ca ?? '', 'utf8') }
-      const client = await server.connect('postgres', { host: 'localhost', ssl })
-      const { rows } = await client.query(
-        'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()',
-      )
-      await client.end()
-      expect(rows).toEqual([{ ssl: true }])
-    } finally {
-      await server.stop()
-    }
-  })
-
-  test('has a standby that reads and does not write', async () => {
-    const server = await TestServer.start(15)
-    try {
-      await server.sql('CREATE TABLE t AS SELECT 1 AS i')
-      const standby = await server.standby()
-      try {
-        expect((await standby.sql('SELECT i FROM t')).rows).toEqual([{ i: 1 }])
-        await expect(standby.sql('DELETE FROM t')).rejects.toMatchObject({ code: '25006' })
-        await server.sql('DELETE FROM t')
-      } finally {
-        await standby.stop()
-      }
-    } finally {
-      await server.stop()
-    }
   })
 })
