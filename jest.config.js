@@ -1,11 +1,24 @@
-export default {
-  roots: ['<rootDir>/__tests__'],
-  testMatch: ['**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/__tests__/long/'], // npm run test:long
+const project = {
   extensionsToTreatAsEsm: ['.ts'],
-  globalSetup: '<rootDir>/__tests__/support/run-directory.ts',
   transform: { '\\.ts$': '<rootDir>/jest.transform.js' },
-  maxWorkers: '100%', // what takes long here waits for servers
+  globalSetup: '<rootDir>/__tests__/support/run-directory.ts',
+}
+
+/** A folder of tests as a project: `--selectProjects unit` runs it alone. */
+export const folder = (displayName, name) => ({
+  ...project,
+  displayName,
+  roots: ['<rootDir>/__tests__'],
+  testMatch: [`<rootDir>/__tests__/${name}/**/*.test.ts`],
+})
+
+export default {
+  projects: [
+    folder('unit', 'unit'), // starts no server
+    folder('servers', 'integration'), // starts real servers
+    folder('action', 'action'), // runs the bundle in dist/ as a runner does
+  ],
   testTimeout: 120_000, // real servers start and stop in tests; nothing asserts how fast
+  maxWorkers: '100%', // what takes long here waits for servers
   collectCoverageFrom: ['src/**/*.ts'],
 }

@@ -1,10 +1,8 @@
-import config from './jest.config.js'
+import { folder } from './jest.config.js'
 
 /** What takes too long for every change: all seeds, all kills, one file after the other. */
 export default {
-  ...config,
-  testMatch: ['**/long/**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/'],
+  projects: [folder('long', 'long')],
   maxWorkers: 1,
   testTimeout: 3_600_000,
 }
