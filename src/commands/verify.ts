@@ -8,6 +8,7 @@ import { refuseSameServer } from '../migration/checks/same-server.ts'
 import { getClient, resultOf } from '../migration/dump/everything.ts'
 import { dumpSchema } from '../migration/dump/programs.ts'
 import { required } from '../migration/inputs.ts'
+import { autoJobs, autoReaders } from '../migration/jobs.ts'
 import { databasesOf, loadDump } from '../migration/kept/load.ts'
 import { lossesAmong, refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
@@ -57,10 +58,7 @@ async function run(session: Session): Promise<void> {
       'Set verify to data or counts',
     )
   }
-  const jobs =
-    inputs.restoreJobs === 'auto'
-      ? Math.min(8, Math.max(2, session.processors))
-      : inputs.restoreJobs
+  const jobs = inputs.restoreJobs === 'auto' ? autoJobs(session.processors) : inputs.restoreJobs
   const substitutes = await readSubstitutes(connection, session)
   const failures: unknown[] = []
   const { databases, losses } = await sources(session, connection)
@@ -186,8 +184,7 @@ async function openLive(
 ): Promise<void> {
   const { connection, version } = source
   const { inputs } = session
-  const jobs =
-    inputs.dumpJobs === 'auto' ? Math.max(1, Math.floor(session.processors / 2)) : inputs.dumpJobs
+  const jobs = inputs.dumpJobs === 'auto' ? autoReaders(session.processors) : inputs.dumpJobs
   const snapshot = await exportSnapshot(connection, database, session.signal)
   const directory = join(session.temporaryDirectory, `schema-${randomUUID()}`)
   try {

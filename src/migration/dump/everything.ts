@@ -15,6 +15,7 @@ import { counted, formatBytes, formatDuration } from '../../text/text.ts'
 import { checkClientLogin } from '../checks/client-login.ts'
 import type { Source, SourceDatabase } from '../checks/preflight.ts'
 import { readActivity, stillness } from '../freeze/stillness.ts'
+import { autoJobs, autoReaders } from '../jobs.ts'
 import { sealDump } from '../kept/directory.ts'
 import { noteDump } from '../kept/load.ts'
 import {
@@ -355,12 +356,12 @@ export function resultOf(
 
 /** Enough to keep the link and the source busy, within the connections that are free; never more jobs than tables. */
 function autoDumpJobs(session: Session, source: Source, tables: number): number {
-  const wanted = Math.min(8, Math.max(2, session.processors), Math.max(1, tables))
+  const wanted = Math.min(autoJobs(session.processors), Math.max(1, tables))
   // pg_dump needs one more than its jobs, and the fingerprint and the snapshot have theirs
   return Math.max(1, Math.min(wanted, source.freeConnections - fingerprintJobs(session) - 4))
 }
 
 /** Sessions that read the source for its fingerprint: few, since the dump reads the same tables at the same time. */
 function fingerprintJobs(session: Session): number {
-  return Math.max(1, Math.min(4, Math.floor(session.processors / 2)))
+  return autoReaders(session.processors)
 }

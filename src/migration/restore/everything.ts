@@ -13,6 +13,7 @@ import { analyzeDatabase } from '../analyze.ts'
 import { checkClientLogin } from '../checks/client-login.ts'
 import { resultOf } from '../dump/everything.ts'
 import type { Inputs } from '../inputs.ts'
+import { autoJobs } from '../jobs.ts'
 import { databasesOf } from '../kept/load.ts'
 import { type DumpedDatabase, polardbRolesFile, rolesFile } from '../kept/manifest.ts'
 import { lossesAmong, refuseUnaccepted } from '../losses.ts'
@@ -373,11 +374,7 @@ function restoreOptions(
     targetName: swap?.building ?? destination.target,
     passwordFile,
     client: dump.client,
-    // the server's processors are not known; a cluster has more than a runner, and index builds wait for its disks
-    jobs:
-      inputs.restoreJobs === 'auto'
-        ? Math.min(8, Math.max(2, session.processors))
-        : inputs.restoreJobs,
+    jobs: inputs.restoreJobs === 'auto' ? autoJobs(session.processors) : inputs.restoreJobs,
     createDatabase: inputs.createDatabase,
     ...wayInto(inputs.ifTargetNotEmpty, swap),
     allowMissing: inputs.allowMissing,

@@ -5,12 +5,7 @@ import type { RolePlan } from '../../polardb/roles/model.ts'
 import { readRoleCatalog } from '../../postgres/roles/catalog.ts'
 import { parseRoleScript, type RoleScript } from '../../postgres/roles/script.ts'
 import { counted } from '../../text/text.ts'
-
-export interface NeededRole {
-  role: string
-  /** What needs it, for people: `owner of TABLE public.orders`. */
-  reason: string
-}
+import type { NeededRole } from '../restore/plan/needed-roles.ts'
 
 /** How many names a message lists. */
 export const mostNames = 10

@@ -15,16 +15,11 @@ import { parameterKey, sameSetting, settingValues } from '../../postgres/roles/s
 import type { RoleDifference, RolesResult } from '../../report/model.ts'
 import { counted } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import type { NeededRole } from '../restore/plan/needed-roles.ts'
 import type { LastingSession } from '../retry.ts'
 import { applySteps, type Outcome } from './apply.ts'
 import { changedMeanwhile } from './meanwhile.ts'
-import {
-  checkAccount,
-  listed,
-  type NeededRole,
-  readRoleScript,
-  refuseMissing,
-} from './preconditions.ts'
+import { checkAccount, listed, readRoleScript, refuseMissing } from './preconditions.ts'
 import { preloads, readRoleTarget } from './probe.ts'
 import {
   type ComparedRoles,
