@@ -5,11 +5,12 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { ClientError, callClient } from '../../src/action/artifact-client.ts'
 import { GitHubArtifacts } from '../../src/action/artifacts.ts'
-import { Cancelled, Failure } from '../../src/failure.ts'
+import { Cancelled, type Failure } from '../../src/failure.ts'
 import { ArtifactNameTaken } from '../../src/migration/kept/artifact-store.ts'
 import { downloadDump, openDumpDirectory } from '../../src/migration/kept/download.ts'
 import type { Manifest } from '../../src/migration/kept/manifest.ts'
 import { type UploadOptions, uploadDump } from '../../src/migration/kept/upload.ts'
+import { failureOf } from '../support/failure.ts'
 import { ResultsServer } from '../support/results-server.ts'
 import { noise, QuietContext, Scratch, sampleDump, sampleFiles } from '../support/sample-dump.ts'
 
@@ -52,15 +53,7 @@ const small = () => ({
   files: ['roles.sql'],
   compressed: true,
 })
-const why = async (work: Promise<unknown>) => {
-  try {
-    await work
-  } catch (error) {
-    if (error instanceof Failure) return error.line
-    throw error
-  }
-  throw new Error('nothing failed')
-}
+const why = async (work: Promise<unknown>) => (await failureOf(work)).line
 
 describe('a dump kept as an artifact', () => {
   const ways: [string, Partial<UploadOptions>][] = [

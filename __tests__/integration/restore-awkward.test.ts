@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
-import { Failure } from '../../src/failure.ts'
 import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import { failureOf } from '../support/failure.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { createRoles, digestRows, Harness, type RestoreTarget } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
@@ -54,15 +54,6 @@ async function expectMoved(name: string, target: RestoreTarget): Promise<void> {
   const { result } = await harness.restore(dump, target)
   expect(result.failed).toEqual([])
   expect(await rowsOf(target.backend, name)).toEqual(await rowsOf(source, name))
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<Failure> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof Failure) return error
-  throw error ?? new Error('nothing failed')
 }
 
 describe('encodings', () => {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { Failure } from '../../src/failure.ts'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
 import { stateSchema } from '../../src/migration/restore/database/mark.ts'
 import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import { failureOf } from '../support/failure.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import {
   createRoles,
@@ -60,15 +60,6 @@ afterAll(async () => {
   await source?.stop()
   for (const target of [plain15, plain16, polar]) await target?.stop()
 })
-
-async function failureOf(promise: Promise<unknown>): Promise<Failure> {
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof Failure) return error
-  throw error ?? new Error('nothing failed')
-}
 
 const properties = `
   SELECT d.datname, pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_char(d.encoding) AS encoding, d.datcollate, d.datctype,

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { Cancelled, Failure } from '../../src/failure.ts'
+import { Cancelled } from '../../src/failure.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import { rereadSequences } from '../../src/migration/verify/fingerprint.ts'
 import { parseFingerprint } from '../../src/migration/verify/kept-fingerprint.ts'
 import { startTasks } from '../../src/migration/verify/rows/readers.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import { failureOf } from '../support/failure.ts'
 import { TestServer } from '../support/server.ts'
 import { createRichDatabase } from '../support/verify-database.ts'
 import { compareWith, differencesIn, fingerprintOf, testContext } from '../support/verify-run.ts'
@@ -32,12 +33,6 @@ async function copy(from: string, to: string): Promise<string> {
 /** Between two looks at what the server is doing. */
 function pause(): Promise<void> {
   return new Promise((done) => setTimeout(done, 20))
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<Failure> {
-  const error = await promise.catch((error: unknown) => error)
-  if (error instanceof Failure) return error
-  throw new Error(`not a failure: ${error}`)
 }
 
 describe('one moment', () => {

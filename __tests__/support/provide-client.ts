@@ -2,7 +2,6 @@ import { type ExecFileException, execFile } from 'node:child_process'
 import { chownSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RunnerToolCache } from '../../src/action/tool-cache.ts'
-import { wordsOf } from '../../src/commands/index.ts'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import {
@@ -11,7 +10,7 @@ import {
   provideClient,
 } from '../../src/postgres/programs/clients/provide.ts'
 import type { ClientPrograms } from '../../src/postgres/programs/programs.ts'
-import { newReport } from '../../src/report/model.ts'
+import { newContext } from './context.ts'
 
 /** What an ordinary user's process is told to provide. */
 export interface Order {
@@ -85,14 +84,12 @@ export function testContext(
   log: (line: string) => void = () => {},
   progress: (line: string) => void = () => {},
 ): Context {
-  return {
+  return newContext('migrate', {
     log: { debug: () => {}, info: log, warning: log },
     progress: { update: progress },
-    signal: new AbortController().signal,
     temporaryDirectory,
-    report: newReport('migrate', wordsOf('migrate')),
     warn: log,
-  }
+  })
 }
 
 async function main(file: string): Promise<void> {

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type pg from 'pg'
-import { wordsOf } from '../../src/commands/index.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { limitConnections } from '../../src/migration/restore/database/connection-limit.ts'
 import {
@@ -23,8 +22,8 @@ import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { qualifiedName } from '../../src/postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../../src/postgres/programs/programs.ts'
 import type { RestoreResult } from '../../src/report/model.ts'
-import { newReport } from '../../src/report/model.ts'
 import { clientDirectory } from './clients.ts'
+import { newContext, type TestContext } from './context.ts'
 import type { TestServer } from './server.ts'
 
 const run = promisify(execFile)
@@ -35,14 +34,6 @@ export interface RestoreTarget {
   backend: TestServer
   uri(database?: string): string
   connect(database?: string): Promise<pg.Client>
-}
-
-/** A context whose log, progress and warnings are kept for the test to look at. */
-export interface TestContext extends Context {
-  lines: string[]
-  progressLines: string[]
-  warnings: string[]
-  controller: AbortController
 }
 
 /** A directory of its own for one test, a context in it, and dumps and restores between servers. */
@@ -258,28 +249,10 @@ export async function membershipsOf(target: RestoreTarget): Promise<string[]> {
   return rows.map(({ role }) => role)
 }
 
+/** The context of a restore, which tries again soon. */
 export function testContext(directory: string): TestContext {
-  const controller = new AbortController()
-  const lines: string[] = []
-  const progressLines: string[] = []
-  const warnings: string[] = []
-  return {
-    lines,
-    progressLines,
-    warnings,
-    controller,
-    log: {
-      debug: () => {},
-      info: (message) => lines.push(message),
-      warning: (message) => lines.push(message),
-    },
-    progress: { update: (line) => progressLines.push(line) },
-    signal: controller.signal,
-    pauses: [0.1, 0.2, 0.4, 0.8, 1, 2, 4],
-    temporaryDirectory: directory,
-    report: newReport('restore', wordsOf('restore')),
-    warn: (message) => warnings.push(message),
-  }
+  const pauses = [0.1, 0.2, 0.4, 0.8, 1, 2, 4]
+  return newContext('restore', { pauses, temporaryDirectory: directory })
 }
 
 /** Names of the entries that a result says something of, with OWNER and ACL lines among them. */

@@ -1,5 +1,3 @@
-import { wordsOf } from '../../src/commands/index.ts'
-import type { Context } from '../../src/migration/context.ts'
 import type { Comparison } from '../../src/migration/verify/compare/fingerprints.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import {
@@ -9,27 +7,14 @@ import {
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { EntryResult } from '../../src/report/model.ts'
-import { newReport } from '../../src/report/model.ts'
+import { newContext, type TestContext } from './context.ts'
 import type { TestServer } from './server.ts'
 
-/** A context that keeps what it is told. */
-export function testContext(signal = new AbortController().signal): Context & {
-  lines: string[]
-  warnings: string[]
-} {
-  const lines: string[] = []
-  const warnings: string[] = []
-  const silent = () => {}
-  return {
-    lines,
-    warnings,
-    log: { debug: silent, info: silent, warning: silent },
-    progress: { update: (line) => lines.push(line) },
-    signal,
-    temporaryDirectory: '/nonexistent',
-    report: { ...newReport('verify', wordsOf('verify')), status: 'succeeded', warnings },
-    warn: (message) => warnings.push(message),
-  }
+/** The context of a verification, whose `lines` are those of its progress. */
+export function testContext(signal = new AbortController().signal): TestContext {
+  const context = newContext('verify', { signal })
+  const { progressLines: lines, report, warnings } = context
+  return { ...context, lines, report: { ...report, status: 'succeeded', warnings } }
 }
 
 /** The fingerprint of a test server's database, by its superuser unless told otherwise. */

@@ -6,6 +6,7 @@ import { Failure } from '../../src/failure.ts'
 import { parseArchive, readArchive } from '../../src/postgres/archive/archive.ts'
 import { refuseInserts } from '../../src/postgres/archive/check.ts'
 import { entryName } from '../../src/postgres/archive/entry.ts'
+import { failureThrown } from '../support/failure.ts'
 
 interface Written {
   dumpId?: number
@@ -67,15 +68,7 @@ function toc(entries: Written[], minor = 14, encoding: BufferEncoding = 'utf8'):
   return Buffer.concat(parts)
 }
 
-const failureOf = (content: Buffer): Failure => {
-  try {
-    parseArchive(content, '/dump')
-  } catch (error) {
-    if (error instanceof Failure) return error
-    throw error
-  }
-  throw new Error('it was accepted')
-}
+const failureOf = (content: Buffer): Failure => failureThrown(() => parseArchive(content, '/dump'))
 
 const encodingEntry = (name: string): Written => ({
   desc: 'ENCODING',

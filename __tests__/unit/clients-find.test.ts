@@ -2,12 +2,13 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { Cancelled, Failure } from '../../src/failure.ts'
+import { Cancelled } from '../../src/failure.ts'
 import {
   findClient,
   type ProvideOptions,
   type ToolCache,
 } from '../../src/postgres/programs/clients/provide.ts'
+import { failureOf } from '../support/failure.ts'
 import { testContext } from '../support/provide-client.ts'
 
 let directory: string
@@ -64,13 +65,8 @@ async function find(
   })
 }
 
-async function failureOf(work: Promise<unknown>): Promise<string> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof Failure) return error.line
-  throw error ?? new Error('It did not fail')
+async function lineOf(work: Promise<unknown>): Promise<string> {
+  return (await failureOf(work)).line
 }
 
 describe('the client programs of a source are found', () => {
@@ -197,7 +193,7 @@ describe('a directory does not count', () => {
     mkdirSync(bin)
     for (const name of all) symlinkSync(join(share, 'pg_wrapper'), join(bin, name))
     expect(await find('15', { path: [bin] })).toBeUndefined()
-    expect(await failureOf(find('15', {}, { path: bin }))).toContain("Debian's pg_wrapper")
+    expect(await lineOf(find('15', {}, { path: bin }))).toContain("Debian's pg_wrapper")
   })
 
   test("when it is a copy of Debian's wrapper", async () => {
@@ -210,7 +206,7 @@ describe('a directory does not count', () => {
 
 describe('client-path is refused', () => {
   test('when the programs are of another major, which the message names', async () => {
-    const line = await failureOf(find('15', {}, { path: programs('mine', '17.6') }))
+    const line = await lineOf(find('15', {}, { path: programs('mine', '17.6') }))
     expect(line).toMatch(
       /client programs of PostgreSQL 15\. In it pg_dump is of PostgreSQL 17\.6\./,
     )
@@ -219,11 +215,11 @@ describe('client-path is refused', () => {
 
   test('when a program is missing, which the message names', async () => {
     const path = programs('mine', '15.20', ['pg_dump', 'pg_dumpall', 'psql'])
-    expect(await failureOf(find('15', {}, { path }))).toContain('In it there is no pg_restore')
+    expect(await lineOf(find('15', {}, { path }))).toContain('In it there is no pg_restore')
   })
 
   test('when it is relative', async () => {
-    expect(await failureOf(find('15', {}, { path: 'bin' }))).toContain('no absolute path')
+    expect(await lineOf(find('15', {}, { path: 'bin' }))).toContain('no absolute path')
   })
 })
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
-import { Failure } from '../../src/failure.ts'
 import {
   knownVulnerability,
   parseProgramVersion,
   semanticVersion,
   wantedClient,
 } from '../../src/postgres/programs/clients/versions.ts'
+import { failureThrown } from '../support/failure.ts'
 
 const source = (number: number) => ({
   number,
@@ -15,15 +15,7 @@ const source = (number: number) => ({
       : `${Math.trunc(number / 10_000)}.${Math.trunc(number / 100) % 100}`,
 })
 
-function failure(work: () => unknown): string {
-  try {
-    work()
-  } catch (error) {
-    if (error instanceof Failure) return error.line
-    throw error
-  }
-  throw new Error('It did not fail')
-}
+const failure = (work: () => unknown): string => failureThrown(work).line
 
 describe('the client that a source needs', () => {
   test.each([

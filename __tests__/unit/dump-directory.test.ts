@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { hasManifest, openDump, sealDump } from '../../src/migration/kept/directory.ts'
 import { archivePath, type Manifest } from '../../src/migration/kept/manifest.ts'
+import { failureOf } from '../support/failure.ts'
 import {
   QuietContext,
   randomNumbers,
@@ -38,15 +39,7 @@ beforeEach(async () => {
 afterEach(() => scratch[Symbol.dispose]())
 
 const open = () => openDump(scratch.path, new QuietContext())
-const why = async () => {
-  try {
-    await open()
-  } catch (error) {
-    if (error instanceof Failure) return error.line
-    throw error
-  }
-  throw new Error('the dump was accepted')
-}
+const why = async () => (await failureOf(open())).line
 
 describe('a sealed dump', () => {
   test('opens with the manifest that it was sealed with', async () => {

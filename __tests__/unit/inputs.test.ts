@@ -2,26 +2,19 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { commands } from '../../src/commands/index.ts'
-import { Failure } from '../../src/failure.ts'
+import type { Failure } from '../../src/failure.ts'
 import {
   type Inputs,
   parseCompression,
   parseDatabases,
   parseInputs,
 } from '../../src/migration/inputs.ts'
+import { failureThrown } from '../support/failure.ts'
 
 const servers = { source: 'postgresql://u@s/shop', target: 'postgresql://u@t/postgres' }
 const read = (given: Record<string, string>): Inputs =>
   parseInputs((name) => given[name] ?? '', commands)
-const mistakes = (given: Record<string, string>): Failure => {
-  try {
-    read(given)
-  } catch (error) {
-    if (error instanceof Failure) return error
-    throw error
-  }
-  throw new Error('the inputs were accepted')
-}
+const mistakes = (given: Record<string, string>): Failure => failureThrown(() => read(given))
 
 describe('the inputs', () => {
   test('have the defaults that action.yml documents', () => {

@@ -7,6 +7,7 @@ import {
   type Manifest,
   parseManifest,
 } from '../../src/migration/kept/manifest.ts'
+import { failureThrown } from '../support/failure.ts'
 import { randomNumbers, sampleContents, sampleFiles, sampleNames } from '../support/sample-dump.ts'
 
 const manifest: Manifest = {
@@ -19,15 +20,7 @@ const manifest: Manifest = {
     .sort((a, b) => (a.path < b.path ? -1 : 1)),
 }
 const parse = (text: string) => parseManifest(Buffer.from(text))
-const why = (text: string) => {
-  try {
-    parse(text)
-  } catch (error) {
-    if (error instanceof Failure) return error.line
-    throw error
-  }
-  throw new Error('the manifest was accepted')
-}
+const why = (text: string) => failureThrown(() => parse(text)).line
 
 describe('the directory of a database', () => {
   test('has the name of the database when that is harmless', () => {

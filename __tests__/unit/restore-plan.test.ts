@@ -17,6 +17,7 @@ import { refuseLosses } from '../../src/migration/restore/stages.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive/entry.ts'
 import type { Report } from '../../src/report/model.ts'
+import { archiveEntry } from '../support/archive-entry.ts'
 
 const database: DatabaseProperties = {
   name: 'shop',
@@ -47,29 +48,9 @@ function archiveOf(entries: Partial<ArchiveEntry>[], serverVersion = '15.20'): A
     encoding: 'UTF8',
     standardStrings: true,
     searchPath: 'SELECT 1',
-    entries: entries.map((entry, index) => ({
-      dumpId: index + 1,
-      hasData: false,
-      tableOid: 0,
-      oid: 0,
-      tag: 't',
-      desc: 'TABLE',
-      section: 'pre-data',
-      definition: '',
-      dropStatement: '',
-      copyStatement: null,
-      namespace: 'public',
-      tablespace: '',
-      accessMethod: '',
-      relationKind: '',
-      withOids: false,
-      owner: 'app_owner',
-      dependencies: [],
-      dataFile: null,
-      dataBytes: 0,
-      bytes: null,
-      ...entry,
-    })),
+    entries: entries.map((entry, index) =>
+      archiveEntry({ dumpId: index + 1, owner: 'app_owner', ...entry }),
+    ),
   }
 }
 

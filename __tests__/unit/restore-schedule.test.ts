@@ -4,36 +4,21 @@ import { makeLoads } from '../../src/migration/restore/run/load.ts'
 import { makeTasks, Schedule, type Task } from '../../src/migration/restore/run/schedule.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../../src/postgres/archive/entry.ts'
+import { archiveEntry } from '../support/archive-entry.ts'
 
 const MB = 1024 * 1024
 
 function itemsOf(entries: Partial<ArchiveEntry>[], directory = '/dump'): PlannedEntry[] {
   const archive = { directory, entries: [] as ArchiveEntry[] } as unknown as Archive
   return entries.map((given, index) => {
-    const entry: ArchiveEntry = {
+    const entry = archiveEntry({
       dumpId: index + 1,
       hasData: given.desc === 'TABLE DATA',
-      tableOid: 0,
-      oid: 0,
-      tag: 't',
-      desc: 'TABLE',
       section:
         given.desc === 'TABLE' ? 'pre-data' : given.desc === 'TABLE DATA' ? 'data' : 'post-data',
-      definition: '',
-      dropStatement: '',
       copyStatement: given.desc === 'TABLE DATA' ? 'COPY t FROM stdin;' : null,
-      namespace: 'public',
-      tablespace: '',
-      accessMethod: '',
-      relationKind: '',
-      withOids: false,
-      owner: '',
-      dependencies: [],
-      dataFile: null,
-      dataBytes: 0,
-      bytes: null,
       ...given,
-    }
+    })
     archive.entries.push(entry)
     return { archive, entry, name: entryName(entry), fate: { kind: 'restore' } }
   })

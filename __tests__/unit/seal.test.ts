@@ -3,12 +3,12 @@ import { createHmac, scryptSync } from 'node:crypto'
 import { cpSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { Failure } from '../../src/failure.ts'
 import { openDump, sealDump } from '../../src/migration/kept/directory.ts'
 import { openDumpDirectory } from '../../src/migration/kept/download.ts'
 import { encryptDump } from '../../src/migration/kept/encryption.ts'
 import type { Manifest } from '../../src/migration/kept/manifest.ts'
 import { isSealedBy, makeSeal, sealFile } from '../../src/migration/kept/seal.ts'
+import { failureOf } from '../support/failure.ts'
 import { QuietContext, Scratch, sampleContents, sampleDump } from '../support/sample-dump.ts'
 
 const passphrase = 'corréct horse battery "staple"'
@@ -21,15 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => scratch[Symbol.dispose]())
 
-const refusal = async (action: Promise<unknown>): Promise<string> => {
-  try {
-    await action
-  } catch (error) {
-    if (error instanceof Failure) return error.line
-    throw error
-  }
-  throw new Error('it was accepted')
-}
+const refusal = async (action: Promise<unknown>): Promise<string> => (await failureOf(action)).line
 const copy = (name: string, change: (directory: string) => void): string => {
   cpSync(scratch.of('dump'), scratch.of(name), { recursive: true })
   change(scratch.of(name))

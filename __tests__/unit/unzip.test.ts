@@ -4,6 +4,7 @@ import { deflateRawSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { extractZip } from '../../src/migration/kept/unzip.ts'
+import { failureOf } from '../support/failure.ts'
 import { noise, randomNumbers, Scratch } from '../support/sample-dump.ts'
 
 interface Member {
@@ -89,15 +90,7 @@ const extract = (content: Buffer, signal = never) => {
   writeFileSync(scratch.of('a.zip'), content)
   return extractZip(scratch.of('a.zip'), scratch.of('into'), signal)
 }
-const why = async (content: Buffer) => {
-  try {
-    await extract(content)
-  } catch (error) {
-    if (error instanceof Failure) return error.line
-    throw error
-  }
-  throw new Error('the zip file was accepted')
-}
+const why = async (content: Buffer) => (await failureOf(extract(content))).line
 
 beforeEach(() => {
   scratch = new Scratch()
