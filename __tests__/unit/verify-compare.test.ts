@@ -209,6 +209,19 @@ describe('objects', () => {
     },
   )
 
+  test('what was restored otherwise may differ in that alone, and must be there', () => {
+    const change = { entry: 'TABLE s.t', reason: 'without lz4', facets: ['compression of'] }
+    const source = [{ name: 's.t', facets: { 'compression of a': 'l', columns: 'a' } }]
+    const options = { announced: [change] }
+    expect(
+      compareKind('table', source, [{ name: 's.t', facets: { columns: 'a' } }], options),
+    ).toMatchObject({ different: [], explained: [{ reason: 'without lz4' }] })
+    expect(
+      compareKind('table', source, [{ name: 's.t', facets: { columns: 'b' } }], options),
+    ).toMatchObject({ different: ['s.t: columns'] })
+    expect(compareKind('table', source, [], options)).toMatchObject({ missing: ['s.t'] })
+  })
+
   test('another owner of the database is explained by its entry', () => {
     const announced = [{ entry: 'OWNER DATABASE', reason: 'a superuser' }]
     const [source, target] = [[{ name: '', owner: 0 }], [{ name: '', owner: 1 }]]

@@ -323,7 +323,7 @@ async function verifyOne(
               : undefined,
           announced: [
             ...session.report.losses.filter(({ database }) => database === source),
-            ...restored.result.skipped,
+            ...restored.announced,
             ...announcedLimit(properties),
           ],
           substitutes,

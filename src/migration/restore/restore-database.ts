@@ -12,6 +12,7 @@ import type { Context } from '../context.ts'
 import { refuseUnaccepted } from '../losses.ts'
 import { retrying } from '../retry.ts'
 import type { PlannedRoles } from '../roles/weigh.ts'
+import type { AnnouncedEntry } from '../verify/compare/announced.ts'
 import { dumpIdentity } from './database/mark.ts'
 import { databaseExists, elsewhere } from './database/outside.ts'
 import { cannotResume, prepareDatabase } from './database/prepare.ts'
@@ -21,12 +22,15 @@ import type { KeptOwner } from './owners/ownership.ts'
 import { lossesOnDatabase } from './plan/losses-on-database.ts'
 import { labelProvider } from './plan/needed-roles.ts'
 import { makePlan, type RestorePlan } from './plan/plan.ts'
+import { announce } from './plan/planned-entry.ts'
 import { readTargetFacts, type TargetFacts } from './plan/target-facts.ts'
 import { tableOf } from './run/load.ts'
 import { PlanRefused, refuseLosses, Stages } from './stages.ts'
 
 export interface Restored {
   result: RestoreResult
+  /** What the comparison is to expect of what was left out or changed. */
+  announced: AnnouncedEntry[]
   /** Roles of the source whose objects belong to the account now, with the reason. Null where an earlier run restored. */
   owners: KeptOwner[] | null
   /**
@@ -190,6 +194,9 @@ export async function restoreDatabase(
       get result() {
         return restore.result()
       },
+      get announced() {
+        return restore.announced()
+      },
       owners: [...restore.ownership.kept.values()],
       get failure() {
         return restore.failure
@@ -265,6 +272,7 @@ async function restoredBefore(
   }
   return {
     result: { entries: plan.entries.length, restored: 0, skipped, failed: [], attempts: 1 },
+    announced: announce(skipped, plan.entries),
     owners: null,
     failure: undefined,
     analyzeAs: null,

@@ -8,6 +8,7 @@ import { counted, printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { goOn } from '../go-on.ts'
 import { noteAccepted, refuseUnaccepted } from '../losses.ts'
+import type { AnnouncedEntry } from '../verify/compare/announced.ts'
 import { applyProperties } from './database/apply-properties.ts'
 import {
   borneOut,
@@ -32,7 +33,7 @@ import {
   ownedPublic,
   type RestorePlan,
 } from './plan/plan.ts'
-import type { PlannedEntry } from './plan/planned-entry.ts'
+import { announce, type PlannedEntry } from './plan/planned-entry.ts'
 import { absentTables } from './run/absent-tables.ts'
 import { Execution } from './run/execution.ts'
 import { runEntry } from './run/statements.ts'
@@ -537,6 +538,11 @@ export class Stages {
   explain(error: unknown): unknown {
     if (error instanceof PlanRefused) return error.failure
     return error instanceof EntryFailed ? this.run.failure() : error
+  }
+
+  /** See Restored. */
+  announced(): AnnouncedEntry[] {
+    return announce(this.result().skipped, this.plan.entries)
   }
 
   result(): RestoreResult {

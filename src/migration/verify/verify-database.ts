@@ -2,11 +2,12 @@ import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import type { DatabaseResult, EntryResult, TableResult } from '../../report/model.ts'
+import type { DatabaseResult, TableResult } from '../../report/model.ts'
 import { counted, formatCount } from '../../text/text.ts'
 import { retrying } from '../retry.ts'
 import type { Session } from '../run.ts'
 import { isShown } from './catalog/definition.ts'
+import type { AnnouncedEntry } from './compare/announced.ts'
 import { columnOrderReason, type RoleSubstitute } from './compare/catalogs.ts'
 import { type Comparison, compareFingerprints } from './compare/fingerprints.ts'
 import { notCompared } from './compare/not-compared.ts'
@@ -24,7 +25,7 @@ export interface VerifyOptions {
   /** Of the source, as its manifest holds it or as it was just taken. */
   fingerprint: unknown
   /** What the restore left out or changed, with its reasons: such differences are explained. */
-  announced: EntryResult[]
+  announced: AnnouncedEntry[]
   /** Roles of the source whose objects or grants the target cannot have, and who has them instead. */
   substitutes: RoleSubstitute[]
   jobs: number

@@ -27,8 +27,11 @@ export interface Limit {
   /** Why it cannot be restored as it is, as the end of "it is left out: …". */
   reason: string
   remedy: string
-  /** Takes it out of the statement, so that the rest can be restored; what is lost then is `reason`. */
-  without?: RegExp
+  /**
+   * What takes it out of the statement, so that the rest can be restored; what is lost then is `reason`, and what differs of the
+   * object these facets of its fingerprint (`compression of` stands for every column's).
+   */
+  without?: { words: RegExp; facets: readonly string[] }
   /** Nothing is lost that rows or behaviour depend on. */
   trifle?: true
 }

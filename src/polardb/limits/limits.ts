@@ -18,7 +18,7 @@ const privileged: readonly Limit[] = [
     kinds: routine,
     syntax: /\bLEAKPROOF\b/,
     needs: 'superuser',
-    without: /\s+LEAKPROOF\b/g,
+    without: { words: /\s+LEAKPROOF\b/g, facets: ['attributes'] },
     reason: 'restored without LEAKPROOF: only a superuser may define a leakproof function',
     remedy: 'Ask the support of the cluster to mark it LEAKPROOF where row security needs it',
   },

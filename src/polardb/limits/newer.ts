@@ -89,8 +89,11 @@ export const removedInNewer: readonly Limit[] = [
     kinds: ['INDEX', 'CONSTRAINT'],
     syntax: /\bvacuum_cleanup_index_scale_factor\b/,
     until: 13,
-    without:
-      /,\s*vacuum_cleanup_index_scale_factor='[^']*'|vacuum_cleanup_index_scale_factor='[^']*',\s*|\s*WITH \(vacuum_cleanup_index_scale_factor='[^']*'\)/g,
+    without: {
+      words:
+        /,\s*vacuum_cleanup_index_scale_factor='[^']*'|vacuum_cleanup_index_scale_factor='[^']*',\s*|\s*WITH \(vacuum_cleanup_index_scale_factor='[^']*'\)/g,
+      facets: ['definition', 'options'],
+    },
     reason:
       'restored without vacuum_cleanup_index_scale_factor, which was removed in PostgreSQL 14',
     remedy: 'None needed: vacuum decides by itself',
@@ -100,7 +103,7 @@ export const removedInNewer: readonly Limit[] = [
     syntax: (masked) =>
       /^\s*CREATE UNLOGGED TABLE\b/.test(masked) && /\)\s*PARTITION BY\b/.test(masked),
     until: 17,
-    without: /(?<=^\s*CREATE )UNLOGGED /g,
+    without: { words: /(?<=^\s*CREATE )UNLOGGED /g, facets: ['persistence'] },
     reason: 'restored without UNLOGGED, which no partitioned table can be since PostgreSQL 18',
     remedy: 'None needed: it never had an effect on a partitioned table',
   },

@@ -145,6 +145,7 @@ export class Decisions {
     return {
       kind: 'otherwise',
       definition: entry.definition,
+      facets: ['version'],
       reason: `restored at version ${found.defaultVersion ?? 'of the target'}: the target does not have the source's ${version}`,
     }
   }
@@ -358,6 +359,7 @@ export class Decisions {
     let definition = entry.definition
     let masked = this.masked(definition)
     const reasons: string[] = []
+    const facets = new Set<string>()
     for (const limit of limits) {
       if (!limit.kinds.includes(entry.desc)) continue
       const able =
@@ -368,7 +370,8 @@ export class Decisions {
       if (!limit.without) {
         return leaveOut(limit.reason, limit.remedy, limit.trifle ? 'nothing' : lossOf(entry))
       }
-      definition = cutAll(definition, limit.without, this.archive.standardStrings)
+      definition = cutAll(definition, limit.without.words, this.archive.standardStrings)
+      for (const facet of limit.without.facets) facets.add(facet)
       masked = this.masked(definition)
       reasons.push(limit.reason)
     }
@@ -376,6 +379,7 @@ export class Decisions {
       const compressed = withoutCompression(definition, this.archive.standardStrings, this.facts)
       definition = compressed.definition
       reasons.push(...compressed.reasons)
+      if (compressed.reasons.length > 0) facets.add('compression of')
     }
     if (/^(FUNCTION|PROCEDURE)$/.test(entry.desc)) {
       const settings = cutSettings(definition, this.archive.standardStrings, (name) =>
@@ -383,9 +387,10 @@ export class Decisions {
       )
       definition = settings.definition
       reasons.push(...settings.reasons)
+      if (settings.reasons.length > 0) facets.add('settings')
     }
     if (reasons.length === 0) return { kind: 'restore' }
-    return { kind: 'otherwise', definition, reason: reasons.join('; ') }
+    return { kind: 'otherwise', definition, reason: reasons.join('; '), facets: [...facets] }
   }
 
   /** Whether a name in this archive means what the rule says. */

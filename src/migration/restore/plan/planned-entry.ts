@@ -1,5 +1,7 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
+import type { EntryResult } from '../../../report/model.ts'
+import type { AnnouncedEntry } from '../../verify/compare/announced.ts'
 
 /** What is lost with an entry that is left out. */
 export type Loss =
@@ -9,7 +11,13 @@ export type Loss =
 export type Fate =
   | { kind: 'restore' }
   /** Restored by another statement than the archive's. */
-  | { kind: 'otherwise'; definition: string; reason: string }
+  | {
+      kind: 'otherwise'
+      definition: string
+      reason: string
+      /** What of its fingerprint differs for that (see AnnouncedEntry). */
+      facets: readonly string[]
+    }
   | {
       kind: 'leave-out'
       reason: string
@@ -69,4 +77,22 @@ export function lossOf(entry: ArchiveEntry): Loss {
     default:
       return 'behaviour'
   }
+}
+
+/**
+ * What the comparison is told to expect of what was left out or changed.
+ *
+ * @param skipped what the report says of it
+ */
+export function announce(
+  skipped: readonly EntryResult[],
+  entries: readonly PlannedEntry[],
+): AnnouncedEntry[] {
+  const changed = new Map(
+    entries.flatMap(({ name, fate }) => (fate.kind === 'otherwise' ? [[name, fate] as const] : [])),
+  )
+  return skipped.map((one) => {
+    const fate = changed.get(one.entry)
+    return fate?.reason === one.reason ? { ...one, facets: fate.facets } : one
+  })
 }

@@ -1,12 +1,28 @@
 import type { EntryResult } from '../../../report/model.ts'
 import { printable } from '../../../text/text.ts'
 
+/** A difference that is expected, by what an archive calls the object. */
+export interface AnnouncedEntry extends EntryResult {
+  /**
+   * Where the object is there, and was only restored otherwise than dumped: the facets of its fingerprint that differ for that;
+   * `compression of` stands for those of all columns. Nothing else of it is explained, least of all that it is missing.
+   */
+  facets?: readonly string[]
+}
+
 /** The differences that the restore announced, found by what an archive calls an object. */
 export class Announced {
   private readonly reasons = new Map<string, string>()
+  /** What was restored otherwise than dumped: it is there, and only some of it may differ. */
+  private readonly changes = new Map<string, AnnouncedEntry>()
 
-  constructor(entries: readonly EntryResult[]) {
-    for (const { entry, reason } of entries) {
+  constructor(entries: readonly AnnouncedEntry[]) {
+    for (const one of entries) {
+      const { entry, reason } = one
+      if (one.facets) {
+        this.changes.set(normalise(entry), one)
+        continue
+      }
       this.reasons.set(normalise(entry), reason)
       // comments and grants name their object quoted, where SQL must
       if (/^(COMMENT|ACL|OWNER) .*"/s.test(entry)) {
@@ -27,6 +43,18 @@ export class Announced {
     for (const entry of entries) {
       const reason = this.reasons.get(normalise(printable(entry)))
       if (reason !== undefined) return reason
+    }
+    return undefined
+  }
+
+  /** The reason why an object that was restored otherwise may differ in a facet, by the first known of the entries. */
+  reasonForChange(entries: readonly string[], facet: string): string | undefined {
+    for (const entry of entries) {
+      const change = this.changes.get(normalise(printable(entry)))
+      const isMeant = change?.facets?.some((one) =>
+        one.endsWith(' of') ? facet.startsWith(`${one} `) : facet === one,
+      )
+      if (isMeant) return change?.reason
     }
     return undefined
   }

@@ -180,11 +180,11 @@ class CatalogComparison {
   }
 
   private reasonForObject(kind: string, object: CatalogObject): string | undefined {
-    const constraint = object.facets?.['of constraint']?.slice(1)
-    return this.announced.reasonFor([
-      ...entriesOf(kind, object.name),
-      ...(constraint === undefined ? [] : entriesOf('constraint', constraint)),
-    ])
+    return this.announced.reasonFor(entriesOfObject(kind, object))
+  }
+
+  private reasonForChange(kind: string, object: CatalogObject, facet: string): string | undefined {
+    return this.announced.reasonForChange(entriesOfObject(kind, object), facet)
   }
 
   private *differences(
@@ -256,6 +256,7 @@ class CatalogComparison {
       this.announced.find((entry) => isOfFacet(entry, shown(object.name), facet)) ??
       this.reasonForPlace(object, facet) ??
       this.reasonForFamily(kind, object, facet) ??
+      this.reasonForChange(kind, object, facet) ??
       this.reasonForObject(kind, object)
     if (reason !== undefined) return reason
     // a dump for such a target is made without it
@@ -407,6 +408,15 @@ function columnEntries(name: string, line: string): string[] {
 function memberEntries({ name, signature }: Named): string[] {
   const full = signature === undefined ? [] : [name.replace(/\([^()]*\)$/s, `(${signature})`)]
   return [name, ...full].flatMap((one) => [`ACL ${one}`, `ACL ${one.replace(/^[A-Z ]+ /, '')}`])
+}
+
+/** The entries that an object is made by; an index may be that of a constraint. */
+function entriesOfObject(kind: string, { name, facets }: CatalogObject): string[] {
+  const constraint = facets?.['of constraint']?.slice(1)
+  return [
+    ...entriesOf(kind, name),
+    ...(constraint === undefined ? [] : entriesOf('constraint', constraint)),
+  ]
 }
 
 function named({ name, facets }: CatalogObject): Named {

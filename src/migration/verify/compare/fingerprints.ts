@@ -3,7 +3,7 @@ import type { Decisions, OpenDefinition } from '../catalog/definition.ts'
 import type { DatabaseFingerprint, SequenceFingerprint, TableFingerprint } from '../model.ts'
 import type { SequenceState } from '../rows/sequences.ts'
 import { keyOf } from '../rows/tables.ts'
-import { Announced } from './announced.ts'
+import { Announced, type AnnouncedEntry } from './announced.ts'
 import { compareCatalogs, type RoleSubstitute } from './catalogs.ts'
 import { compareLargeObjects } from './large-objects.ts'
 
@@ -29,7 +29,7 @@ export interface Comparison {
 export function compareFingerprints(
   source: DatabaseFingerprint,
   target: DatabaseFingerprint,
-  announced: readonly EntryResult[],
+  announced: readonly AnnouncedEntry[],
   substitutes: readonly RoleSubstitute[] = [],
   decisions?: Decisions,
 ): Comparison {

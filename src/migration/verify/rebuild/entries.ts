@@ -142,5 +142,8 @@ export function withoutServer(one: PlannedEntry): PlannedEntry {
   const plain = cut(sql, mask(sql), options)
   const without = cut(plain, mask(plain), / OPTIONS \([^()]*\)/g)
   const definition = cut(without, mask(without), word)
-  return { ...one, fate: { kind: 'otherwise', definition, reason: 'rebuilt without its server' } }
+  return {
+    ...one,
+    fate: { kind: 'otherwise', definition, reason: 'rebuilt without its server', facets: [] },
+  }
 }
