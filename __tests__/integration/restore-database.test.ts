@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
+import { refusedCollations } from '../../src/migration/restore/database/locales.ts'
 import { stateSchema } from '../../src/migration/restore/database/mark.ts'
 import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import type { Archive } from '../../src/postgres/archive/archive.ts'
+import type { ArchiveEntry } from '../../src/postgres/archive/entry.ts'
 import { failureOf } from '../support/failure.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import {
@@ -125,9 +128,44 @@ describe('the database itself', () => {
       ),
     )
     expect(failure.message).toBe('The database "nolocale" cannot be created as it is on the source')
-    expect(failure.why).toContain('invalid locale name: "C.nope"')
+    expect(failure.why).toContain('C.nope')
+    // before the first byte, and so before the roles
+    const options = await harness.options(
+      { ...dump, properties: { ...dump.properties, collate: 'C.nope', ctype: 'C.nope' } },
+      plain15,
+      { targetName: 'nolocale' },
+    )
+    await expect(planRestore(options, harness.context)).rejects.toThrow(failure.message)
     expect(failure.remedy).toMatch(/C\.utf-?8/i)
   })
+})
+
+test('collations are asked about that the system of the target may lack', async () => {
+  const collation = (tag: string, options: string) =>
+    ({
+      desc: 'COLLATION',
+      tag,
+      definition: `CREATE COLLATION app.${tag} (${options});\n`,
+    }) as ArchiveEntry
+  const entries = [
+    collation('there', `provider = libc, locale = 'C.UTF-8'`),
+    collation('icu', `provider = icu, locale = 'de-u-co-phonebk'`),
+    collation('old', `lc_collate = 'C', lc_ctype = 'C'`),
+    collation('lacking', `provider = libc, locale = 'xx_XX.utf8'`),
+    collation('half', `provider = libc, lc_collate = 'C', lc_ctype = 'it''s'`),
+    collation('planted', `provider = libc, locale = 'C'); DROP TABLE app.t; --`),
+  ]
+  const archive = { entries, standardStrings: true } as unknown as Archive
+  const client = await plain15.connect('postgres')
+  try {
+    const refused = await refusedCollations(client, [archive], 'UTF8')
+    expect([...refused.keys()].map(({ tag }) => tag)).toEqual(['lacking', 'half'])
+    expect([...refused.values()][0]).toContain('could not create locale')
+    // of another encoding nothing can be said here
+    expect(await refusedCollations(client, [archive], 'LATIN1')).toEqual(new Map())
+  } finally {
+    await client.end()
+  }
 })
 
 describe('a target that is not empty', () => {

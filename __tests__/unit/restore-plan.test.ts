@@ -1033,6 +1033,28 @@ test('privileges on a database of a superuser are a loss that the plan names, un
   expect(lossesOf(born.slice(1), 'app_owner')).toEqual([])
 })
 
+test('a collation that the target cannot make is left out with what is sorted by it', () => {
+  const archive = archiveOf([
+    { desc: 'COLLATION', tag: 'de', definition: `CREATE COLLATION public.de (locale = 'de');` },
+    {
+      tag: 'names',
+      definition: 'CREATE TABLE public.names (n text COLLATE public.de);',
+      dependencies: [1],
+    },
+  ])
+  const [collation] = archive.entries
+  const refusedCollations = new Map(collation ? [[collation, 'could not create locale "de"']] : [])
+  const plan = makePlan([archive], factsOf({ facts: { refusedCollations } }), {
+    database,
+    allowMissing: [],
+    wanted: null,
+  })
+  expect(lossesOf(plan.losing, 'shop').map(({ entry, reason }) => `${entry}: ${reason}`)).toEqual([
+    'COLLATION public.de: the target cannot make the collation: could not create locale "de"',
+    'TABLE public.names: it needs COLLATION public.de, which is left out',
+  ])
+})
+
 test('what only the owner of a database may do is lost where a superuser has it', () => {
   const existing = {
     encoding: 'UTF8',

@@ -13,9 +13,10 @@ import { refuseUnaccepted } from '../losses.ts'
 import { retrying } from '../retry.ts'
 import type { PlannedRoles } from '../roles/weigh.ts'
 import type { AnnouncedEntry } from '../verify/compare/announced.ts'
+import { refusedCollations } from './database/locales.ts'
 import { dumpIdentity } from './database/mark.ts'
 import { databaseExists, elsewhere } from './database/outside.ts'
-import { cannotResume, prepareDatabase } from './database/prepare.ts'
+import { cannotResume, checkLocale, prepareDatabase } from './database/prepare.ts'
 import { refusedSettings } from './database/settings.ts'
 import type { RestoreOptions } from './options.ts'
 import type { KeptOwner } from './owners/ownership.ts'
@@ -115,8 +116,14 @@ async function askTarget(
   )
 
   async function ask(client: pg.Client, databaseExists: boolean): Promise<TargetFacts> {
+    const { database, targetName, createDatabase } = options
+    if (!databaseExists && createDatabase) await checkLocale(client, targetName, database)
     const facts = await readTargetFacts(client, { databaseExists, labelProviders })
-    return { ...facts, refusedSettings: await refusedSettings(client, options.database.settings) }
+    return {
+      ...facts,
+      refusedSettings: await refusedSettings(client, database.settings),
+      refusedCollations: await refusedCollations(client, archives, database.encoding),
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import type { RestoreOptions } from '../options.ts'
 import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
 import { emptyDatabase } from './empty.ts'
 import { contentOf, mayCreate } from './existing-objects.ts'
+import { refusedLocales } from './locales.ts'
 import { notOurs, readMark } from './mark.ts'
 import { databaseExists, elsewhere } from './outside.ts'
 import type { DatabaseProperties } from './properties.ts'
@@ -202,20 +203,48 @@ export async function createDatabase(
     const sqlstate = sqlstateOf(failure)
     if (sqlstate !== '42809' && sqlstate !== '22023') break
   }
-  const { message } = failure as Error
+  throw await cannotCreate(client, name, source, failure as Error)
+}
+
+/**
+ * Whether the target has the locale of a database that is to be created there, before anything is.
+ *
+ * @throws Failure with those that it has, or when its version knows no such provider
+ */
+export async function checkLocale(
+  client: pg.Client,
+  name: string,
+  source: DatabaseProperties,
+): Promise<void> {
+  const { major } = await serverVersion(client)
+  localeClauses(source, major)
+  const message = await refusedLocales(client, spellingsOf(source), source.encoding)
+  if (message === undefined) return
+  // what the server quotes is not shown, and here it is known
+  const cause = new Error(`${message} (${printable(source.collate)}, ${printable(source.ctype)})`)
+  throw await cannotCreate(client, name, source, cause)
+}
+
+async function cannotCreate(
+  client: pg.Client,
+  name: string,
+  source: DatabaseProperties,
+  cause: Error,
+): Promise<Failure> {
+  const { message } = cause
   const { rows } = await client.query<{ name: string }>(
     `SELECT collname AS name FROM pg_catalog.pg_collation
       WHERE collencoding IN (-1, pg_catalog.pg_char_to_encoding($1)) AND collname ILIKE $2 ORDER BY collname LIMIT 8`,
     [source.encoding, `${source.collate.slice(0, 2)}%`],
   )
   const near = rows.map((row) => row.name).join(', ')
-  throw new Failure(
+  return new Failure(
     `The database "${name}" cannot be created as it is on the source`,
     `The target says: ${message}`,
     /locale|collat/i.test(message)
       ? `Create the database beforehand with a locale that the target has${near ? ` (${near})` : ''}: text sorts by it`
       : 'Give the account CREATEDB, or create the database beforehand',
-    { cause: failure, sqlstate: sqlstateOf(failure) },
+    { cause, sqlstate: sqlstateOf(cause) },
   )
 }
 
@@ -228,6 +257,19 @@ async function templateProvider(client: pg.Client, major: number): Promise<strin
   return rows[0]?.provider ?? 'c'
 }
 
+/** The locales of the operating system for a database, in the ways in which systems spell them. */
+function spellingsOf(source: DatabaseProperties): { collate: string; ctype: string }[] {
+  const spellings = (locale: string) => {
+    const other = locale.replace(/\.utf-?8$/i, (end) => (/-/.test(end) ? '.utf8' : '.UTF-8'))
+    return other === locale ? [locale] : [locale, other]
+  }
+  return spellings(source.collate).flatMap((collate) =>
+    spellings(source.ctype)
+      .filter((ctype) => source.collate !== source.ctype || ctype === collate)
+      .map((ctype) => ({ collate, ctype })),
+  )
+}
+
 /**
  * The locale part of CREATE DATABASE, in the order in which it is worth trying: a locale's name is spelt differently by
  * different systems (`en_US.utf8`, `en_US.UTF-8`).
@@ -238,14 +280,8 @@ async function templateProvider(client: pg.Client, major: number): Promise<strin
 export function localeClauses(source: DatabaseProperties, major: number, template = 'c'): string[] {
   // a PolarDB may not know the clause although its version does, and mostly it is not needed
   const provider = template === 'c' ? '' : 'LOCALE_PROVIDER libc '
-  const spellings = (locale: string) => {
-    const other = locale.replace(/\.utf-?8$/i, (end) => (/-/.test(end) ? '.utf8' : '.UTF-8'))
-    return other === locale ? [locale] : [locale, other]
-  }
-  const libc = spellings(source.collate).flatMap((collate) =>
-    spellings(source.ctype)
-      .filter((ctype) => source.collate !== source.ctype || ctype === collate)
-      .map((ctype) => `LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`),
+  const libc = spellingsOf(source).map(
+    ({ collate, ctype }) => `LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`,
   )
   const missing = (since: number) =>
     new Failure(

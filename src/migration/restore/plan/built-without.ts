@@ -15,12 +15,24 @@ const holdsValues =
 export function builtWithout(
   entry: ArchiveEntry,
   masked: string,
-  { hasIcu, hasXml }: Pick<TargetFacts, 'hasIcu' | 'hasXml'>,
+  {
+    hasIcu,
+    hasXml,
+    refusedCollations,
+  }: Pick<TargetFacts, 'hasIcu' | 'hasXml' | 'refusedCollations'>,
 ): Fate | undefined {
   if (entry.desc === 'COLLATION' && !hasIcu && /\bprovider\s*=\s*icu\b/.test(masked)) {
     return leaveOut(
       'the target was built without ICU',
       'Use a libc collation on the source, or choose a target with ICU',
+      'behaviour',
+    )
+  }
+  const refused = refusedCollations?.get(entry)
+  if (refused !== undefined) {
+    return leaveOut(
+      `the target cannot make the collation: ${refused}`,
+      'Use a locale that the target has on the source (pg_collation there lists them), or have an administrator install it',
       'behaviour',
     )
   }

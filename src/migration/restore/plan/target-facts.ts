@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { detectTarget, type Target } from '../../../polardb/detect.ts'
+import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 
 export interface AvailableExtension {
   versions: ReadonlySet<string>
@@ -54,6 +55,8 @@ export interface TargetFacts {
   labelProviders: ReadonlyMap<string, boolean>
   /** Extensions that the server refused to create when asked, with its message. */
   refused: ReadonlyMap<string, string>
+  /** Collations of the archives that the server cannot make, with its message. */
+  refusedCollations?: ReadonlyMap<ArchiveEntry, string>
   /** Settings of the database that the server refuses, by what `allow-missing` calls them, with its message. */
   refusedSettings?: ReadonlyMap<string, string>
   /** Tables and sequences, as `schema.name`, whose rows the archives hold without a definition, and that no extension made. */
