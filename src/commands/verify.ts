@@ -17,6 +17,7 @@ import {
   readDatabaseProperties,
 } from '../migration/restore/database/properties.ts'
 import type { Session } from '../migration/run.ts'
+import { acceptedInVerify } from '../migration/verify/accepted.ts'
 import { fingerprintDatabase } from '../migration/verify/fingerprint.ts'
 import { withLentRights } from '../migration/verify/lend.ts'
 import type { SchemaSource } from '../migration/verify/rebuild/rebuild.ts'
@@ -78,14 +79,17 @@ async function run(session: Session): Promise<void> {
         'verify',
         () =>
           compared.open((fingerprint, schema) =>
-            withLentRights(connection, name, session, () =>
+            withLentRights(connection, name, session, async () =>
               verifyDatabase(
                 {
                   connection,
                   name,
                   fingerprint,
                   schema,
-                  announced: losses.filter(({ database }) => database === source),
+                  announced: [
+                    ...losses.filter(({ database }) => database === source),
+                    ...(await acceptedInVerify({ connection, name }, schema, session)),
+                  ],
                   substitutes,
                   jobs,
                   mayAlter: 'if unused',

@@ -17,6 +17,7 @@ import { refusedCollations } from './database/locales.ts'
 import { dumpIdentity } from './database/mark.ts'
 import { databaseExists, elsewhere } from './database/outside.ts'
 import { cannotResume, checkLocale, prepareDatabase } from './database/prepare.ts'
+import type { DatabaseProperties } from './database/properties.ts'
 import { refusedSettings } from './database/settings.ts'
 import type { RestoreOptions } from './options.ts'
 import type { KeptOwner } from './owners/ownership.ts'
@@ -92,10 +93,55 @@ export async function planRestore(
   return plan
 }
 
+/**
+ * What a restore of these archives would leave out of the database as the target is now, for a comparison on another day.
+ *
+ * @throws Failure when the target cannot be asked; Cancelled
+ */
+export async function planAgain(
+  options: Pick<RestoreOptions, 'target' | 'targetName' | 'database' | 'allowMissing'>,
+  directories: readonly string[],
+  context: Context,
+): Promise<RestorePlan> {
+  const archives: Archive[] = []
+  for (const directory of directories) archives.push(await readArchive(directory))
+  const { target, targetName, database, allowMissing } = options
+  const facts = await retrying(context, () =>
+    withConnection(
+      target,
+      { database: targetName, role: 'target', signal: context.signal },
+      (client) => factsFor(client, archives, database, true),
+    ),
+  )
+  return makePlan(archives, facts, { database, allowMissing, wanted: null })
+}
+
 async function askTarget(
   options: RestoreOptions,
   archives: readonly Archive[],
   context: Context,
+): Promise<TargetFacts> {
+  const { database, targetName, createDatabase } = options
+  const exists = await databaseExists(options, context.signal)
+  // what replace drops says nothing about the database that takes its place
+  if (!exists || (options.ifNotEmpty === 'replace' && !options.inPlace)) {
+    return elsewhere(options, context.signal, async (client) => {
+      if (createDatabase) await checkLocale(client, targetName, database)
+      return await factsFor(client, archives, database, false)
+    })
+  }
+  return withConnection(
+    options.target,
+    { database: targetName, role: 'target', signal: context.signal },
+    (client) => factsFor(client, archives, database, true),
+  )
+}
+
+async function factsFor(
+  client: pg.Client,
+  archives: readonly Archive[],
+  database: DatabaseProperties,
+  databaseExists: boolean,
 ): Promise<TargetFacts> {
   const labelProviders = new Set<string>()
   for (const { entries } of archives) {
@@ -104,26 +150,11 @@ async function askTarget(
       if (provider !== null) labelProviders.add(provider)
     }
   }
-  const exists = await databaseExists(options, context.signal)
-  // what replace drops says nothing about the database that takes its place
-  if (!exists || (options.ifNotEmpty === 'replace' && !options.inPlace)) {
-    return elsewhere(options, context.signal, (client) => ask(client, false))
-  }
-  return withConnection(
-    options.target,
-    { database: options.targetName, role: 'target', signal: context.signal },
-    (client) => ask(client, true),
-  )
-
-  async function ask(client: pg.Client, databaseExists: boolean): Promise<TargetFacts> {
-    const { database, targetName, createDatabase } = options
-    if (!databaseExists && createDatabase) await checkLocale(client, targetName, database)
-    const facts = await readTargetFacts(client, { databaseExists, labelProviders })
-    return {
-      ...facts,
-      refusedSettings: await refusedSettings(client, database.settings),
-      refusedCollations: await refusedCollations(client, archives, database.encoding),
-    }
+  const facts = await readTargetFacts(client, { databaseExists, labelProviders })
+  return {
+    ...facts,
+    refusedSettings: await refusedSettings(client, database.settings),
+    refusedCollations: await refusedCollations(client, archives, database.encoding),
   }
 }
 

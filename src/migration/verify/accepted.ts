@@ -1,0 +1,48 @@
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { noteAccepted } from '../losses.ts'
+import { allowMissing } from '../restore/plan/allow-missing.ts'
+import { lossesOnDatabase } from '../restore/plan/losses-on-database.ts'
+import { lossesOf } from '../restore/plan/plan.ts'
+import { planAgain } from '../restore/restore-database.ts'
+import type { Session } from '../run.ts'
+import type { AnnouncedEntry } from './compare/announced.ts'
+import type { SchemaSource } from './rebuild/rebuild.ts'
+
+/**
+ * What `allow-missing` accepts in a verification on a day of its own: what a restore would leave out by its plan and these
+ * lines. It goes into the report's losses. Without lines nothing is asked, and everything that is missing is a difference.
+ *
+ * @param place the database of the target
+ * @throws Failure when the target cannot be asked, or the schema cannot be read; Cancelled
+ */
+export async function acceptedInVerify(
+  place: { connection: ConnectionParameters; name: string },
+  { properties, archives }: SchemaSource,
+  session: Session,
+): Promise<AnnouncedEntry[]> {
+  const patterns = session.inputs.allowMissing
+  if (patterns.length === 0) return []
+  const { connection: target, name: targetName } = place
+  const options = { target, targetName, database: properties, allowMissing: patterns }
+  const plan = await planAgain(options, await archives(), session)
+  const accepts = allowMissing(patterns)
+  const losses = [
+    ...lossesOf(plan.accepted, properties.name),
+    ...lossesOnDatabase(plan.facts, properties).filter(({ entry }) => accepts(entry)),
+  ]
+  noteAccepted(losses, session)
+  const lost = new Set(plan.accepted)
+  const along = plan.entries.filter(
+    ({ entry, fate }) =>
+      fate.kind === 'leave-out' &&
+      fate.loss === 'nothing' &&
+      fate.along !== undefined &&
+      lost.has(fate.along) &&
+      // a table that is there all the same is compared with all its rows
+      entry.desc !== 'TABLE DATA',
+  )
+  return [...losses, ...lossesOf(along, properties.name)].map(({ entry, reason }) => ({
+    entry,
+    reason,
+  }))
+}
