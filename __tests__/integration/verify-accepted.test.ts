@@ -62,3 +62,22 @@ test('a verification on a day of its own knows what allow-missing accepts, and n
   expect(gone.report.verified).toBe(false)
   expect(messageOf(gone.error)).toContain('public.u')
 })
+
+test('roles that were made for a database that is then refused are named', async () => {
+  await source.sql('CREATE DATABASE taken')
+  await source.sql('CREATE ROLE made_for_nothing')
+  await source.sql('CREATE TABLE t (id int)', 'taken')
+  await target.backend.sql(`CREATE DATABASE taken OWNER ${target.account}`)
+  await target.backend.sql('CREATE TABLE theirs (id int)', 'taken')
+  const { report, error } = await runInProcess({
+    command: 'migrate',
+    source: source.uri('taken'),
+    target: target.uri('postgres'),
+    'client-path': harness.client.directory,
+    'dump-directory': `${harness.directory}/taken`,
+    'keep-dump': 'true',
+    'upload-dump': 'false',
+  })
+  expect(messageOf(error)).toContain('is not empty')
+  expect(report.warnings.join('\n')).toMatch(/Roles that this run created stay.*made_for_nothing/)
+})

@@ -104,7 +104,7 @@ export async function restoreEverything(
   const first = swaps.size > 0 ? 'keep' : existingRoles
   const restoreTheRoles = (existing: typeof existingRoles, planning: typeof plan) =>
     restoreRolesPhase(dump, destinations, connection, session, existing, planning)
-  let afterDatabases = await restoreTheRoles(first, plan)
+  let { afterDatabases, created } = await restoreTheRoles(first, plan)
   await afterRoles()
 
   const failures: Refused[] = []
@@ -121,8 +121,10 @@ export async function restoreEverything(
     }
   }
   if (swaps.size > 0 && failures.length === 0) {
-    if (existingRoles !== first)
-      afterDatabases = await restoreTheRoles(existingRoles, async () => {})
+    if (existingRoles !== first) {
+      const again = await restoreTheRoles(existingRoles, async () => {})
+      afterDatabases = again.afterDatabases
+    }
     failures.push(...(await exchangeAll(restores, swaps, session)))
   }
   for (const [{ source }, { name, building }] of failures.length > 0 ? swaps : []) {
@@ -151,6 +153,11 @@ export async function restoreEverything(
     report.databases.length > 0 &&
     report.databases.every(({ verified }) => verified) &&
     (report.roles?.verified ?? true)
+  if (created.length > 0 && destinations.every(({ result }) => result.error)) {
+    session.warn(
+      `Roles that this run created stay on the target, and the next run finds them: ${created.slice(0, 20).map(printable).join(', ')}${created.length > 20 ? ` and ${created.length - 20} more (roles.polardb.sql names them)` : ''}`,
+    )
+  }
   throwAll(failures, 'failed')
   if (report.roles && !report.roles.verified) {
     const unexplained = report.roles.differences.filter(({ explained }) => !explained)
@@ -173,7 +180,7 @@ async function restoreRolesPhase(
   session: Session,
   existingRoles: Inputs['existingRoles'],
   plan: (roles?: PlannedRoles, refusal?: Failure) => Promise<void>,
-): Promise<() => Promise<void>> {
+): Promise<{ afterDatabases: () => Promise<void>; created: readonly string[] }> {
   const { inputs, report } = session
   const { roles } = dump
   const needed: NeededRole[] = []
@@ -188,7 +195,7 @@ async function restoreRolesPhase(
       withConnection(connection, options, (client) => requireRoles(client, needed)),
     )
     await plan()
-    return async () => {}
+    return { afterDatabases: async () => {}, created: [] }
   }
   return await runPhase(session, 'restore-roles', async () => {
     const restored = await restoreRoles(
@@ -211,11 +218,12 @@ async function restoreRolesPhase(
       session,
     )
     report.roles = restored.result
-    return async () => {
+    const afterDatabases = async () => {
       const { result } = restored
       await restored.applyDeferred(session)
       report.roles = result
     }
+    return { afterDatabases, created: restored.createdRoles }
   })
 }
 
