@@ -3,14 +3,17 @@ import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 
 const root = join(import.meta.dirname, '..', '..')
-const metadata = readFileSync(join(root, 'action.yml'), 'utf8')
+const metadata = globSync('{.,runner/start,runner/stop}/action.yml', { cwd: root })
+  .map((file) => readFileSync(join(root, file), 'utf8'))
+  .join('\n')
 const named = new Set(
   [...metadata.matchAll(/^ {2}([a-z]+(?:-[a-z]+)+):$/gm)].map(([, name]) => name),
 )
 
 /** Words with a hyphen that messages use and that are no inputs: English, names of PostgreSQL, of commands, of artifacts. */
 const others = new Set(
-  `apt-get bookworm-pgdg case-sensitive command-line dnf-plugins-core dpkg-deb exclude-schema exclude-table
+  `apt-get cn-hangzhou fine-grained github-runner lower-case re-run runs-on self-hosted sign-on
+   bookworm-pgdg case-sensitive command-line dnf-plugins-core dpkg-deb exclude-schema exclude-table
    exclude-table-data foreign-data half-made idle-in-transaction idle-session migrate-to-polardb
    no-password not-null other-name percent-encoded percent-encoding polardb-behaviour polardb-dump polardb-dump-parts polardb-dump-seal stop-commands
    polardb-report pseudo-type pseudo-types read-only row-level throw-away`.split(/\s+/),

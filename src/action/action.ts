@@ -17,6 +17,7 @@ import { visible } from '../text/text.ts'
 import { GitHubArtifacts } from './artifacts.ts'
 import { leaveToPost } from './clean-up.ts'
 import { openDumpPlace } from './dump-place.ts'
+import { maskedInputs } from './inputs.ts'
 import { RunnerLog } from './log.ts'
 import { PrivateDirectory, removeLeftovers } from './private-directory.ts'
 import { isPublicRepository } from './repository.ts'
@@ -40,12 +41,9 @@ export async function runAction(): Promise<void> {
   let session: Session | undefined
   let failure: unknown
   try {
-    for (const name of secretInputs) {
-      const secret = core.getInput(name, { trimWhitespace: false })
-      if (secret) registerSecret(secret.replace(/\r?\n$/, ''))
-    }
+    const get = maskedInputs(secretInputs)
     for (const name of ['source', 'target']) registerConnectionString(core.getInput(name))
-    session = await openSession(log, stop.signal, report)
+    session = await openSession(log, stop.signal, report, get)
     await runCommand(session)
     report.status = 'succeeded'
   } catch (error) {
@@ -80,12 +78,13 @@ export async function runAction(): Promise<void> {
   } else if (failure) core.setFailed(visible(redact(messageOf(failure))))
 }
 
-async function openSession(log: RunnerLog, signal: AbortSignal, report: Report): Promise<Session> {
-  const inputs = parseInputs(
-    (name) =>
-      core.getInput(name, { trimWhitespace: !(secretInputs as readonly string[]).includes(name) }),
-    commands,
-  )
+async function openSession(
+  log: RunnerLog,
+  signal: AbortSignal,
+  report: Report,
+  get: (name: string) => string,
+): Promise<Session> {
+  const inputs = parseInputs(get, commands)
   const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
   await removeLeftovers(runnerTemporary, (message) => log.info(message))
   const own = await PrivateDirectory.make(runnerTemporary, leaveToPost)

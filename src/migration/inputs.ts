@@ -2,6 +2,7 @@ import { Failure, messageOf } from '../failure.ts'
 import { type ConnectionParameters, parseConnectionString } from '../postgres/connection-string.ts'
 import type { Compression } from '../postgres/programs/arguments.ts'
 import { parseOptionLine } from '../postgres/programs/options.ts'
+import { readInputs } from './input-reader.ts'
 
 /** What the inputs must know of a command. */
 export interface CommandFacts {
@@ -83,40 +84,10 @@ export function parseInputs(
   get: (name: string) => string,
   commands: readonly CommandFacts[],
 ): Inputs {
-  const mistakes: string[] = []
-  const wrong = (name: string, given: string, allowed: string) => {
-    mistakes.push(`${name}: ${given}; ${allowed}`)
-    return undefined as never
-  }
-  const shown = (text: string) => `"${text.length > 60 ? `${text.slice(0, 60)}…` : text}"`
-  const optional = (name: string) => get(name) || undefined
-  const choice = <T extends string>(name: string, allowed: readonly T[], fallback: T): T => {
-    const text = get(name) || fallback
-    return (allowed as readonly string[]).includes(text)
-      ? (text as T)
-      : wrong(name, shown(text), `allowed: ${allowed.join(', ')}`)
-  }
-  const boolean = (name: string, fallback: boolean): boolean => {
-    const text = get(name).toLowerCase() || String(fallback)
-    return text === 'true' || text === 'false'
-      ? text === 'true'
-      : wrong(name, shown(text), 'allowed: true, false')
-  }
-  const number = (name: string, least: number, most: number): number | undefined => {
-    const text = get(name)
-    if (text === '') return undefined
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
-    return value >= least && value <= most
-      ? value
-      : wrong(name, shown(text), `allowed: a whole number from ${least} to ${most}`)
-  }
+  const reader = readInputs(get)
+  const { wrong, shown, optional, choice, boolean, number, lines, attempt } = reader
   const jobs = (name: string): number | 'auto' =>
     get(name) === '' || get(name) === 'auto' ? 'auto' : (number(name, 1, 64) ?? 'auto')
-  const lines = (name: string) =>
-    get(name)
-      .split('\n')
-      .map((line) => line.trim())
-      .filter(Boolean)
   const connection = (name: 'source' | 'target'): ConnectionParameters | undefined => {
     const text = get(name)
     if (text === '') return undefined
@@ -258,22 +229,9 @@ export function parseInputs(
       'allowed: false only together with dump-directory and keep-dump: the dump would be lost',
     )
   }
-  if (mistakes.length > 0) {
-    throw new Failure(
-      mistakes.length === 1 ? 'An input is wrong' : `${mistakes.length} inputs are wrong`,
-      mistakes.join(' | '),
-      'Correct the step in the workflow; the README lists every input',
-    )
-  }
+  reader.refuse('Correct the step in the workflow; the README lists every input')
   return inputs
 
-  function attempt<T>(name: string, parse: () => T): T {
-    try {
-      return parse()
-    } catch (error) {
-      return wrong(name, messageOf(error), 'see the README')
-    }
-  }
   function options(name: 'dump-options' | 'restore-options'): string[] {
     const program = name === 'dump-options' ? 'pg_dump' : 'pg_restore'
     return lines(name).flatMap((line) => {
