@@ -1,4 +1,4 @@
-// Checks action.yml, the project's workflows and every example, offline: with actionlint (expressions, shells, untrusted
+// Checks every action.yml, the project's workflows and every example, offline: with actionlint (expressions, shells, untrusted
 // input) and with GitHub's own language service (keys, contexts, and the inputs of this action where a workflow uses it).
 import { execFileSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
@@ -18,7 +18,9 @@ const { TextDocument } = await import('vscode-languageserver-textdocument')
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
 const workflows = [...globSync('.github/workflows/*.yml'), ...globSync('examples/*.yml')].sort()
-const action = parse(readFileSync('action.yml', 'utf8'))
+/** Our actions, by the folder that a workflow names behind the repository. */
+const actions = ['', 'runner/start', 'runner/stop']
+const metadataOf = (folder: string) => join(folder, 'action.yml')
 const fileProvider = {
   getFileContent: async (reference: { path: string }) => ({
     name: reference.path,
@@ -27,15 +29,17 @@ const fileProvider = {
 }
 // Every use of an action is checked against the metadata of ours where it is ours; of others nothing is known offline.
 const actionsMetadataProvider = {
-  fetchActionMetadata: async (used: { owner: string; name: string }) =>
-    used.owner === 'local' || used.name === 'migrate-to-polardb' ? action : undefined,
+  fetchActionMetadata: async (used: { owner: string; name: string; path?: string }) =>
+    used.owner === 'local' || used.name === 'migrate-to-polardb'
+      ? parse(readFileSync(metadataOf(used.path ?? ''), 'utf8'))
+      : undefined,
 }
 
 let problems = 0
-for (const file of ['action.yml', ...workflows]) {
+for (const file of [...actions.map(metadataOf), ...workflows]) {
   const text = readFileSync(file, 'utf8')
   const document = TextDocument.create(`file:///${file}`, 'yaml', 1, text)
-  const found = await (file === 'action.yml' ? validateAction : validate)(document, {
+  const found = await (file.endsWith('action.yml') ? validateAction : validate)(document, {
     fileProvider,
     actionsMetadataProvider,
   } as never)
@@ -58,4 +62,4 @@ for (const file of workflows) {
   }
 }
 if (problems > 0) process.exit(1)
-console.log(`action.yml and ${workflows.length} workflows are valid`)
+console.log(`${actions.length} actions and ${workflows.length} workflows are valid`)

@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { GitHubRunners } from './github-runners-standin.ts'
+import { GitHubRunners, type StandInRunner } from './github-runners-standin.ts'
 
 export interface MadeInstance {
   InstanceId: string
@@ -294,6 +294,8 @@ export class CloudStandIn {
     if (Force !== 'true' && instance.Status === 'Running')
       throw new Refusal(403, 'IncorrectInstanceStatus', 'The instance is running.')
     this.instances.delete(InstanceId)
+    const runner = this.#runnerOf(instance)
+    if (runner) runner.status = 'offline'
     return {}
   }
 
@@ -318,14 +320,16 @@ export class CloudStandIn {
 
   /** The runner of an instance whose user data hold its configuration comes online after some looks. */
   #bringOnline(): void {
-    for (const { userData, Status } of this.instances.values()) {
-      const configuration = /^configuration='([^']+)'$/m.exec(userData)?.[1]
-      const runner = [...this.github.runners.values()].find(
-        (one) => one.configuration === configuration,
-      )
-      if (runner && Status === 'Running' && ++runner.looks > this.looksUntilOnline)
+    for (const instance of this.instances.values()) {
+      const runner = this.#runnerOf(instance)
+      if (runner && instance.Status === 'Running' && ++runner.looks > this.looksUntilOnline)
         runner.status = 'online'
     }
+  }
+
+  #runnerOf({ userData }: MadeInstance): StandInRunner | undefined {
+    const configuration = /^configuration='([^']+)'$/m.exec(userData)?.[1]
+    return [...this.github.runners.values()].find((one) => one.configuration === configuration)
   }
 }
 

@@ -16,7 +16,7 @@ export class TestWorld implements World {
   step = 0
   readonly log = { debug: this.say, info: this.say, warning: this.say }
   readonly progress = { update: this.say }
-  readonly send: Send = async ({ method, url, headers, body }) => {
+  send: Send = async ({ method, url, headers, body }) => {
     const { host: _, ...rest } = headers
     const response = await fetch(url, { method, headers: rest, body: body ?? null })
     return {

@@ -28,7 +28,7 @@ export const untilTag = `${ownTag}-until`
  */
 export function tokenOf(name: string, job: Job, { vswitch, instanceType }: Candidate): string {
   const where = digest(12, job.repository, vswitch, instanceType)
-  return `${labelOf(name, job)}-${where}`.slice(-64)
+  return `${labelOf(name, job)}-${where}`
 }
 
 /** The name of our group in a cluster's whitelist: lower-case letters and digits are all that PolarDB allows. */

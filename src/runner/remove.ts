@@ -36,11 +36,11 @@ export function openServices(
 
 /** What is to be removed, told by its names and never by what an earlier step gave as output. */
 export interface Leftovers {
-  instances: (ecs: Ecs) => Promise<Instance[]>
+  instances?: (ecs: Ecs) => Promise<Instance[]>
   group: (name: string) => boolean
   runner: (name: string) => boolean
   /** How often is looked for instances while there are none: one may just be being made. */
-  looks: number
+  looks?: number
 }
 
 /**
@@ -51,7 +51,7 @@ export interface Leftovers {
 export async function removeLeftovers(
   world: World,
   { ecs, whitelist, registry }: Services,
-  { instances, group, runner, looks }: Leftovers,
+  { instances, group, runner, looks = 1 }: Leftovers,
 ): Promise<string[]> {
   const problems: string[] = []
   const attempt = async (work: () => Promise<void>) => {
@@ -61,15 +61,16 @@ export async function removeLeftovers(
       problems.push(messageOf(error))
     }
   }
-  await attempt(async () => {
-    for (let look = 1; look <= looks; look++) {
-      const found = await instances(ecs)
-      for (const instance of found) await attempt(() => release(world, ecs, instance))
-      if (found.length > 0) return
-      if (look < looks) await pause(world.pace, world.signal)
-    }
-    world.log.info('There is no instance to release')
-  })
+  if (instances)
+    await attempt(async () => {
+      for (let look = 1; look <= looks; look++) {
+        const found = await instances(ecs)
+        for (const instance of found) await attempt(() => release(world, ecs, instance))
+        if (found.length > 0) return
+        if (look < looks) await pause(world.pace, world.signal)
+      }
+      world.log.info('There is no instance to release')
+    })
   if (whitelist)
     await attempt(async () => {
       for (const found of await whitelist.groups()) {

@@ -51,16 +51,23 @@ export async function sweepRunners(
 ): Promise<void> {
   const services = openServices(world, inputs, job, credentials)
   const all = () => services.ecs.find({ [ownTag]: job.repository })
-  const living = async () => (await all()).filter((instance) => !isOver(instance, world.now()))
-  const first = await orphans(services, job, await living())
-  if (first.size > 0) await pause(world.pace, world.signal)
-  const second = first.size > 0 ? await orphans(services, job, await living()) : first
-  const problems = await removeLeftovers(world, services, {
-    instances: async () => (await all()).filter((instance) => isOver(instance, world.now())),
-    group: (name) => first.has(name) && second.has(name),
-    runner: (name) => first.has(name) && second.has(name),
-    looks: 1,
-  })
+  const none = () => false
+  const problems = await removeLeftovers(
+    world,
+    { ...services, whitelist: undefined, registry: undefined },
+    {
+      instances: async () => (await all()).filter((instance) => isOver(instance, world.now())),
+      group: none,
+      runner: none,
+    },
+  )
+  const first = await orphans(services, job, await all())
+  if (first.size > 0) {
+    await pause(world.pace, world.signal)
+    const second = await orphans(services, job, await all())
+    const both = (name: string) => first.has(name) && second.has(name)
+    problems.push(...(await removeLeftovers(world, services, { group: both, runner: both })))
+  }
   refuse(problems)
 }
 

@@ -1,4 +1,5 @@
-import type { Alibaba, Api } from './alibaba.ts'
+import { Failure } from '../failure.ts'
+import { type Alibaba, AlibabaError, type Api, type Parameters } from './alibaba.ts'
 
 /** A group of a cluster's whitelist: its name, and the addresses that may connect. */
 export interface WhitelistGroup {
@@ -29,9 +30,7 @@ export class Whitelist {
   }
 
   async groups(): Promise<WhitelistGroup[]> {
-    const answer = await this.alibaba.call(this.api, 'DescribeDBClusterAccessWhitelist', {
-      DBClusterId: this.cluster,
-    })
+    const answer = await this.call('DescribeDBClusterAccessWhitelist', {})
     const items = (answer.Items as { DBClusterIPArray?: unknown } | undefined)?.DBClusterIPArray
     return (Array.isArray(items) ? (items as Record<string, unknown>[]) : []).map((item) => ({
       name: String(item.DBClusterIPArrayName),
@@ -40,12 +39,25 @@ export class Whitelist {
   }
 
   private async modify(name: string, addresses: string, mode: 'Cover' | 'Delete'): Promise<void> {
-    await this.alibaba.call(this.api, 'ModifyDBClusterAccessWhitelist', {
-      DBClusterId: this.cluster,
+    await this.call('ModifyDBClusterAccessWhitelist', {
       DBClusterIPArrayName: name,
       SecurityIps: addresses,
       ModifyMode: mode,
       WhiteListType: 'IP',
     })
+  }
+
+  private async call(action: string, parameters: Parameters): Promise<Record<string, unknown>> {
+    try {
+      return await this.alibaba.call(this.api, action, { DBClusterId: this.cluster, ...parameters })
+    } catch (error) {
+      if (!(error instanceof AlibabaError)) throw error
+      throw new Failure(
+        `The whitelist of ${this.cluster} could not be read or changed`,
+        error.message,
+        'Check cluster and region: the cluster must exist there and be running; a cluster has at most 50 groups',
+        { cause: error },
+      )
+    }
   }
 }
