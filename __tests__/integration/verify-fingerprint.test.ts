@@ -279,6 +279,7 @@ test('the first session that fails ends what the others are running, on the serv
       jobs: 2,
       pieceBytes: 1,
       floatDigits: 3,
+      source: 150000,
       method: 'hash',
     },
     [

@@ -10,11 +10,13 @@ import { explainConnectionError } from './errors.ts'
 import { makeSafe } from './safe-session.ts'
 import {
   type Access,
+  learnNameless,
   learnStartup,
   lesserMode,
   type StartupMode,
   startupModesFor,
   startupOptions,
+  tellsName,
 } from './startup.ts'
 
 export interface ConnectOptions {
@@ -85,6 +87,7 @@ async function connectOver(
       learnStartup(parameters, mode ?? 'nothing')
       return client
     } catch (error) {
+      if (!options.signal?.aborted && learnNameless(parameters, error)) continue
       const lesser = mode && lesserMode(error, mode)
       if (options.signal?.aborted || !lesser) throw error
       if (lesser === 'nothing' && parameters.options) {
@@ -119,7 +122,7 @@ async function open(
     connectionTimeoutMillis: parameters.connectTimeout * 1000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
-    application_name: 'migrate-to-polardb',
+    ...(tellsName(parameters) ? { application_name: 'migrate-to-polardb' } : {}),
     ...(startup === undefined ? {} : { options: startup }),
   }
   const client = new pg.Client(config)

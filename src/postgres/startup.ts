@@ -47,6 +47,23 @@ export function learnStartup(parameters: StartupTarget, mode: StartupMode): void
   learned.set(keyOf(parameters), mode)
 }
 
+/** Servers before 9.0, which refuse a session that tells its name (release notes of 9.0, application_name). */
+const nameless = new Set<string>()
+
+/** Whether a session tells the server its name. */
+export function tellsName(parameters: StartupTarget): boolean {
+  return !nameless.has(keyOf(parameters))
+}
+
+/** Notes that a server refuses a session's name, where that is what an error says. */
+export function learnNameless(parameters: StartupTarget, error: unknown): boolean {
+  const { code, message = '' } = error as { code?: string; message?: string }
+  const refused =
+    code === '42704' && message.includes('"application_name"') && tellsName(parameters)
+  if (refused) nameless.add(keyOf(parameters))
+  return refused
+}
+
 /** The modes worth a try, in their order: a server that has refused one is not asked again. */
 export function startupModesFor(parameters: StartupTarget): readonly StartupMode[] {
   const known = learned.get(keyOf(parameters))

@@ -37,9 +37,6 @@ export interface Source {
   losses: Loss[]
 }
 
-/** `server_version_num` of the oldest source whose catalog can be read: extensions and collations began with 9.1. */
-const oldestCompared = 90_100
-
 /** Leave this much of the runner's disk alone. */
 const reserve = 16 * 1024 * 1024
 
@@ -60,15 +57,8 @@ export async function inspectSource(
     if (version.number < oldestSource) {
       throw new Failure(
         `PostgreSQL ${version.version} is too old to be migrated`,
-        'No source before 9.1 is migrated: 9.3 and newer are dumped by their own client programs, older ones by newer programs',
-        'Upgrade the source to 9.1 or newer first',
-      )
-    }
-    if (version.number < oldestCompared) {
-      throw new Failure(
-        `PostgreSQL ${version.version} cannot be compared with the target`,
-        'What is compared is read from catalogs that 9.1 brought, and nothing is migrated that is not compared',
-        'Upgrade the source to 9.1 or newer first',
+        'No source before 8.4 is migrated: 9.3 and newer are dumped by their own client programs, older ones by newer programs',
+        'Upgrade the source to 8.4 or newer first',
       )
     }
     const { rows } = await client.query<{

@@ -164,12 +164,12 @@ async function observe(
   const key = [randomInt(1, 2 ** 31), randomInt(1, 2 ** 31)]
   return withConnection(source, { role: 'source', readOnly: true, signal }, async (here) => {
     await here.query('BEGIN')
+    const { number } = await serverVersion(here)
     const sourceIdentity = await identityOf(here)
     const locked = await attempt(here, async () => {
-      await here.query(
-        'SELECT pg_catalog.pg_advisory_xact_lock($1::pg_catalog.int4, $2::pg_catalog.int4)',
-        key,
-      )
+      // that of a transaction came with 9.1; either ends with the session
+      const lock = number >= 90_100 ? 'pg_advisory_xact_lock' : 'pg_advisory_lock'
+      await here.query(`SELECT pg_catalog.${lock}($1::pg_catalog.int4, $2::pg_catalog.int4)`, key)
       return true
     })
     const options = { role: 'target', readOnly: true, signal } as const
@@ -179,7 +179,7 @@ async function observe(
       const seen = await attempt(there, async () => {
         // two keys of 32 bits show as classid and objid, with objsubid 2 (PostgreSQL, pg_locks); of whichever database
         const { rowCount } = await there.query(
-          `SELECT FROM pg_catalog.pg_locks
+          `SELECT 1 FROM pg_catalog.pg_locks
             WHERE locktype = 'advisory' AND classid = $1 AND objid = $2 AND objsubid = 2 AND granted`,
           key,
         )
@@ -215,6 +215,7 @@ async function identityOf(client: pg.Client): Promise<ServerIdentity> {
     `SELECT ${recoveryOf(number)} AS recovery`,
   )
   const control = await attempt(client, async () => {
+    if (number < 90_600) return null
     const { rows } = await client.query<{ system: string; timeline: number }>(
       `SELECT s.system_identifier AS system, c.timeline_id AS timeline
          FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c`,

@@ -186,7 +186,7 @@ export async function readTableSizes(client: pg.Client): Promise<TableSizes> {
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
-     WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+     WHERE c.relkind = 'r'
        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
   const tables = new Map(rows.map(({ name, bytes }) => [name, Number(bytes)]))
   return { tables, total: [...tables.values()].reduce((sum, bytes) => sum + bytes, 0) }

@@ -132,6 +132,7 @@ async function takeFingerprint(
   const plan: ReadPlan = {
     place,
     server,
+    source: recipe?.server ?? server,
     encoding: recipe?.encoding ?? encoding,
     snapshot: moment.id,
     jobs: options.jobs,

@@ -53,7 +53,8 @@ const pinned: Record<string, string> = {
   DateStyle: 'ISO, YMD',
   IntervalStyle: 'postgres',
   bytea_output: 'hex',
-  extra_float_digits: '3',
+  // the most that there is: 3, and 2 before 9.0
+  extra_float_digits: '',
   lc_monetary: 'C',
   lc_numeric: 'C',
   xmlbinary: 'base64',
@@ -137,7 +138,7 @@ export async function pin(client: pg.Client): Promise<void> {
   const values = names.map((name) => `(${quoteLiteral(name)}, ${quoteLiteral(pinned[name] ?? '')})`)
   // joined with pg_settings: one statement for every major, whichever of these it knows
   await client.query(`
-    SELECT pg_catalog.set_config(s.name, p.value, false)
+    SELECT pg_catalog.set_config(s.name, CASE s.name WHEN 'extra_float_digits' THEN s.max_val ELSE p.value END, false)
       FROM pg_catalog.pg_settings s
       JOIN (VALUES ${values.join(', ')}) AS p(name, value) ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name)`)
 }

@@ -21,7 +21,7 @@ const others: readonly (readonly [string, string, string, number?])[] = [
   ['pg_foreign_data_wrapper', 'fdwname', 'foreign-data wrapper'],
   ['pg_foreign_server', 'srvname', 'server'],
   ['pg_language', 'lanname', 'language'],
-  ['pg_collation', 'collname', 'collation'],
+  ['pg_collation', 'collname', 'collation', 90_100],
   ['pg_conversion', 'conname', 'conversion'],
   ['pg_operator', 'oprname', 'operator'],
   ['pg_opfamily', 'opfname', 'operator family'],
@@ -40,7 +40,7 @@ const subscriptions = `
  * What a database holds beyond a new one: objects that initdb did not make and no extension brought, by name; at most
  * mostObjects.
  *
- * @param number `server_version_num` where it may be below 10: 9.1 or newer
+ * @param number `server_version_num` where it may be below 10: 8.4 or newer
  */
 export async function contentOf(
   client: pg.Client,
@@ -71,16 +71,16 @@ export function objectsQuery(number = Number.POSITIVE_INFINITY): string {
       SELECT 'pg_namespace'::pg_catalog.regclass, n.oid, 'schema ' || n.nspname
         FROM pg_catalog.pg_namespace n
        WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)
+         ${number < 90_100 ? '' : 'AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)'}
       UNION ALL
       ${known.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}
       ${number < 100_000 ? '' : subscriptions}
       UNION ALL
       SELECT 'pg_largeobject'::pg_catalog.regclass, m.oid, 'large object ' || m.oid
-        FROM pg_catalog.pg_largeobject_metadata m
+        FROM ${number < 90_000 ? '(SELECT DISTINCT loid AS oid FROM pg_catalog.pg_largeobject)' : 'pg_catalog.pg_largeobject_metadata'} m
     ), found AS (
       SELECT o.class, o.oid, o.name FROM objects o
        WHERE o.oid >= ${firstNormalOid}
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                           WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e'))`
 }

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import * as v from 'valibot'
 import { Failure } from '../../../failure.ts'
 import { serverVersion } from '../../../postgres/connection.ts'
+import { privilegesIn } from '../../../postgres/portable-sql.ts'
 import { roleSettings } from '../../../postgres/roles/catalog.ts'
 import { fields, flag, list, matching, oneOf, readBy, text, wholeFrom } from '../../kept/schema.ts'
 import { firstNormalOid } from '../plan/target-facts.ts'
@@ -58,7 +59,7 @@ export type DatabaseSetting = DatabaseProperties['settings'][number]
 /**
  * Reads the properties of the database that a session of the source is in.
  *
- * @param client a session on any server from 9.1 to 18
+ * @param client a session on any server from 8.4 to 18
  */
 export async function readDatabaseProperties(client: pg.Client): Promise<DatabaseProperties> {
   const { major, number } = await serverVersion(client)
@@ -100,11 +101,8 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
      WHERE s.setdatabase = ${row.oid} AND (s.setrole = 0 OR r.oid IS NOT NULL)`)
   const grants = await client.query<Grant>(`
-    SELECT pg_catalog.pg_get_userbyid(a.grantor) AS grantor,
-           CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee) END AS grantee,
-           a.privilege_type AS privilege, a.is_grantable AS grantable
-      FROM pg_catalog.aclexplode((
-             SELECT d.datacl FROM pg_catalog.pg_database d WHERE d.oid = ${row.oid})) a`)
+    SELECT a.grantor, a.grantee, a.privilege, a.grantable
+      FROM (${privilegesIn(`(SELECT d.datacl FROM pg_catalog.pg_database d WHERE d.oid = ${row.oid})`, number)}) a`)
   const extensions =
     number >= 90_100
       ? await client.query<{ name: string; version: string; schema: string }>(`

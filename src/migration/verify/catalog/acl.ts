@@ -1,3 +1,5 @@
+import { privilegesIn } from '../../../postgres/portable-sql.ts'
+
 /** What a privilege can be on, as far as the built-in defaults differ (PostgreSQL, "Privileges", table 5.2). */
 export type AclType =
   | 'column'
@@ -36,12 +38,15 @@ export const ownerMark = ' owner'
 /** Stands for PUBLIC: no role has an empty name. */
 export const publicMark = ''
 
-/** SQL: the entries of an aclitem[] as text[], `grantee <newline> PRIVILEGE[*]`; null where the ACL is null. */
-export function explodeAcl(acl: string): string {
+/**
+ * SQL: the entries of an aclitem[] as text[], `grantee <newline> PRIVILEGE[*]`; null where the ACL is null.
+ *
+ * @param server `server_version_num`
+ */
+export function explodeAcl(acl: string, server: number): string {
   return `CASE WHEN ${acl} IS NOT NULL THEN ARRAY(
-      SELECT CASE WHEN a.grantee = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text END || E'\\n' ||
-             a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END
-        FROM pg_catalog.aclexplode(${acl}) a) END`
+      SELECT a.grantee || E'\\n' || a.privilege || CASE WHEN a.grantable THEN '*' ELSE '' END
+        FROM (${privilegesIn(acl, server)}) a) END`
 }
 
 /**

@@ -33,7 +33,7 @@ export async function readCatalog(
   }
   const extras: Record<string, Map<string, ExtraFacets>> = {
     pg_class: columns,
-    pg_database: await settingFacets(client, keep),
+    pg_database: await settingFacets(client, server, keep),
   }
   for (const query of queries) {
     const { rows } = await client.query<Row>(sqlOf(query, server))
@@ -76,7 +76,7 @@ function sqlOf(query: CatalogQuery, server: number): string {
   return `
     SELECT x.oid::pg_catalog.text AS oid, (${kind})::pg_catalog.text AS kind, (${query.name})::pg_catalog.text AS name,
            ${query.owner ? `pg_catalog.pg_get_userbyid(${query.owner})::pg_catalog.text` : 'NULL'} AS owner,
-           ${acl ? explodeAcl(acl.column) : 'NULL::pg_catalog.text[]'} AS acl, ${type ?? 'NULL'} AS acl_type,
+           ${acl ? explodeAcl(acl.column, server) : 'NULL::pg_catalog.text[]'} AS acl, ${type ?? 'NULL'} AS acl_type,
            ${acl?.base ?? 'true'} AS acl_base, ${query.builtin ?? 'false'} AS builtin, c.description AS f_comment ${facets.join('')}
       FROM ${query.from ?? `pg_catalog.${catalog} x`}
       ${query.schema ? `JOIN pg_catalog.pg_namespace n ON n.oid = ${query.schema}` : ''}

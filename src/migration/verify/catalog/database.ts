@@ -1,10 +1,11 @@
 import type pg from 'pg'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
+import { listOf, words } from '../../../postgres/portable-sql.ts'
+import { roleSettings } from '../../../postgres/roles/catalog.ts'
 import { stateSchema } from '../../restore/database/mark.ts'
 import { settingText } from './known-options.ts'
 import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
 
-const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
 const sorted = (array: string) =>
   `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`
 const procedure = (oid: string) => `NULLIF(${oid}::pg_catalog.regprocedure::pg_catalog.text, '-')`
@@ -52,10 +53,15 @@ export function databaseQueries(server: number): CatalogQuery[] {
       builtin: `x.nspname = 'public' AND x.nspowner IN (10, 6171)`,
       owner: 'x.nspowner',
       acl: { column: 'x.nspacl', type: 'schema' },
+      facets: {
+        'owner since initdb': `CASE WHEN x.nspname = 'public' AND x.nspowner IN (10, 6171) THEN pg_catalog.pg_get_userbyid(x.nspowner) END`,
+      },
+      plain: ['owner since initdb'],
     },
     {
       kind: 'extension',
       catalog: 'pg_extension',
+      since: 90100,
       system: true,
       where: `x.oid >= 16384 OR x.extname = 'plpgsql'`,
       name: 'x.extname',
@@ -76,7 +82,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
         definition: words(
           `CASE WHEN x.lanpltrusted THEN 'TRUSTED' END`,
           procedure('x.lanplcallfoid'),
-          procedure('x.laninline'),
+          since(90000, procedure('x.laninline')),
           procedure('x.lanvalidator'),
         ),
       },
@@ -84,6 +90,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
     {
       kind: 'default privileges',
       catalog: 'pg_default_acl',
+      since: 90000,
       name: words(
         `'for role ' || pg_catalog.pg_get_userbyid(x.defaclrole)`,
         `(SELECT 'in schema ' || s.nspname FROM pg_catalog.pg_namespace s WHERE s.oid = x.defaclnamespace)`,
@@ -107,7 +114,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
       owner: 'x.fdwowner',
       acl: { column: 'x.fdwacl', type: 'usage' },
       facets: {
-        definition: words(procedure('x.fdwhandler'), procedure('x.fdwvalidator')),
+        definition: words(since(90100, procedure('x.fdwhandler')), procedure('x.fdwvalidator')),
         options: sorted('x.fdwoptions'),
       },
     },
@@ -161,19 +168,30 @@ export function databaseQueries(server: number): CatalogQuery[] {
         ),
         tables: words(
           `CASE WHEN x.puballtables THEN 'ALL TABLES' END`,
-          `(SELECT pg_catalog.string_agg(${words(
-            'r.prrelid::pg_catalog.regclass::pg_catalog.text',
-            since(150000, 'pg_catalog.pg_get_expr(r.prqual, r.prrelid)'),
-            since(
-              150000,
-              `(SELECT pg_catalog.string_agg(a.attname, ',' ORDER BY a.attname) FROM pg_catalog.pg_attribute a
-                 WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs))`,
+          listOf(
+            words(
+              'r.prrelid::pg_catalog.regclass::pg_catalog.text',
+              since(150000, 'pg_catalog.pg_get_expr(r.prqual, r.prrelid)'),
+              since(
+                150000,
+                listOf(
+                  'a.attname',
+                  'FROM pg_catalog.pg_attribute a WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs)',
+                  'a.attname',
+                  `','`,
+                ),
+              ),
             ),
-          )}, ', ' ORDER BY r.prrelid::pg_catalog.regclass::pg_catalog.text) FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = x.oid)`,
+            'FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = x.oid',
+            'r.prrelid::pg_catalog.regclass::pg_catalog.text',
+          ),
           since(
             150000,
-            `(SELECT 'SCHEMAS ' || pg_catalog.string_agg(s.pnnspid::pg_catalog.regnamespace::pg_catalog.text, ', ' ORDER BY s.pnnspid::pg_catalog.regnamespace::pg_catalog.text)
-               FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = x.oid)`,
+            `'SCHEMAS ' || ${listOf(
+              's.pnnspid::pg_catalog.regnamespace::pg_catalog.text',
+              'FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = x.oid',
+              's.pnnspid::pg_catalog.regnamespace::pg_catalog.text',
+            )}`,
           ),
         ),
         'generated columns': since(180000, `NULLIF(x.pubgencols, 'n')`),
@@ -215,6 +233,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
     {
       kind: 'security label',
       catalog: 'pg_seclabel',
+      since: 90100,
       system: true,
       from: `(SELECT l.objoid AS oid, l.objtype, l.objname, l.provider, l.label FROM pg_catalog.pg_seclabels l
                WHERE l.classoid NOT IN ('pg_catalog.pg_database'::pg_catalog.regclass, 'pg_catalog.pg_authid'::pg_catalog.regclass, 'pg_catalog.pg_tablespace'::pg_catalog.regclass)) x`,
@@ -227,12 +246,13 @@ export function databaseQueries(server: number): CatalogQuery[] {
 /** The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones. */
 export async function settingFacets(
   client: pg.Client,
+  server: number,
   keep: Keep,
 ): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; role: string | null; settings: string[] }>(`
     SELECT r.setdatabase::pg_catalog.text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
            CASE WHEN r.setrole <> 0 THEN pg_catalog.pg_get_userbyid(r.setrole)::pg_catalog.text END AS role
-      FROM pg_catalog.pg_db_role_setting r
+      FROM ${roleSettings(server)} r
       JOIN pg_catalog.pg_database d ON d.oid = r.setdatabase AND d.datname = pg_catalog.current_database()`)
   const result = new Map<string, ExtraFacets>()
   for (const { oid, role, settings } of rows) {

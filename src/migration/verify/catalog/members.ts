@@ -20,6 +20,7 @@ export interface Member extends Required<Pick<CatalogObject, 'name' | 'facets'>>
  *   and `added` says that nothing proves that the extension's script made the object
  */
 export async function readMembers(client: pg.Client, server: number): Promise<Member[]> {
+  if (server < 90_100) return []
   const { rows } = await client.query<{
     name: string
     extension: string

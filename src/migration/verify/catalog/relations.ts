@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
+import { letter, listOf, words } from '../../../postgres/portable-sql.ts'
 import { explodeAcl } from './acl.ts'
 import { columnOptions, relationOptions, toastOptions } from './known-options.ts'
 import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
@@ -12,24 +13,32 @@ const relation = (oid: string) =>
 /** `schema.table name`, as archives call what belongs to a table. */
 const ofTable = (table: string, name: string) => `${relation(table)} || ' ' || ${name}`
 
-/** The relation is one that a dump carries: not the system's, not temporary, not an extension's. */
+/** The relation is one that a dump carries: not the system's, not temporary (those are in `pg_temp_…`), not an extension's. */
 const dumped = (oid: string) =>
   `EXISTS (SELECT 1 FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
-     WHERE r.oid = ${oid} AND r.oid >= 16384 AND r.relpersistence <> 't'
+     WHERE r.oid = ${oid} AND r.oid >= 16384
        AND rn.nspname !~ '^pg_' AND rn.nspname <> 'information_schema'
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend re
          WHERE re.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND re.objid = r.oid AND re.deptype = 'e'))`
 
-/** The columns of the relation x, in an order of their own. */
+/** The columns of the relation x, a child of inheritance, in an order of their own. */
 const listed = (order: string) =>
-  `pg_catalog.string_agg(pg_catalog.quote_ident(ca.attname), ', ' ORDER BY ${order})`
-const ownColumns =
-  'pg_catalog.pg_attribute ca WHERE ca.attrelid = x.oid AND ca.attnum > 0 AND NOT ca.attisdropped'
-const isChild = 'EXISTS (SELECT 1 FROM pg_catalog.pg_inherits ch WHERE ch.inhrelid = x.oid)'
+  listOf(
+    'pg_catalog.quote_ident(ca.attname)',
+    `FROM pg_catalog.pg_attribute ca WHERE ca.attrelid = x.oid AND ca.attnum > 0 AND NOT ca.attisdropped
+        AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits ch WHERE ch.inhrelid = x.oid)`,
+    order,
+  )
 /** Where the first parent that has the column has it. */
 const inParents = `(SELECT pg_catalog.min(h.inhseqno * 10000 + pa.attnum) FROM pg_catalog.pg_inherits h
   JOIN pg_catalog.pg_attribute pa ON pa.attrelid = h.inhparent AND pa.attname = ca.attname AND pa.attnum > 0
  WHERE h.inhrelid = x.oid)`
+
+/** The object of this row belongs to a constraint: before 9.0 only the dependencies tell (an index, a foreign key's trigger). */
+const ownedBy = (catalog: string, row: string, constraint: string) =>
+  `EXISTS (SELECT 1 FROM pg_catalog.pg_depend kd
+     WHERE kd.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND kd.objid = ${row}.oid AND kd.deptype = 'i'
+       AND kd.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND kd.refobjid = ${constraint}.oid)`
 
 /** A list of options, in any order. */
 const sorted = (array: string) =>
@@ -56,7 +65,7 @@ export function relationQueries(server: number): CatalogQuery[] {
       },
       catalog: 'pg_class',
       schema: 'x.relnamespace',
-      where: `x.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND x.relpersistence <> 't'`,
+      where: `x.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')`,
       name: `n.nspname || '.' || x.relname`,
       owner: 'x.relowner',
       acl: {
@@ -65,29 +74,42 @@ export function relationQueries(server: number): CatalogQuery[] {
       },
       facets: {
         // a sequence takes it from its table (15 and newer)
-        persistence: `CASE WHEN x.relkind <> 'S' THEN NULLIF(x.relpersistence, 'p') END`,
-        columns: `(SELECT pg_catalog.string_agg(
-            pg_catalog.quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
-            || CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE ' ||
+        persistence: since(
+          90100,
+          `CASE WHEN x.relkind <> 'S' THEN NULLIF(x.relpersistence, 'p') END`,
+        ),
+        columns: listOf(
+          `pg_catalog.quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+            ${since(
+              90100,
+              `|| CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE ' ||
                  (SELECT pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname)
                     FROM pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
-                   WHERE co.oid = a.attcollation) ELSE '' END
-            || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END,
-            -- a restored child of inheritance has its parent's columns first
-            ', ' ORDER BY CASE WHEN i.n > 0 THEN 0 ELSE a.attnum END, a.attname)
-          FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+                   WHERE co.oid = a.attcollation) ELSE '' END`,
+              '',
+            )}
+            || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END`,
+          `FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             CROSS JOIN (SELECT pg_catalog.count(*) AS n FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid) i
-         WHERE a.attrelid = x.oid AND a.attnum > 0 AND NOT a.attisdropped AND x.relkind <> 'S')`,
+         WHERE a.attrelid = x.oid AND a.attnum > 0 AND NOT a.attisdropped AND x.relkind <> 'S'`,
+          // a restored child of inheritance has its parent's columns first
+          'CASE WHEN i.n > 0 THEN 0 ELSE a.attnum END, a.attname',
+        ),
         // a dump writes the columns of a child in the order of its parents, and then its own
-        'column order': `(SELECT ${listed('ca.attnum')} FROM ${ownColumns} AND ${isChild})`,
-        'dumped order': `(SELECT NULLIF(${listed(`CASE WHEN ca.attinhcount > 0 THEN 0 ELSE 1 END, ${inParents}, ca.attnum`)}, ${listed('ca.attnum')})
-                            FROM ${ownColumns} AND ${isChild})`,
+        'column order': listed('ca.attnum'),
+        'dumped order': `NULLIF(${listed(`CASE WHEN ca.attinhcount > 0 THEN 0 ELSE 1 END, ${inParents}, ca.attnum`)}, ${listed('ca.attnum')})`,
         'kind of table': `CASE x.relkind WHEN 'p' THEN 'partitioned' END`,
-        parents: `(SELECT pg_catalog.string_agg(${relation('h.inhparent')}, ', ' ORDER BY h.inhseqno)
-                     FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid)`,
+        parents: listOf(
+          relation('h.inhparent'),
+          'FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.oid',
+          'h.inhseqno',
+        ),
         'partition bound': since(100000, 'pg_catalog.pg_get_expr(x.relpartbound, x.oid)'),
         'partition key': since(100000, 'pg_catalog.pg_get_partkeydef(x.oid)'),
-        'row type': `(SELECT pg_catalog.format_type(x.reloftype, NULL) WHERE x.reloftype <> 0)`,
+        'row type': since(
+          90000,
+          `(SELECT pg_catalog.format_type(x.reloftype, NULL) WHERE x.reloftype <> 0)`,
+        ),
         oids: since(120000, 'NULL', `CASE WHEN x.relhasoids THEN 'WITH OIDS' END`),
         // a table access method of an extension's may have options of its own; heap is 2 everywhere
         options: since(
@@ -109,9 +131,12 @@ export function relationQueries(server: number): CatalogQuery[] {
           `NULLIF(CASE WHEN x.relrowsecurity THEN 'enabled ' ELSE '' END || CASE WHEN x.relforcerowsecurity THEN 'forced' ELSE '' END, '')`,
         ),
         query: `CASE WHEN x.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(x.oid) || ${references()} END`,
-        server: `(SELECT fs.srvname || ' ' || ${sorted('ft.ftoptions')}
-                    FROM pg_catalog.pg_foreign_table ft JOIN pg_catalog.pg_foreign_server fs ON fs.oid = ft.ftserver
-                   WHERE ft.ftrelid = x.oid)`,
+        server: since(
+          90100,
+          `(SELECT fs.srvname || ' ' || ${sorted('ft.ftoptions')}
+              FROM pg_catalog.pg_foreign_table ft JOIN pg_catalog.pg_foreign_server fs ON fs.oid = ft.ftserver
+             WHERE ft.ftrelid = x.oid)`,
+        ),
         'owned by': `(SELECT ${relation('d.refobjid')} || '.' || a.attname
                         FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute a
                           ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -119,8 +144,8 @@ export function relationQueries(server: number): CatalogQuery[] {
                          AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)`,
         ...(server >= 100000
           ? {
-              sequence: `(SELECT pg_catalog.concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement,
-                          s.seqmin, s.seqmax, s.seqcache, s.seqcycle) FROM pg_catalog.pg_sequence s WHERE s.seqrelid = x.oid)`,
+              sequence: `(SELECT ${words('pg_catalog.format_type(s.seqtypid, NULL)', 's.seqstart', 's.seqincrement', 's.seqmin', 's.seqmax', 's.seqcache', letter('s.seqcycle'))}
+                            FROM pg_catalog.pg_sequence s WHERE s.seqrelid = x.oid)`,
             }
           : {}),
       },
@@ -138,7 +163,7 @@ export function relationQueries(server: number): CatalogQuery[] {
         // an index on the partitioned table itself is invalid as long as a partition lacks it
         invalid: `CASE WHEN NOT (i.indisvalid AND i.indisready) THEN 'invalid' END`,
         'of constraint': `(SELECT ${ofTable('k.conrelid', 'k.conname')} FROM pg_catalog.pg_constraint k
-                            WHERE k.conindid = x.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x'))`,
+                            WHERE ${since(90000, 'k.conindid = x.oid', ownedBy('pg_class', 'x', 'k'))} AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x'))`,
         clustered: `CASE WHEN i.indisclustered THEN 'clustered' END`,
         'replica identity': since(90400, `CASE WHEN i.indisreplident THEN 'replica identity' END`),
         partition: since(
@@ -158,7 +183,7 @@ export function relationQueries(server: number): CatalogQuery[] {
       name: ofTable('x.conrelid', 'x.conname'),
       facets: {
         definition: 'pg_catalog.pg_get_constraintdef(x.oid)',
-        'not validated': `CASE WHEN NOT x.convalidated THEN 'NOT VALID' END`,
+        'not validated': since(90100, `CASE WHEN NOT x.convalidated THEN 'NOT VALID' END`),
       },
       plain: ['not validated'],
     },
@@ -166,7 +191,7 @@ export function relationQueries(server: number): CatalogQuery[] {
       kind: 'trigger',
       catalog: 'pg_trigger',
       // a partition's copies follow their parent's trigger, unless somebody switched one
-      where: `NOT x.tgisinternal AND ${dumped('x.tgrelid')}
+      where: `${since(90000, 'NOT x.tgisinternal', `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE ${ownedBy('pg_trigger', 'x', 'k')})`)} AND ${dumped('x.tgrelid')}
               ${since(
                 130000,
                 `AND (x.tgparentid = 0 OR x.tgenabled <> (SELECT p.tgenabled FROM pg_catalog.pg_trigger p WHERE p.oid = x.tgparentid))`,
@@ -197,8 +222,11 @@ export function relationQueries(server: number): CatalogQuery[] {
       facets: {
         command: 'x.polcmd',
         restrictive: since(100000, `CASE WHEN NOT x.polpermissive THEN 'RESTRICTIVE' END`),
-        roles: `(SELECT pg_catalog.string_agg(CASE WHEN r = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(r)) END, ', '
-                   ORDER BY CASE WHEN r = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(r) END) FROM pg_catalog.unnest(x.polroles) r)`,
+        roles: listOf(
+          `CASE WHEN r = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(r)) END`,
+          'FROM pg_catalog.unnest(x.polroles) r',
+          `CASE WHEN r = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(r) END`,
+        ),
         using: 'pg_catalog.pg_get_expr(x.polqual, x.polrelid)',
         'with check': 'pg_catalog.pg_get_expr(x.polwithcheck, x.polrelid)',
       },
@@ -220,11 +248,16 @@ export function relationQueries(server: number): CatalogQuery[] {
 
   /** What a view reads: its text is compared without qualifiers, which majors print differently. */
   function references(): string {
-    return `COALESCE((SELECT E'\\n' || pg_catalog.string_agg(DISTINCT ${relation('d.refobjid')}, ', ')
-        FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d
-          ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
-             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> x.oid
-       WHERE w.ev_class = x.oid), '')`
+    const names = listOf(
+      'v.name',
+      `FROM (SELECT DISTINCT ${relation('d.refobjid')} AS name
+               FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d
+                 ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+                    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> x.oid
+              WHERE w.ev_class = x.oid) v`,
+      'v.name',
+    )
+    return `COALESCE(E'\\n' || ${names}, '')`
   }
 }
 
@@ -254,7 +287,10 @@ export async function columnFacets(
     // before 11 no dump carries an index's
     'statistics target of': `CASE WHEN ${since(110000, 'true', `c.relkind <> 'i'`)} THEN NULLIF(a.attstattarget, -1) END`,
     // those of an index are in its definition
-    'options of': `CASE WHEN c.relkind NOT IN ('i', 'I') THEN NULLIF(${known('a.attoptions', columnOptions)}, '') END`,
+    'options of': since(
+      90000,
+      `CASE WHEN c.relkind NOT IN ('i', 'I') THEN NULLIF(${known('a.attoptions', columnOptions)}, '') END`,
+    ),
     'foreign options of': since(
       90200,
       `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(a.attfdwoptions) o ORDER BY o), ', ')`,
@@ -274,7 +310,7 @@ export async function columnFacets(
   }>(`
     SELECT c.oid::pg_catalog.text AS oid, a.attname AS "column",
            ARRAY(SELECT v.text FROM (VALUES ${list.join(', ')}) v(i, text) ORDER BY v.i) AS texts,
-           ${explodeAcl('a.attacl')} AS acl
+           ${explodeAcl('a.attacl', server)} AS acl
       FROM pg_catalog.pg_attribute a
       JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
       JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
@@ -282,7 +318,7 @@ export async function columnFacets(
       LEFT JOIN pg_catalog.pg_description m
         ON m.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND m.objoid = c.oid AND m.objsubid = a.attnum
      WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'i', 'I') AND c.oid >= 16384
-       AND (a.atthasdef OR m.description IS NOT NULL OR a.attacl IS NOT NULL OR ${known('a.attoptions', columnOptions)} <> ''
+       AND (a.atthasdef OR m.description IS NOT NULL OR a.attacl IS NOT NULL ${since(90000, `OR ${known('a.attoptions', columnOptions)} <> ''`, '')}
             OR COALESCE(a.attstattarget, -1) <> -1 OR a.attstorage <> t.typstorage
             ${since(90200, 'OR a.attfdwoptions IS NOT NULL', '')}
             ${since(100000, `OR a.attidentity <> ''`, '')} ${since(140000, `OR a.attcompression <> ''`, '')})
@@ -305,17 +341,25 @@ export async function oldSequenceFacets(
   client: pg.Client,
   keep: Keep,
 ): Promise<Map<string, ExtraFacets>> {
-  const { rows } = await client.query<{ oid: string; sql: string }>(`
-    SELECT x.oid::pg_catalog.text AS oid, 'SELECT ' || pg_catalog.quote_literal(x.oid) || ' AS oid, pg_catalog.concat_ws('' '', ''bigint'', start_value,
-             increment_by, min_value, max_value, cache_value, is_cycled) AS text FROM '
-             || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(x.relname) AS sql
+  const { rows } = await client.query<{ oid: string; name: string }>(`
+    SELECT x.oid::pg_catalog.text AS oid, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(x.relname) AS name
       FROM pg_catalog.pg_class x JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace
      WHERE x.relkind = 'S' AND ${dumped('x.oid')}`)
+  const settings = words(
+    `'bigint'`,
+    ...['start_value', 'increment_by', 'min_value', 'max_value', 'cache_value'],
+    letter('is_cycled'),
+  )
   const result = new Map<string, ExtraFacets>()
   for (let at = 0; at < rows.length; at += 200) {
-    const some = rows.slice(at, at + 200).map(({ sql }) => sql)
-    const settings = await client.query<{ oid: string; text: string }>(some.join(' UNION ALL '))
-    for (const { oid, text } of settings.rows) {
+    const some = rows
+      .slice(at, at + 200)
+      .map(
+        ({ oid, name }) =>
+          `SELECT ${quoteLiteral(oid)}::pg_catalog.text AS oid, ${settings} AS text FROM ${name}`,
+      )
+    const read = await client.query<{ oid: string; text: string }>(some.join(' UNION ALL '))
+    for (const { oid, text } of read.rows) {
       result.set(oid, { facets: { sequence: keep('sequence', text) }, acls: [] })
     }
   }

@@ -1,3 +1,4 @@
+import { letter, listOf, words } from '../../../postgres/portable-sql.ts'
 import { settingText } from './known-options.ts'
 import type { CatalogQuery } from './model.ts'
 
@@ -5,7 +6,6 @@ import type { CatalogQuery } from './model.ts'
 const procedure = (oid: string) => `NULLIF(${oid}::pg_catalog.regprocedure::pg_catalog.text, '-')`
 const type = (oid: string) => `pg_catalog.format_type(${oid}, NULL)`
 const qualified = (name: string) => `n.nspname || '.' || ${name}`
-const words = (...parts: string[]) => `pg_catalog.concat_ws(' ', ${parts.join(', ')})`
 
 /** An operator by its OID, unless there is none of that number. */
 const existing = (oid: string) =>
@@ -51,22 +51,45 @@ export function typeQueries(server: number): CatalogQuery[] {
       ...(server >= 90200 ? { acl: { column: 'x.typacl', type: 'type' as const } } : {}),
       facets: {
         'kind of type': 'x.typtype',
-        attributes: `(SELECT pg_catalog.string_agg(${words('pg_catalog.quote_ident(a.attname)', 'pg_catalog.format_type(a.atttypid, a.atttypmod)', named('pg_collation', 'coll', 'NULLIF(a.attcollation, t.typcollation)'))}, ', ' ORDER BY a.attnum)
-                        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-                       WHERE a.attrelid = x.typrelid AND x.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped)`,
-        'comments on attributes': `(SELECT pg_catalog.string_agg(d.description, E'\\n' ORDER BY d.objsubid) FROM pg_catalog.pg_description d
-                       WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objoid = x.typrelid AND x.typrelid <> 0 AND d.objsubid > 0)`,
-        labels: `(SELECT pg_catalog.string_agg(pg_catalog.quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder)
-                    FROM pg_catalog.pg_enum l WHERE l.enumtypid = x.oid)`,
-        'base type': `CASE x.typtype WHEN 'd' THEN ${words('pg_catalog.format_type(x.typbasetype, x.typtypmod)', named('pg_collation', 'coll', 'x.typcollation'))} END`,
+        attributes: listOf(
+          words(
+            'pg_catalog.quote_ident(a.attname)',
+            'pg_catalog.format_type(a.atttypid, a.atttypmod)',
+            since(90100, named('pg_collation', 'coll', 'NULLIF(a.attcollation, t.typcollation)')),
+          ),
+          `FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+            WHERE a.attrelid = x.typrelid AND x.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped`,
+          'a.attnum',
+        ),
+        'comments on attributes': listOf(
+          'd.description',
+          `FROM pg_catalog.pg_description d
+            WHERE d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objoid = x.typrelid AND x.typrelid <> 0 AND d.objsubid > 0`,
+          'd.objsubid',
+          `E'\\n'`,
+        ),
+        // before 9.1 the labels' order is that of their OIDs
+        labels: listOf(
+          'pg_catalog.quote_literal(l.enumlabel)',
+          'FROM pg_catalog.pg_enum l WHERE l.enumtypid = x.oid',
+          since(90100, 'l.enumsortorder', 'l.oid'),
+        ),
+        'base type': `CASE x.typtype WHEN 'd' THEN ${words('pg_catalog.format_type(x.typbasetype, x.typtypmod)', since(90100, named('pg_collation', 'coll', 'x.typcollation')))} END`,
         // a domain's text may have been printed by an older server
         default: 'COALESCE(pg_catalog.pg_get_expr(x.typdefaultbin, 0), x.typdefault)',
         'not null': `CASE WHEN x.typtype = 'd' AND x.typnotnull THEN 'NOT NULL' END`,
-        constraints: `(SELECT pg_catalog.string_agg(${words('pg_catalog.quote_ident(k.conname)', 'pg_catalog.pg_get_constraintdef(k.oid)')}, ', ' ORDER BY k.conname)
-                         FROM pg_catalog.pg_constraint k WHERE k.contypid = x.oid AND k.contype = 'c')`,
-        'comments on constraints': `(SELECT pg_catalog.string_agg(d.description, E'\\n' ORDER BY k.conname)
-                         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_description d
-                           ON d.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objoid = k.oid WHERE k.contypid = x.oid)`,
+        constraints: listOf(
+          words('pg_catalog.quote_ident(k.conname)', 'pg_catalog.pg_get_constraintdef(k.oid)'),
+          `FROM pg_catalog.pg_constraint k WHERE k.contypid = x.oid AND k.contype = 'c'`,
+          'k.conname',
+        ),
+        'comments on constraints': listOf(
+          'd.description',
+          `FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_description d
+             ON d.classoid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objoid = k.oid WHERE k.contypid = x.oid`,
+          'k.conname',
+          `E'\\n'`,
+        ),
         ...(server >= 90200
           ? {
               range: `(SELECT ${words(type('r.rngsubtype'), named('pg_opclass', 'opc', 'r.rngsubopc'), named('pg_collation', 'coll', 'r.rngcollation'), procedure('r.rngcanonical'), procedure('r.rngsubdiff'))}
@@ -83,14 +106,14 @@ export function typeQueries(server: number): CatalogQuery[] {
             procedure(`x.typ${f}`),
           ),
           'x.typlen',
-          'x.typbyval',
+          letter('x.typbyval'),
           'x.typalign',
           'x.typstorage',
           'x.typcategory',
-          'x.typispreferred',
+          letter('x.typispreferred'),
           'x.typdelim',
           type('NULLIF(x.typelem, 0)'),
-          'x.typcollation <> 0',
+          since(90100, letter('x.typcollation <> 0'), `'f'`),
         )} END`,
         subscript: since(
           140000,
@@ -218,10 +241,27 @@ export function typeQueries(server: number): CatalogQuery[] {
       name: `${qualified('x.opfname')} || ' USING ' || (SELECT am.amname FROM pg_catalog.pg_am am WHERE am.oid = x.opfmethod)`,
       owner: 'x.opfowner',
       facets: {
-        operators: `(SELECT pg_catalog.string_agg(${words('m.amopstrategy', 'm.amopopr::pg_catalog.regoperator::pg_catalog.text', 'm.amoppurpose', named('pg_opfamily', 'opf', 'm.amopsortfamily'))}, ', '
-                       ORDER BY m.amopstrategy, m.amopopr::pg_catalog.regoperator::pg_catalog.text) FROM pg_catalog.pg_amop m WHERE m.amopfamily = x.oid)`,
-        functions: `(SELECT pg_catalog.string_agg(${words('m.amprocnum', 'm.amproc::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text', type('m.amproclefttype'), type('m.amprocrighttype'))}, ', '
-                       ORDER BY m.amprocnum, m.amproc::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text) FROM pg_catalog.pg_amproc m WHERE m.amprocfamily = x.oid)`,
+        // before 9.1 an operator's only purpose was to search
+        operators: listOf(
+          words(
+            'm.amopstrategy',
+            'm.amopopr::pg_catalog.regoperator::pg_catalog.text',
+            since(90100, 'm.amoppurpose', `'s'`),
+            since(90100, named('pg_opfamily', 'opf', 'm.amopsortfamily')),
+          ),
+          'FROM pg_catalog.pg_amop m WHERE m.amopfamily = x.oid',
+          'm.amopstrategy, m.amopopr::pg_catalog.regoperator::pg_catalog.text',
+        ),
+        functions: listOf(
+          words(
+            'm.amprocnum',
+            'm.amproc::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text',
+            type('m.amproclefttype'),
+            type('m.amprocrighttype'),
+          ),
+          'FROM pg_catalog.pg_amproc m WHERE m.amprocfamily = x.oid',
+          'm.amprocnum, m.amproc::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text',
+        ),
       },
     },
     {
@@ -236,6 +276,7 @@ export function typeQueries(server: number): CatalogQuery[] {
     {
       kind: 'collation',
       catalog: 'pg_collation',
+      since: 90100,
       schema: 'x.collnamespace',
       name: qualified('x.collname'),
       owner: 'x.collowner',
@@ -277,8 +318,15 @@ export function typeQueries(server: number): CatalogQuery[] {
     },
     textSearch('pg_ts_config', 'cfg', 'configuration', {
       parser: named('pg_ts_parser', 'prs', 'x.cfgparser'),
-      mappings: `(SELECT pg_catalog.string_agg(${words('m.maptokentype', 'm.mapseqno', 'm.mapdict::pg_catalog.regdictionary::pg_catalog.text')}, ', ' ORDER BY m.maptokentype, m.mapseqno)
-                    FROM pg_catalog.pg_ts_config_map m WHERE m.mapcfg = x.oid)`,
+      mappings: listOf(
+        words(
+          'm.maptokentype',
+          'm.mapseqno',
+          'm.mapdict::pg_catalog.regdictionary::pg_catalog.text',
+        ),
+        'FROM pg_catalog.pg_ts_config_map m WHERE m.mapcfg = x.oid',
+        'm.maptokentype, m.mapseqno',
+      ),
     }),
     textSearch('pg_ts_dict', 'dict', 'dictionary', {
       template: named('pg_ts_template', 'tmpl', 'x.dicttemplate'),

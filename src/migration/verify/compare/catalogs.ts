@@ -36,7 +36,14 @@ const facetSince: Record<string, number> = {
 }
 
 /** Facets that tell what another facet's difference means, and are compared in no other way. */
-const tellingFacets = new Set(['dumped order', 'extension', 'added', 'signature', 'in family'])
+const tellingFacets = new Set([
+  'dumped order',
+  'extension',
+  'added',
+  'signature',
+  'in family',
+  'owner since initdb',
+])
 
 /** What initdb grants everybody on the schema public (PostgreSQL 15 release notes). */
 const initialGrants = (server: number) => (server >= 150000 ? ['+:USAGE'] : ['+:CREATE', '+:USAGE'])
@@ -339,7 +346,9 @@ class CatalogComparison {
     const there = this.target.catalog.acls[other.acl ?? -1] ?? []
     const owner = nameOf(this.target.catalog.owners, other.owner)
     const lost = here.filter((line) => !there.includes(line) && !isOwnersAnyway(line, owner, there))
-    const gained = there.filter((line) => !here.includes(line) && !isOwnersAnyway(line, null, here))
+    // from before 9.6 a dump grants everything on public to its owner by name, who is another on the target
+    const born = object.facets?.['owner since initdb']?.slice(1) ?? null
+    const gained = there.filter((line) => !here.includes(line) && !isOwnersAnyway(line, born, here))
     if (lost.length + gained.length === 0) return
     if (kind === 'schema' && object.name === 'public' && this.sameSinceInitdb(here, there)) return
     const entries =

@@ -69,6 +69,12 @@ export function compareLargeObjects(
   ]
 }
 
+/** The owner of the large objects of a source before 9.0. */
+const nobody = ''
+
+const reasonForNobody =
+  'before PostgreSQL 9.0 a large object belonged to nobody, and everybody could read and write it; on the target it belongs to the account that restored it: GRANT SELECT, UPDATE ON LARGE OBJECT … where others need it'
+
 /** Whether an archive entry holds objects of the range: `BLOB 16400`, `BLOB METADATA 16400..16500`, or all with `BLOBS`. */
 function isLeftOut(entry: string, { from, to }: LargeObjectRange): boolean {
   if (!/^BLOB(?:S| METADATA)?\b/.test(entry)) return false
@@ -104,6 +110,7 @@ function differingGroups(
     const what = `${counted(group.count, 'object')} of "${group.owner}"${grants ? ` with ${grants}` : ''}: owner or grants`
     const roles = [group.owner, ...group.acl.map(granteeOf)]
     const reason =
+      (group.owner === nobody ? reasonForNobody : undefined) ??
       substitutes.find(({ role }) => roles.includes(role))?.reason ??
       announced.find((entry) => /^(OWNER|ACL) (BLOB|LARGE OBJECT)/.test(entry))
     if (reason === undefined) different.push(what)

@@ -130,16 +130,27 @@ export function differingColumns(source: Recipe, target: Recipe): string[] {
  * no order of rows changes and every duplicate does.
  *
  * @param alias the table's alias in the query
+ * @param server `server_version_num` where it may be below 9.1
  * @throws Error when the recipe names a form that this version does not know (a manifest is not trusted to hold SQL)
  */
-export function digestExpression(recipe: Recipe, method: DigestMethod, alias: string): string {
-  return `pg_catalog.sum(${rowExpression(recipe, method, alias)})::pg_catalog.text`
+export function digestExpression(
+  recipe: Recipe,
+  method: DigestMethod,
+  alias: string,
+  server?: number,
+): string {
+  return `pg_catalog.sum(${rowExpression(recipe, method, alias, server)})::pg_catalog.text`
 }
 
 /** The 64-bit number of one row, as SQL text. */
-export function rowExpression(recipe: Recipe, method: DigestMethod, alias: string): string {
+export function rowExpression(
+  recipe: Recipe,
+  method: DigestMethod,
+  alias: string,
+  server = Number.POSITIVE_INFINITY,
+): string {
   const values = recipe.map(([name, form]) =>
-    bytesOf(`${quoteIdentifier(alias)}.${quoteIdentifier(name)}`, form),
+    bytesOf(`${quoteIdentifier(alias)}.${quoteIdentifier(name)}`, form, server),
   )
   return hashOfBytes(values, method)
 }
@@ -156,10 +167,24 @@ export function hashOfBytes(values: string[], method: DigestMethod): string {
   return `pg_catalog.hashint8extended(0, pg_catalog.hash_array_extended(${array}, 0))`
 }
 
-function bytesOf(column: string, form: string): string {
+/**
+ * SQL: a value's output as text, whatever casts to text a user defined. What calls the output function of any type is concat
+ * (9.1); before it a row's, which puts a value that could be misread into quotation marks and doubles those inside, and
+ * backslashes (PostgreSQL, "Composite Type Input and Output Syntax"). A null has no output: '' in both.
+ */
+export function outputText(column: string, server: number): string {
+  if (server >= 90_100) return `pg_catalog.concat(${column})`
+  const row = `pg_catalog.textin(pg_catalog.record_out(ROW(${column})))`
+  const inner = (from: number) =>
+    `pg_catalog.substr(${row}, ${from}, pg_catalog.length(${row}) - ${2 * (from - 1)})`
+  const unquoted = `pg_catalog.replace(pg_catalog.replace(${inner(3)}, '""', '"'), E'\\\\\\\\', E'\\\\')`
+  return `CASE WHEN pg_catalog.substr(${row}, 2, 1) = '"' THEN ${unquoted} ELSE ${inner(2)} END`
+}
+
+function bytesOf(column: string, form: string, server: number): string {
   if (!isKnownForm(form)) throw new Error(`the fingerprint names an unknown form: ${form}`)
-  // concat calls the type's output function, whatever casts to text a user defined
-  const text = `pg_catalog.textsend(pg_catalog.concat(${column}))`
+  const output = outputText(column, server)
+  const text = `pg_catalog.textsend(${output})`
   // null for a null only, unlike IS NULL, which is true for a row of nulls as well
   if (form === 'text') {
     return `CASE WHEN pg_catalog.pg_column_size(${column}) IS NOT NULL THEN ${text} END`
@@ -175,7 +200,7 @@ function bytesOf(column: string, form: string): string {
   if (form.startsWith(floats)) {
     const send = `pg_catalog.${form.slice(floats.length)}(${column})`
     // before 9.6 points and the like print nan and inf, as the C library does
-    const lower = `pg_catalog.lower(pg_catalog.concat(${column}))`
+    const lower = `pg_catalog.lower(${output})`
     const same = `pg_catalog.textsend(pg_catalog.replace(${lower}, 'infinity', 'inf'))`
     return `CASE WHEN pg_catalog.strpos(${lower}, 'nan') > 0 THEN ${same} ELSE ${send} END`
   }

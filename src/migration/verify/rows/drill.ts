@@ -8,7 +8,7 @@ import type { Context } from '../../context.ts'
 import type { DatabaseFingerprint } from '../model.ts'
 import { inTransaction, isUnused, type MayAlter, withSession } from '../read-session.ts'
 import type { ExportedSnapshot } from '../snapshot.ts'
-import { type Recipe, rowExpression } from './digest.ts'
+import { outputText, type Recipe, rowExpression } from './digest.ts'
 import { prepareReader, type ReadPlan } from './readers.ts'
 import { fromClause, keyOf, listTables, type TableInfo } from './tables.ts'
 
@@ -92,7 +92,7 @@ class Side {
   static async open(
     client: pg.Client,
     place: ReadPlan['place'],
-    { encoding, floatDigits, method }: DatabaseFingerprint,
+    { encoding, floatDigits, method, server: source }: DatabaseFingerprint,
     snapshot: string | null,
     mayAlter: MayAlter = false,
   ): Promise<Side> {
@@ -100,7 +100,16 @@ class Side {
     const { tables } = await listTables(client, server, true)
     const reading = { snapshot, jobs: 1, pieceBytes: Number.POSITIVE_INFINITY }
     const alters = mayAlter === 'if unused' ? await isUnused(client) : mayAlter
-    const plan = { place, server, encoding, ...reading, floatDigits, method, mayAlter: alters }
+    const plan = {
+      place,
+      server,
+      source,
+      encoding,
+      ...reading,
+      floatDigits,
+      method,
+      mayAlter: alters,
+    }
     await prepareReader(client, plan)
     return new Side(client, plan, tables)
   }
@@ -203,12 +212,14 @@ async function findRows(
   const names = new Set(other.columns.map(({ name }) => name))
   // columns that are not alike: there is no row to compare with
   if (recipe.some(([name]) => !names.has(name))) return null
-  const sql = rowSql(recipe, await here.keyColumns(table), here.plan)
+  const keyColumns = await here.keyColumns(table)
+  const sql = rowSql(recipe, keyColumns, here.plan)
+  const targetSql = rowSql(recipe, keyColumns, there.plan)
   const rows = Math.max(result.sourceRows ?? 0, result.targetRows ?? 0)
   const count = Math.min(mostBuckets, 2 ** Math.ceil(Math.log2(rows / rowsPerBucket + 1)))
   const [source, target] = await Promise.all([
     here.buckets(table, sql, count),
-    there.buckets(other, sql, count),
+    there.buckets(other, targetSql, count),
   ])
   const differing = [...new Set([...source.keys(), ...target.keys()])].filter(
     (bucket) => source.get(bucket) !== target.get(bucket),
@@ -222,22 +233,22 @@ async function findRows(
   }
   const [mine, theirs] = await Promise.all([
     here.rows(table, sql, count, looked),
-    there.rows(other, sql, count, looked),
+    there.rows(other, targetSql, count, looked),
   ])
   return { ...match(mine, theirs), names: sql.names, complete: looked.length === differing.length }
 }
 
 function rowSql(recipe: Recipe, keyColumns: string[], plan: ReadPlan): RowSql {
   const method = plan.method ?? 'hash'
-  const digest = rowExpression(recipe, method, 't')
+  const digest = rowExpression(recipe, method, 't', plan.server)
   const key = recipe.filter(([name]) => keyColumns.includes(name))
   if (key.length === 0 || key.length !== keyColumns.length) {
     return { place: digest, digest, key: `'{}'::pg_catalog.text[]`, names: [] }
   }
   const values = keyColumns.map(
-    (name) => `pg_catalog.substr(pg_catalog.concat(t.${quoteIdentifier(name)}), 1, 80)`,
+    (name) => `pg_catalog.substr(${outputText(`t.${quoteIdentifier(name)}`, plan.server)}, 1, 80)`,
   )
-  const place = rowExpression(key, method, 't')
+  const place = rowExpression(key, method, 't', plan.server)
   return { place, digest, key: `ARRAY[${values.join(', ')}]`, names: keyColumns }
 }
 

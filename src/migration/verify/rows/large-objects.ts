@@ -62,13 +62,14 @@ export async function largeObjectWork(
   source: LargeObjectsFingerprint | undefined,
   leader: pg.Client,
 ): Promise<{ tasks: Task[]; result: LargeObjectsFingerprint }> {
-  const { objects, groups, comments } = await list(leader)
+  const { objects, groups, comments } = await list(leader, plan.server)
   const ranges = rangesOf(objects, source)
   const result: LargeObjectsFingerprint = { count: objects.length, ranges, groups, comments }
   if (plan.method === null) return { tasks: [], result }
 
   const size = await leader.query<{ bytes: string }>(
-    `SELECT pg_catalog.pg_table_size('pg_catalog.pg_largeobject'::pg_catalog.regclass)::pg_catalog.text AS bytes`,
+    // pg_table_size came with 9.0, and large objects are not TOASTed
+    `SELECT pg_catalog.pg_relation_size('pg_catalog.pg_largeobject'::pg_catalog.regclass)::pg_catalog.text AS bytes`,
   )
   const bytes = Number(size.rows[0]?.bytes ?? 0) / Math.max(objects.length, 1)
   for (const range of ranges) range.digest = '0'
@@ -92,21 +93,30 @@ export async function largeObjectWork(
   return { tasks, result }
 }
 
-async function list(leader: pg.Client) {
+async function list(leader: pg.Client, server: number) {
   const objects: LargeObject[] = []
   const groups = new Map<string, LargeObjectGroup>()
   const comments = { count: 0, digest: 0n }
   const sums = new Map<string, bigint>()
   for (let after = 0; ; after = objects.at(-1)?.oid ?? 0) {
+    // before 9.0 they belonged to nobody, and everybody could read and write them
+    const from =
+      server >= 90_000
+        ? 'pg_catalog.pg_largeobject_metadata'
+        : '(SELECT o.oid, NULL::pg_catalog.aclitem[] AS lomacl FROM (SELECT DISTINCT loid AS oid FROM pg_catalog.pg_largeobject) o)'
+    const owner =
+      server >= 90_000
+        ? 'pg_catalog.pg_get_userbyid(l.lomowner)::pg_catalog.text'
+        : `''::pg_catalog.text`
     const { rows } = await leader.query<{
       oid: string
       owner: string
       acl: string[] | null
       comment: string | null
     }>(
-      `SELECT l.oid::pg_catalog.text AS oid, pg_catalog.pg_get_userbyid(l.lomowner)::pg_catalog.text AS owner, ${explodeAcl('l.lomacl')} AS acl,
+      `SELECT l.oid::pg_catalog.text AS oid, ${owner} AS owner, ${explodeAcl('l.lomacl', server)} AS acl,
               c.description AS comment
-         FROM pg_catalog.pg_largeobject_metadata l
+         FROM ${from} l
          LEFT JOIN pg_catalog.pg_description c
            ON c.classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass AND c.objoid = l.oid AND c.objsubid = 0
         WHERE l.oid > $1::pg_catalog.oid ORDER BY l.oid LIMIT ${page}`,

@@ -10,6 +10,8 @@ import type { DigestMethod } from './digest.ts'
 /** How one side is read. */
 export interface ReadPlan extends Reading {
   server: number
+  /** `server_version_num` of the source. */
+  source: number
   /** The source's `server_encoding`. */
   encoding: string
   jobs: number
@@ -108,6 +110,8 @@ export async function prepareReader(client: pg.Client, plan: ReadPlan): Promise<
   // costs more than it gains on these plans
   if (plan.server >= 110000) settings.push('jit = off')
   settings.push(`extra_float_digits = ${plan.floatDigits}`)
+  // inside of a row a source before 9.0 prints bytea as it always did (release notes of 9.0, bytea_output)
+  if (plan.source < 90_000 && plan.server >= 90_000) settings.push(`bytea_output = 'escape'`)
   // bytes of an encoding that nobody declared are compared as they are
   if (plan.encoding === 'SQL_ASCII') settings.push(`client_encoding = 'SQL_ASCII'`)
   await client.query(settings.map((setting) => `SET ${setting}`).join('; '))

@@ -34,7 +34,7 @@ export async function readSequences(place: Place, signal: AbortSignal): Promise<
     const { rows } = await client.query<Sequence>(`
       SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text AS owner
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND c.oid >= 16384
+       WHERE c.relkind = 'S' AND c.oid >= 16384
          AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                           WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')

@@ -1,13 +1,7 @@
 import type pg from 'pg'
 import type { DatabaseFingerprint, TableFingerprint } from '../model.ts'
 import { inTransaction, isUnreadable, reasonOf } from '../read-session.ts'
-import {
-  type DigestMethod,
-  differingColumns,
-  digestExpression,
-  type Recipe,
-  recipeOf,
-} from './digest.ts'
+import { differingColumns, digestExpression, type Recipe, recipeOf } from './digest.ts'
 import type { ReadPlan, Task } from './readers.ts'
 import { fromClause, keyOf, readTypes, type TableInfo } from './tables.ts'
 
@@ -216,7 +210,7 @@ async function scan(
   pieces: Piece[],
 ): Promise<Map<Piece, Scanned>> {
   const { rows } = await client.query<{ i: number; rows: string; digest: string | null }>(
-    pieces.map((piece, index) => scanOf(piece, index, plan.method)).join(' UNION ALL '),
+    pieces.map((piece, index) => scanOf(piece, index, plan)).join(' UNION ALL '),
   )
   if (rows.length !== pieces.length) throw new Error('the server left out the answer for a table')
   const read = new Map<Piece, Scanned>()
@@ -228,9 +222,10 @@ async function scan(
   return read
 }
 
-function scanOf(piece: Piece, index: number, method: DigestMethod | null): string {
+function scanOf(piece: Piece, index: number, { method, server }: ReadPlan): string {
   const { table, recipe, blocks } = piece
-  const digest = recipe && method ? digestExpression(recipe, method, 't') : 'NULL::pg_catalog.text'
+  const digest =
+    recipe && method ? digestExpression(recipe, method, 't', server) : 'NULL::pg_catalog.text'
   const range = blocks
     ? ` WHERE t.ctid >= '(${blocks.from},0)'::pg_catalog.tid${blocks.to === null ? '' : ` AND t.ctid < '(${blocks.to},0)'::pg_catalog.tid`}`
     : ''

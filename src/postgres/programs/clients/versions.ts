@@ -50,8 +50,8 @@ export function wantedClient(source: SourceVersion, requested?: string): WantedC
   if (source.number < oldestSource) {
     throw new Failure(
       `PostgreSQL ${source.majorName} is too old to be migrated`,
-      'No source before 9.1 is migrated: 9.3 and newer are dumped by their own client programs, older ones by newer programs',
-      'Upgrade the source to 9.1 or newer first',
+      'No source before 8.4 is migrated: 9.3 and newer are dumped by their own client programs, older ones by newer programs',
+      'Upgrade the source to 8.4 or newer first',
     )
   }
   const unsynchronized =
