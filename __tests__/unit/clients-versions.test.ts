@@ -49,7 +49,7 @@ describe('the client that a source needs', () => {
   test('before 8.4 does not exist', () => {
     for (const number of [70_430, 80_300, 80_323]) {
       expect(failure(() => wantedClient(source(number)))).toMatch(
-        /too old to be migrated.*No source before 9\.1.*9\.1 or newer/s,
+        /too old to be migrated.*No source before 8\.4.*8\.4 or newer/s,
       )
     }
   })

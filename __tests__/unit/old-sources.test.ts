@@ -161,7 +161,7 @@ const answers: Answer[] = [
       })),
   },
   {
-    statement: /t.typtype::text AS type/,
+    statement: /t\.typtype::pg_catalog.text AS type/,
     rows: () => [
       { ...type, oid: '23', name: 'int4' },
       { ...type, oid: '25', name: 'text' },

@@ -278,6 +278,37 @@ describe('objects', () => {
     expect(result?.different.length === 0).toBe(equal)
   })
 
+  test('a grant on the schema public to its owner of the source is no gain, to another it is', () => {
+    const born = { name: 'public', facets: { 'owner since initdb': '=admin' } }
+    const compare = (acls: string[][]) =>
+      compareKind('schema', [born], [{ name: 'public', acl: 0 }], {
+        acls,
+        servers: [150000, 150000],
+      })?.different
+    expect(compare([['+admin:CREATE', '+admin:USAGE']])).toEqual([])
+    expect(compare([['+eve:CREATE']])).toEqual(['public: grants (gained: CREATE to eve)'])
+  })
+
+  test('large objects that belonged to nobody are explained, those of a role are not', () => {
+    const objects = (owner: string) => ({
+      count: 1,
+      ranges: [{ from: 0, to: 9, count: 1, digest: '7' }],
+      groups: [{ owner, acl: [], count: 1, which: '3' }],
+      comments: { count: 0, digest: '0' },
+    })
+    const compare = (owner: string) =>
+      compareFingerprints(
+        fingerprint({ largeObjects: objects(owner) }),
+        fingerprint({ largeObjects: objects('alice') }),
+        [],
+      ).objects.find(({ kind }) => kind === 'large object')
+    expect(compare('')).toMatchObject({
+      different: [],
+      explained: [{ reason: expect.stringContaining('belonged to nobody') }],
+    })
+    expect(compare('bob')).toMatchObject({ different: [expect.stringContaining('"bob"')] })
+  })
+
   describe('a definition that is printed differently', () => {
     const source = [{ name: 's.t c', facets: definition(`CHECK (((v)::text = ANY (a)))`) }]
     const target = [{ name: 's.t c', facets: definition(`CHECK ((v = ANY (a)))`) }]

@@ -7,6 +7,7 @@ import type { ServerVersion } from '../../postgres/connection.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass } from '../../postgres/errors.ts'
+import { takesSnapshot } from '../../postgres/programs/arguments.ts'
 import { clientEnvironment, provideClient } from '../../postgres/programs/clients/provide.ts'
 import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
 import { type RoleCatalog, readRoleCatalog } from '../../postgres/roles/catalog.ts'
@@ -233,7 +234,11 @@ async function dumpMoment(
   const path = archivePath(database.source, 1)
   const name = database.source
   const { connection } = source
-  const snapshot = await exportSnapshot(connection, name, session.signal)
+  const exported = await exportSnapshot(connection, name, session.signal)
+  // without it the dump is of a moment of its own
+  const snapshot = takesSnapshot(dumpSource.client)
+    ? exported
+    : { ...exported, unavailable: exported.unavailable ?? noSnapshotTaken }
   // one that fails ends the other: a dump without its fingerprint proves nothing
   const stop = new AbortController()
   const context = { ...session, signal: AbortSignal.any([session.signal, stop.signal]) }
@@ -306,6 +311,8 @@ async function dumpMoment(
     await snapshot.close()
   }
 }
+
+const noSnapshotTaken = 'pg_dump before 9.5 takes no snapshot of another session'
 
 function warnOfMoments(name: string, why: string, session: Session): void {
   const { dumpJobs } = session.inputs

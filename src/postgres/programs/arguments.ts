@@ -47,6 +47,11 @@ export interface DumpArguments {
   extra: string[]
 }
 
+/** Whether pg_dump can see the moment that another session exported: `--snapshot` came with 9.5 (its release notes). */
+export function takesSnapshot({ majorName }: Pick<ClientPrograms, 'majorName'>): boolean {
+  return Number(majorName) >= 9.5
+}
+
 /** The arguments of `pg_dump` for one database in directory format (PostgreSQL, "pg_dump"). */
 export function dumpArguments(client: ClientPrograms, options: DumpArguments): string[] {
   const major = clientMajor(client)
@@ -59,7 +64,7 @@ export function dumpArguments(client: ClientPrograms, options: DumpArguments): s
     `--dbname=${conninfo(options.connection, 'read', options.database)}`,
     `--lock-wait-timeout=${lockWait}`,
     ...options.compression,
-    ...(options.snapshot ? [`--snapshot=${options.snapshot}`] : []),
+    ...(options.snapshot && takesSnapshot(client) ? [`--snapshot=${options.snapshot}`] : []),
     // before 9.2 a server cannot share a snapshot among sessions; clients of 15 and newer dropped servers that old
     ...(options.sourceNumber < 90_200 && options.jobs > 1 ? ['--no-synchronized-snapshots'] : []),
     // the dump is hashed and read back before it counts: waiting for the disk adds nothing
