@@ -12,7 +12,7 @@ import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
 import { withConnection } from '../../src/postgres/connection.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { readRoleCatalog } from '../../src/postgres/roles/catalog.ts'
-import type { Report } from '../../src/report/model.ts'
+import { newReport, wordsOfAnyRun } from '../../src/report/model.ts'
 import { type Answer, OldServer } from '../support/old-server.ts'
 
 /** What a version brought, by the `server_version_num` that has it first (the release notes of each), as masked SQL shows it. */
@@ -236,23 +236,8 @@ const quietContext = (): Context => ({
   signal: new AbortController().signal,
   pauses: [],
   temporaryDirectory: '/nonexistent',
-  report: emptyReport(),
+  report: newReport('dump', wordsOfAnyRun),
   warn() {},
-})
-
-const emptyReport = (): Report => ({
-  command: 'dump',
-  status: 'failed',
-  startedAt: '2000-01-01T00:00:00Z',
-  phases: [],
-  checks: [],
-  databases: [],
-  verified: false,
-  cutoverSeconds: null,
-  losses: [],
-  sourceStill: 'unknown',
-  warnings: [],
-  error: null,
 })
 
 const versions = [80_422, 90_023, 90_124, 90_224, 90_325, 90_426, 90_525, 90_624]
