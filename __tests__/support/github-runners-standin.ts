@@ -47,7 +47,10 @@ export class GitHubRunners {
     ],
   ])
   /** So many requests are answered with this status first. */
-  unavailable = { status: 503, times: 0 }
+  unavailable: { status: number; times: number; headers?: Record<string, string> } = {
+    status: 503,
+    times: 0,
+  }
   readonly #calls: string[]
   #last = 100
 
@@ -72,7 +75,8 @@ export class GitHubRunners {
     const root = `/api/v3/repos/${this.repository}`
     const path = url.pathname.slice(root.length)
     this.#calls.push(`${request.method} ${path}`)
-    if (this.unavailable.times-- > 0) return { status: this.unavailable.status }
+    if (this.unavailable.times-- > 0)
+      return { headers: {}, ...this.unavailable, body: { message: 'Unavailable' } }
     const token = this.tokens.get(
       String(request.headers.authorization ?? '').replace('Bearer ', ''),
     )

@@ -160,6 +160,13 @@ describe('what GitHub refuses', () => {
     expect(world.secrets).toEqual([cloud.github.runners.get(101)?.configuration])
   })
 
+  test('because of too many requests is no missing permission', async () => {
+    cloud.github.unavailable = {
+      ...{ status: 403, times: 99, headers: { 'x-ratelimit-remaining': '0' } },
+    }
+    expect(await line('ghs_administers')).toContain('too many requests')
+  })
+
   test('by a failing service ends with that', async () => {
     cloud.github.unavailable = { status: 502, times: 99 }
     expect(await line('ghs_administers')).toContain('did not answer')

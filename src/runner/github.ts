@@ -111,9 +111,16 @@ export class RunnerRegistry {
             ...(body ? { body: JSON.stringify(body) } : {}),
           })
           const response = await orCancelled(sent, this.world.signal)
-          const limited = response.status === 429 || response.headers['retry-after'] !== undefined
+          const limited =
+            response.status === 429 ||
+            response.headers['retry-after'] !== undefined ||
+            (response.status === 403 && response.headers['x-ratelimit-remaining'] === '0')
           if (limited || response.status >= 500)
-            throw new Unavailable(`GitHub answered with status ${response.status}`)
+            throw new Unavailable(
+              limited
+                ? 'GitHub has had too many requests with this token'
+                : `GitHub answered with status ${response.status}`,
+            )
           return response
         },
         { again: () => true, exhausted: (error) => error },
