@@ -6,7 +6,7 @@ import { describe, expect, test } from '@jest/globals'
 import { refusalOfNode } from '../../src/node-version.ts'
 
 const run = promisify(execFile)
-const bundles = ['main', 'post'].map((name) =>
+const bundles = ['post', 'main', 'runner-start', 'runner-stop'].map((name) =>
   join(import.meta.dirname, '..', '..', 'dist', name, 'index.js'),
 )
 
@@ -40,12 +40,14 @@ withOlder(
   `the bundles under an older Node${older ? '' : ' (skipped: this machine has none)'}`,
   () => {
     test('say so in one line, and post says nothing more', async () => {
-      const [main = '', post = ''] = bundles
-      const failed = await run(older ?? '', [main], { env: {} }).catch((error: unknown) => error)
-      expect(failed).toMatchObject({ code: 1, stderr: '' })
-      expect((failed as { stdout: string }).stdout).toMatch(
-        /^::error::This action needs Node 24, and the runner started it with Node [\d.]+\. Update the runner to 2\.327\.1 or newer[^\n]*\n$/,
-      )
+      const [post = '', ...steps] = bundles
+      for (const step of steps) {
+        const failed = await run(older ?? '', [step], { env: {} }).catch((error: unknown) => error)
+        expect(failed).toMatchObject({ code: 1, stderr: '' })
+        expect((failed as { stdout: string }).stdout).toMatch(
+          /^::error::This action needs Node 24, and the runner started it with Node [\d.]+\. Update the runner to 2\.327\.1 or newer[^\n]*\n$/,
+        )
+      }
       expect(await run(older ?? '', [post], { env: {} })).toEqual({ stdout: '', stderr: '' })
     })
   },

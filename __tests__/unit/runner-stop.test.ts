@@ -91,6 +91,40 @@ describe('stop', () => {
     expect(cloud.left()).toMatchObject({ instances: [], groups: [] })
   })
 
+  test('waits for an instance that is just being made, and for a cluster that is being changed', async () => {
+    await start('night', '1234567890')
+    cloud.faults.push(
+      ...[
+        ['DeleteInstance', 'IncorrectInstanceStatus.Initializing'],
+        ['ModifyDBClusterAccessWhitelist', 'OperationDenied.DBClusterStatus'],
+      ].map(([action = '', code = '']) => ({ action, code, status: 403, times: 2 })),
+    )
+    await run(stopRunner)
+    expect(cloud.left()).toEqual(nothing)
+  })
+
+  test.each([
+    ['ecs:DescribeInstances', ['i-standin1'], 0],
+    ['polardb:DescribeDBClusterAccessWhitelist', [], 1],
+    ['polardb:ModifyDBClusterAccessWhitelist', [], 1],
+  ])('without %s removes the rest, and names the right', async (right, instances, groups) => {
+    await start('night', '1234567890')
+    cloud.denied.add(right)
+    const failure = await run(stopRunner).catch((error: unknown) => error)
+    expect((failure as Failure).line).toContain(`has no right to ${right}`)
+    expect(cloud.left()).toMatchObject({ instances, runners: [] })
+    expect(cloud.left().groups).toHaveLength(groups)
+  })
+
+  test('without the right at GitHub removes the rest, and names the permission', async () => {
+    await start('night', '1234567890')
+    const failure = await run(stopRunner, { 'github-token': 'ghs_only-sees' }).catch(
+      (error: unknown) => error,
+    )
+    expect((failure as Failure).line).toContain('administration: write')
+    expect(cloud.left()).toMatchObject({ instances: [], groups: [] })
+  })
+
   test('removes what it can, and fails with what it cannot', async () => {
     await start('night', '1234567890')
     cloud.denied.add('ecs:DeleteInstance')

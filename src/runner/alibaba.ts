@@ -114,7 +114,8 @@ function mayPass(error: AlibabaError): boolean {
 function refusal(error: AlibabaError): Failure | undefined {
   const failure = (what: string, remedy: string) =>
     new Failure(what, error.message, remedy, { cause: error })
-  if (/^(Forbidden\.RAM|Forbidden|NoPermission|Forbidden\.NoPermission)$/.test(error.code)) {
+  const isRight = /^(Forbidden(\.RAM|\.NoPermission|\.SubUser)?|NoPermission)$/.test(error.code)
+  if (isRight || error.denied !== undefined) {
     const right = error.denied ?? rightFor(error.action)
     return failure(
       `The RAM user or role has no right to ${right}`,
