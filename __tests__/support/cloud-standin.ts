@@ -64,6 +64,8 @@ export class CloudStandIn {
   readonly securityToken = 'sts-token+of/the=role'
   /** Actions in the order in which they came: `RunInstances DryRun`, `POST /actions/runners/generate-jitconfig`. */
   readonly calls: string[] = []
+  /** The parameters of each call to Alibaba Cloud. */
+  readonly received: Parameters[] = []
   readonly instances = new Map<string, MadeInstance>()
   /** How many instances were ever made. */
   made = 0
@@ -140,6 +142,7 @@ export class CloudStandIn {
     try {
       this.#checkSignature(request, body)
       const parameters = Object.fromEntries(new URLSearchParams(body)) as Parameters
+      this.received.push(parameters)
       this.calls.push(parameters.DryRun === 'true' ? `${action} DryRun` : action)
       if (this.hold?.action === action && parameters.DryRun !== 'true') await this.hold.until
       const answer = this.#act(action, parameters, String(request.headers['x-acs-version']))

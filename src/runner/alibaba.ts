@@ -2,7 +2,7 @@ import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { retrying } from '../migration/retry.ts'
 import type { World } from './context.ts'
 import { parsedBody } from './http.ts'
-import { type Credentials, percentEncoded, signedHeaders } from './signature.ts'
+import { type Credentials, signedHeaders } from './signature.ts'
 
 /** An API of Alibaba Cloud: its address and the version that the calls are written for. */
 export interface Api {
@@ -81,7 +81,7 @@ export class Alibaba {
   ): Promise<Record<string, unknown>> {
     const body = Object.entries(parameters)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => `${percentEncoded(name)}=${percentEncoded(String(value))}`)
+      .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value ?? '')}`)
       .join('&')
     const { host } = new URL(api.endpoint)
     const headers = signedHeaders({ host, action, version: api.version, body }, this.credentials)

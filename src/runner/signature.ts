@@ -67,14 +67,6 @@ export function signatureOf(
     .digest('hex')
 }
 
-/** Percent-encoding as RFC 3986 has it, which is stricter than encodeURIComponent. */
-export function percentEncoded(text: string): string {
-  return encodeURIComponent(text).replace(
-    /[!'()*]/g,
-    (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
-}
-
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
