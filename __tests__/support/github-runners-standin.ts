@@ -116,8 +116,9 @@ export class GitHubRunners {
       const from = (Number(url.searchParams.get('page')) - 1) * size
       const runners = all
         .slice(from, from + size)
-        .map(({ id: number, name: called, status, busy }) => ({
-          ...{ id: number, name: called, status, busy, os: 'linux', labels: [] },
+        .map(({ id: number, name: called, status, busy, labels }) => ({
+          ...{ id: number, name: called, status, busy, os: 'linux' },
+          labels: labels.map((label) => ({ id: 1, name: label, type: 'custom' })),
         }))
       return { status: 200, body: { total_count: all.length, runners } }
     }

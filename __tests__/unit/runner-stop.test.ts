@@ -158,11 +158,12 @@ describe('sweep', () => {
     cloud.groups.set('office', '192.0.2.1')
     cloud.groups.set('gha00000000r12345n000000', '192.0.2.2')
     cloud.github.register('build-machine-1')
+    cloud.github.register('build-20260101-1', ['self-hosted', 'linux'])
     await run(sweepRunners)
     expect(cloud.left()).toEqual({
       instances: [],
       groups: ['office', 'gha00000000r12345n000000'],
-      runners: ['build-machine-1'],
+      runners: ['build-machine-1', 'build-20260101-1'],
     })
   })
 

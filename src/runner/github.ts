@@ -9,6 +9,16 @@ export interface RegisteredRunner {
   name: string
   online: boolean
   busy: boolean
+  labels: string[]
+}
+
+/** One of the list, as GitHub writes it. */
+interface ListedRunner {
+  id: number
+  name: string
+  status: string
+  busy: boolean
+  labels?: { name: string }[]
 }
 
 /** An answer that may be another one in a moment: a failing service, a limit of requests. */
@@ -66,11 +76,13 @@ export class RunnerRegistry {
       )
       if (response.status !== 200) throw await this.refused(response, 'list the runners')
       const { runners = [], total_count: total = 0 } = parsedBody(response) as {
-        runners?: { id: number; name: string; status: string; busy: boolean }[]
+        runners?: ListedRunner[]
         total_count?: number
       }
-      for (const { status, ...runner } of runners)
-        found.push({ ...runner, online: status === 'online' })
+      for (const { id, name, status, busy, labels = [] } of runners) {
+        const names = labels.map((label) => label.name)
+        found.push({ id, name, busy, online: status === 'online', labels: names })
+      }
       if (runners.length === 0 || found.length >= total) return found
     }
   }

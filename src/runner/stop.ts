@@ -88,8 +88,9 @@ async function orphans(
   const found = new Set<string>()
   for (const { name } of (await whitelist?.groups()) ?? [])
     if (ours.test(name) && !groups.has(name)) found.add(name)
-  for (const { name, online, busy } of (await registry?.list()) ?? []) {
-    const isStarted = /^[a-z][a-z0-9-]{0,23}-\d{6,}-\d+$/.test(name)
+  for (const { name, online, busy, labels } of (await registry?.list()) ?? []) {
+    // start gives a runner its name as a label; no runner that was made otherwise is touched, whatever it is called
+    const isStarted = /^[a-z][a-z0-9-]{0,23}-\d+-\d+$/.test(name) && labels.includes(name)
     if (isStarted && !online && !busy && !runners.has(name)) found.add(name)
   }
   return found
