@@ -7,9 +7,9 @@ import { Cancelled, Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { requireRoles } from '../../src/migration/roles/preconditions.ts'
 import {
-  type RestoredRoles,
+  planRoleRestore,
   type RestoreRolesOptions,
-  restoreRoles,
+  type RoleRestore,
 } from '../../src/migration/roles/restore-roles.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import {
@@ -21,6 +21,7 @@ import type { Report } from '../../src/report/model.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { type Disturbance, TcpProxy, through } from '../support/proxy.ts'
+import { restoreRoles } from '../support/restore-roles.ts'
 import { role } from '../support/role-targets.ts'
 import {
   fixtureLogins,
@@ -118,7 +119,7 @@ async function canLogIn(
   }
 }
 
-function statements(restored: RestoredRoles): string[] {
+function statements(restored: RoleRestore): string[] {
   return restored.script.split('\n').filter((line) => /^(CREATE|ALTER|GRANT|COMMENT)/.test(line))
 }
 
@@ -569,22 +570,13 @@ describe('one stock server', () => {
     const verifier = `md5${'0123456789abcdef'.repeat(2)}`
     const text = script(name, ` PASSWORD '${verifier}' VALID UNTIL '2030-13-01 00:00:00+00'`)
     const now = context()
-    const scripts: string[] = []
-    const failure = await failureOf(
-      restoreRoles(
-        {
-          ...options(text, { roles: [login(name)] }),
-          onScript: async (written) => void scripts.push(written),
-        },
-        now,
-      ),
-    )
+    const roles = await planRoleRestore(options(text, { roles: [login(name)] }), now)
+    const failure = await failureOf(roles.restore(now))
     expect(failure.line).toContain(
       `"${name}": the target refuses it: date/time field value out of range`,
     )
     expect(JSON.stringify([failure.line, now.said])).not.toContain(verifier)
-    expect(scripts).toHaveLength(1)
-    expect(scripts[0]).toMatch(/-- the target refuses it: date\/time .*\nCREATE ROLE /)
+    expect(roles.script).toMatch(/-- the target refuses it: date\/time .*\nCREATE ROLE /)
   })
 
   test('a value that looks like a password verifier is not quoted, even if the server quotes it', async () => {
@@ -713,10 +705,9 @@ describe('one stock server', () => {
     test('but a role of that name that somebody else has made is no success', async () => {
       const name = fresh()
       const given = options(script(name), { roles: [login(name)] })
-      const { result } = await restoreRoles(
-        { ...given, beforeSending: async () => void (await server.sql(`CREATE ROLE ${name}`)) },
-        { ...context(), pauses: [] },
-      )
+      const roles = await planRoleRestore(given, context())
+      await server.sql(`CREATE ROLE ${name}`)
+      const result = await roles.restore({ ...context(), pauses: [] })
       expect(result.verified).toBe(false)
     })
   })

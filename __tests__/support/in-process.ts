@@ -54,7 +54,6 @@ export async function runInProcess(
     isPublicRepository: async () => false,
     toolCache: { directory: undefined, find: () => [], store: noArtifacts },
     environment: process.env,
-    dumpBegan: null,
     warn: (message) => report.warnings.push(message),
     setOutput: () => {},
     close: async () => {},

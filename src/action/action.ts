@@ -114,7 +114,6 @@ async function openSession(
     isPublicRepository: () => isPublicRepository(process.env),
     toolCache: new RunnerToolCache(),
     environment: process.env,
-    dumpBegan: null,
     secret: registerSecret,
     warn,
     setOutput(name, value) {

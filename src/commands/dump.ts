@@ -1,6 +1,11 @@
 import { checkTogether, inspectSource } from '../migration/checks/preflight.ts'
 import { checkReadable } from '../migration/checks/source-readable.ts'
-import { dumpEverything, sealEverything } from '../migration/dump/everything.ts'
+import {
+  dumpDatabases,
+  dumpTheRoles,
+  openDumpSource,
+  sealEverything,
+} from '../migration/dump/everything.ts'
 import { watchWrites } from '../migration/freeze/watch-writes.ts'
 import { required } from '../migration/inputs.ts'
 import { startUpload } from '../migration/kept/keep.ts'
@@ -32,7 +37,10 @@ async function run(session: Session): Promise<void> {
   })
   session.setOutput('source-version', source.version.version)
   const reportWrites = await watchWrites(source, session)
-  const dumped = await dumpEverything(source, session)
+  const dumpSource = await openDumpSource(source, session)
+  const roles = await dumpTheRoles(source, dumpSource, session)
+  const databases = await dumpDatabases(source, dumpSource, session)
+  const dumped = { client: dumpSource.client, databases, roles }
   const upload = startUpload(await sealEverything(dumped, source, session), session)
   await upload.done
   await reportWrites()

@@ -3,14 +3,21 @@ import { checkDestination } from '../migration/checks/destination.ts'
 import { checkTogether, inspectSource, inspectTarget } from '../migration/checks/preflight.ts'
 import { refuseSameServer } from '../migration/checks/same-server.ts'
 import { checkReadable } from '../migration/checks/source-readable.ts'
-import { dumpEverything, sealEverything } from '../migration/dump/everything.ts'
+import {
+  dumpDatabases,
+  dumpTheRoles,
+  openDumpSource,
+  sealEverything,
+} from '../migration/dump/everything.ts'
+import { withSchemas } from '../migration/dump/schemas.ts'
 import { watchWrites } from '../migration/freeze/watch-writes.ts'
 import { goOnAfterMigrate } from '../migration/go-on.ts'
 import { required } from '../migration/inputs.ts'
-import { startUpload, type Upload } from '../migration/kept/keep.ts'
+import { startUpload } from '../migration/kept/keep.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
-import { restoreEverything } from '../migration/restore/everything.ts'
+import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
+import { planEverything } from '../migration/restore/plan-everything.ts'
 import type { Session } from '../migration/run.ts'
 import type { Command } from './command.ts'
 
@@ -49,45 +56,73 @@ async function run(session: Session): Promise<void> {
   })
   session.setOutput('source-version', source.version.version)
   session.setOutput('target-version', target.version)
-  const { connection } = target
   const reportWrites = await watchWrites(source, session)
-  const dump = await dumpEverything(source, session, target)
-  let upload: Upload | undefined
-  let sealed: Promise<void> | undefined
-  // the role script of the target belongs to the dump, so the dump is sealed when the roles are there, or have failed
-  const keep = () => {
-    sealed ??= (async () => {
-      upload = startUpload(await sealEverything(dump, source, session), session)
-    })()
-    return sealed
-  }
-  let failure: unknown
+  const dumpSource = await openDumpSource(source, session, target)
+  const { client } = dumpSource
+  const began = Date.now()
+  const roles = await dumpTheRoles(source, dumpSource, session)
+  const common = { client, roles, losses: source.losses, proven: true }
+  // what the target cannot take is told before the first row is dumped
+  await runPhase(session, 'schema', () =>
+    withSchemas(source, dumpSource, session, (schemas) =>
+      planEverything({ ...common, ...schemas, isSchema: true }, target.connection, session),
+    ),
+  )
+  const databases = await dumpDatabases(source, dumpSource, session, target)
+
   session.goOn = goOnAfterMigrate(session, true)
-  try {
-    await restoreEverything(
-      { ...dump, losses: source.losses, directory: session.dumpDirectory, proven: true },
-      connection,
-      session,
-      keep,
-    )
-  } catch (error) {
-    failure = error
-  }
-  try {
-    await keep()
-    await upload?.done
-  } catch (error) {
-    // the restore's own failure is the one to report
-    if (failure === undefined) failure = error
-    else if (failure !== error && !session.signal.aborted) {
-      session.warn(`The dump could not be sealed: ${messageOf(error)}`)
-    }
-  }
+  const failures: unknown[] = []
+  const directory = session.dumpDirectory
+  const planned = await unlessFailed(failures, () =>
+    runPhase(session, 'schema', () =>
+      planEverything(
+        { ...common, databases, directory, isSchema: false },
+        target.connection,
+        session,
+      ),
+    ),
+  )
+  await unlessFailed(failures, async () => planned && restoreTheRoles(planned, session))
+  // the roles as they were sent belong to the dump, so it is sealed when they are there, or have failed
+  const sent = planned?.roles?.script
+  const upload = await evenIfFailed(failures, session, async () =>
+    startUpload(await sealEverything({ client, databases, roles }, source, session, sent), session),
+  )
+  await unlessFailed(failures, async () => planned && restoreDatabases(planned, began, session))
+  await upload?.done
   if (!session.signal.aborted) await reportWrites()
-  if (failure !== undefined) {
-    throw goingOn(failure, session)
-  }
+  if (failures.length > 0) throw goingOn(failures[0], session)
   upload?.check()
+}
+
+/** A step that is not taken when one before it has failed. What it throws is kept. */
+async function unlessFailed<T>(
+  failures: unknown[],
+  step: () => Promise<T>,
+): Promise<T | undefined> {
+  if (failures.length > 0) return undefined
+  try {
+    return await step()
+  } catch (error) {
+    failures.push(error)
+    return undefined
+  }
+}
+
+/** Seals and keeps the dump, whatever has failed: the first failure is the one to report. */
+async function evenIfFailed<T>(
+  failures: unknown[],
+  session: Session,
+  step: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await step()
+  } catch (error) {
+    if (failures.length > 0 && !session.signal.aborted)
+      session.warn(`The dump could not be sealed: ${messageOf(error)}`)
+    failures.push(error)
+    return undefined
+  }
 }
 
 /**

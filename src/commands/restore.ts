@@ -1,10 +1,14 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { checkDestination } from '../migration/checks/destination.ts'
 import { inspectTarget } from '../migration/checks/preflight.ts'
 import { getClient } from '../migration/dump/everything.ts'
 import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump, versionOf } from '../migration/kept/load.ts'
+import { rolesFile } from '../migration/kept/manifest.ts'
 import { runPhase } from '../migration/phases.ts'
-import { restoreEverything } from '../migration/restore/everything.ts'
+import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
+import { planEverything } from '../migration/restore/plan-everything.ts'
 import type { Session } from '../migration/run.ts'
 import type { Command } from './command.ts'
 
@@ -31,9 +35,19 @@ async function run(session: Session): Promise<void> {
   )
   // a dump is read by the major that wrote it
   const client = await getClient(versionOf(manifest.client.version), session)
-  await restoreEverything(
-    { directory, client, databases: manifest.databases, losses: manifest.losses, roles, proven },
-    target.connection,
-    session,
+  const dump = {
+    ...{ directory, client, proven },
+    databases: manifest.databases,
+    losses: manifest.losses,
+    roles: roles && {
+      ...roles,
+      script: await readFile(join(directory, rolesFile), 'utf8'),
+    },
+    isSchema: false,
+  }
+  const planned = await runPhase(session, 'schema', () =>
+    planEverything(dump, target.connection, session),
   )
+  await restoreTheRoles(planned, session)
+  await restoreDatabases(planned, undefined, session)
 }

@@ -22,8 +22,6 @@ export interface Session extends Context {
   toolCache: ToolCache
   /** The runner's environment, for what must be looked up there: PATH, proxies. */
   environment: Record<string, string | undefined>
-  /** When the first byte was dumped (milliseconds): the outage begins then. Null before, and where another job dumped. */
-  dumpBegan: number | null
   setOutput(name: string, value: string | number | boolean): void
   /** Removes what must not outlive the run. */
   close(): Promise<void>

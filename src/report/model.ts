@@ -27,6 +27,7 @@ export const phaseNames = [
   'client',
   'freeze',
   'dump-roles',
+  'schema',
   'dump',
   'upload',
   'download',

@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs'
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled } from '../../failure.ts'
 import { presumedTarget } from '../../polardb/presumed-target.ts'
@@ -37,11 +36,18 @@ import { MomentGone } from '../verify/read-session.ts'
 import { exportSnapshot } from '../verify/snapshot.ts'
 import { type DumpSource, dumpDatabase, dumpRoles, readTableSizes } from './programs.ts'
 
+/** The roles of a source as they were dumped. */
+export interface DumpedRoles {
+  /** What pg_dumpall wrote. A secret. */
+  script: string
+  catalog: RoleCatalog
+}
+
 /** What the source half has made, before it is sealed. */
 export interface DumpedEverything {
   client: ClientPrograms
   databases: DumpedDatabase[]
-  roles: { catalog: RoleCatalog } | null
+  roles: DumpedRoles | null
 }
 
 /** Finds or installs the client programs for a source and notes them in the report. */
@@ -74,99 +80,111 @@ export async function getClient(source: ServerVersion, session: Session): Promis
   return client
 }
 
-/**
- * The source half: the client programs, the roles, every database with its fingerprint, all of one moment each.
- *
- * @param target what is known of the target, where the same job restores
- * @throws Failure; Cancelled
- */
-export async function dumpEverything(
-  source: Source,
-  session: Session,
-  target?: { number: number; connection: ConnectionParameters },
-): Promise<DumpedEverything> {
-  const { inputs } = session
-  const client = await getClient(source.version, session)
-  const passwordFile = await writePasswordFile(
-    session.temporaryDirectory,
-    'source',
-    source.connection,
-  )
-  await checkClientLogin(client, source.connection, 'source', passwordFile, session)
-  if (target) {
-    const { connection } = target
-    const file = await writePasswordFile(session.temporaryDirectory, 'target', connection)
-    await checkClientLogin(client, connection, 'target', file, session)
-  }
-  const dumpSource = {
-    connection: source.connection,
-    client,
-    passwordFile,
-    number: source.version.number,
-  }
-  session.dumpBegan = Date.now()
-
-  let roles: DumpedEverything['roles'] = null
-  if (inputs.roles === 'skip') skipPhase(session, 'dump-roles')
-  else {
-    roles = await runPhase(session, 'dump-roles', async () => {
-      const options = { readOnly: true, role: 'source', signal: session.signal } as const
-      const names = source.databases.map((database) => database.source)
-      const catalog = await retrying(session, () =>
-        withConnection(source.connection, options, (connection) =>
-          readRoleCatalog(connection, names),
-        ),
-      )
-      const file = join(session.dumpDirectory, rolesFile)
-      const logFile = join(session.reportDirectory, 'pg_dumpall.log')
-      const { rolePasswords } = inputs
-      await retrying(session, () =>
-        dumpRoles(dumpSource, file, { rolePasswords, logFile }, session),
-      )
-      // what a restore elsewhere would make of it; a restore in this job puts what it sent in its place
-      const { script } = planRoleScript(
-        await readFile(file, 'utf8'),
-        catalog,
-        presumedTarget(catalog, source.version),
-        {
-          superuserOption: inputs.superuserOption,
-          existingRoles: inputs.existingRoles,
-          rolePasswords: inputs.rolePasswords,
-          databases: source.databases.map((database) => database.source),
-        },
-      )
-      await writeFile(join(session.dumpDirectory, polardbRolesFile), script, { mode: 0o600 })
-      return { catalog }
-    })
-  }
-  const databases: DumpedDatabase[] = []
-  for (const database of source.databases) {
-    databases.push(
-      await runPhase(
-        session,
-        'dump',
-        () => dumpOne(database, dumpSource, source, session, target),
-        database.source,
-      ),
-    )
-  }
-  return { client, databases, roles }
+/** What is known of the target where the same job restores. */
+export interface KnownTarget {
+  number: number
+  connection: ConnectionParameters
 }
 
-/** Hashes every file of the dump and writes its manifest: from then on it is a dump. */
+/**
+ * Finds or installs the client programs and makes sure that they can log in to both sides.
+ *
+ * @throws Failure; Cancelled
+ */
+export async function openDumpSource(
+  source: Source,
+  session: Session,
+  target?: KnownTarget,
+): Promise<DumpSource> {
+  const client = await getClient(source.version, session)
+  const { temporaryDirectory } = session
+  const { connection } = source
+  const passwordFile = await writePasswordFile(temporaryDirectory, 'source', connection)
+  await checkClientLogin(client, connection, 'source', passwordFile, session)
+  if (target) {
+    const file = await writePasswordFile(temporaryDirectory, 'target', target.connection)
+    await checkClientLogin(client, target.connection, 'target', file, session)
+  }
+  return { connection, client, passwordFile, number: source.version.number }
+}
+
+/**
+ * Dumps the roles, and what a restore elsewhere would make of them: a restore in this job puts what it sent in its place.
+ *
+ * @returns null when they are not migrated
+ * @throws Failure; Cancelled
+ */
+export async function dumpTheRoles(
+  source: Source,
+  dumpSource: DumpSource,
+  session: Session,
+): Promise<DumpedRoles | null> {
+  const { inputs } = session
+  if (inputs.roles === 'skip') {
+    skipPhase(session, 'dump-roles')
+    return null
+  }
+  return await runPhase(session, 'dump-roles', async () => {
+    const options = { readOnly: true, role: 'source', signal: session.signal } as const
+    const names = source.databases.map((database) => database.source)
+    const catalog = await retrying(session, () =>
+      withConnection(source.connection, options, (connection) =>
+        readRoleCatalog(connection, names),
+      ),
+    )
+    const file = join(session.dumpDirectory, rolesFile)
+    const logFile = join(session.reportDirectory, 'pg_dumpall.log')
+    const { rolePasswords, superuserOption, existingRoles } = inputs
+    await retrying(session, () => dumpRoles(dumpSource, file, { rolePasswords, logFile }, session))
+    const script = await readFile(file, 'utf8')
+    const presumed = planRoleScript(script, catalog, presumedTarget(catalog, source.version), {
+      superuserOption,
+      existingRoles,
+      rolePasswords,
+      databases: names,
+    })
+    await writeFile(join(session.dumpDirectory, polardbRolesFile), presumed.script, { mode: 0o600 })
+    return { script, catalog }
+  })
+}
+
+/**
+ * Dumps every database with its fingerprint, each of one moment.
+ *
+ * @throws Failure; Cancelled
+ */
+export async function dumpDatabases(
+  source: Source,
+  dumpSource: DumpSource,
+  session: Session,
+  target?: KnownTarget,
+): Promise<DumpedDatabase[]> {
+  const databases: DumpedDatabase[] = []
+  for (const database of source.databases) {
+    const work = () => dumpOne(database, dumpSource, source, session, target)
+    databases.push(await runPhase(session, 'dump', work, database.source))
+  }
+  return databases
+}
+
+/**
+ * Hashes every file of the dump and writes its manifest: from then on it is a dump.
+ *
+ * @param sent what the roles' restore has sent, where this job has restored them
+ */
 export async function sealEverything(
   dump: DumpedEverything,
   source: Source,
   session: Session,
+  sent?: string,
 ): Promise<Manifest> {
-  // what was made of the roles for this target, where they have been restored already
-  const roles = join(session.temporaryDirectory, polardbRolesFile)
-  if (dump.roles && existsSync(roles))
-    await copyFile(roles, join(session.dumpDirectory, polardbRolesFile))
+  if (sent !== undefined)
+    await writeFile(join(session.dumpDirectory, polardbRolesFile), sent, { mode: 0o600 })
   const { version, major } = source.version
   const { losses } = source
   const contents = {
-    ...dump,
+    databases: dump.databases,
+    roles: dump.roles && { catalog: dump.roles.catalog },
     losses,
     source: { version, major },
     client: { version: dump.client.version },

@@ -49,13 +49,6 @@ export interface RestoreRolesOptions {
   completing?: boolean
   /** What the roles may lose, as patterns: `MEMBERSHIP * in pg_monitor`, `ROLE repl REPLICATION`, `LOGIN *`. */
   allowMissing: readonly string[]
-  /**
-   * Called when everything is decided and nothing is sent, with the roles that the target will have then; what it throws ends
-   * the run. Given the refusal of the roles' own losses, if there is one, so that all of them can be told at once.
-   */
-  beforeSending?: (roles: PlannedRoles, refusal: Failure | undefined) => Promise<void>
-  /** Given the text of roles.polardb.sql whenever there is more of it, also when the restore then fails. */
-  onScript?: (script: string) => Promise<void>
 }
 
 /** Sessions that create roles: the server spends about 5 ms of processor time on each SCRAM verifier. */
@@ -63,36 +56,25 @@ const mostSessions = 4
 const rolesPerSession = 100
 
 /**
- * Restores the roles of a dump: plans against what the target is, sends statement by statement, and proves the result by
- * comparing both catalogs. A second run changes nothing: what the target refused is asked for again, the rest is there.
+ * Decides about the roles of a dump: plans against what the target is, and tries what it may refuse. Nothing is sent yet.
  *
- * @returns what was done; `result.verified` is false when something differs for no known reason
- * @throws Failure before anything is sent when the script cannot be read, the account may not create roles, a needed role
- * would be absent, or roles could do less than before and `allowMissing` does not say that they may; Failure when a role
- * could not be made or the connection stays lost; Cancelled
+ * @returns what is to be restored, with the refusal of what would be lost and is not accepted, if there is any
+ * @throws Failure when the script cannot be read, the account may not create roles, a needed role would be absent, or the
+ * connection stays lost; Cancelled
  */
-export async function restoreRoles(
+export async function planRoleRestore(
   options: RestoreRolesOptions,
   context: Context,
-): Promise<RestoredRoles> {
+): Promise<RoleRestore> {
   const script = readRoleScript(options.script)
-  const own = scriptVerifiers(script)
+  const verifiers = scriptVerifiers(script)
   const session = new RoleSession(options.target, context)
   try {
     const { plan, refusal } = await session.read((client) =>
-      prepare(client, script, own, options, context),
+      prepare(client, script, verifiers, options, context),
     )
     for (const warning of plan.warnings) context.warn(warning)
-    const restored = new RestoredRoles(options, plan)
-    await options.beforeSending?.(plannedRoles(plan), refusal)
-    if (refusal) throw refusal
-    try {
-      await restored.apply(session, context)
-    } finally {
-      await options.onScript?.(restored.script)
-    }
-    await restored.prove(session, own, context)
-    return restored
+    return new RoleRestore(options, plan, verifiers, refusal)
   } finally {
     await session.drop()
   }
@@ -120,21 +102,35 @@ async function prepare(
   return { plan, refusal }
 }
 
-/** Roles under restore: what was sent so far, and the result. */
-export class RestoredRoles {
+/** Roles to be restored: what is decided, what was sent so far, and the result. */
+export class RoleRestore {
+  /** The roles as the target will have them. */
+  readonly planned: PlannedRoles
+  /** Of losses that are not accepted; undefined where there are none. */
+  readonly refusal: Failure | undefined
   readonly result: RolesResult
   /** Names of the roles that were made: what a rehearsal has to remove. */
   createdRoles: readonly string[] = []
   private readonly options: RestoreRolesOptions
   private readonly plan: RolePlan
+  /** The password verifiers of the script. A secret. */
+  private readonly verifiers: Verifiers
   private readonly stages: ScriptEntry[][] = []
   private readonly outcomes: Outcome[] = []
   /** The target's roles when they were compared first. */
   private proven: RoleCatalog | undefined
 
-  constructor(options: RestoreRolesOptions, plan: RolePlan) {
+  constructor(
+    options: RestoreRolesOptions,
+    plan: RolePlan,
+    verifiers: Verifiers,
+    refusal: Failure | undefined,
+  ) {
     this.options = options
     this.plan = plan
+    this.verifiers = verifiers
+    this.refusal = refusal
+    this.planned = plannedRoles(plan)
     this.result = {
       source: [...plan.fates.names()].length,
       created: 0,
@@ -152,8 +148,33 @@ export class RestoredRoles {
     return renderRoleScript(this.options.catalog.version, this.plan.fates.target, this.stages)
   }
 
+  /**
+   * Sends statement by statement, and proves the result by comparing both catalogs. A second run changes nothing: what the
+   * target refused is asked for again, the rest is there.
+   *
+   * @returns what was done; `verified` is false when something differs for no known reason
+   * @throws Failure before anything is sent when roles could do less than before and `allowMissing` does not say that they
+   * may; Failure when a role could not be made or the connection stays lost; Cancelled
+   */
+  async restore(context: Context): Promise<RolesResult> {
+    if (this.refusal) throw this.refusal
+    const session = new RoleSession(this.options.target, context)
+    try {
+      await this.apply(session, context)
+      await this.prove(session, context)
+      return this.result
+    } finally {
+      await session.drop()
+    }
+  }
+
+  /** Both catalogs were compared: the result says something. */
+  get isCompared(): boolean {
+    return this.proven !== undefined
+  }
+
   /** Sends the plan. @throws Failure when it cannot go on; Cancelled */
-  async apply(session: RoleSession, context: Context): Promise<void> {
+  private async apply(session: RoleSession, context: Context): Promise<void> {
     const total = this.plan.stages.flat().filter(isStep).length
     let done = 0
     const onDone = () => {
@@ -173,11 +194,11 @@ export class RestoredRoles {
   }
 
   /** Compares both catalogs and fills the result. @throws Failure when a role is missing for no known reason */
-  async prove(session: RoleSession, own: Verifiers, context: Context): Promise<void> {
+  private async prove(session: RoleSession, context: Context): Promise<void> {
     const { plan, result, options } = this
     const { after, differences, memberships } = await session.read(async (client) => {
       const after = await readRoleCatalog(client)
-      return { after, ...(await this.compare(client, after, own)) }
+      return { after, ...(await this.compare(client, after)) }
     })
     this.proven = after
     const there = new Set(after.roles.map(({ name }) => name))
@@ -189,7 +210,6 @@ export class RestoredRoles {
     result.updated = updates.length
     result.memberships.restored = memberships
     this.setDifferences(differences)
-    context.report.roles = result
     this.warnOfPasswords(after, context)
     this.tell(context)
     const missing = differences.filter(({ what, explained }) => !explained && what === subject.role)
@@ -208,16 +228,14 @@ export class RestoredRoles {
     if (refusal) throw refusal
   }
 
-  private async compare(
-    client: pg.Client,
-    target: RoleCatalog,
-    own: Verifiers,
-  ): Promise<ComparedRoles> {
+  private async compare(client: pg.Client, target: RoleCatalog): Promise<ComparedRoles> {
     const verifiers = await readVerifiers(client)
     return compareRoles({
       ...this.proof(target),
       verifiers:
-        verifiers && this.options.rolePasswords ? { target: verifiers, script: own } : undefined,
+        verifiers && this.options.rolePasswords
+          ? { target: verifiers, script: this.verifiers }
+          : undefined,
     })
   }
 
@@ -225,9 +243,10 @@ export class RestoredRoles {
    * Sends the settings of roles in single databases, which must be on the target by now, and compares all roles once more:
    * code in the data may have changed them meanwhile. The result holds what differs now.
    *
+   * @returns the result, changed
    * @throws Failure when the connection stays lost; Cancelled
    */
-  async applyDeferred(context: Context): Promise<void> {
+  async applyDeferred(context: Context): Promise<RolesResult> {
     const { options, plan } = this
     const { databaseNames } = options
     const session = new RoleSession(options.target, context)
@@ -243,19 +262,14 @@ export class RestoredRoles {
             ]),
           )
       }
-      try {
-        await this.send([session], items, context)
-      } finally {
-        await options.onScript?.(this.script)
-      }
-      const own = scriptVerifiers(readRoleScript(options.script))
+      await this.send([session], items, context)
       const { now, differences } = await session.read(async (client) => {
         const now = await readRoleCatalog(client)
-        return { now, ...(await this.compare(client, now, own)) }
+        return { now, ...(await this.compare(client, now)) }
       })
       differences.push(...compareDatabaseSettings(this.proof(now), databaseNames))
       this.setDifferences([...differences, ...this.meanwhile(now, differences, context)])
-      context.report.roles = this.result
+      return this.result
     } finally {
       await session.drop()
     }

@@ -1,0 +1,58 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { withConnection } from '../../postgres/connection.ts'
+import type { Source } from '../checks/preflight.ts'
+import { archivePath, type DumpedDatabase } from '../kept/manifest.ts'
+import { readDatabaseProperties } from '../restore/database/properties.ts'
+import { retrying } from '../retry.ts'
+import type { Session } from '../run.ts'
+import { type DumpSource, dumpSchema } from './programs.ts'
+
+/** The definitions of databases, without rows: seconds, whatever their size. */
+export interface DumpedSchemas {
+  directory: string
+  databases: DumpedDatabase[]
+}
+
+/**
+ * Dumps the definitions of every database and hands them on; they are removed afterwards. What would be lost on a target is
+ * known from them before the first row is dumped.
+ *
+ * @throws Failure; Cancelled
+ */
+export async function withSchemas<T>(
+  source: Source,
+  dumpSource: DumpSource,
+  session: Session,
+  work: (schemas: DumpedSchemas) => Promise<T>,
+): Promise<T> {
+  const directory = join(session.temporaryDirectory, 'schemas')
+  const databases: DumpedDatabase[] = []
+  try {
+    for (const { source: name, target, bytes } of source.databases) {
+      const path = archivePath(name, 1)
+      const archive = join(directory, path)
+      const logFile = join(session.reportDirectory, `pg_dump-schema-${path.split('/')[1]}.log`)
+      const options = { database: name, readOnly: true, role: 'source', signal: session.signal }
+      await mkdir(dirname(archive), { recursive: true, mode: 0o700 })
+      const properties = await retrying(session, async () => {
+        await rm(archive, { recursive: true, force: true })
+        await dumpSchema(dumpSource, { database: name, directory: archive, logFile }, session)
+        return await withConnection(source.connection, { ...options, role: 'source' }, (client) =>
+          readDatabaseProperties(client),
+        )
+      })
+      databases.push({
+        name,
+        target,
+        bytes,
+        archives: [{ path }],
+        properties,
+        fingerprint: undefined,
+      })
+    }
+    return await work({ directory, databases })
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,220 @@
+import { join } from 'node:path'
+import { Cancelled } from '../../failure.ts'
+import { readArchive } from '../../postgres/archive/archive.ts'
+import { withConnection } from '../../postgres/connection.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { qualifiedName } from '../../postgres/identifiers.ts'
+import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
+import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
+import type { Loss } from '../../report/model.ts'
+import { checkClientLogin } from '../checks/client-login.ts'
+import { resultOf } from '../dump/everything.ts'
+import type { Inputs } from '../inputs.ts'
+import { autoJobs } from '../jobs.ts'
+import { databasesOf } from '../kept/load.ts'
+import type { DumpedDatabase } from '../kept/manifest.ts'
+import { lossesAmong, refuseUnaccepted } from '../losses.ts'
+import { retrying } from '../retry.ts'
+import { requireRoles } from '../roles/preconditions.ts'
+import { planRoleRestore, type RoleRestore } from '../roles/restore-roles.ts'
+import type { Session } from '../run.ts'
+import { parseFingerprint } from '../verify/kept-fingerprint.ts'
+import { mustEmpty } from './database/empty.ts'
+import { parseDatabaseProperties } from './database/properties.ts'
+import { type Destination, describe, type Refused, throwAll } from './destinations.ts'
+import type { RestoreOptions } from './options.ts'
+import { type NeededRole, neededRoles } from './plan/needed-roles.ts'
+import type { RestorePlan } from './plan/plan.ts'
+import { planRestore } from './restore-database.ts'
+import type { Swap } from './swap/exchange.ts'
+import { planSwaps } from './swap/swaps.ts'
+
+/** A dump on this runner's disk, just made or checked, and the client programs to restore it with. */
+export interface RestorableDump {
+  directory: string
+  client: ClientPrograms
+  databases: DumpedDatabase[]
+  /** What of the source it goes without. */
+  losses: Loss[]
+  /** Null when they are not migrated. `script` is exactly what pg_dumpall wrote. A secret. */
+  roles: { script: string; catalog: RoleCatalog } | null
+  /** Nobody but this run, or who knows the passphrase, can have written it. */
+  proven: boolean
+  /** Definitions without rows, to decide from; what is restored is decided about again. */
+  isSchema: boolean
+}
+
+/** One database, where it goes and how. */
+export interface PlannedDatabase {
+  destination: Destination
+  options: RestoreOptions
+  plan: RestorePlan
+}
+
+/** All that is to be restored: decided, and accepted by the user where something is lost. */
+export interface PlannedRestore {
+  target: ConnectionParameters
+  databases: PlannedDatabase[]
+  swaps: ReadonlyMap<Destination, Swap>
+  /** Null when they are not migrated. */
+  roles: RoleRestore | null
+  /** Decides about the roles once more, for another way with those that exist. */
+  planRoles(existingRoles: Inputs['existingRoles']): Promise<RoleRestore | null>
+}
+
+/**
+ * Decides about everything of a dump before anything is changed: the roles, and every entry of every database. While one of
+ * them would lose something that is not accepted, nothing is restored, and all of it is told at once.
+ *
+ * @throws Failure with everything that is in the way; Cancelled
+ */
+export async function planEverything(
+  dump: RestorableDump,
+  target: ConnectionParameters,
+  session: Session,
+): Promise<PlannedRestore> {
+  const { inputs } = session
+  const destinations = chooseDatabases(inputs.databases, dump, session)
+  const losses = lossesAmong(dump.losses, destinations, inputs.databases)
+  refuseUnaccepted(losses, inputs.allowMissing, 'the source', session)
+  const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', target)
+  await checkClientLogin(dump.client, target, 'target', passwordFile, session)
+  const swaps = dump.isSchema ? new Map() : await planSwaps(destinations, target, session)
+  const restores = destinations.map((destination) => {
+    const swap = swaps.get(destination)
+    const options = restoreOptions(destination, dump, target, passwordFile, session, swap)
+    return { destination, options }
+  })
+  for (const { options } of inputs.ifTargetNotEmpty === 'replace' ? restores : []) {
+    options.inPlace = await mustEmpty(options, session)
+  }
+  const needed: NeededRole[] = []
+  for (const { archives, properties } of destinations) {
+    for (const archive of archives)
+      needed.push(...neededRoles(await readArchive(archive), properties))
+  }
+  const planRoles = (existingRoles: Inputs['existingRoles']) =>
+    planTheRoles(dump, { destinations, needed, target, existingRoles }, session)
+  // as long as the old databases answer, the roles that use them stay as they are
+  const roles = await planRoles(swaps.size > 0 ? 'keep' : inputs.existingRoles)
+  const databases: PlannedDatabase[] = []
+  const refusals: Refused[] = roles?.refusal ? [{ what: 'the roles', error: roles.refusal }] : []
+  for (const { destination, options } of restores) {
+    try {
+      const plan = await planRestore(options, session, roles?.planned)
+      databases.push({ destination, options, plan })
+    } catch (error) {
+      if (error instanceof Cancelled || session.signal.aborted) throw error
+      destination.result.error = describe(error)
+      refusals.push({ what: `the database "${destination.source}"`, error })
+    }
+  }
+  throwAll(refusals, 'cannot be restored')
+  return { target, databases, swaps, roles, planRoles }
+}
+
+async function planTheRoles(
+  dump: RestorableDump,
+  chosen: {
+    destinations: readonly Destination[]
+    needed: readonly NeededRole[]
+    target: ConnectionParameters
+    existingRoles: Inputs['existingRoles']
+  },
+  session: Session,
+): Promise<RoleRestore | null> {
+  const { inputs } = session
+  const { destinations, needed, target, existingRoles } = chosen
+  if (inputs.roles === 'skip' || !dump.roles) {
+    const options = { role: 'target', readOnly: true, signal: session.signal } as const
+    await retrying(session, () =>
+      withConnection(target, options, (client) => requireRoles(client, needed)),
+    )
+    return null
+  }
+  return await planRoleRestore(
+    {
+      ...dump.roles,
+      target,
+      databaseNames: new Map(destinations.map(({ source, target }) => [source, target])),
+      superuserOption: inputs.superuserOption,
+      existingRoles,
+      rolePasswords: inputs.rolePasswords,
+      completing: inputs.ifTargetNotEmpty === 'resume',
+      neededRoles: needed,
+      allowMissing: inputs.allowMissing,
+    },
+    session,
+  )
+}
+
+/** Which databases of a dump are restored, and under which names. */
+function chooseDatabases(
+  wanted: Inputs['databases'],
+  dump: Pick<RestorableDump, 'databases' | 'directory'>,
+  session: Session,
+): Destination[] {
+  return databasesOf(dump.databases, wanted).map(({ dumped, ...name }) => ({
+    ...name,
+    dumped,
+    properties: parseDatabaseProperties(dumped.properties),
+    archives: dumped.archives.map(({ path }) => join(dump.directory, path)),
+    result: resultOf(session, { ...name, bytes: dumped.bytes }),
+  }))
+}
+
+function restoreOptions(
+  destination: Destination,
+  dump: RestorableDump,
+  connection: ConnectionParameters,
+  passwordFile: string,
+  session: Session,
+  swap?: Swap,
+): RestoreOptions {
+  const { inputs } = session
+  const { fingerprint } = destination.dumped
+  const known = fingerprint === undefined ? undefined : parseFingerprint(fingerprint)
+  return {
+    archives: destination.archives,
+    proven: dump.proven,
+    database: {
+      ...destination.properties,
+      // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it
+      settings: destination.properties.settings.filter(
+        ({ role, name }) => role === null || !/_preload_libraries$/.test(name),
+      ),
+    },
+    target: connection,
+    targetName: swap?.building ?? destination.target,
+    passwordFile,
+    client: dump.client,
+    jobs: inputs.restoreJobs === 'auto' ? autoJobs(session.processors) : inputs.restoreJobs,
+    createDatabase: inputs.createDatabase,
+    ...wayInto(inputs.ifTargetNotEmpty, swap, dump.isSchema),
+    allowMissing: inputs.allowMissing,
+    extraOptions: inputs.restoreOptions,
+    ...(known === undefined || known.level === 'none'
+      ? {}
+      : {
+          expectedRows: new Map(
+            known.tables.map(({ schema, name, rows }) => [qualifiedName(schema, name), rows]),
+          ),
+        }),
+    logFile: join(
+      session.reportDirectory,
+      `pg_restore-${destination.archives[0]?.split('/').at(-2)}.log`,
+    ),
+  }
+}
+
+/** What is built for an exchange goes into a database of its own, whose name only this dump can have given it. */
+function wayInto(
+  wanted: Inputs['ifTargetNotEmpty'],
+  swap: Swap | undefined,
+  ahead: boolean,
+): Pick<RestoreOptions, 'ifNotEmpty' | 'keepMark'> {
+  if (swap) return { ifNotEmpty: swap.begun ? 'resume' : 'replace', keepMark: true }
+  // what is built beside the old database finds nothing, as what takes its place does
+  if (ahead && wanted === 'swap') return { ifNotEmpty: 'replace' }
+  return { ifNotEmpty: wanted === 'swap' ? 'fail' : wanted }
+}
