@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 
 import { Failure } from '../../src/failure.ts'
-import { databasesOf, readParts, versionOf } from '../../src/migration/kept/load.ts'
+import { databasesOf, readParts, writerOf } from '../../src/migration/kept/load.ts'
 import { parseManifest } from '../../src/migration/kept/manifest.ts'
 import { planRoleScript } from '../../src/migration/roles/script.ts'
 import { presumedTarget } from '../../src/polardb/presumed-target.ts'
@@ -252,12 +252,12 @@ describe('a manifest of which one part is wrong', () => {
         const roles = readParts(manifest)
         const databases = databasesOf(manifest.databases, []).map((database) => database.source)
         if (roles)
-          planRoleScript(
-            script,
-            roles.catalog,
-            presumedTarget(roles.catalog, versionOf(manifest.source.version)),
-            { superuserOption: 'auto', existingRoles: 'keep', rolePasswords: true, databases },
-          )
+          planRoleScript(script, roles.catalog, presumedTarget(roles.catalog, writerOf(manifest)), {
+            superuserOption: 'auto',
+            existingRoles: 'keep',
+            rolePasswords: true,
+            databases,
+          })
       } catch (error) {
         if (!(error instanceof Failure)) throw new Error(JSON.stringify(damaged), { cause: error })
         refused.add(error.message)

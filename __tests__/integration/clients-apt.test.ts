@@ -35,6 +35,7 @@ import {
   programPath,
   writePasswordFile,
 } from '../../src/postgres/programs/programs.ts'
+import { versionOfNumber } from '../../src/postgres/version.ts'
 import { clientDirectory, debianPackages, hasDebianPackages, ownSuite } from '../support/clients.ts'
 import {
   type Answer,
@@ -149,7 +150,7 @@ const suite = `${await ownSuite()}-pgdg`
     writeFileSync(none, 'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "/dev/null";\n')
     return {
       options: {
-        source: { number: major * 10_000, major, majorName: String(major) },
+        source: versionOfNumber(major * 10_000),
         ...options,
       },
       temporary: join(directory, 'temp'),
@@ -289,7 +290,7 @@ const suite = `${await ownSuite()}-pgdg`
     test('for a source of 9.1 the nearest client that the mirror has', async () => {
       const { url: mirror } = await serve()
       const old = order(9, { mirror })
-      old.options.source = { number: 90_124, major: 9, majorName: '9.1' }
+      old.options.source = versionOfNumber(90_124)
       const client = installed(await provideAsUser(old))
       expect(client.majorName).toBe('13')
       expect(client.warnings.join()).toContain('nearest newer ones')

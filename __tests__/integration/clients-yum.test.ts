@@ -27,6 +27,7 @@ import type {
   ProvideOptions,
 } from '../../src/postgres/programs/clients/provide.ts'
 import { type ClientPrograms, programPath } from '../../src/postgres/programs/programs.ts'
+import { versionOfNumber } from '../../src/postgres/version.ts'
 import { debianPackages, hasDebianPackages, unpack } from '../support/clients.ts'
 import {
   type Answer,
@@ -140,7 +141,7 @@ const below = '15/redhat/rhel-9-x86_64'
     writeFileSync(file, osRelease)
     return {
       options: {
-        source: { number: major * 10_000, major, majorName: String(major) },
+        source: versionOfNumber(major * 10_000),
         ...options,
       },
       temporary: join(directory, 'temp'),
@@ -221,7 +222,7 @@ const below = '15/redhat/rhel-9-x86_64'
   test('looks for a source of 9.1 only for majors whose packages carry a key in use', async () => {
     const mirror = await serve()
     const job = order(9, { mirror: mirror.url })
-    job.options.source = { number: 90_124, major: 9, majorName: '9.1' }
+    job.options.source = versionOfNumber(90_124)
     const { failure } = await provideAsUser(job)
     // the repository here has only 15, which does not read 9.1
     expect(failure?.why).not.toContain(`${mirror.url}/10/`)
@@ -310,7 +311,7 @@ const below = '15/redhat/rhel-9-x86_64'
 
     test('about a major whose packages carry keys that are no longer in use', async () => {
       const job = order(9, { mirror: (await serve()).url })
-      job.options.source = { number: 90_624, major: 9, majorName: '9.6' }
+      job.options.source = versionOfNumber(90_624)
       const { failure } = await provideAsUser(job)
       expect(failure?.why).toContain('packages of 9.6 are signed with keys that are no longer')
     })

@@ -8,6 +8,7 @@ import {
   type ProvideOptions,
   type ToolCache,
 } from '../../src/postgres/programs/clients/provide.ts'
+import { parseVersion } from '../../src/postgres/version.ts'
 import { failureOf } from '../support/failure.ts'
 import { testContext } from '../support/provide-client.ts'
 
@@ -42,20 +43,14 @@ async function find(
   options: Omit<ProvideOptions, 'source'> = {},
   context = testContext(directory),
 ) {
-  const number = Math.round(Number(major) * 10_000)
+  const source = parseVersion(major)
+  if (!source) throw new Error(`${major} is no version`)
   const cache: ToolCache = {
     directory: undefined,
     find: () => runner.cache ?? [],
     store: async () => {
       throw new Error('A search stores nothing')
     },
-  }
-  const source = {
-    number: major.includes('.')
-      ? Math.trunc(number / 10_000) * 10_000 + Number(major.slice(2)) * 100
-      : number,
-    major: Math.trunc(Number(major)),
-    majorName: major,
   }
   return await findClient({ source, ...options }, context, cache, {
     path: ['relative/directory', join(directory, 'nowhere'), ...(runner.path ?? [])].join(':'),

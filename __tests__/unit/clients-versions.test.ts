@@ -5,15 +5,8 @@ import {
   semanticVersion,
   wantedClient,
 } from '../../src/postgres/programs/clients/versions.ts'
+import { versionOfNumber } from '../../src/postgres/version.ts'
 import { failureThrown } from '../support/failure.ts'
-
-const source = (number: number) => ({
-  number,
-  majorName:
-    number >= 100_000
-      ? String(Math.trunc(number / 10_000))
-      : `${Math.trunc(number / 10_000)}.${Math.trunc(number / 100) % 100}`,
-})
 
 const failure = (work: () => unknown): string => failureThrown(work).line
 
@@ -25,18 +18,18 @@ describe('the client that a source needs', () => {
     [90_624, '9.6'],
     [90_300, '9.3'],
   ])('of server version %i is its own major %s', (number, major) => {
-    expect(wantedClient(source(number))).toEqual({ majors: [major], warnings: [] })
+    expect(wantedClient(versionOfNumber(number))).toEqual({ majors: [major], warnings: [] })
   })
 
   test('of 9.2 is the nearest newer one that can dump in parallel', () => {
-    const wanted = wantedClient(source(90_224))
+    const wanted = wantedClient(versionOfNumber(90_224))
     expect(wanted.majors).toEqual(['9.3', '9.4', '9.5', '9.6', '10', '11', '12', '13', '14'])
     expect(wanted.warnings).toEqual([expect.stringContaining('nearest newer ones')])
   })
 
   test('before 9.2 comes with a warning that nothing may write during a parallel dump', () => {
     for (const number of [90_124, 80_422, 80_400]) {
-      const wanted = wantedClient(source(number))
+      const wanted = wantedClient(versionOfNumber(number))
       expect(wanted.majors.at(0)).toBe('9.3')
       expect(wanted.majors.at(-1)).toBe('14')
       expect(wanted.warnings).toEqual([
@@ -48,20 +41,20 @@ describe('the client that a source needs', () => {
 
   test('before 8.4 does not exist', () => {
     for (const number of [70_430, 80_300, 80_323]) {
-      expect(failure(() => wantedClient(source(number)))).toMatch(
+      expect(failure(() => wantedClient(versionOfNumber(number)))).toMatch(
         /too old to be migrated.*No source before 8\.4.*8\.4 or newer/s,
       )
     }
   })
 
   test('is another newer one when client-version asks for it, with a warning', () => {
-    const wanted = wantedClient(source(130_022), '17')
+    const wanted = wantedClient(versionOfNumber(130_022), '17')
     expect(wanted.majors).toEqual(['17'])
     expect(wanted.warnings).toEqual([expect.stringMatching(/of PostgreSQL 17.*source is of 13/)])
   })
 
   test('gives no warning when client-version asks for the own major of the source', () => {
-    expect(wantedClient(source(130_022), '13')).toEqual({ majors: ['13'], warnings: [] })
+    expect(wantedClient(versionOfNumber(130_022), '13')).toEqual({ majors: ['13'], warnings: [] })
   })
 
   test.each([
@@ -73,7 +66,7 @@ describe('the client that a source needs', () => {
     ['9.2', 90_100, /in parallel from 9\.3 on/],
     ['15', 90_124, /before 9\.2 only up to version 14/],
   ])('cannot be client-version %s for server version %i', (version, number, why) => {
-    const line = failure(() => wantedClient(source(number), version))
+    const line = failure(() => wantedClient(versionOfNumber(number), version))
     expect(line).toMatch(why)
     expect(line).toContain(`client-version ${version}`)
   })
@@ -87,7 +80,7 @@ describe('the version of a program', () => {
     ['pg_dumpall (PostgreSQL) 19beta1', '19', '19beta1', '19.0.0-beta1'],
     ['pg_dump (PostgreSQL) 19devel', '19', '19devel', '19.0.0-devel'],
   ])('is read from %j', (output, majorName, version, semantic) => {
-    expect(parseProgramVersion(output)).toEqual({ majorName, version })
+    expect(parseProgramVersion(output)).toMatchObject({ majorName, version })
     expect(semanticVersion(version)).toBe(semantic)
   })
 
@@ -105,19 +98,20 @@ describe('a known vulnerability', () => {
     ['16', 10],
     ['17', 6],
   ])('of %s is fixed in minor %i, which the warning names', (majorName, minor) => {
-    const before = knownVulnerability({ majorName, version: `${majorName}.${minor - 1}` })
+    const of = (patch: number) => versionOfNumber(Number(majorName) * 10_000 + patch)
+    const before = knownVulnerability(of(minor - 1))
     expect(before).toContain(`fixed in ${majorName}.${minor}`)
     expect(before).toContain('CVE-2025-8714')
-    expect(knownVulnerability({ majorName, version: `${majorName}.${minor}` })).toBeUndefined()
+    expect(knownVulnerability(of(minor))).toBeUndefined()
   })
 
   test('was never fixed in majors that were retired before', () => {
-    expect(knownVulnerability({ majorName: '12', version: '12.22' })).toMatch(/never fixed/)
-    expect(knownVulnerability({ majorName: '9.6', version: '9.6.24' })).toMatch(/never fixed/)
+    expect(knownVulnerability(versionOfNumber(120_022))).toMatch(/never fixed/)
+    expect(knownVulnerability(versionOfNumber(90_624))).toMatch(/never fixed/)
   })
 
   test('is not known of 18 and newer', () => {
-    expect(knownVulnerability({ majorName: '18', version: '18.0' })).toBeUndefined()
-    expect(knownVulnerability({ majorName: '19', version: '19beta1' })).toBeUndefined()
+    expect(knownVulnerability(versionOfNumber(180_000))).toBeUndefined()
+    expect(knownVulnerability(versionOfNumber(190_000, '19beta1'))).toBeUndefined()
   })
 })

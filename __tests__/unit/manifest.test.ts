@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
+import { writerOf } from '../../src/migration/kept/load.ts'
 import {
   archivePath,
   formatManifest,
@@ -149,6 +150,12 @@ describe('a manifest', () => {
     expect(why(set('files.0.path', `\x1b[31m\n\u202e${'x'.repeat(10_000)}`))).toMatch(
       /^[\x20-\x7e…]{1,400}$/,
     )
+  })
+
+  test('names the client programs that wrote the dump, or is refused', () => {
+    const by = (version: string) => writerOf({ ...manifest, client: { version } })
+    expect(by('9.6.24 (Debian)')).toMatchObject({ version: '9.6.24', majorName: '9.6' })
+    expect(failureThrown(() => by('newest')).line).toMatch(/which client programs.*client\.version/)
   })
 
   test('that anybody may have damaged is read or refused, and nothing else happens', () => {

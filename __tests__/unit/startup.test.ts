@@ -6,7 +6,6 @@ import {
   lesserMode,
   startupModesFor,
   startupOptions,
-  versionNumber,
 } from '../../src/postgres/startup.ts'
 
 const somewhere = (user: string) => parseConnectionString(`host=h user=${user} dbname=d`)
@@ -60,17 +59,6 @@ describe('the startup packet', () => {
   ])('that is refused with %s %s is followed by: %s', (code, message, mode) => {
     expect(lesserMode(Object.assign(new Error(message), { code }), 'no event triggers')).toBe(mode)
   })
-})
-
-test.each([
-  ['15.20 (Debian 15.20-1.pgdg12+1)', 150_020],
-  ['9.1.24', 90_124],
-  ['8.4.22', 80_422],
-  ['18beta1', 180_000],
-  ['11.9', 110_009],
-  ['', undefined],
-])('the version %s is the number %s', (reported, number) => {
-  expect(versionNumber(reported)).toBe(number)
 })
 
 test('the first statements only name what a server of that version knows', () => {

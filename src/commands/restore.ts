@@ -4,7 +4,7 @@ import { checkDestination } from '../migration/checks/destination.ts'
 import { inspectTarget } from '../migration/checks/preflight.ts'
 import { getClient } from '../migration/dump/everything.ts'
 import { required } from '../migration/inputs.ts'
-import { databasesOf, loadDump, versionOf } from '../migration/kept/load.ts'
+import { databasesOf, loadDump, writerOf } from '../migration/kept/load.ts'
 import { rolesFile } from '../migration/kept/manifest.ts'
 import { runPhase } from '../migration/phases.ts'
 import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
@@ -34,7 +34,7 @@ async function run(session: Session): Promise<void> {
     databasesOf(manifest.databases, inputs.databases),
   )
   // a dump is read by the major that wrote it
-  const client = await getClient(versionOf(manifest.client.version), session)
+  const client = await getClient(writerOf(manifest), session)
   const dump = {
     ...{ directory, client, proven },
     databases: manifest.databases,

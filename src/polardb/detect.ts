@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
-import { type ServerVersion, serverVersion } from '../postgres/connection.ts'
+import { serverVersion } from '../postgres/connection.ts'
 import { sqlstateOf } from '../postgres/errors.ts'
 import { quoteIdentifier } from '../postgres/identifiers.ts'
+import type { Version } from '../postgres/version.ts'
 
 /** What a target is and what the account may do there: asked, never assumed (polardb-behaviour, "Detection"). */
-export interface Target extends ServerVersion {
+export interface Target extends Version {
   /** `polar_version`, null on a server that is no PolarDB. */
   polardb: string | null
   /** The server has the role pg_polar_superuser. */

@@ -1,17 +1,14 @@
 import type { RoleCatalog } from '../postgres/roles/catalog.ts'
+import type { Version } from '../postgres/version.ts'
 import type { RoleTarget } from './roles/target.ts'
 
 /**
  * A PolarDB cluster as the cloud makes them, of the source's own version: what a role script is rewritten for when a dump is
  * made with no target in sight. The restore asks the real one and writes its own script.
  */
-export function presumedTarget(
-  catalog: RoleCatalog,
-  source: { version: string; number: number; major: number },
-): RoleTarget {
+export function presumedTarget(catalog: RoleCatalog, source: Version): RoleTarget {
   return {
     ...source,
-    majorName: String(source.major),
     polardb: 'as its documentation describes it',
     hasPolarSuperuser: true,
     knowsPolarSuperuser: true,

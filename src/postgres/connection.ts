@@ -18,6 +18,7 @@ import {
   startupOptions,
   tellsName,
 } from './startup.ts'
+import { type Version, versionOfNumber } from './version.ts'
 
 export interface ConnectOptions {
   /** Another database of the same server. */
@@ -27,18 +28,6 @@ export interface ConnectOptions {
   signal?: AbortSignal
   /** How messages call this server. */
   role?: 'source' | 'target'
-}
-
-/** What a server says of itself on connection. */
-export interface ServerVersion {
-  /** As the server prints it, without what a distribution adds: `15.20`, `9.1.24`. */
-  version: string
-  /** `server_version_num`: 150020, 90124. */
-  number: number
-  /** 15; 9 for every 9.x. */
-  major: number
-  /** What must match the client's: `15`, `9.6`. */
-  majorName: string
 }
 
 /**
@@ -253,20 +242,13 @@ export async function cancelQuery(
 }
 
 /** Reads the version of a connected server. */
-export async function serverVersion(client: pg.Client): Promise<ServerVersion> {
+export async function serverVersion(client: pg.Client): Promise<Version> {
   const { rows } = await client.query<{ version: string; number: string }>(
     `SELECT pg_catalog.current_setting('server_version') AS version, pg_catalog.current_setting('server_version_num') AS number`,
   )
   const [row] = rows
   if (!row) throw new Error('the server did not tell its version')
-  const number = Number(row.number)
-  const major = Math.floor(number / 10_000)
-  return {
-    version: row.version.split(' ')[0] ?? row.version,
-    number,
-    major,
-    majorName: major >= 10 ? String(major) : `${major}.${Math.floor(number / 100) % 100}`,
-  }
+  return versionOfNumber(Number(row.number), row.version.split(' ')[0])
 }
 
 /**

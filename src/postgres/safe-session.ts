@@ -2,13 +2,8 @@ import type pg from 'pg'
 import { Failure } from '../failure.ts'
 import { printable } from '../text/text.ts'
 import { sqlstateOf } from './errors.ts'
-import {
-  type Access,
-  expectedSettings,
-  firstStatements,
-  safePath,
-  versionNumber,
-} from './startup.ts'
+import { type Access, expectedSettings, firstStatements, safePath } from './startup.ts'
+import { parseVersion } from './version.ts'
 
 /** Milliseconds to wait for a lock that somebody else holds: as long as pg_dump does (see programs/arguments.ts). */
 const lockWait = 300_000
@@ -38,7 +33,7 @@ export async function makeSafe(
 ): Promise<void> {
   // by itself where the packet had nothing: a timeout of a millisecond would end a longer message
   if (!asked) await client.query('SET statement_timeout = 0')
-  const number = versionNumber(reported) ?? (await askVersionNumber(client))
+  const number = parseVersion(reported)?.number ?? (await askVersionNumber(client))
   const expected = expectedSettings(number, access)
   const settings = firstStatements(number, access, lockWait)
   const shows = expected.map(([name]) => `SHOW ${name}`)

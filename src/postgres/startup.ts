@@ -181,12 +181,3 @@ export function expectedSettings(
 export function recoveryOf(number: number): string {
   return number >= 90_000 ? 'pg_catalog.pg_is_in_recovery()' : 'false'
 }
-
-/** `server_version_num` from the `server_version` that a server reports on connection: `15.20 (Debian …)`, `9.1.24`, `18beta1`. */
-export function versionNumber(reported: string): number | undefined {
-  const [, major, minor = '0', patch = '0'] = /^(\d+)(?:\.(\d+))?(?:\.(\d+))?/.exec(reported) ?? []
-  if (major === undefined) return undefined
-  return Number(major) >= 10
-    ? Number(major) * 10_000 + Number(minor)
-    : Number(major) * 10_000 + Number(minor) * 100 + Number(patch)
-}

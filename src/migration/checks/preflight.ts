@@ -2,11 +2,12 @@ import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
 import { detectTarget, isPrivileged, type Target } from '../../polardb/detect.ts'
 import { superuserOption } from '../../polardb/roles/target.ts'
-import { type ServerVersion, serverVersion, withConnection } from '../../postgres/connection.ts'
+import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { oldestSource } from '../../postgres/programs/clients/versions.ts'
 import { recoveryOf } from '../../postgres/startup.ts'
+import type { Version } from '../../postgres/version.ts'
 import type { CheckResult, Loss, Severity } from '../../report/model.ts'
 import { formatBytes, printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
@@ -27,7 +28,7 @@ export type ReachedTarget = Target & FirstConnection
 /** What the checks learned of the source. */
 export interface Source {
   connection: ConnectionParameters
-  version: ServerVersion
+  version: Version
   databases: SourceDatabase[]
   superuser: boolean
   standby: boolean
@@ -241,11 +242,11 @@ async function reach(connection: ConnectionParameters, context: Context): Promis
 /** What the two sides and the runner's disk mean for each other. */
 export async function checkTogether(
   source: Source,
-  target: Pick<Target, 'number' | 'version'> | undefined,
+  target: Pick<Target, 'major' | 'version'> | undefined,
   dumpDirectory: string,
   context: Context,
 ): Promise<void> {
-  if (target && Math.floor(target.number / 10_000) < source.version.major) {
+  if (target && target.major < source.version.major) {
     const message = `The target (${target.version}) is older than the source (${source.version.version}): what it does not know is left out or stops the restore`
     check(
       context,

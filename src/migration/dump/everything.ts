@@ -2,7 +2,6 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled } from '../../failure.ts'
 import { presumedTarget } from '../../polardb/presumed-target.ts'
-import type { ServerVersion } from '../../postgres/connection.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass } from '../../postgres/errors.ts'
@@ -10,6 +9,7 @@ import { takesSnapshot } from '../../postgres/programs/arguments.ts'
 import { clientEnvironment, provideClient } from '../../postgres/programs/clients/provide.ts'
 import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
 import { type RoleCatalog, readRoleCatalog } from '../../postgres/roles/catalog.ts'
+import type { Version } from '../../postgres/version.ts'
 import type { DatabaseResult } from '../../report/model.ts'
 import { counted, formatBytes, formatDuration } from '../../text/text.ts'
 import { checkClientLogin } from '../checks/client-login.ts'
@@ -51,7 +51,7 @@ export interface DumpedEverything {
 }
 
 /** Finds or installs the client programs for a source and notes them in the report. */
-export async function getClient(source: ServerVersion, session: Session): Promise<ClientPrograms> {
+export async function getClient(source: Version, session: Session): Promise<ClientPrograms> {
   const { inputs } = session
   const client = await runPhase(session, 'client', () =>
     provideClient(
@@ -81,8 +81,7 @@ export async function getClient(source: ServerVersion, session: Session): Promis
 }
 
 /** What is known of the target where the same job restores. */
-export interface KnownTarget {
-  number: number
+export interface KnownTarget extends Version {
   connection: ConnectionParameters
 }
 
@@ -211,7 +210,7 @@ async function dumpOne(
   dumpSource: DumpSource,
   source: Source,
   session: Session,
-  target: { number: number } | undefined,
+  target: Version | undefined,
 ): Promise<DumpedDatabase> {
   const directory = join(session.dumpDirectory, archivePath(database.source, 1))
   return await retrying(
@@ -246,7 +245,7 @@ async function dumpMoment(
   dumpSource: DumpSource,
   source: Source,
   session: Session,
-  target: { number: number } | undefined,
+  target: Version | undefined,
 ): Promise<DumpedDatabase> {
   const { inputs } = session
   const path = archivePath(database.source, 1)
@@ -302,7 +301,7 @@ async function dumpMoment(
           snapshot,
           level: inputs.verify,
           jobs: fingerprintJobs(session),
-          ...(target ? { targetMajor: Math.floor(target.number / 10_000) } : {}),
+          ...(target ? { targetMajor: target.major } : {}),
         },
         context,
       ),

@@ -1,6 +1,6 @@
 import { Failure } from '../../failure.ts'
-import type { ServerVersion } from '../../postgres/connection.ts'
 import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
+import { parseVersion, type Version } from '../../postgres/version.ts'
 import { type DatabaseName, flawOfName, type Inputs, isSystemDatabase } from '../inputs.ts'
 import { runPhase, skipPhase } from '../phases.ts'
 import { parseDatabaseProperties } from '../restore/database/properties.ts'
@@ -134,17 +134,17 @@ export function databasesOf(
   })
 }
 
-/** A version as `15.20` or `9.6.24` in the form that the choice of client programs needs. */
-export function versionOf(version: string): ServerVersion {
-  const [major = 0, minor = 0, patch = 0] = version
-    .split('.')
-    .map((part) => Number.parseInt(part, 10) || 0)
-  return major >= 10
-    ? { version, major, number: major * 10_000 + minor, majorName: String(major) }
-    : {
-        version,
-        major,
-        number: major * 10_000 + minor * 100 + patch,
-        majorName: `${major}.${minor}`,
-      }
+/**
+ * The version of the client programs that wrote a dump.
+ *
+ * @throws Failure when the manifest names none
+ */
+export function writerOf(manifest: Manifest): Version {
+  const version = parseVersion(manifest.client.version)
+  if (version) return version
+  throw new Failure(
+    'The dump does not say which client programs wrote it',
+    'In its manifest, `client.version` is no version of PostgreSQL',
+    'Use the dump as the action wrote it, or make it again',
+  )
 }

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { ConnectionParameters } from '../connection-string.ts'
+import { majorOf } from '../version.ts'
 
 export const programNames = ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql'] as const
 export type ProgramName = (typeof programNames)[number]
@@ -30,7 +31,7 @@ export function programPath(client: ClientPrograms, name: ProgramName): string {
 
 /** The first number of the client's version: 15 for 15.20, 9 for 9.6.24. */
 export function clientMajor(client: ClientPrograms): number {
-  return Number.parseInt(client.version, 10)
+  return majorOf(client.version)
 }
 
 /**

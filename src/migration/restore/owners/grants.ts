@@ -4,6 +4,7 @@ import type { Archive } from '../../../postgres/archive/archive.ts'
 import { maskStatement, splitStatements } from '../../../postgres/archive/statement.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { majorOf } from '../../../postgres/version.ts'
 import type { EntryResult } from '../../../report/model.ts'
 import { rolesIn } from '../plan/needed-roles.ts'
 import type { RestorePlan } from '../plan/plan.ts'
@@ -190,7 +191,7 @@ export class Grants {
       const sql =
         target.major < 17
           ? withoutMaintain(statement)
-          : withoutWidening(statement, Number.parseInt(archive.serverVersion, 10), archive)
+          : withoutWidening(statement, majorOf(archive.serverVersion), archive)
       if (
         target.major < 17 &&
         sql !== statement &&

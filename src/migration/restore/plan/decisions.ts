@@ -3,6 +3,7 @@ import { limits, superuserContexts } from '../../../polardb/limits/limits.ts'
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
+import { majorOf } from '../../../postgres/version.ts'
 import { needless } from '../../../report/model.ts'
 import { extensionOf } from '../database/extension-grants.ts'
 import { stateSchema } from '../database/mark.ts'
@@ -395,7 +396,7 @@ export class Decisions {
 
   /** Whether a name in this archive means what the rule says. */
   private speaksOf({ from, qualified }: Limit): boolean {
-    const source = Number.parseInt(this.archive.serverVersion, 10)
+    const source = majorOf(this.archive.serverVersion)
     if (from !== undefined && source < from) return false
     return !qualified || this.archive.searchPath !== null
   }

@@ -2,6 +2,7 @@ import type { Archive } from '../../../postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../../../postgres/archive/entry.ts'
 import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
+import { majorOf } from '../../../postgres/version.ts'
 import type { Loss } from '../../../report/model.ts'
 import { printable } from '../../../text/text.ts'
 import { extensionOf } from '../database/extension-grants.ts'
@@ -231,7 +232,7 @@ function warningsOf(
   entries: readonly PlannedEntry[],
 ): string[] {
   const warnings: string[] = []
-  const source = Number.parseInt(archives[0]?.serverVersion ?? '', 10)
+  const source = majorOf(archives[0]?.serverVersion ?? '')
   if (source >= 15 && facts.target.major < 15 && !facts.schemas.get('public')?.administered) {
     // polardb-behaviour 6b: the schema belongs to the superuser, so nothing that the dump says of it can be applied
     warnings.push(

@@ -1,6 +1,7 @@
 import { Cancelled, Failure, messageOf } from '../../../failure.ts'
 import { shortStatement } from '../../../postgres/archive/statement.ts'
 import { mayPass, meaningOf, sqlstateOf } from '../../../postgres/errors.ts'
+import { majorOf } from '../../../postgres/version.ts'
 import type { FailedEntry } from '../../../report/model.ts'
 import { counted, printable, shorten } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
@@ -170,7 +171,7 @@ export class Execution {
   }
 
   private remedy(name: string, sqlstate: string | null, message: string): string {
-    const source = Number.parseInt(this.plan.archives[0]?.serverVersion ?? '', 10)
+    const source = majorOf(this.plan.archives[0]?.serverVersion ?? '')
     const target = this.plan.facts.target.major
     return remedyFor(name, sqlstate, message, { source, target })
   }

@@ -2,10 +2,11 @@ import { constants } from 'node:fs'
 import { access, open, realpath, stat } from 'node:fs/promises'
 import { basename, delimiter, dirname, isAbsolute, join } from 'node:path'
 import { Cancelled, messageOf } from '../../../failure.ts'
+import type { Version } from '../../version.ts'
 import { runProgram } from '../process.ts'
 import { type ClientPrograms, programNames } from '../programs.ts'
 import type { ClientEnvironment } from './platform.ts'
-import { knownVulnerability, type ProgramVersion, parseProgramVersion } from './versions.ts'
+import { knownVulnerability, parseProgramVersion } from './versions.ts'
 
 /** A directory that may hold the client programs. */
 export interface Candidate {
@@ -17,7 +18,7 @@ export interface Candidate {
 }
 
 export type Inspection =
-  | { usable: true; version: ProgramVersion }
+  | { usable: true; version: Version }
   /** Why not, in a sentence without its end: `there is no psql`. */
   | { usable: false; reason: string }
 
@@ -55,7 +56,7 @@ export async function inspect(
   signal: AbortSignal,
 ): Promise<Inspection> {
   const no = (reason: string): Inspection => ({ usable: false, reason })
-  let first: ProgramVersion | undefined
+  let first: Version | undefined
   for (const name of programNames) {
     const path = join(candidate.directory, name)
     const file = await stat(path).catch(() => undefined)
@@ -80,7 +81,7 @@ export async function inspect(
 /** The client programs of a directory that was found usable. */
 export function clientPrograms(
   candidate: Candidate,
-  version: ProgramVersion,
+  version: Version,
   warnings: string[],
 ): ClientPrograms {
   const vulnerability = knownVulnerability(version)
@@ -116,7 +117,7 @@ async function askVersion(
   path: string,
   libraryPath: string | undefined,
   signal: AbortSignal,
-): Promise<ProgramVersion | string> {
+): Promise<Version | string> {
   const env = {
     PATH: '/usr/bin:/bin',
     LC_ALL: 'C',

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { Failure, messageOf } from '../../../failure.ts'
+import type { Version } from '../../version.ts'
 import type { ClientPrograms } from '../programs.ts'
 import { installWithApt } from './apt.ts'
 import { type Candidate, clientPrograms, inspect, installedCandidates, which } from './find.ts'
@@ -23,13 +24,7 @@ import { installWithYum } from './yum.ts'
 export { type ClientEnvironment, clientEnvironment } from './platform.ts'
 
 export interface ProvideOptions {
-  source: {
-    /** `server_version_num` of the source: 150020. */
-    number: number
-    major: number
-    /** `15`, `9.6`. */
-    majorName: string
-  }
+  source: Version
   /** The input `client-version`. */
   version?: string
   /** The input `client-path`. */

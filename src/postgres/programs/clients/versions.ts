@@ -1,25 +1,11 @@
 import { Failure } from '../../../failure.ts'
-
-/** What decides which client programs a source needs. */
-export interface SourceVersion {
-  /** `server_version_num`: 150020. */
-  number: number
-  /** `15`, `9.6`. */
-  majorName: string
-}
+import { isMajorName, parseVersion, type Version } from '../../version.ts'
 
 export interface WantedClient {
   /** The majors that will do, the best first: `['15']`. */
   majors: string[]
   /** What the user should know of the choice. */
   warnings: string[]
-}
-
-export interface ProgramVersion {
-  /** `15`, `9.6`. */
-  majorName: string
-  /** `15.20`, `9.6.24`, `19beta1`. */
-  version: string
 }
 
 /** `server_version_num` of the oldest source: its catalogs are the oldest that this project reads, by a client of 9.3 to 14. */
@@ -46,7 +32,7 @@ const lastUnpatchedMajor = 12
  * @param requested the input `client-version`
  * @throws Failure when no client can dump the source, or the requested one cannot
  */
-export function wantedClient(source: SourceVersion, requested?: string): WantedClient {
+export function wantedClient(source: Version, requested?: string): WantedClient {
   if (source.number < oldestSource) {
     throw new Failure(
       `PostgreSQL ${source.majorName} is too old to be migrated`,
@@ -85,7 +71,7 @@ export function wantedClient(source: SourceVersion, requested?: string): WantedC
   }
 }
 
-function checkRequested(requested: string, source: SourceVersion): void {
+function checkRequested(requested: string, source: Version): void {
   const refuse = (why: string, remedy: string): never => {
     throw new Failure(`client-version ${requested} cannot be used`, why, remedy)
   }
@@ -113,22 +99,15 @@ function checkRequested(requested: string, source: SourceVersion): void {
   }
 }
 
-/** Whether a text names a major version as PostgreSQL does: `15`, `9.6`. */
-export function isMajorName(text: string): boolean {
-  return /^(?:9\.[0-6]|8\.[0-4]|[1-9][0-9])$/.test(text)
-}
-
 /**
  * What a client program says of itself with `--version`.
  *
  * @param output `pg_dump (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)`
  * @returns undefined when it is no program of PostgreSQL's that says so
  */
-export function parseProgramVersion(output: string): ProgramVersion | undefined {
-  const version = /^\w+ \(PostgreSQL\) (\d+(?:\.\d+)*(?:beta\d+|rc\d+|devel)?)/.exec(output)?.[1]
-  if (version === undefined) return undefined
-  const [first = '', second = ''] = version.split(/[^\d]/)
-  return { majorName: Number(first) >= 10 ? first : `${first}.${second}`, version }
+export function parseProgramVersion(output: string): Version | undefined {
+  const text = /^\w+ \(PostgreSQL\) (.*)/.exec(output)?.[1]
+  return text === undefined ? undefined : parseVersion(text)
 }
 
 /** A version in the form that the tool cache orders by: `15.20` is `15.20.0`, `19beta1` is `19.0.0-beta1`. */
@@ -139,7 +118,7 @@ export function semanticVersion(version: string): string {
 }
 
 /** Whether programs of this version have a known vulnerability in what they dump, and why to care; undefined if not. */
-export function knownVulnerability(found: ProgramVersion): string | undefined {
+export function knownVulnerability(found: Version): string | undefined {
   const hazard =
     'a hostile source can make the dump run commands where it is restored with psql (CVE-2025-8714, CVE-2025-8715)'
   const major = Number(found.majorName)
