@@ -253,7 +253,7 @@ describe('something is killed in the middle', () => {
       expectNoSecret(run, html)
       await until(async () => {
         const { rows } = await source.sql(
-          `SELECT FROM pg_stat_activity WHERE application_name = 'migrate-to-polardb'`,
+          `SELECT FROM pg_stat_activity WHERE application_name ~ '^migrate-to-polardb'`,
         )
         return rows.length === 0
       })

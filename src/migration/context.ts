@@ -1,3 +1,4 @@
+import type { Patience } from '../postgres/watchdog.ts'
 import type { Report } from '../report/model.ts'
 
 /**
@@ -23,6 +24,8 @@ export interface Context {
   signal: AbortSignal
   /** Seconds to wait before the first, second, … new try of what a lost connection or the like interrupted; see retry.ts. */
   pauses?: readonly number[]
+  /** What the peer of a program may be silent for; see watchdog.ts. */
+  patience?: Patience
   /** How a restore that did not end well goes on, as the end of a sentence; see go-on.ts. */
   goOn?: string
   /** A private directory (0700) under the runner's temporary one, removed by the post step. */

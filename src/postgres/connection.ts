@@ -19,6 +19,7 @@ import {
   tellsName,
 } from './startup.ts'
 import { type Version, versionOfNumber } from './version.ts'
+import { type Patience, standingOf, watchSession } from './watchdog.ts'
 
 export interface ConnectOptions {
   /** Another database of the same server. */
@@ -28,6 +29,8 @@ export interface ConnectOptions {
   signal?: AbortSignal
   /** How messages call this server. */
   role?: 'source' | 'target'
+  /** What its peer may be silent for; `null` where nothing long is asked, and somebody else bounds it. */
+  patience?: Patience | null
 }
 
 /**
@@ -139,6 +142,7 @@ async function open(
       }),
     )
     options.signal?.throwIfAborted()
+    if (options.patience !== null) watch(client, parameters, options)
     return client
   } catch (error) {
     await closeSession(client)
@@ -146,6 +150,41 @@ async function open(
     throw error
   } finally {
     options.signal?.removeEventListener('abort', abort)
+  }
+}
+
+/** Gives a session up whose peer is silent while the server, asked by another one, does not work for it. */
+function watch(
+  client: pg.Client,
+  parameters: ConnectionParameters,
+  { patience, signal: _, ...options }: ConnectOptions,
+): void {
+  const { processID } = client as unknown as { processID: number | null }
+  if (processID === null) return
+  watchSession(
+    client,
+    () => standingOf({ pid: processID }, () => openProbe(parameters, options)),
+    patience ?? undefined,
+  )
+}
+
+/** A session that asks the server about others, and is itself bounded in time. @throws as connect */
+export async function openProbe(
+  parameters: ConnectionParameters,
+  options: ConnectOptions,
+): Promise<Opened> {
+  const client = await connect(parameters, { ...options, readOnly: true, patience: null })
+  const { stream } = client.connection
+  const limit = setTimeout(
+    () => stream.destroy(new Error('timeout expired')),
+    2 * parameters.connectTimeout * 1000,
+  )
+  return {
+    client,
+    async close() {
+      clearTimeout(limit)
+      await closeSession(client)
+    },
   }
 }
 

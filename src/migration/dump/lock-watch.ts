@@ -27,6 +27,9 @@ interface Wait {
 /** Programs and sessions of ours begin so; what the user's connection string says instead is one of the parameters. */
 const ownName = 'migrate-to-polardb'
 
+/** What pg_dump and pg_dumpall tell the server that they are. */
+export const dumpName = 'migrate-to-polardb dump'
+
 /**
  * Looks, in a session of its own, at what the sessions of a dump wait for, and says who holds it: while it lasts, and in the
  * failure that a lock timeout ends in. That it cannot look costs nothing but the hint.
@@ -109,7 +112,7 @@ export class LockWatch {
   }
 
   private async look(client: pg.Client, number: number): Promise<Wait[]> {
-    const names = [ownName, this.connection.others.application_name ?? ownName]
+    const names = [ownName, dumpName, this.connection.others.application_name ?? ownName]
     const { rows } = await client.query<Wait>(waits(number), [names])
     return rows
   }

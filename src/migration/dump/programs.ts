@@ -3,6 +3,7 @@ import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { openProbe } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import {
   type Compression,
@@ -18,9 +19,10 @@ import {
   programPath,
 } from '../../postgres/programs/programs.ts'
 import { ProgramLines } from '../../postgres/server-message.ts'
+import { SilentPeer, standingOf } from '../../postgres/watchdog.ts'
 import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
 import type { Context } from '../context.ts'
-import { LockWatch } from './lock-watch.ts'
+import { dumpName, LockWatch } from './lock-watch.ts'
 import { programFailure, temporaryFull } from './program-failure.ts'
 
 export interface DumpSource {
@@ -268,9 +270,20 @@ async function run(
   context.log.debug(`${program} ${args.join(' ')}`)
   try {
     return await runProgram(programPath(source.client, program), args, {
-      env: { ...programEnvironment(source.passwordFile, source.client.libraryPath), ...env },
+      env: {
+        ...programEnvironment(source.passwordFile, source.client.libraryPath),
+        PGAPPNAME: dumpName,
+        ...env,
+      },
       signal: AbortSignal.any([context.signal, stop.signal]),
       privateFiles: true,
+      watch: {
+        look: () =>
+          standingOf({ application: dumpName }, () =>
+            openProbe(source.connection, { role: 'source' }),
+          ),
+        patience: context.patience,
+      },
       onErrorLine: (line) => {
         lines.read(line)
         onLine(line)
@@ -278,6 +291,14 @@ async function run(
     })
   } catch (error) {
     if (context.signal.aborted) throw new Cancelled()
+    if (error instanceof SilentPeer) {
+      throw new Failure(
+        `${program} had no answer from the source any more`,
+        error.message,
+        'Look at the network, the proxies and the server between, then run again',
+        { cause: error },
+      )
+    }
     if (logFailed?.code === 'ENOSPC') throw temporaryFull(logFile)
     if (logFailed) {
       throw new Failure(

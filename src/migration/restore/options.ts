@@ -1,5 +1,6 @@
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { ClientPrograms } from '../../postgres/programs/programs.ts'
+import type { Patience } from '../../postgres/watchdog.ts'
 import type { DatabaseProperties } from './database/properties.ts'
 
 /** The restore of one database: what, where to, and how. */
@@ -31,6 +32,8 @@ export interface RestoreOptions {
   extraOptions: string[]
   /** Exact rows of each table in the dump by its quoted `"schema"."table"`: what a resumed load is measured by. */
   expectedRows?: ReadonlyMap<string, number>
+  /** What the server may be silent for while pg_restore works; see watchdog.ts. */
+  patience?: Patience | undefined
   /** Takes what pg_restore wrote to stderr, as it came. */
   logFile: string
 }

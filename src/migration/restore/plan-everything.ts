@@ -189,6 +189,7 @@ function restoreOptions(
     passwordFile,
     client: dump.client,
     jobs: inputs.restoreJobs === 'auto' ? autoJobs(session.processors) : inputs.restoreJobs,
+    patience: session.patience,
     createDatabase: inputs.createDatabase,
     ...wayInto(inputs.ifTargetNotEmpty, swap, dump.isSchema),
     allowMissing: inputs.allowMissing,

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
 import { Cancelled } from '../../failure.ts'
+import { type Patience, type SilentPeer, type Standing, Watchdog } from '../watchdog.ts'
 
 export interface ProgramOptions {
   /** The child's whole environment: nothing is inherited, so no secret of the job reaches it by accident. */
@@ -17,6 +19,8 @@ export interface ProgramOptions {
   privateFiles?: boolean
   /** Milliseconds after which the program is ended like a cancelled one, with `timedOut` set. */
   deadline?: number
+  /** Ends it when it stands still and the server, asked by `look`, does not work for it. */
+  watch?: { look: () => Promise<Standing>; patience?: Patience | undefined }
 }
 
 export interface ProgramResult {
@@ -38,7 +42,8 @@ const grace = 2000
  * Runs a program in a process group of its own and waits for its end. Never a shell. On abort the whole group gets
  * SIGTERM (pg_dump and pg_restore then cancel their statements on the server), and SIGKILL two seconds later.
  *
- * @throws the spawn error (ENOENT, EACCES, E2BIG), or Cancelled after the group is gone; a non-zero exit is no error here
+ * @throws the spawn error (ENOENT, EACCES, E2BIG), or Cancelled or SilentPeer after the group is gone; a non-zero exit is no
+ * error here
  */
 export async function runProgram(
   path: string,
@@ -68,7 +73,9 @@ export async function runProgram(
   const end = () => {
     if (group === undefined || !running.has(group)) return
     signalGroup(group, 'SIGTERM')
-    killer = setTimeout(() => signalGroup(group, 'SIGKILL'), grace)
+    killer ??= setTimeout(() => {
+      if (running.has(group)) signalGroup(group, 'SIGKILL')
+    }, grace)
   }
   options.signal?.addEventListener('abort', end, { once: true })
   const timer = options.deadline
@@ -77,6 +84,25 @@ export async function runProgram(
         end()
       }, options.deadline)
     : undefined
+
+  let silent: SilentPeer | undefined
+  let seen = -1
+  const watchdog =
+    options.watch && group !== undefined
+      ? new Watchdog({
+          ...(options.watch.patience ? { patience: options.watch.patience } : {}),
+          isMoving: async () => {
+            const before = seen
+            seen = await timeOfGroup(group)
+            return seen !== before
+          },
+          look: options.watch.look,
+          giveUp: (error) => {
+            silent = error
+            end()
+          },
+        })
+      : undefined
 
   const stdout = new Tail(keep)
   const stderr = new Tail(keep)
@@ -96,8 +122,8 @@ export async function runProgram(
     clearTimeout(timer)
     clearTimeout(killer)
     if (group === undefined) return
-    // A worker may outlive its leader that was killed. Now or never: once the leader is reaped and its workers are gone, the
-    // number of the group may be given to somebody else.
+    // A worker may outlive its leader that was killed. Node has reaped the leader by now, so the number of the group stays
+    // taken only as long as a worker lives; that is long enough for this signal, and for none later.
     signalGroup(group, 'SIGKILL')
     running.delete(group)
   })
@@ -108,12 +134,38 @@ export async function runProgram(
   try {
     const result = await promise
     if (options.signal?.aborted) throw new Cancelled()
+    if (silent) throw silent
     return result
   } finally {
+    watchdog?.end()
     options.signal?.removeEventListener('abort', end)
     clearTimeout(timer)
     clearTimeout(killer)
   }
+}
+
+/**
+ * The time that the processes of a group have spent on a processor, in nanoseconds: it stands still when all of them wait.
+ * -1 where it cannot be read (Linux, proc(5), /proc/pid/schedstat).
+ */
+async function timeOfGroup(group: number): Promise<number> {
+  let sum = 0
+  let found = false
+  for (const name of await readdir('/proc').catch(() => [])) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      const stat = await readFile(`/proc/${name}/stat`, 'latin1')
+      // the name of the program stands in brackets and may hold anything
+      const [, , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      if (Number(processGroup) !== group) continue
+      const [time] = (await readFile(`/proc/${name}/schedstat`, 'latin1')).split(' ')
+      sum += Number(time)
+      found = true
+    } catch {
+      // it has ended meanwhile
+    }
+  }
+  return found ? sum : -1
 }
 
 /** Ends every program under way, at once and without grace: for a process that is about to die. */

@@ -3,6 +3,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure } from '../../../failure.ts'
 import { entryName } from '../../../postgres/archive/entry.ts'
+import { openProbe } from '../../../postgres/connection.ts'
 import { conninfo } from '../../../postgres/connection-string.ts'
 import { isTransient } from '../../../postgres/errors.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
@@ -14,6 +15,7 @@ import {
   programPath,
 } from '../../../postgres/programs/programs.ts'
 import { isContextOfCode, ProgramLines, shownLine } from '../../../postgres/server-message.ts'
+import { SilentPeer, standingOf } from '../../../postgres/watchdog.ts'
 import { temporaryFull } from '../../dump/program-failure.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
@@ -138,6 +140,13 @@ export async function load(
           PGAPPNAME: name,
         },
         signal,
+        watch: {
+          look: () =>
+            standingOf({ application: name }, () =>
+              openProbe(options.target, { database: options.targetName, role: 'target' }),
+            ),
+          patience: options.patience,
+        },
         onErrorLine: (line) => {
           lines.read(line)
           reader.read(line)
@@ -168,6 +177,9 @@ export async function load(
   } catch (error) {
     if (signal.aborted) throw new Cancelled()
     if (error instanceof LoadFailure || error instanceof Cancelled) throw error
+    if (error instanceof SilentPeer) {
+      throw new LoadFailure(`pg_restore had no answer: ${error.message}`, [], true)
+    }
     const { code, message } = error as NodeJS.ErrnoException
     // the list of entries and the log lie in the same place
     if (code === 'ENOSPC') throw temporaryFull(options.logFile)

@@ -1,0 +1,129 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { Failure } from '../../src/failure.ts'
+import { type DumpSource, dumpDatabase } from '../../src/migration/dump/programs.ts'
+import { closeSession, connect } from '../../src/postgres/connection.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import { mayPass } from '../../src/postgres/errors.ts'
+import { runProgram } from '../../src/postgres/programs/process.ts'
+import { writePasswordFile } from '../../src/postgres/programs/programs.ts'
+import type { Standing } from '../../src/postgres/watchdog.ts'
+import { newContext } from '../support/context.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
+import { Harness } from '../support/restore-harness.ts'
+import { TestServer } from '../support/server.ts'
+
+/** Looks often, so that a test need not wait for minutes; what is decided is the same. */
+const patience = { silence: 300, between: 100, looks: 3 }
+
+let server: TestServer
+let proxy: TcpProxy
+let harness: Harness
+
+beforeAll(async () => {
+  const found = await Harness.open(15)
+  if (!found) throw new Error('no client programs of PostgreSQL 15 can be had here')
+  harness = found
+  server = await TestServer.start(15)
+  proxy = await TcpProxy.start(server.port)
+  await server.sql(
+    `CREATE TABLE wide AS SELECT g, repeat(md5(g::text), 100) AS t FROM generate_series(1, 20000) g`,
+  )
+})
+
+afterAll(async () => {
+  await proxy?.stop()
+  await server?.stop()
+  await harness?.close()
+})
+
+const parameters = () => parseConnectionString(through(proxy, server.uri()))
+
+test('a session whose answer never comes is given up, as lost', async () => {
+  const client = await connect(parameters(), { patience })
+  const met = proxy.when(/SELECT 1 AS answer/, 'stall')
+  const error: unknown = await client.query('SELECT 1 AS answer').catch((e: unknown) => e)
+  await met
+  expect(String(error)).toMatch(
+    /no byte came for .* does not work for it: the connection was given up/,
+  )
+  expect(mayPass(error)).toBe(true)
+  await closeSession(client)
+})
+
+test('a session whose server cannot be reached any more is given up', async () => {
+  const client = await connect({ ...parameters(), connectTimeout: 1 }, { patience })
+  const met = proxy.when(/pg_sleep\(600\)/, 'stall')
+  const waiting = client.query('SELECT pg_sleep(600)').catch((e: unknown) => e)
+  await met
+  proxy.deaf = true
+  const error = await waiting
+  proxy.calm()
+  expect(String(error)).toMatch(/does not answer over another connection either/)
+  expect(mayPass(error)).toBe(true)
+  await closeSession(client)
+  await server.sql(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.600' AND pid <> pg_backend_pid()`,
+  )
+})
+
+test('a query that takes long is waited for, however silent', async () => {
+  const client = await connect(parameters(), { patience })
+  const { rows } = await client.query('SELECT pg_sleep(3), 1 AS answer')
+  expect(rows[0]).toMatchObject({ answer: 1 })
+  await closeSession(client)
+})
+
+test('a session that nobody asks anything is left alone', async () => {
+  const client = await connect(parameters(), { patience })
+  await new Promise((resolve) => setTimeout(resolve, 2000))
+  expect((await client.query('SELECT 2 AS answer')).rows).toEqual([{ answer: 2 }])
+  await closeSession(client)
+})
+
+test('a program that stands still is ended where the server does not work for it, and waited for where it does', async () => {
+  const run = (standing: Standing) =>
+    runProgram('/bin/sleep', ['2'], {
+      env: {},
+      watch: { look: async () => standing, patience },
+    }).then(
+      ({ code }) => code,
+      (error: unknown) => String(error),
+    )
+  expect(await run('works')).toBe(0)
+  expect(await run('unknown')).toBe(0)
+  expect(await run('idle')).toMatch(/no byte came/)
+  expect(await run('unreachable')).toMatch(/no byte came/)
+})
+
+test('a dump whose source falls silent ends with what to do, and none of it runs on', async () => {
+  const { client, directory } = harness
+  const connection = parameters()
+  const source: DumpSource = {
+    connection,
+    client,
+    passwordFile: await writePasswordFile(directory, 'source', connection),
+    number: 150_000,
+  }
+  const met = proxy.when(/COPY public\.wide/, 'stall')
+  const now = newContext('dump', { temporaryDirectory: directory, patience })
+  const error: unknown = await dumpDatabase(
+    source,
+    {
+      database: 'postgres',
+      directory: join(directory, 'dump'),
+      jobs: 1,
+      compression: { method: 'none' },
+      extra: [],
+      logFile: join(directory, 'pg_dump.log'),
+    },
+    { tables: new Map(), total: 0 },
+    now,
+  ).catch((e: unknown) => e)
+  await met
+  expect(error).toBeInstanceOf(Failure)
+  expect((error as Failure).line).toMatch(
+    /pg_dump had no answer from the source any more.*does not work for it.*Look at the network/,
+  )
+  expect(mayPass(error)).toBe(true)
+})
