@@ -77,8 +77,20 @@ test.each<[string, Compression, string[], string]>([
 })
 
 test.each([true, false])('role passwords %s', (rolePasswords) => {
-  const args = dumpRolesArguments(connection, '/roles.sql', { rolePasswords })
+  const args = dumpRolesArguments(connection, '/roles.sql', { rolePasswords, major: 15 })
   expect(args.includes('--no-role-passwords')).toBe(!rolePasswords)
   expect(args).toContain('--roles-only')
   expect(args.join('\n')).not.toContain('s3cret')
+})
+
+test('what was sent and is not confirmed is bounded where libpq can bound it, and the user has the last word', () => {
+  const connection = parseConnectionString('postgresql://mover@source.example/shop')
+  const arguments_ = (major: number, from = connection) =>
+    dumpRolesArguments(from, '/roles.sql', { rolePasswords: true, major }).join(' ')
+  expect(arguments_(12)).toContain("tcp_user_timeout='120000'")
+  expect(arguments_(11)).not.toContain('tcp_user_timeout')
+  const own = parseConnectionString('postgresql://mover@source.example/shop?tcp_user_timeout=5000')
+  expect(arguments_(15, own).match(/tcp_user_timeout='?\d+/g)).toEqual([
+    expect.stringContaining('5000'),
+  ])
 })

@@ -18,6 +18,7 @@ async function attempt(
   code: number,
   role: 'source' | 'target' = 'target',
   version = '9.6.24',
+  more = '',
 ): Promise<{ failure?: Failure; warned: string[] }> {
   const psql = join(directory, 'psql')
   writeFileSync(psql, `#!/bin/sh\necho '${says}' >&2\nexit ${code}\n`)
@@ -27,7 +28,7 @@ async function attempt(
   try {
     await checkClientLogin(
       client,
-      parseConnectionString('postgresql://mover@target.example/shop'),
+      parseConnectionString(`postgresql://mover@target.example/shop${more}`),
       role,
       '/dev/null',
       { signal: new AbortController().signal, warn: (text) => void warned.push(text) },
@@ -61,4 +62,16 @@ test('what else goes wrong is a warning, and a login that works is nothing', asy
   expect(lost.failure).toBeUndefined()
   expect(lost.warned).toEqual([expect.stringContaining('could not log in')])
   expect(await attempt('', 0)).toEqual({ warned: [] })
+})
+
+test('a parameter of the connection that an old libpq does not know is found before the dump, too', async () => {
+  const says = 'psql: error: invalid connection option "channel_binding"'
+  const { failure } = await attempt(says, 2, 'source', '12.22', '?channel_binding=require')
+  expect(failure?.line).toMatch(
+    /of PostgreSQL 12\.22 cannot be told how to connect to the source.*sets channel_binding.*Remove channel_binding from source, or set client-version/,
+  )
+  expect(await attempt(says, 2, 'source', '12.22')).toEqual({ warned: [] })
+  expect(await attempt(says, 2, 'source', '14.1', '?channel_binding=require')).toEqual({
+    warned: [],
+  })
 })

@@ -131,6 +131,7 @@ export function conninfo(
   parameters: ConnectionParameters,
   access: Access,
   dbname = parameters.dbname,
+  major = 0,
 ): string {
   const pairs: Record<string, string | undefined> = {
     host: parameters.host,
@@ -147,6 +148,8 @@ export function conninfo(
     keepalives_idle: '30',
     keepalives_interval: '10',
     keepalives_count: '9',
+    // what was sent and is not confirmed keeps keepalives from being sent (libpq 12, tcp_user_timeout; milliseconds)
+    ...(major >= 12 ? { tcp_user_timeout: '120000' } : {}),
     ...parameters.others,
   }
   return Object.entries(pairs)

@@ -56,7 +56,10 @@ export async function dumpRoles(
   const result = await run(
     source,
     'pg_dumpall',
-    dumpRolesArguments(source.connection, file, options),
+    dumpRolesArguments(source.connection, file, {
+      ...options,
+      major: clientMajor(source.client),
+    }),
     options.logFile,
     // role names are in no particular encoding; UTF-8 is what the script is then read as
     { PGCLIENTENCODING: 'UTF8' },

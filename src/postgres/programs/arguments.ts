@@ -12,19 +12,20 @@ const lockWait = 300_000
 /**
  * The arguments of `pg_dumpall` for the roles alone.
  *
+ * @param options.major of the client programs
  * @param options.rolePasswords `false` leaves the password verifiers out (pg_dumpall 10 and newer)
  */
 export function dumpRolesArguments(
   connection: ConnectionParameters,
   file: string,
-  options: { rolePasswords: boolean },
+  options: { rolePasswords: boolean; major: number },
 ): string[] {
   return [
     '--roles-only',
     '--verbose',
     '--no-password',
     // pg_dumpall reads `-l` as a connection string too when it looks like one, so it is given as one
-    `--dbname=${conninfo(connection, 'read')}`,
+    `--dbname=${conninfo(connection, 'read', connection.dbname, options.major)}`,
     `--database=dbname=${quoteValue(connection.dbname)}`,
     `--file=${file}`,
     ...(options.rolePasswords ? [] : ['--no-role-passwords']),
@@ -61,7 +62,7 @@ export function dumpArguments(client: ClientPrograms, options: DumpArguments): s
     '--verbose',
     '--no-password',
     `--file=${options.directory}`,
-    `--dbname=${conninfo(options.connection, 'read', options.database)}`,
+    `--dbname=${conninfo(options.connection, 'read', options.database, major)}`,
     `--lock-wait-timeout=${lockWait}`,
     ...options.compression,
     ...(options.snapshot && takesSnapshot(client) ? [`--snapshot=${options.snapshot}`] : []),

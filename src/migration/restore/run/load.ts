@@ -202,7 +202,7 @@ export function loadArguments(options: RestoreOptions, list: string, archive: st
     '--format=directory',
     '--verbose',
     '--no-password',
-    `--dbname=${conninfo(options.target, 'write', options.targetName)}`,
+    `--dbname=${conninfo(options.target, 'write', options.targetName, clientMajor(options.client))}`,
     `--use-list=${list}`,
     '--no-owner',
     '--no-privileges',
