@@ -1,4 +1,4 @@
-// The stand-in for PolarDB 11, row by row of what was observed on the real one (polardb-behaviour).
+// The stand-in for PolarDB 11, row by row of what was observed on the real one (docs/polardb.md).
 import { describe, expect, test } from '@jest/globals'
 import { PolarStandIn } from '../support/polardb-standin.ts'
 import { attempt, denied, useStandIn } from '../support/polardb-standin-bench.ts'

@@ -215,8 +215,8 @@ export const fullReplicaIdentity = [
 ]
 
 /**
- * The names on `polar_supported_extensions`. Of contrib, all that PolarDB 11 does not refuse (polardb-behaviour); of others,
- * some that a cloud's list would have.
+ * The names on `polar_supported_extensions`. Of contrib, all that PolarDB 11 does not refuse (docs/polardb.md, "Extensions");
+ * of others, some that a cloud's list would have.
  */
 export const supportedExtensions = [
   'bloom btree_gin btree_gist citext cube dict_int earthdistance fuzzystrmatch hstore intagg intarray isn ltree',

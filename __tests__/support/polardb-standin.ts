@@ -1,7 +1,7 @@
 /**
  * A STAND-IN for PolarDB, for tests and the demo: no PolarDB is involved. It is a stock PostgreSQL server behind a small
  * front that speaks the wire protocol and gives a customer's account the manners that were observed on PolarDB 11
- * (polardb-behaviour): what it accepts, what it refuses, with which SQLSTATE and words. Where the server is of major 16
+ * (docs/polardb.md): what it accepts, what it refuses, with which SQLSTATE and words. Where the server is of major 16
  * or newer, roles follow PostgreSQL 16's rules instead, as PolarDB 16 is reported to do.
  *
  * It imitates: (NO)POLAR_SUPERUSER and (NO)SUPERUSER in CREATE and ALTER ROLE with their warnings and side effects; the

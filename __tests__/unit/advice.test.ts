@@ -15,7 +15,7 @@ const others = new Set(
   `apt-get cn-hangzhou fine-grained github-runner lower-case re-run runs-on self-hosted sign-on
    bookworm-pgdg case-sensitive command-line dnf-plugins-core dpkg-deb exclude-schema exclude-table
    exclude-table-data foreign-data half-made idle-in-transaction idle-session migrate-to-polardb
-   no-password not-null other-name percent-encoded percent-encoding polardb-behaviour polardb-dump polardb-dump-parts polardb-dump-seal stop-commands
+   no-password not-null other-name percent-encoded percent-encoding polardb-dump polardb-dump-parts polardb-dump-seal stop-commands
    polardb-report pseudo-type pseudo-types read-only row-level throw-away`.split(/\s+/),
 )
 

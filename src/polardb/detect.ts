@@ -5,7 +5,7 @@ import { sqlstateOf } from '../postgres/errors.ts'
 import { quoteIdentifier } from '../postgres/identifiers.ts'
 import type { Version } from '../postgres/version.ts'
 
-/** What a target is and what the account may do there: asked, never assumed (polardb-behaviour, "Detection"). */
+/** What a target is and what the account may do there: asked, never assumed (docs/polardb.md, "Detection"). */
 export interface Target extends Version {
   /** `polar_version`, null on a server that is no PolarDB. */
   polardb: string | null

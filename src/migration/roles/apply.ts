@@ -18,11 +18,11 @@ export interface Refusal {
   sqlstate: string
   /** The server's words, with nothing in them that looks like a password verifier. */
   message: string
-  /** A refusal that polardb-behaviour lists for statements of this kind: a limit of the target, no accident. */
+  /** A refusal that `knownRefusals` lists for statements of this kind: a limit of the target, no accident. */
   known: boolean
 }
 
-/** What servers answer to statements that they cannot take over (polardb-behaviour, section 2). */
+/** What servers answer to statements that they cannot take over (docs/polardb.md, "Role attributes" to "Settings of roles"). */
 const knownRefusals: Record<Purpose, readonly string[]> = {
   create: [],
   update: ['42501'],

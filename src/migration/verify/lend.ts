@@ -91,7 +91,7 @@ class Lending {
       const lending = new Lending(place, rights, session, ofRestore)
       try {
         const { account, hasPolarSuperuser } = facts.target
-        // a polar_superuser of PolarDB 11 may act as anybody but a superuser (polardb-behaviour 1)
+        // a polar_superuser of PolarDB 11 may act as anybody but a superuser (docs/polardb.md, "polar_superuser")
         const needsNothing = account.superuser || (account.polarSuperuser && hasPolarSuperuser)
         if (!needsNothing) await lending.lend(target, facts)
       } catch (error) {

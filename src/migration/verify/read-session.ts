@@ -161,7 +161,7 @@ interface Way {
  *
  * What even the owner may not read whole (FORCE ROW LEVEL SECURITY binds him, and he may have revoked his own SELECT) is
  * read without that, where the reading allows it: in a transaction that is rolled back, so that nobody else ever sees the
- * change (polardb-behaviour 8.4). It takes an exclusive lock on the table, for which it does not wait long.
+ * change (docs/polardb.md, "Row security"). It takes an exclusive lock on the table, for which it does not wait long.
  *
  * @throws Failure that says what could not be read and what would mend it; without the server's error, what `work` threw;
  *   as it is, the error of a session that ended

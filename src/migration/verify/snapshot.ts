@@ -79,8 +79,8 @@ async function whyNoSnapshot(client: pg.Client, server: number): Promise<string 
 
 /**
  * PolarDB 11 writes the number of an exported snapshot in one notation and reads it in another, so that an import fails or
- * silently means an older moment (polardb-behaviour 8.1). It is known by its settings: a server of PolarDB whose snapshots
- * are made of commit sequence numbers is not trusted, nor is one that does not say whether they are.
+ * silently means an older moment (docs/polardb.md, "Exported snapshots"). It is known by its settings: a server of PolarDB
+ * whose snapshots are made of commit sequence numbers is not trusted, nor is one that does not say whether they are.
  */
 async function misreadsSnapshots(client: pg.Client, server: number): Promise<boolean> {
   if (server < 90600) return false

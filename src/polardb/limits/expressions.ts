@@ -1,7 +1,6 @@
 import type { Limit } from './limit.ts'
 import { usesType } from './syntax.ts'
 
-/** What expressions and queries use that a server older than the source does not know (see limits.ts). */
 const queries = ['VIEW', 'MATERIALIZED VIEW', 'RULE', 'POLICY'] as const
 
 /** Kinds of entries that hold expressions. */
@@ -19,6 +18,10 @@ export const expressions = [
   'PROCEDURE',
 ] as const
 
+/**
+ * What expressions and queries use that a server older than the source does not know. Each rests on the release notes
+ * (https://www.postgresql.org/docs/release/) of the major that `since` names.
+ */
 export const expressionsOfNewer: readonly Limit[] = [
   ...systemFunctions(
     'jsonb_path_exists|jsonb_path_match|jsonb_path_query|jsonb_path_query_array|jsonb_path_query_first|sinh|cosh|tanh|asinh|acosh|atanh|log10|pg_partition_tree|pg_partition_root|pg_partition_ancestors',
@@ -112,8 +115,6 @@ export const expressionsOfNewer: readonly Limit[] = [
     'AT LOCAL',
     "Use AT TIME ZONE current_setting('TimeZone') on the source",
   ),
-
-  // what an older server does not know: the whole object would be lost
 ]
 
 /** Functions of the system that an older server does not have, a rule each. */

@@ -1,7 +1,7 @@
 /**
  * What an account that is no superuser cannot restore, what PolarDB forbids, what a server older than the source does not
- * know, and what a newer one has removed: one rule a line of polardb-behaviour, sections 6a and 6b, and of the release notes
- * where they go further. The rules are data; the restore's plan asks them (src/migration/restore/plan/plan.ts).
+ * know, and what a newer one has removed: a rule each, with what it rests on at the
+ * head of its group. The rules are data; the restore's plan asks them (src/migration/restore/plan/plan.ts).
  */
 export type Power =
   /** Only a real superuser. */

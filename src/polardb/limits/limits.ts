@@ -2,11 +2,13 @@ import type { Limit } from './limit.ts'
 import { removedInNewer } from './newer.ts'
 import { lackedByOlder } from './older.ts'
 
-const _behaviour6b = 'polardb-behaviour 6b'
 const routine = ['FUNCTION', 'PROCEDURE', 'AGGREGATE'] as const
 
+/**
+ * What takes a superuser. Rests on docs/polardb.md, "Objects that take more power", and for what was not tried there on
+ * PostgreSQL's page of the CREATE statement (https://www.postgresql.org/docs/current/sql-commands.html).
+ */
 const privileged: readonly Limit[] = [
-  // what takes a superuser
   {
     kinds: routine,
     syntax: /\bLANGUAGE (c|internal)\s/,
@@ -105,10 +107,10 @@ const privileged: readonly Limit[] = [
 /** All rules, those about privileges first: what takes a superuser takes one in every version. */
 export const limits: readonly Limit[] = [...privileged, ...lackedByOlder, ...removedInNewer]
 
-/** Settings whose superuser-only context makes a function's SET clause fail (polardb-behaviour 6b). */
+/** Settings whose context makes a function's SET clause fail (docs/polardb.md, "Objects that take more power"). */
 export const superuserContexts: ReadonlySet<string> = new Set(['superuser', 'superuser-backend'])
 
-/** Databases of PostgreSQL's and PolarDB's own, never dropped (polardb-behaviour, "Fresh PolarDB"). */
+/** Databases of PostgreSQL's and PolarDB's own, never dropped (docs/polardb.md, "Databases"). */
 export const systemDatabases: ReadonlySet<string> = new Set([
   'postgres',
   'template0',

@@ -1,10 +1,6 @@
 import type { Limit } from './limit.ts'
 import { isPostfixOperator, usesType } from './syntax.ts'
 
-/**
- * What a server newer than the source has removed, each with what takes its place: the lists "Migration to Version N" of the
- * release notes of 10 to 18, as far as an archive can hold it. `until` is the last version that knows it.
- */
 const table = ['TABLE', 'FOREIGN TABLE'] as const
 const routine = ['FUNCTION', 'PROCEDURE', 'AGGREGATE'] as const
 const queries = ['VIEW', 'MATERIALIZED VIEW', 'RULE', 'POLICY', 'FUNCTION', 'PROCEDURE'] as const
@@ -19,6 +15,11 @@ const expressions = [
   'DOMAIN',
 ] as const
 
+/**
+ * What a server newer than the source has removed, each with what takes its place: the lists "Migration to Version N" of the
+ * release notes of 10 to 18 (https://www.postgresql.org/docs/release/), as far as an archive can hold it. `until` is the last
+ * version that knows it.
+ */
 export const removedInNewer: readonly Limit[] = [
   {
     kinds: [

@@ -2,10 +2,14 @@ import { expressions, expressionsOfNewer } from './expressions.ts'
 import type { Limit } from './limit.ts'
 import { generates, usesType } from './syntax.ts'
 
-/** What a server older than the source does not know (see limits.ts): mostly the whole object would be lost. */
-const _behaviour6a = 'polardb-behaviour 6a'
 const routine = ['FUNCTION', 'PROCEDURE', 'AGGREGATE'] as const
 const table = ['TABLE', 'FOREIGN TABLE'] as const
+
+/**
+ * What a server older than the source does not know: mostly the whole object would be lost. Rests on docs/polardb.md, "Older
+ * than the source", and for what was not tried there on the release notes (https://www.postgresql.org/docs/release/) of the
+ * major that `since` names.
+ */
 export const lackedByOlder: readonly Limit[] = [
   storageParameters('vacuum_index_cleanup|vacuum_truncate', 12),
   storageParameters('autovacuum_vacuum_insert_threshold|autovacuum_vacuum_insert_scale_factor', 13),

@@ -21,7 +21,7 @@ export interface ScriptRole {
 export interface AttributePlan {
   /** One CREATE or ALTER, so that a failure leaves no half-made role. */
   main: RoleStep | undefined
-  /** What the server may refuse: sent after everything else but comments (polardb-behaviour, section 2). */
+  /** What the server may refuse: sent after everything else but comments (docs/polardb.md, "Role attributes"). */
   last: RoleStep[]
   passwordSent: boolean
   /** Differences known beforehand, with their reason. */

@@ -8,7 +8,10 @@ import type { RoleFates, SuperuserPlan } from './target.ts'
 /** Members that one GRANT names at most: from 16 on a GRANT's cost hardly depends on how many there are. */
 const mostMembers = 1000
 
-/** Predefined roles that are made of others, which may be granted where the whole may not (polardb-behaviour, section 2). */
+/**
+ * Predefined roles that are made of others, which may be granted where the whole may not (docs/polardb.md, "Memberships and
+ * grants of roles").
+ */
 const parts: Record<string, string[]> = {
   pg_monitor: ['pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables'],
 }
@@ -204,8 +207,8 @@ function grant(role: string, rows: Wanted[], options: string, fallback: RoleStep
 }
 
 /**
- * On PolarDB a member of a polar_superuser is one as well, without SET ROLE, and so are its own members (polardb-behaviour,
- * section 1): ordinary roles of the source that so become superusers.
+ * On PolarDB a member of a polar_superuser is one as well, without SET ROLE, and so are its own members (docs/polardb.md,
+ * "polar_superuser"): ordinary roles of the source that so become superusers.
  */
 function escalations(wanted: Wanted[], fates: RoleFates, superuser: SuperuserPlan): string[] {
   const { target } = fates

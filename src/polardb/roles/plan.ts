@@ -11,8 +11,8 @@ import { everybody, isStep, type RolePlanItem, type RoleStep, step, subject } fr
 import { planSuperuser, RoleFates, type RolePlanOptions, type RoleTarget } from './target.ts'
 
 /**
- * Plans how the roles of a source get to a target (polardb-behaviour, "Recommended rewriting"). Pure: the target's facts
- * are given. Whatever is not sent as it stands in the script is in the plan with its reason.
+ * Plans how the roles of a source get to a target (docs/polardb.md, from "polar_superuser" to "Settings of roles"). Pure: the
+ * target's facts are given. Whatever is not sent as it stands in the script is in the plan with its reason.
  *
  * @param script must hold nothing unknown
  * @param source carries what the script lacks: ALTER ROLE ALL SET, ALTER ROLE … IN DATABASE … SET

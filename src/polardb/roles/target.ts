@@ -25,7 +25,7 @@ export interface RolePlanOptions {
   completing?: boolean
 }
 
-/** Accounts that PolarDB runs itself with (polardb-behaviour, "Detection" and the field report). */
+/** Accounts that PolarDB runs itself with (docs/polardb.md, "Detection" and "Role names"). */
 const systemAccounts = new Set([
   'alicloud_rds_admin',
   'aurora',
@@ -34,7 +34,7 @@ const systemAccounts = new Set([
   'replicator',
 ])
 
-/** Why no role can have this name (polardb-behaviour, section 2), or undefined. */
+/** Why no role can have this name (docs/polardb.md, "Role names"), or undefined. */
 function whyReserved(name: string): string | undefined {
   if (name.startsWith('pg_')) return 'names that begin with pg_ are reserved by PostgreSQL'
   if (name === 'public' || name === 'none') return `the name ${name} is reserved by PostgreSQL`

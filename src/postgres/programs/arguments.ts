@@ -70,7 +70,7 @@ export function dumpArguments(client: ClientPrograms, options: DumpArguments): s
     ...(options.sourceNumber < 90_200 && options.jobs > 1 ? ['--no-synchronized-snapshots'] : []),
     // the dump is hashed and read back before it counts: waiting for the disk adds nothing
     ...(major >= 10 ? ['--no-sync'] : []),
-    // COMPRESSION in a column's definition would cost a target before 14 the whole table (polardb-behaviour 6a)
+    // COMPRESSION in a column's definition would cost a target before 14 the whole table (docs/polardb.md, "Older than the source")
     ...(major >= 14 && options.targetNumber !== undefined && options.targetNumber < 140_000
       ? ['--no-toast-compression']
       : []),

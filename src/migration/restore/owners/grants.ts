@@ -120,7 +120,7 @@ export class Grants {
 
   /**
    * Who may make a grant: whoever the archive says, else the owner, whose grant gives the same privilege; else the account,
-   * which PostgreSQL takes for the owner that it is a member of (polardb-behaviour 8.5: an owner without USAGE on the schema
+   * which PostgreSQL takes for the owner that it is a member of (docs/polardb.md, "Owners": an owner without USAGE on the schema
    * cannot grant himself); last the owner with that USAGE.
    */
   private async ways(

@@ -8,7 +8,7 @@ import type { Session } from '../run/target-session.ts'
 
 /**
  * Rights that the account lends itself, and owners-to-be, for the time of a restore. Each is written down in the target
- * before it is taken, and given back at the end or by the next run (polardb-behaviour 6b: what a change of owner takes).
+ * before it is taken, and given back at the end or by the next run (docs/polardb.md, "Owners").
  */
 export class TemporaryRights {
   private readonly facts: TargetFacts

@@ -117,7 +117,7 @@ export class Decisions {
         'behaviour',
       )
     }
-    // the list is asked first: PolarDB refuses what is not on it, installed or not (polardb-behaviour 6b)
+    // the list is asked first: PolarDB refuses what is not on it, installed or not (docs/polardb.md, "Extensions")
     if (supportedExtensions && !supportedExtensions.has(name) && !account.superuser) {
       return leaveOut(
         'this PolarDB does not support the extension (polar_supported_extensions)',

@@ -234,7 +234,7 @@ function warningsOf(
   const warnings: string[] = []
   const source = majorOf(archives[0]?.serverVersion ?? '')
   if (source >= 15 && facts.target.major < 15 && !facts.schemas.get('public')?.administered) {
-    // polardb-behaviour 6b: the schema belongs to the superuser, so nothing that the dump says of it can be applied
+    // docs/polardb.md, "Databases": the schema belongs to the superuser, so nothing that the dump says of it can be applied
     warnings.push(
       'On the target everybody may create objects in the schema public, as in every PostgreSQL before 15; on the source nobody may. Have an administrator of the cluster run: REVOKE CREATE ON SCHEMA public FROM PUBLIC',
     )

@@ -60,7 +60,7 @@ export async function runEntry(
 
 /**
  * Tablespace and table access method for what the next statement creates, the target's own where it lacks them. Nothing for
- * a database that uses neither: its target may have defaults of its own (polardb-behaviour, `--no-table-access-method`).
+ * a database that uses neither: its target may have defaults of its own (docs/polardb.md, "Older than the source").
  */
 function settings(planned: PlannedEntry, plan: RestorePlan): string {
   return `${places(planned, plan)}${oids(planned, plan)}`

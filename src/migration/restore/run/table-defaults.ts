@@ -19,8 +19,8 @@ interface Made {
 
 /**
  * Puts right what the target's settings make of every new table, otherwise than the dump says: on PolarDB 11 each is REPLICA
- * IDENTITY FULL (polardb-behaviour 8). To be called when the tables have been made, before the indexes that a replica
- * identity may name. It looks at what was made, not at settings, which the account may not be able to see.
+ * IDENTITY FULL (docs/polardb.md, "Defaults for tables"). To be called when the tables have been made, before the indexes
+ * that a replica identity may name. It looks at what was made, not at settings, which the account may not be able to see.
  *
  * @returns what could not be put right, by the names `REPLICA IDENTITY s.t` and `UNLOGGED s.t`
  */

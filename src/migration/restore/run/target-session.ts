@@ -21,7 +21,10 @@ export const sessionPrefix = 'migrate-to-polardb restore '
 /** Where a session is opened. */
 export type SessionPlace = Pick<RestoreOptions, 'target' | 'targetName'>
 
-/** The setting by which PolarDB 11 makes UNLOGGED tables permanent; a session may switch it off (polardb-behaviour 8). */
+/**
+ * The setting by which PolarDB 11 makes UNLOGGED tables permanent; a session may switch it off (docs/polardb.md, "Defaults
+ * for tables").
+ */
 export const unloggedSetting = 'polar_force_unlogged_to_logged_table'
 
 /**
