@@ -190,8 +190,24 @@ describe('the directory of a dump', () => {
     const kept = await place({ 'keep-dump': 'true' })
     expect(kept).toMatch(/\/polardb-dump-\w+$/)
     expect([mode(own.path), mode(kept)]).toEqual(['700', '700'])
+    writeFileSync(join(kept, 'manifest.json'), '{}')
     await own.remove()
     expect(readdirSync(temp)).toEqual([basename(kept)])
+  })
+
+  test('that is to be kept stays once it is sealed, and goes otherwise', async () => {
+    const given = scratch.of('given')
+    mkdirSync(given)
+    for (const [name, left] of [
+      ['roles.sql', []],
+      ['manifest.json', ['manifest.json']],
+    ] as const) {
+      own = await PrivateDirectory.make(temp, () => {})
+      await place({ 'dump-directory': given, 'keep-dump': 'true' })
+      scratch.write(`given/${name}`, 'x')
+      await own.remove()
+      expect(readdirSync(given)).toEqual(left)
+    }
   })
 
   test('is private before the first byte, also where it was there before', async () => {

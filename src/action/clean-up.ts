@@ -11,7 +11,7 @@ export interface Rubbish {
   path: string
   /** The directory was there before: only what was put into it is removed. */
   contentsOnly: boolean
-  /** It stays when it holds a file of this name: the report of a run that could write one. */
+  /** It stays when it holds a file of this name: the report of a run that could write one, a dump that is sealed. */
   unless?: string
 }
 
@@ -51,7 +51,7 @@ export async function removeRubbish(
   for (const { path, contentsOnly, unless } of rubbish) {
     const names = await readdir(path).catch(() => [] as string[])
     if (unless !== undefined && names.includes(unless)) continue
-    if (options.onlyDumps && unless === undefined && !names.every(isPartOfDump)) continue
+    if (options.onlyDumps && unless !== 'report.json' && !names.every(isPartOfDump)) continue
     // what cannot be removed must not keep the rest
     for (const each of contentsOnly ? names.map((name) => join(path, name)) : [path])
       await rm(each, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) =>

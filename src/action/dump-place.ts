@@ -3,11 +3,13 @@ import { mkdir, mkdtemp, open, readdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Failure, messageOf } from '../failure.ts'
 import type { Inputs } from '../migration/inputs.ts'
+import { manifestFile } from '../migration/kept/manifest.ts'
 import type { PrivateDirectory } from './private-directory.ts'
 
 /**
  * The directory of the dump. Where this run writes it, the directory is empty, belongs to this account and is private (0700)
- * before the first byte, and is noted for removal unless the dump is to be kept.
+ * before the first byte, and is noted for removal. A dump that is to be kept stays once it is one, which its manifest says: what
+ * was never sealed can be restored by nobody, holds data and verifiers, and would be in the way of the next run.
  *
  * @param warn told when somebody else could read a dump that is written as root
  * @throws Failure when the directory cannot be made, read or made private, or is not empty
@@ -23,7 +25,11 @@ export async function openDumpPlace(
   const writes = inputs.dump === 'written' || downloads
   try {
     if (given === undefined) {
-      if (inputs.keepDump) return await mkdtemp(join(runnerTemporary, 'polardb-dump-'))
+      if (inputs.keepDump) {
+        const kept = await mkdtemp(join(runnerTemporary, 'polardb-dump-'))
+        await own.note([{ path: kept, contentsOnly: false, unless: manifestFile }])
+        return kept
+      }
       await mkdir(join(own.path, 'dump'), { mode: 0o700 })
       return join(own.path, 'dump')
     }
@@ -36,7 +42,9 @@ export async function openDumpPlace(
     await makePrivate(given, warn)
     // somebody may have put something in before
     await checkEmpty(given)
-    if (!inputs.keepDump) await own.note([{ path: given, contentsOnly: wasThere }])
+    await own.note([
+      { path: given, contentsOnly: wasThere, ...(inputs.keepDump ? { unless: manifestFile } : {}) },
+    ])
     return given
   } catch (error) {
     if (error instanceof Failure) throw error
