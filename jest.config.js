@@ -14,7 +14,8 @@ export const folder = (displayName, name) => ({
 
 export default {
   projects: [
-    folder('unit', 'unit'), // starts no server
+    // starts no server
+    { ...folder('unit', 'unit'), setupFiles: ['<rootDir>/__tests__/support/remembered-keys.ts'] },
     folder('servers', 'integration'), // starts real servers
     folder('action', 'action'), // runs the bundle in dist/ as a runner does
   ],

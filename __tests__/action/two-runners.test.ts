@@ -13,7 +13,6 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-
 import { Failure } from '../../src/failure.ts'
 import { databasesOf, readParts, writerOf } from '../../src/migration/kept/load.ts'
 import { parseManifest } from '../../src/migration/kept/manifest.ts'
@@ -21,10 +20,9 @@ import { planRoleScript } from '../../src/migration/roles/script.ts'
 import { presumedTarget } from '../../src/polardb/presumed-target.ts'
 import { demoLosses, readEverything, runJob, withoutPassword } from '../support/migration.ts'
 import { mutateJson } from '../support/mutate-json.ts'
-
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { randomIntegers } from '../support/random.ts'
 import { ResultsServer } from '../support/results-server.ts'
-import { randomNumbers } from '../support/sample-dump.ts'
 import { TestServer } from '../support/server.ts'
 
 let source: TestServer
@@ -241,7 +239,7 @@ describe('a manifest of which one part is wrong', () => {
   test('is used or refused, and nothing else happens', () => {
     const seed = Number(process.env.MANIFEST_SEED ?? Date.now() % 2 ** 31)
     console.info(`MANIFEST_SEED=${seed}`)
-    const next = randomNumbers(seed)
+    const next = randomIntegers(seed)
     const whole: unknown = JSON.parse(readFileSync(join(dump, 'manifest.json'), 'utf8'))
     const script = readFileSync(join(dump, 'roles.sql'), 'utf8')
     const refused = new Set<string>()

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { stateSchema } from '../../src/migration/restore/database/mark.ts'
 import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
+import { randomNumbers } from '../support/random.ts'
 import {
   createRoles,
   type Dump,
@@ -105,17 +106,6 @@ async function expectWhole(name: string): Promise<void> {
   await target.backend.sql(`DROP DATABASE "${name}"`)
 }
 
-/** A small generator of the same numbers for the same seed (mulberry32), from 0 to 1. */
-function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** Kills a pg_restore that this process has started; false when none runs. */
 function killPgRestore(): boolean {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -149,7 +139,7 @@ describe('a restore that is disturbed', () => {
     'heals itself or is resumed, with the same rows at the end (seed %i)',
     async (seed) => {
       const name = `busy_${seed}`
-      const next = random(seed)
+      const next = randomNumbers(seed)
       let over = false
       const disturb = async () => {
         for (let blow = 0; blow < blows && !over; blow++) {

@@ -13,6 +13,7 @@ import {
   runJob,
 } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { randomNumbers } from '../support/random.ts'
 import { membershipsOf } from '../support/restore-harness.ts'
 import { startAction } from '../support/runner.ts'
 import { TestServer } from '../support/server.ts'
@@ -42,14 +43,7 @@ const inputs = () => ({
   'allow-missing': demoLosses,
 })
 
-/** The same numbers for the same seed (mulberry32), from 0 to 1. */
-function random(): number {
-  state = (state + 0x6d2b79f5) | 0
-  let t = Math.imul(state ^ (state >>> 15), 1 | state)
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-  return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-}
-let state = seed
+const random = randomNumbers(seed)
 
 const runIn = async () =>
   (await target.backend.sql('SELECT number FROM public.run', 'shop')).rows[0]?.number as number

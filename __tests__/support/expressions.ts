@@ -1,3 +1,4 @@
+import { randomNumbers } from './random.ts'
 /** An expression somewhere in a schema, and the same place with another constant in it. */
 export interface PlacedExpression {
   /** What it is, for messages. */
@@ -7,17 +8,6 @@ export interface PlacedExpression {
   change: string
   /** The difference that has to be named afterwards: `kind name: facet`. */
   found: string
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let value = Math.imul(state ^ (state >>> 15), 1 | state)
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value
-    return ((value ^ (value >>> 14)) >>> 0) / 4294967296
-  }
 }
 
 const columns = {

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
-import { randomNumbers as numbers } from './expressions.ts'
 import { FaultScene } from './faults.ts'
 import { mainBundle, metadata, postBundle } from './migration.ts'
+import { randomNumbers } from './random.ts'
 import { runAction, startAction } from './runner.ts'
 
 /** How each command is run into its end, and how it is run again after a kill. */
@@ -39,7 +39,7 @@ export async function killAtRandom(
   say: (line: string) => void,
 ): Promise<KillResults> {
   const scene = await FaultScene.start()
-  const random = numbers(seed)
+  const random = randomNumbers(seed)
   const faults: string[] = []
   const durations = new Map<Way, number>()
   let landed = 0

@@ -1,13 +1,4 @@
-/** A generator of numbers in [0, 1) that gives the same ones for the same seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-}
+import { randomNumbers } from './random.ts'
 
 const pieces = [
   'a',
@@ -63,7 +54,7 @@ export interface GeneratedRoles {
 
 /** A role script in pg_dumpall's form, with names, comments and settings put together from what is hard to read. */
 export function generateRoleScript(seed: number, roles = 12): GeneratedRoles {
-  const random = randomFrom(seed)
+  const random = randomNumbers(seed)
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   const some = (most: number) =>
     Array.from({ length: 1 + Math.floor(random() * most) }, () => pick(pieces)).join('')

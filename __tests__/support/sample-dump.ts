@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import type { DumpContext } from '../../src/migration/kept/directory.ts'
 import { sealDump } from '../../src/migration/kept/directory.ts'
 import { archivePath, type DumpContents, type Manifest } from '../../src/migration/kept/manifest.ts'
+import { randomIntegers } from './random.ts'
 
 /** A context that keeps what it is told. */
 export class QuietContext implements DumpContext {
@@ -42,20 +43,9 @@ export class Scratch implements Disposable {
   }
 }
 
-/** Numbers that look random and are the same in every run: a generator after "mulberry32". */
-export function randomNumbers(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296) * below)
-  }
-}
-
 /** Bytes that no compression makes smaller. */
 export function noise(bytes: number, seed = bytes): Buffer {
-  const next = randomNumbers(seed)
+  const next = randomIntegers(seed)
   const buffer = Buffer.alloc(bytes)
   for (let at = 0; at + 4 <= bytes; at += 4) buffer.writeUInt32LE(next(4294967296), at)
   return buffer

@@ -18,9 +18,9 @@ import { Cancelled, Failure } from '../../src/failure.ts'
 import { hasManifest, openDump, sealDump } from '../../src/migration/kept/directory.ts'
 import { archivePath, type Manifest } from '../../src/migration/kept/manifest.ts'
 import { failureOf } from '../support/failure.ts'
+import { randomIntegers } from '../support/random.ts'
 import {
   QuietContext,
-  randomNumbers,
   Scratch,
   sampleContents,
   sampleDump,
@@ -228,7 +228,7 @@ describe('a dump is refused by name', () => {
   })
 
   test('whatever single damage was done to it', async () => {
-    const next = randomNumbers(7)
+    const next = randomIntegers(7)
     const paths = manifest.files.filter(({ bytes }) => bytes > 0).map(({ path }) => path)
     for (let round = 0; round < 150; round++) {
       const path = paths[next(paths.length)] ?? ''
@@ -244,7 +244,7 @@ describe('a dump is refused by name', () => {
   })
 
   test('or else accepted whole, whatever was done to its manifest', async () => {
-    const next = randomNumbers(8)
+    const next = randomIntegers(8)
     const text = readFileSync(scratch.of('manifest.json'))
     for (let round = 0; round < 300; round++) {
       const damaged = Buffer.from(text)

@@ -12,7 +12,8 @@ import {
 import { downloadDump } from '../../src/migration/kept/download.ts'
 import type { Manifest } from '../../src/migration/kept/manifest.ts'
 import { type Limits, uploadDump } from '../../src/migration/kept/upload.ts'
-import { QuietContext, randomNumbers, Scratch, sampleDump } from '../support/sample-dump.ts'
+import { randomIntegers } from '../support/random.ts'
+import { QuietContext, Scratch, sampleDump } from '../support/sample-dump.ts'
 
 /** Keeps artifacts as directories. */
 class DirectoryStore implements ArtifactStore {
@@ -77,7 +78,7 @@ async function roundTrip(limits: Partial<Limits>, passphrase?: string) {
 
 describe('a dump in parts', () => {
   test('comes back whole whatever the limits are', async () => {
-    const next = randomNumbers(5)
+    const next = randomIntegers(5)
     const bytes = [5000, 65_536, 70_000, 299_999, 300_000, 300_001]
     for (let round = 0; round < 25; round++) {
       const limits = {
@@ -146,7 +147,7 @@ describe('the list of parts', () => {
   })
 
   test('that anybody may have damaged is read or refused', () => {
-    const next = randomNumbers(9)
+    const next = randomIntegers(9)
     for (let round = 0; round < 2000; round++) {
       const damaged = Buffer.from(text)
       for (let changes = 1 + next(4); changes > 0; changes--)

@@ -9,7 +9,8 @@ import {
   parseManifest,
 } from '../../src/migration/kept/manifest.ts'
 import { failureThrown } from '../support/failure.ts'
-import { randomNumbers, sampleContents, sampleFiles, sampleNames } from '../support/sample-dump.ts'
+import { randomIntegers } from '../support/random.ts'
+import { sampleContents, sampleFiles, sampleNames } from '../support/sample-dump.ts'
 
 const manifest: Manifest = {
   formatVersion: 1,
@@ -159,7 +160,7 @@ describe('a manifest', () => {
   })
 
   test('that anybody may have damaged is read or refused, and nothing else happens', () => {
-    const next = randomNumbers(1)
+    const next = randomIntegers(1)
     const text = formatManifest({ ...manifest, files: manifest.files.slice(0, 4) })
     const pieces = [
       ...['{', '}', '[', ']', '"', ',', ':', 'null', '-1', '1e999', '""', '"__proto__":', '\0'],

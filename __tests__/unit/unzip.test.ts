@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { extractZip } from '../../src/migration/kept/unzip.ts'
 import { failureOf } from '../support/failure.ts'
-import { noise, randomNumbers, Scratch } from '../support/sample-dump.ts'
+import { randomIntegers } from '../support/random.ts'
+import { noise, Scratch } from '../support/sample-dump.ts'
 
 interface Member {
   path: string
@@ -227,7 +228,7 @@ describe('a zip file', () => {
   })
 
   test('that anybody may have damaged is unpacked or refused, and stays inside', async () => {
-    const next = randomNumbers(3)
+    const next = randomIntegers(3)
     const members = [
       one,
       { path: 'd/two', content: noise(5000), deflate: true },

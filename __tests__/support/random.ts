@@ -1,0 +1,16 @@
+/** Numbers from 0 up to 1 that look random and are the same for the same seed (the generator called mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** The same as whole numbers: each call gives one from 0 up to what it is told. */
+export function randomIntegers(seed: number): (below: number) => number {
+  const next = randomNumbers(seed)
+  return (below) => Math.floor(next() * below)
+}
