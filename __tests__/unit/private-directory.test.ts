@@ -210,6 +210,21 @@ describe('the directory of a dump', () => {
     }
   })
 
+  test('that a killed run was to keep is removed by the next without a manifest, and what stays is not named', async () => {
+    const [half, whole] = [scratch.of('half'), scratch.of('whole')]
+    for (const directory of [half, whole]) {
+      mkdirSync(directory)
+      await place({ 'keep-dump': 'true', 'dump-directory': directory })
+      scratch.write(`${basename(directory)}/roles.sql`, 'x')
+    }
+    scratch.write('half/manifest.json.tmp', '{')
+    scratch.write('whole/manifest.json', '{}')
+    belongTo(dead)
+    expect(await clean()).toEqual([`Removed what a killed run had left: ${own.path}, ${half}`])
+    expect(readdirSync(half)).toEqual([])
+    expect(readdirSync(whole).sort()).toEqual(['manifest.json', 'roles.sql'])
+  })
+
   test('is private before the first byte, also where it was there before', async () => {
     const given = scratch.of('given')
     mkdirSync(given, { mode: 0o755 })

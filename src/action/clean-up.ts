@@ -41,17 +41,20 @@ export async function cleanUp(): Promise<void> {
  *
  * @param options.onlyDumps leaves a directory alone that holds anything but a dump, or a part of one: after a while somebody
  *   else may use it
+ * @returns the paths of those that were to go, without those that stay because of what they hold
  * @throws AggregateError with the error of each that could not be removed
  */
 export async function removeRubbish(
   rubbish: readonly Rubbish[],
   options: { onlyDumps?: boolean } = {},
-): Promise<void> {
+): Promise<string[]> {
   const errors: unknown[] = []
+  const removed: string[] = []
   for (const { path, contentsOnly, unless } of rubbish) {
     const names = await readdir(path).catch(() => [] as string[])
     if (unless !== undefined && names.includes(unless)) continue
     if (options.onlyDumps && unless !== 'report.json' && !names.every(isPartOfDump)) continue
+    removed.push(path)
     // what cannot be removed must not keep the rest
     for (const each of contentsOnly ? names.map((name) => join(path, name)) : [path])
       await rm(each, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) =>
@@ -59,6 +62,7 @@ export async function removeRubbish(
       )
   }
   if (errors.length > 0) throw new AggregateError(errors)
+  return removed
 }
 
 /**

@@ -130,11 +130,9 @@ export async function removeLeftovers(
       const elsewhere = owner.rubbish.filter((one) => one.path !== path && !claimed.has(one.path))
       const checked: Rubbish[] = []
       for (const rubbish of elsewhere) if (await isOurs(rubbish.path)) checked.push(rubbish)
-      await removeRubbish(checked, { onlyDumps: true })
+      const removed = await removeRubbish(checked, { onlyDumps: true })
       await removeRubbish([{ path, contentsOnly: false }])
-      tell(
-        `Removed what a killed run had left: ${[path, ...checked.map((one) => one.path)].join(', ')}`,
-      )
+      tell(`Removed what a killed run had left: ${[path, ...removed].join(', ')}`)
     } catch (error) {
       tell(`Not everything that a killed run had left could be removed: ${messageOf(error)}`)
     }
