@@ -39,6 +39,8 @@ export class Failure extends Error {
 /** The run was cancelled: by the runner's signal or by the caller's. Never retried, reported as `cancelled`. */
 export class Cancelled extends Error {
   override readonly name = 'Cancelled'
+  /** When, on the clock of `performance.now()`. */
+  readonly at = performance.now()
   constructor(reason = 'The job was cancelled.') {
     super(reason)
   }

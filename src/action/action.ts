@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import * as core from '@actions/core'
 import { commands, runCommand, wordsOf } from '../commands/index.ts'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { endsBy, timeLeftUntil } from '../migration/cancellation.ts'
 import { parseInputs, secretInputs } from '../migration/inputs.ts'
 import type { Session } from '../migration/run.ts'
 import { killAllPrograms } from '../postgres/programs/process.ts'
@@ -23,9 +24,6 @@ import { PrivateDirectory, removeLeftovers } from './private-directory.ts'
 import { isPublicRepository } from './repository.ts'
 import { redact, registerConnectionString, registerSecret } from './secrets.ts'
 import { RunnerToolCache } from './tool-cache.ts'
-
-/** Milliseconds that a cancelled run may still spend on its report: the runner kills 10 s after it cancelled. */
-const lastWords = 4000
 
 /** Runs the step: reads the inputs, runs the command, writes the evidence, and only then fails. */
 export async function runAction(): Promise<void> {
@@ -152,7 +150,9 @@ async function writeEvidence(
   if (!session) return
   // without the runner's artifact service (another CI, a test) the files are all there is
   if (!process.env.ACTIONS_RUNTIME_TOKEN) return
-  const limit = signal.aborted ? AbortSignal.timeout(lastWords) : new AbortController().signal
+  const limit = signal.aborted
+    ? AbortSignal.timeout(timeLeftUntil(endsBy.report, signal))
+    : new AbortController().signal
   try {
     await session.artifacts.uploadReport([json, html], directory, limit)
   } catch (error) {

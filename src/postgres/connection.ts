@@ -250,8 +250,8 @@ export async function inTime<T>(
   }
 }
 
-/** Milliseconds that a peer has to answer to a goodbye. */
-const goodbye = 3000
+/** Milliseconds that a peer has to answer to a goodbye: a cancelled job waits for up to three in a row. */
+export const goodbye = 1000
 
 /** Ends a session. Never throws; a peer that does not answer is cut off. */
 export async function closeSession(client: pg.Client): Promise<void> {

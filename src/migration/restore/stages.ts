@@ -5,6 +5,7 @@ import { mayPass } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { EntryResult, RestoreResult } from '../../report/model.ts'
 import { counted, printable } from '../../text/text.ts'
+import { doStill } from '../cancellation.ts'
 import type { Context } from '../context.ts'
 import { goOn } from '../go-on.ts'
 import { noteAccepted, refuseUnaccepted } from '../losses.ts'
@@ -69,7 +70,7 @@ export class PlanRefused extends Error {
 const releaseTime = 5000
 const releaseAttempts = 3
 /** Milliseconds for all of giving back, also where the server stalls in the middle of it. */
-const releaseLimit = { cancelled: 8000, otherwise: 120_000 }
+const releaseLimit = 120_000
 
 /** The stages of one restore, in their order, and what they share. */
 export class Stages {
@@ -446,29 +447,19 @@ export class Stages {
   private async giveBack(done: boolean): Promise<void> {
     const { signal } = this.context
     let why: unknown = 'the target refuses'
-    const limit = new AbortController()
-    const after = (time: number) => setTimeout(() => limit.abort(), time)
-    let timer = after(signal.aborted ? releaseLimit.cancelled : releaseLimit.otherwise)
-    const hurry = () => {
-      clearTimeout(timer)
-      timer = after(releaseLimit.cancelled)
-    }
-    signal.addEventListener('abort', hurry, { once: true })
-    try {
-      for (let attempt = 0; attempt < releaseAttempts && !limit.signal.aborted; attempt++) {
+    const given = await doStill(signal, releaseLimit, async (limit) => {
+      for (let attempt = 0; attempt < releaseAttempts && !limit.aborted; attempt++) {
         try {
-          if (await this.tryToGiveBack(done, limit.signal)) return
-          break
+          return await this.tryToGiveBack(done, limit)
         } catch (error) {
           why = error
-          if (!mayPass(error)) break
-          await sleep(1000)
+          if (!mayPass(error)) return false
+          await sleep(1000, undefined, { signal: limit }).catch(() => {})
         }
       }
-    } finally {
-      signal.removeEventListener('abort', hurry)
-      clearTimeout(timer)
-    }
+      return false
+    })
+    if (given) return
     const left = this.left(done)
     if (left.length === 0) return
     this.context.warn(

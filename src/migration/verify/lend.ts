@@ -4,6 +4,7 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { printable } from '../../text/text.ts'
+import { doStill } from '../cancellation.ts'
 import {
   borneOut,
   noDump,
@@ -24,6 +25,8 @@ const sessionName = 'migrate-to-polardb verify rights'
 /** Milliseconds and tries for giving back: a cancelled job has seconds, not minutes. */
 const releaseTime = 5000
 const releaseAttempts = 3
+/** Milliseconds for all of giving back. */
+const releaseLimit = 20_000
 
 /**
  * Runs `work` while the account may read everything of a target's database, as far as it can have that: by pg_read_all_data
@@ -165,27 +168,32 @@ class Lending {
   /** Gives back what was lent, in bounded time. It never throws. */
   async giveBack(): Promise<void> {
     let why: unknown = 'the target refuses'
-    for (let attempt = 0; attempt < releaseAttempts; attempt++) {
-      try {
-        if (await this.tryToGiveBack()) return
-        break
-      } catch (error) {
-        why = error
-        if (!mayPass(error)) break
-        await pause(1, AbortSignal.timeout(releaseTime)).catch(() => {})
+    const given = await doStill(this.session.signal, releaseLimit, async (limit) => {
+      for (let attempt = 0; attempt < releaseAttempts && !limit.aborted; attempt++) {
+        try {
+          return await this.tryToGiveBack(limit)
+        } catch (error) {
+          why = error
+          if (!mayPass(error)) return false
+          await pause(1, limit).catch(() => {})
+        }
       }
-    }
+      return false
+    })
+    if (given) return
     const roles = this.rights.state.memberships.map(printable).join(', ')
     this.session.warn(
       `The account is still a member of ${roles} on the target (${messageOf(why)}): end that by hand, or verify again`,
     )
   }
 
-  private async tryToGiveBack(): Promise<boolean> {
+  private async tryToGiveBack(limit: AbortSignal): Promise<boolean> {
     const { place, rights } = this
     // not the job's own signal, which may have fired
-    const signal = AbortSignal.timeout(releaseTime)
+    const signal = AbortSignal.any([limit, AbortSignal.timeout(releaseTime)])
     const target = await TargetSession.open(place, sessionName, signal)
+    const cut = () => void target.close()
+    signal.addEventListener('abort', cut, { once: true })
     try {
       const client = await target.own()
       const { ofRestore } = this
@@ -198,6 +206,7 @@ class Lending {
       if (!ofRestore && left.length === 0) await removeState(client)
       return left.length === 0
     } finally {
+      signal.removeEventListener('abort', cut)
       await target.close()
     }
   }

@@ -36,7 +36,7 @@ export interface ProgramResult {
 const running = new Set<number>()
 
 /** Milliseconds between SIGTERM and SIGKILL: the runner itself kills 10 s after it cancelled. */
-const grace = 2000
+export const grace = 2000
 
 /**
  * Runs a program in a process group of its own and waits for its end. Never a shell. On abort the whole group gets

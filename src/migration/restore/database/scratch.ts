@@ -5,6 +5,7 @@ import { serverVersion } from '../../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../../postgres/connection-string.ts'
 import { mayPass } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { pause, retrying } from '../../retry.ts'
 import { elsewhere } from './outside.ts'
@@ -53,12 +54,13 @@ export async function withScratchDatabase<T>(
     }
     return await work(await retrying(context, () => elsewhere(place, context.signal, create)))
   } finally {
-    // a signal that has fired must not keep the database
-    const signal = AbortSignal.timeout(dropTimeout)
     for (const name of names) {
       try {
-        await retrying({ ...context, signal }, () =>
-          elsewhere(place, signal, (client) => dropScratch(client, name, signal)),
+        // a signal that has fired must not keep the database
+        await doStill(context.signal, dropTimeout, (signal) =>
+          retrying({ ...context, signal }, () =>
+            elsewhere(place, signal, (client) => dropScratch(client, name, signal)),
+          ),
         )
       } catch (error) {
         context.warn(

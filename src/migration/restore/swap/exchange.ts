@@ -5,6 +5,7 @@ import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { keepQuiet } from '../../../postgres/safe-session.ts'
 import { printable } from '../../../text/text.ts'
+import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { pause } from '../../retry.ts'
 import { readMark, removeState, stateSchema, writeState } from '../database/mark.ts'
@@ -15,6 +16,9 @@ type Place = Pick<RestoreOptions, 'target' | 'targetName'>
 
 /** Bytes of a name on a server that was not built otherwise (PostgreSQL, NAMEDATALEN). */
 const nameLength = 63
+
+/** Milliseconds that leaving the owners' roles may take. */
+const undoTime = 5000
 
 /** A database that is built beside the one whose name it is to take. */
 export interface Swap {
@@ -179,10 +183,11 @@ async function asOwners<T>(
     })
     return await work()
   } finally {
-    // a cancelled job has this much time left
-    await elsewhere(place, AbortSignal.timeout(5000), async (client) => {
-      for (const sql of undo) await client.query(sql)
-    })
+    await doStill(context.signal, undoTime, (signal) =>
+      elsewhere(place, signal, async (client) => {
+        for (const sql of undo) await client.query(sql)
+      }),
+    )
   }
 }
 

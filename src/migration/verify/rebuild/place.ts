@@ -4,6 +4,7 @@ import { withConnection } from '../../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { elsewhere } from '../../restore/database/outside.ts'
 import { createLoginRole, sweepLoginRoles, temporaryRole } from '../../restore/owners/login-role.ts'
@@ -70,6 +71,9 @@ export async function withBuilder<T>(
   }
 }
 
+/** Milliseconds that dropping a role may take. */
+const dropTime = 30_000
+
 /** Drops roles whose database is gone. */
 export async function dropBuilders(
   connection: ConnectionParameters,
@@ -80,8 +84,10 @@ export async function dropBuilders(
   const place = { target: connection, targetName }
   for (const name of roles) {
     try {
-      await elsewhere(place, AbortSignal.timeout(30_000), (client) =>
-        client.query(`DROP ROLE IF EXISTS ${quoteIdentifier(name)}`),
+      await doStill(context.signal, dropTime, (signal) =>
+        elsewhere(place, signal, (client) =>
+          client.query(`DROP ROLE IF EXISTS ${quoteIdentifier(name)}`),
+        ),
       )
     } catch (error) {
       context.warn(
