@@ -374,6 +374,20 @@ describe('how it is read', () => {
     ])
   })
 
+  test('a comment that is not UTF-8 is no missing privilege', async () => {
+    const name = await database(
+      'ascii_comment',
+      `CREATE TABLE t (a int);
+       DO $$ BEGIN EXECUTE format('COMMENT ON TABLE t IS %L', convert_from('\\x636166e9', 'SQL_ASCII')); END $$`,
+      `ENCODING 'SQL_ASCII' LOCALE 'C'`,
+    )
+    const failure = await failureOf(fingerprintOf(server, name))
+    expect(failure.sqlstate).toBe('22021')
+    expect(failure.message).toContain('database "ascii_comment" on the source')
+    expect(failure.why).toMatch(/^A name, a comment or a definition in them is not UTF-8: /)
+    expect(failure.remedy).toContain('Write what is not UTF-8 anew')
+  })
+
   test("of an extension's configuration table the user's rows count", async () => {
     const name = await database(
       'configured',

@@ -77,10 +77,16 @@ export async function fingerprintDatabase(
       return await takeFingerprint(leader, place, level, options, context)
     } catch (error) {
       if (sqlstateOf(error) === undefined || error instanceof Failure) throw error
+      // a database in SQL_ASCII holds bytes of any encoding, and the server hands out as UTF8 only what is UTF-8
+      const undecodable = sqlstateOf(error) === '22021'
       throw new Failure(
         `The catalogs of the database "${place.database}" on the ${place.role} cannot be read`,
-        messageOf(error),
-        `Give "${place.connection.user}" what the server asks for, then verify again`,
+        undecodable
+          ? `A name, a comment or a definition in them is not UTF-8: ${messageOf(error)}`
+          : messageOf(error),
+        undecodable
+          ? 'Write what is not UTF-8 anew, comments say, then dump and verify again'
+          : `Give "${place.connection.user}" what the server asks for, then verify again`,
         { cause: error, sqlstate: sqlstateOf(error) },
       )
     }
