@@ -12,7 +12,7 @@ import { between, demoLosses, readEverything, runJob } from './migration.ts'
 import { type PlainTarget, startPlainTarget } from './polardb-standin.ts'
 import { membershipsOf } from './restore-harness.ts'
 import type { ActionResult } from './runner.ts'
-import { TestServer } from './server.ts'
+import { guard, TestServer } from './server.ts'
 
 /** What the cluster and the database of a source say about everything a migration could leave behind or change. */
 const cluster = [
@@ -58,6 +58,8 @@ export class FaultScene {
   readonly dump = mkdtempSync(join(tmpdir(), 'faults-dump-'))
   /** Where dumps are written that are killed. */
   readonly scratch = mkdtempSync(join(tmpdir(), 'faults-scratch-'))
+  /** Removes both directories, also when the test is killed. */
+  private readonly dismissGuard = guard(this.dump, this.scratch)
   private untouched: unknown
   private settledTarget: string[] = []
 
@@ -92,8 +94,9 @@ export class FaultScene {
   }
 
   async stop(): Promise<void> {
-    for (const path of [this.dump, this.scratch]) rmSync(path, { recursive: true, force: true })
     await Promise.all([this.source.stop(), this.target.stop()])
+    for (const path of [this.dump, this.scratch]) rmSync(path, { recursive: true, force: true })
+    await this.dismissGuard()
   }
 
   emptyScratch(): void {

@@ -6,8 +6,14 @@ import { type ActionOptions, type ActionResult, runAction } from './runner.ts'
 import type { TestServer } from './server.ts'
 
 const root = join(import.meta.dirname, '..', '..')
-export const mainBundle = join(root, 'dist', 'main', 'index.js')
-export const postBundle = join(root, 'dist', 'post', 'index.js')
+/** The bundles, or with RUN_FROM=src the source itself, which Node runs as it is: it may be ahead of the bundles. */
+const [mainBundle, postBundle] = (['main', 'post'] as const).map((name) =>
+  process.env.RUN_FROM === 'src'
+    ? join(root, 'src', `${name}.ts`)
+    : join(root, 'dist', name, 'index.js'),
+) as [string, string]
+
+export { mainBundle, postBundle }
 export const metadata = join(root, 'action.yml')
 
 /** What an account without superuser's powers cannot give the roles of scripts/demo-source.sql, as `allow-missing` says it. */
