@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { formatBytes } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { inPool } from '../pool.ts'
 import {
   type DumpContents,
   type DumpedFile,
@@ -240,18 +241,19 @@ async function hashFiles(
   context: DumpContext,
 ): Promise<string[]> {
   const total = files.reduce((sum, file) => sum + file.bytes, 0)
-  const digests: string[] = []
   let done = 0
-  const buffers = Array.from({ length: atOnce }, () => Buffer.allocUnsafe(bufferBytes))
-  await eachAtOnce(files, atOnce, context.signal, async (file, index, worker) => {
-    const buffer = buffers[worker] as Buffer
-    digests[index] = await hashFile(join(directory, file.path), file.path, buffer, (bytes) => {
+  const pool = {
+    workers: atOnce,
+    signal: context.signal,
+    open: () => Buffer.allocUnsafe(bufferBytes),
+  }
+  return await inPool(files, pool, (file, buffer) =>
+    hashFile(join(directory, file.path), file.path, buffer, (bytes) => {
       if (context.signal.aborted) throw new Cancelled()
       done += bytes
       context.progress.update(`${what}: ${formatBytes(done)} of ${formatBytes(total)}`)
-    })
-  })
-  return digests
+    }),
+  )
 }
 
 async function hashFile(
@@ -282,38 +284,6 @@ async function hashFile(
       { cause: error },
     )
   }
-}
-
-/**
- * Runs a task for every item, a few at once, and waits for all that were started even when one fails.
- *
- * @param task gets the item, its index, and the number (from 0, below `most`) that no other running task has
- * @throws the first error; Cancelled once the signal is aborted
- */
-export async function eachAtOnce<T>(
-  items: readonly T[],
-  most: number,
-  signal: AbortSignal,
-  task: (item: T, index: number, worker: number) => Promise<void>,
-): Promise<void> {
-  let next = 0
-  let failed = false
-  const work = async (worker: number) => {
-    while (next < items.length && !failed) {
-      if (signal.aborted) throw new Cancelled()
-      const index = next++
-      try {
-        await task(items[index] as T, index, worker)
-      } catch (error) {
-        failed = true
-        throw error
-      }
-    }
-  }
-  const results = await Promise.allSettled(
-    Array.from({ length: Math.min(most, items.length) }, (_, worker) => work(worker)),
-  )
-  for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
 /** Role scripts hold password hashes, archives hold everything: 0600 for files, 0700 for the directories above them. */

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { generateX25519Identity } from 'age-encryption'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { formatBytes } from '../../text/text.ts'
+import { inPool } from '../pool.ts'
 import {
   AgeError,
   type ByteRange,
@@ -17,7 +18,7 @@ import {
   privateKeyOf,
   WrongPassphrase,
 } from './age.ts'
-import { type DumpContext, eachAtOnce, listFiles, partsFile } from './directory.ts'
+import { type DumpContext, listFiles, partsFile } from './directory.ts'
 import { isSafePath, shown } from './manifest.ts'
 import { weaknessOf } from './seal.ts'
 
@@ -85,7 +86,7 @@ export class DumpEncryption {
     const first = this.index.length
     const names = pieces.map((_, at) => `${String(first + at + 1).padStart(6, '0')}.age`)
     this.index.push(...pieces.map((piece, at) => `${names[at]}\t${piece.path}`))
-    await eachAtOnce(pieces, atOnce, signal, async (piece, at) => {
+    await inPool(pieces, { workers: atOnce, signal }, async (piece, _, at) => {
       await using output = await openNew(join(out, names[at] ?? ''))
       try {
         await using input = await open(join(directory, piece.path), 'r')
@@ -177,7 +178,7 @@ export async function decryptDump(
     context.progress.update(`Decrypting the dump: ${formatBytes(done)} of ${formatBytes(total)}`)
   }
   await mkdir(out, { recursive: true, mode: 0o700 })
-  await eachAtOnce(index, atOnce, context.signal, async ({ path, names }) => {
+  await inPool(index, { workers: atOnce, signal: context.signal }, async ({ path, names }) => {
     await mkdir(dirname(join(out, path)), { recursive: true, mode: 0o700 })
     await using output = await openNew(join(out, path))
     for (const name of names) {
