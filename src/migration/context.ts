@@ -8,7 +8,7 @@ import type { Report } from '../report/model.ts'
 export interface Logger {
   debug(message: string): void
   info(message: string): void
-  /** Shown now as a line; the report's `warnings` are what becomes annotations (see Context.warn). */
+  /** Shows a line now. Annotations come from the report's `warnings` (see Context.warn). */
   warning(message: string): void
 }
 

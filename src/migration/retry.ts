@@ -26,7 +26,7 @@ const givenUp = new WeakSet<object>()
  * Works until it is done: what fails and is known to pass is tried again, with growing pauses and a bounded number of times.
  * The one mechanism by which lost connections and restarts of a server heal.
  *
- * @param work told how many tries came before it; one that failed may have done its part, so the work must bear repetition
+ * @param work called with the number of tries before it; a try that failed may have done its part, so the work must bear repetition
  * @returns what `work` returned
  * @throws what `work` threw, once it cannot pass or the tries are used up; Cancelled as soon as the signal has fired
  */

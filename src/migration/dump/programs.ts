@@ -61,7 +61,7 @@ export async function dumpRoles(
       major: clientMajor(source.client),
     }),
     options.logFile,
-    // role names are in no particular encoding; UTF-8 is what the script is then read as
+    // role names are in no particular encoding; the script is read as UTF-8
     { PGCLIENTENCODING: 'UTF8' },
     context,
     () => {},

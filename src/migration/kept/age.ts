@@ -121,7 +121,7 @@ export async function encryptText(text: string, identity: string): Promise<Uint8
 /**
  * Encrypts a part of a file to the public half of an identity, in constant memory.
  *
- * @param onBytes told how many bytes of plaintext were done since it was last called; it may throw to stop
+ * @param onBytes called with the bytes of plaintext that were done since the last call; may throw to stop the work
  * @throws Error of the file system; Error when the input is shorter than it should be
  */
 export async function encryptRange(
@@ -159,7 +159,7 @@ export async function encryptRange(
  * beginning of the plaintext.
  *
  * @param output gets the plaintext where its position is
- * @param onBytes told how many bytes of the encrypted file were done since it was last called; it may throw to stop
+ * @param onBytes called with the bytes of the encrypted file that were done since the last call; may throw to stop the work
  * @throws AgeError; Error of the file system
  */
 export async function decryptFile(

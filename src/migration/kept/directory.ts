@@ -147,7 +147,7 @@ export async function hasManifest(directory: string): Promise<boolean> {
   return stats?.isFile() === true
 }
 
-/** The manifest, once its seal is right: both are read once, so that what was proven is what is used. */
+/** The manifest, once its seal is right. Both are read only once, so nobody can exchange the manifest after its proof. */
 async function readManifest(
   directory: string,
   context: DumpContext,

@@ -600,7 +600,7 @@ function publicStays({ facts, entries }: RestorePlan): EntryResult[] {
 
 const isTable = /^(TABLE|MATERIALIZED VIEW)$/
 
-/** `heap` is what every table was before version 12. */
+/** Before version 12 every table was a `heap`. */
 function hasAccessMethod(plan: RestorePlan, method: string): boolean {
   return method === 'heap' || (plan.facts.target.major >= 12 && plan.accessMethods.has(method))
 }

@@ -220,7 +220,7 @@ class Findings {
     this.reasons.set(JSON.stringify([role, what]), { reason, known })
   }
 
-  /** @param is what is different, the reason where no better one is known */
+  /** @param is how the role differs; stands for the reason where no better one is known */
   add(role: string, what: string, is: string): void {
     const known =
       this.reasons.get(JSON.stringify([role, what])) ??

@@ -11,7 +11,7 @@ import { allowMissing } from '../plan/allow-missing.ts'
 import { elsewhere } from './outside.ts'
 import type { DatabaseProperties } from './properties.ts'
 
-/** What the verification after a restore is told of a limit that is still to come; nothing where there is none. */
+/** The entries by which the verification after a restore expects a limit that is set only later; none without such a limit. */
 export function announcedLimit({ connectionLimit }: DatabaseProperties): EntryResult[] {
   if (connectionLimit === -1) return []
   return [

@@ -15,7 +15,7 @@ export function lossesOnDatabase(facts: TargetFacts, database: DatabasePropertie
     losses.push({ entry, database: database.name, reason, remedy })
   }
   const { existing, refusedSettings } = facts
-  // where it may create nothing, it is told that and no more (see prepareDatabase)
+  // an account that may create nothing hears of that alone (see prepareDatabase)
   const foreign = existing?.creatable && belongsToSuperuser(facts) ? existing.owner : undefined
   const belongs = `the database belongs to "${foreign}" on the target`
   for (const setting of database.settings) {

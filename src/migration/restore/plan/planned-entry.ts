@@ -80,7 +80,7 @@ export function lossOf(entry: ArchiveEntry): Loss {
 }
 
 /**
- * What the comparison is told to expect of what was left out or changed.
+ * The differences that the comparison has to expect, because entries were left out or changed.
  *
  * @param skipped what the report says of it
  */
