@@ -1,5 +1,6 @@
 import { checkTogether, inspectSource } from '../migration/checks/preflight.ts'
 import { checkReadable } from '../migration/checks/source-readable.ts'
+import { checkTexts } from '../migration/checks/source-texts.ts'
 import {
   dumpDatabases,
   dumpTheRoles,
@@ -31,6 +32,7 @@ async function run(session: Session): Promise<void> {
       session,
     )
     await checkReadable(source, session.inputs, session)
+    await checkTexts(source, session.inputs, session)
     await checkTogether(source, undefined, session.dumpDirectory, session)
     tellLosses(source.losses, session)
     return source

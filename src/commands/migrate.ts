@@ -3,6 +3,7 @@ import { checkDestination } from '../migration/checks/destination.ts'
 import { checkTogether, inspectSource, inspectTarget } from '../migration/checks/preflight.ts'
 import { refuseSameServer } from '../migration/checks/same-server.ts'
 import { checkReadable } from '../migration/checks/source-readable.ts'
+import { checkTexts } from '../migration/checks/source-texts.ts'
 import {
   dumpDatabases,
   dumpTheRoles,
@@ -50,6 +51,7 @@ async function run(session: Session): Promise<void> {
       session,
     )
     await checkReadable(source, inputs, session)
+    await checkTexts(source, inputs, session)
     await checkTogether(source, target, session.dumpDirectory, session)
     refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', session)
     return { source, target }

@@ -85,7 +85,7 @@ export async function fingerprintDatabase(
           ? `A name, a comment or a definition in them is not UTF-8: ${messageOf(error)}`
           : messageOf(error),
         undecodable
-          ? 'Write what is not UTF-8 anew, comments say, then dump and verify again'
+          ? 'Write what is not UTF-8 anew, comments say, then dump and verify again; verify: counts compares no definitions'
           : `Give "${place.connection.user}" what the server asks for, then verify again`,
         { cause: error, sqlstate: sqlstateOf(error) },
       )
