@@ -147,9 +147,16 @@ export class TcpProxy {
     })
   }
 
-  /** Disturbs every connection that is open now. */
-  disturb(disturbance: Disturbance): void {
-    for (const link of this.links) if (link.open) link.disturb(disturbance)
+  /** Disturbs every connection that is open now. @returns how many that were */
+  disturb(disturbance: Disturbance): number {
+    const open = this.links.filter((link) => link.open)
+    for (const link of open) link.disturb(disturbance)
+    return open.length
+  }
+
+  /** Closes every connection, also those that no longer pass anything on. */
+  close(): void {
+    for (const link of this.links) link.close()
   }
 
   /** Forgets what it was to wait for. */
@@ -159,7 +166,7 @@ export class TcpProxy {
   }
 
   async stop(): Promise<void> {
-    for (const link of this.links) link.close()
+    this.close()
     await new Promise<void>((resolve) => this.server.close(() => resolve()))
   }
 }

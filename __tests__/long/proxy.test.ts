@@ -1,0 +1,14 @@
+import { expect, test } from '@jest/globals'
+import { disturbAtRandom } from '../support/proxied.ts'
+
+/** RUNS and SEED ask for others. */
+const runs = Number(process.env.RUNS ?? 30)
+const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
+
+test(`${runs} migrations through a bad network (seed ${seed}) heal or give up with a clear error, and lose nothing`, async () => {
+  const { met, faults } = await disturbAtRandom(runs, seed, ['cut', 'reset', 'slow'], (line) =>
+    process.stderr.write(`${line}\n`),
+  )
+  expect(faults).toEqual([])
+  expect(met).toBeGreaterThan(0)
+})

@@ -1,0 +1,112 @@
+import { setTimeout } from 'node:timers/promises'
+import { FaultScene } from './faults.ts'
+import { mainBundle, metadata, postBundle, readReport } from './migration.ts'
+import { type Disturbance, TcpProxy, through } from './proxy.ts'
+import { randomNumbers } from './random.ts'
+import { runAction, startAction } from './runner.ts'
+
+const phases = ['preflight', 'dump shop', 'restore-roles', 'restore shop', 'verify shop'] as const
+
+/** Longer than a run may take to heal or to give up. It is a bound for what hangs, and says nothing about speed. */
+const patience = 600_000
+
+/**
+ * Migrates through a proxy that disturbs one side in one phase, and judges what became of it: healed, or given up with an
+ * error that says what, why and what to do, and nothing lost. An undisturbed run follows each and has to succeed.
+ *
+ * @param runs how many; sides, phases and disturbances take turns, moments are random
+ * @param seed of the moments and of where the turns begin
+ * @returns what was wrong, each with the run in which it was, and how many runs were really disturbed
+ */
+export async function disturbAtRandom(
+  runs: number,
+  seed: number,
+  disturbances: readonly Disturbance[],
+  say: (line: string) => void,
+): Promise<{ met: number; healed: number; faults: string[] }> {
+  const scene = await FaultScene.start()
+  const random = randomNumbers(seed)
+  const faults: string[] = []
+  const proxies = {
+    source: await TcpProxy.start(scene.source.port),
+    target: await TcpProxy.start(scene.target.port),
+  }
+  let met = 0
+  let healed = 0
+  try {
+    for (let turn = 0; turn < runs; turn++) {
+      const phase = phases[(turn + seed) % phases.length] as (typeof phases)[number]
+      const disturbance = disturbances[Math.floor(random() * disturbances.length)] as Disturbance
+      const side =
+        phase === 'dump shop'
+          ? 'source'
+          : phase.startsWith('restore')
+            ? 'target'
+            : random() < 0.5
+              ? 'source'
+              : 'target'
+      const plain = scene.inputs({ 'if-target-not-empty': 'replace' })
+      const inputs = {
+        ...plain,
+        source: through(proxies.source, plain.source ?? ''),
+        target: through(proxies.target, plain.target ?? ''),
+      }
+      await scene.target.backend.sql('UPDATE public.run SET number = -1', 'shop')
+      const running = startAction(mainBundle, { metadata, inputs })
+      let over = false
+      const result = running.result.finally(() => {
+        over = true
+      })
+      await running.logged(new RegExp(`▶ ${phase}`)).catch(() => {})
+      await setTimeout(random() * 500)
+      // a phase may be between two connections at that moment: the next one that is open is meant
+      let hit = 0
+      while (!over && hit === 0) {
+        hit = proxies[side].disturb(disturbance)
+        if (hit === 0) await setTimeout(5)
+      }
+      if (hit > 0) met++
+      const bounded = await Promise.race([result, setTimeout(patience, undefined, { ref: false })])
+      const moment = `${disturbance} of ${hit} connections of the ${side} in ${phase}`
+      const fault = (kind: string) => (what: string) =>
+        void faults.push(`${moment}: ${kind}: ${what}`)
+      if (!bounded) {
+        fault('hangs')(running.log().slice(-2000))
+        running.kill('SIGKILL')
+      }
+      const run = await result
+      for (const proxy of Object.values(proxies)) proxy.close()
+      if (bounded) {
+        const { report } = readReport(run)
+        const { error } = report
+        say(`${turn + 1}: ${moment}: ${error ? `${error.message} ${error.cause}` : 'healed'}`)
+        if (error) {
+          if (![error.message, error.cause, error.remedy].every((part) => part.trim() !== ''))
+            fault('unclear')(JSON.stringify(error))
+          if (/a bug|TypeError|undefined|not a function/.test(`${error.message} ${error.cause}`))
+            fault('unclear')(JSON.stringify(error))
+          if (run.outputs.verified === 'true') fault('verified')(JSON.stringify(error))
+        } else {
+          healed++
+          if (run.outputs.verified !== 'true') fault('healed')('not verified')
+          ;(await scene.targetFaults()).forEach(fault('target'))
+        }
+      }
+      const post = await runAction(postBundle, {
+        ...{ metadata, inputs, state: run.state, directory: run.directory },
+      })
+      if (post.code !== 0) fault('post')(post.log)
+      ;(await scene.settle(run)).forEach(fault('left running'))
+      if (bounded) scene.files(run).forEach(fault('file'))
+      ;(await scene.sourceChanges()).forEach(fault('source'))
+      ;(await scene.succeed(plain, run.directory)).forEach(fault('next run'))
+      ;(await scene.rights()).forEach(fault('right after the next run'))
+      ;(await scene.targetFaults()).forEach(fault('target after the next run'))
+      run.cleanUp()
+    }
+  } finally {
+    await Promise.all(Object.values(proxies).map((proxy) => proxy.stop()))
+    await scene.stop()
+  }
+  return { met, healed, faults }
+}
