@@ -1,13 +1,8 @@
 import { join } from 'node:path'
-import type {
-  Artifact,
-  DownloadArtifactOptions,
-  DownloadArtifactResponse,
-  FindOptions,
-  UploadArtifactOptions,
-  UploadArtifactResponse,
-} from '@actions/artifact'
+import type { DownloadArtifactOptions, FindOptions, UploadArtifactOptions } from '@actions/artifact'
 import * as core from '@actions/core'
+import * as v from 'valibot'
+import { count, fields, flag, list, readBy } from '../migration/kept/schema.ts'
 import { runProgram } from '../postgres/programs/process.ts'
 
 /**
@@ -28,20 +23,35 @@ export type ClientRequest =
   | { call: 'get'; name: string; options: FindOptions }
   | { call: 'download'; id: number; options: DownloadArtifactOptions & FindOptions }
 
+const words = v.string('is no text')
+
+const artifact = fields({ name: words, id: count, size: count, digest: v.nullish(words) })
+/** As GitHub has it in its list. */
+export type ListedArtifact = v.InferOutput<typeof artifact>
+
+/** What is read of the client's answer to each call. */
 interface Answers {
-  upload: UploadArtifactResponse
-  list: Artifact[]
-  get: Artifact
-  download: DownloadArtifactResponse
+  upload: { id?: number | undefined; size?: number | undefined }
+  list: ListedArtifact[]
+  get: ListedArtifact
+  download: { digestMismatch?: boolean | undefined }
 }
 
-/** What the process says: lines of the client's log, how far it is, and at last a result or an error. */
-export interface ClientMessage {
-  line?: string
-  bytes?: number
-  result?: unknown
-  error?: { name: string; message: string; status?: number }
+const answers: { [C in ClientRequest['call']]: v.GenericSchema<unknown, Answers[C]> } = {
+  upload: fields({ id: v.optional(count), size: v.optional(count) }),
+  list: list(artifact),
+  get: artifact,
+  download: fields({ digestMismatch: v.optional(flag) }),
 }
+
+/** What the process says, one at a time: how far it is, a line of the client's log, and at last an error or a result. */
+const clientMessage = v.union([
+  fields({ bytes: count }),
+  fields({ line: words }),
+  fields({ error: fields({ name: words, message: words, status: v.optional(count) }) }),
+  fields({ result: v.unknown() }),
+])
+export type ClientMessage = v.InferOutput<typeof clientMessage>
 
 /** What went wrong in the client, or with its process. */
 export class ClientError extends Error {
@@ -93,7 +103,7 @@ export async function callClient<C extends ClientRequest['call']>(
   signal: AbortSignal,
   patience: number,
 ): Promise<Answers[C]> {
-  let last: ClientMessage = {}
+  let last: Extract<ClientMessage, { error: unknown } | { result: unknown }> | undefined
   const silence = new AbortController()
   const timer = setTimeout(() => silence.abort(), patience)
   try {
@@ -105,18 +115,18 @@ export async function callClient<C extends ClientRequest['call']>(
       onErrorLine(text) {
         timer.refresh()
         const message = parseMessage(text)
-        if (message.bytes !== undefined) listener.onBytes?.(message.bytes)
-        else if (message.line !== undefined) hear(message.line, listener.onLine)
+        if ('bytes' in message) listener.onBytes?.(message.bytes)
+        else if ('line' in message) hear(message.line, listener.onLine)
         else last = message
       },
     })
-    if (last.error) throw new ClientError(last.error.name, last.error.message, last.error.status)
     // it kills itself when it has answered
-    if ('result' in last) return last.result as Answers[C]
-    const words = withoutSignatures(stderr.trim().split('\n').at(-1) ?? '')
+    if (last && 'result' in last) return readAnswer(request.call, last.result)
+    if (last) throw new ClientError(last.error.name, last.error.message, last.error.status)
+    const said = withoutSignatures(stderr.trim().split('\n').at(-1) ?? '')
     throw new ClientError(
       'ProcessError',
-      `the artifact client ended with ${killedBy ?? `code ${code}`}: ${words}`,
+      `the artifact client ended with ${killedBy ?? `code ${code}`}: ${said}`,
     )
   } catch (error) {
     if (signal.aborted || !silence.signal.aborted) throw error
@@ -134,12 +144,32 @@ function only(names: RegExp, environment: Environment): Record<string, string> {
   )
 }
 
-function parseMessage(text: string): ClientMessage {
+/**
+ * What the client has answered to a call.
+ *
+ * @throws ClientError where something that is read of it is missing or of another type
+ */
+export function readAnswer<C extends ClientRequest['call']>(call: C, result: unknown): Answers[C] {
+  const schema: v.GenericSchema<unknown, Answers[C]> = answers[call]
+  return readBy(
+    schema,
+    result,
+    { whole: 'result' },
+    (flaw) => new ClientError('AnswerError', `GitHub's artifact client answered, but ${flaw}`),
+  )
+}
+
+/**
+ * One line of what the process writes to stderr.
+ *
+ * @returns a line of the log where it is no message: Node itself speaks there, too, a warning or the last words of a crash
+ */
+export function parseMessage(text: string): ClientMessage {
   try {
-    const message: unknown = JSON.parse(text)
-    if (typeof message === 'object' && message !== null) return message
+    const { success, output } = v.safeParse(clientMessage, JSON.parse(text))
+    if (success) return output
   } catch {
-    // Node itself speaks on stderr: a warning, or the last words of a crash
+    // no JSON
   }
   return { line: text }
 }

@@ -2,7 +2,6 @@ import { constants } from 'node:fs'
 import { access, lstat, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Artifact } from '@actions/artifact'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import type { Logger } from '../migration/context.ts'
 import type {
@@ -16,6 +15,7 @@ import {
   type ClientRequest,
   callClient,
   type Environment,
+  type ListedArtifact,
   type Listener,
 } from './artifact-client.ts'
 import {
@@ -320,7 +320,7 @@ interface Attempt {
   digest: string | null
 }
 
-function stored(artifact: Artifact): StoredArtifact {
+function stored(artifact: ListedArtifact): StoredArtifact {
   const { id, name, size, digest } = artifact
   return { id, name, digest: digest || null, bytes: size }
 }

@@ -1,5 +1,4 @@
 import * as v from 'valibot'
-import type { Failure } from '../../failure.ts'
 import { printable, shorten } from '../../text/text.ts'
 
 /**
@@ -100,14 +99,14 @@ const firstOnly = { abortEarly: true, abortPipeEarly: true } as const
  * Reads a value by a schema, to its first flaw.
  *
  * @param root what stands before the fields in messages, or what messages call the whole
- * @param failure makes the failure of a flaw: a sentence such as "`files[0].path` is no text", in one printable line without the value;
+ * @param failure makes what is thrown of a flaw: a sentence such as "`files[0].path` is no text", in one printable line without the value;
  *   its second argument is the value, for who knows that it may be shown
  */
 export function readBy<const T extends v.GenericSchema>(
   schema: T,
   value: unknown,
   root: { prefix?: string; whole: string },
-  failure: (flaw: string, value: unknown) => Failure,
+  failure: (flaw: string, value: unknown) => Error,
 ): v.InferOutput<T> {
   const { success, output, issues } = v.safeParse(schema, value, firstOnly)
   if (success) return output
