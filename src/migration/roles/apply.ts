@@ -3,6 +3,7 @@ import { Cancelled, Failure } from '../../failure.ts'
 import { type Purpose, type RoleStep, subject } from '../../polardb/roles/steps.ts'
 import { isTransient, meaningOf, sqlstateOf } from '../../postgres/errors.ts'
 import type { Context } from '../context.ts'
+import { inPool } from '../pool.ts'
 import { type LastingSession, retrying } from '../retry.ts'
 
 /** What became of one statement. */
@@ -56,31 +57,21 @@ export async function applySteps(
   context: Context,
   onDone: () => void = () => {},
 ): Promise<void> {
-  let next = 0
-  const work = async (session: LastingSession): Promise<void> => {
-    for (let at = next++; at < steps.length; at = next++) {
-      const one = steps[at]
-      if (!one) return
-      const sent = new Set<RoleStep>()
-      outcomes[at] = await retrying(
-        context,
-        async () => await apply(await session.client(), one, sent, context),
-        { interrupted: () => session.drop() },
-      )
-      onDone()
-    }
+  const pool = {
+    workers: sessions.length,
+    signal: context.signal,
+    open: (worker: number) => sessions[worker] as LastingSession,
   }
-  const ends = await Promise.allSettled(
-    sessions.map(async (session) => {
-      try {
-        await work(session)
-      } catch (error) {
-        next = steps.length // the other sessions stop after the statement that they are at
-        throw error
-      }
-    }),
-  )
-  for (const end of ends) if (end.status === 'rejected') throw end.reason
+  // the signal of the pool goes unused: after an error the other sessions finish the statement that they are at
+  await inPool(steps, pool, async (one, session, at) => {
+    const sent = new Set<RoleStep>()
+    outcomes[at] = await retrying(
+      context,
+      async () => await apply(await session.client(), one, sent, context),
+      { interrupted: () => session.drop() },
+    )
+    onDone()
+  })
 }
 
 /** @param sent what went out without an answer, before the connection was lost */
