@@ -3,6 +3,7 @@ import { Cancelled } from '../../../failure.ts'
 import type { Opened } from '../../../postgres/connection.ts'
 import { formatCount, timeLeft } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
+import { inPool } from '../../pool.ts'
 import { LastingSession, retrying } from '../../retry.ts'
 import { openSession, type Place, type Reading } from '../read-session.ts'
 import type { DigestMethod } from './digest.ts'
@@ -50,33 +51,18 @@ export function startTasks(
 ): { done: Promise<number>; stop: () => Promise<void> } {
   const started = performance.now()
   const stop = new AbortController()
-  const signal = AbortSignal.any([context.signal, stop.signal])
-  const queue = [...tasks]
   const progress = new TaskProgress(plan, tasks, tables, context)
-  let failed: unknown
-  const worker = async () => {
-    const session = new LastingSession(() => openReader(plan, signal))
-    const interrupted = () => session.drop()
-    try {
-      for (let task = queue.shift(); task; task = queue.shift()) {
-        signal.throwIfAborted()
-        const { run } = task
-        const read = async () => run(await session.client())
-        progress.done(task, await retrying({ ...context, signal }, read, { interrupted }))
-      }
-    } catch (error) {
-      failed ??= error
-      stop.abort(new Cancelled())
-    } finally {
-      await session.drop()
-    }
+  const pool = {
+    workers: plan.jobs,
+    signal: AbortSignal.any([context.signal, stop.signal]),
+    open: (_: number, signal: AbortSignal) => new LastingSession(() => openReader(plan, signal)),
+    close: (session: LastingSession) => session.drop(),
   }
-  const sessions = Math.min(Math.max(1, plan.jobs), tasks.length)
-  const ended = Promise.all(Array.from({ length: sessions }, worker)).then(() => {
-    if (context.signal.aborted) throw new Cancelled()
-    if (failed !== undefined) throw failed
-    return (performance.now() - started) / 1000
-  })
+  const ended = inPool(tasks, pool, async (task, session, _, signal) => {
+    const read = async () => task.run(await session.client())
+    const interrupted = () => session.drop()
+    progress.done(task, await retrying({ ...context, signal }, read, { interrupted }))
+  }).then(() => (performance.now() - started) / 1000)
   // whoever waits for `done` hears of it; until then it is no unhandled rejection
   ended.catch(() => {})
   return {
