@@ -7,6 +7,7 @@ import { counted, printable, shorten } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { goOn } from '../../go-on.ts'
 import { noteAccepted } from '../../losses.ts'
+import { inPool } from '../../pool.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { Loader } from '../owners/loader.ts'
 import { allowMissing } from '../plan/allow-missing.ts'
@@ -95,38 +96,30 @@ export class Execution {
   /** Restores data and post-data entries with as many sessions as there are jobs. */
   async inParallel(items: readonly PlannedEntry[]): Promise<void> {
     const schedule = new Schedule(makeTasks(items), this.options.jobs)
-    const work = async () => {
-      const worker = this.worker()
-      try {
-        for (
-          let tasks = await schedule.next(this.signal);
-          tasks.length > 0;
-          tasks = await schedule.next(this.signal)
-        ) {
-          if (await worker.perform(tasks, schedule)) for (const task of tasks) schedule.done(task)
-        }
-      } catch (error) {
-        // nothing new is begun; what is about to fail as well may say so before all is ended
-        schedule.close()
-        setTimeout(() => this.stopper.abort(), lastWords).unref()
-        throw error
-      } finally {
-        await worker.close()
-      }
+    const queue = {
+      next: async () => {
+        const tasks = await schedule.next(this.signal)
+        return tasks.length > 0 ? tasks : undefined
+      },
+      close: () => schedule.close(),
     }
-    const jobs = Math.max(1, this.options.jobs)
+    const pool = {
+      workers: this.options.jobs,
+      signal: this.context.signal,
+      open: () => this.worker(),
+      close: (worker: Worker) => worker.close(),
+      // what is about to fail as well may say so before all is ended
+      stop: () => void setTimeout(() => this.stopper.abort(), lastWords).unref(),
+      choose: (errors: readonly unknown[]) => errors.find(isDefect) ?? this.failure(),
+    }
     const watch = this.progress.watch(this.signal)
-    const ends = await Promise.allSettled(Array.from({ length: jobs }, work))
-    await watch.end()
-    if (this.context.signal.aborted) throw new Cancelled()
-    const thrown = ends
-      .filter((end) => end.status === 'rejected')
-      .map((end) => end.reason as unknown)
-    const defect = thrown.find(
-      (error) => !(error instanceof EntryFailed || error instanceof Cancelled || isAbort(error)),
-    )
-    if (defect) throw defect
-    if (thrown.length > 0) throw this.failure()
+    try {
+      await inPool(queue, pool, async (tasks, worker) => {
+        if (await worker.perform(tasks, schedule)) for (const task of tasks) schedule.done(task)
+      })
+    } finally {
+      await watch.end()
+    }
   }
 
   /**
@@ -259,6 +252,8 @@ const refusesAll = /^(53...|58...|25006)$/
 /** Milliseconds that other sessions have when one has failed for good. */
 const lastWords = 1000
 
-function isAbort(error: unknown): boolean {
-  return (error as { name?: string } | null)?.name === 'AbortError'
+/** An error that is no refusal of an entry, nor the end of a session that was stopped for one. */
+function isDefect(error: unknown): boolean {
+  const aborted = (error as { name?: string } | null)?.name === 'AbortError'
+  return !(aborted || error instanceof EntryFailed || error instanceof Cancelled)
 }
