@@ -270,7 +270,7 @@ describe('a manifest of which one part is wrong', () => {
       'a catalog that is null',
       '"roles": {',
       '"roles": { "catalog": null }, "x": {',
-      /`roles` of its manifest/,
+      /In its manifest, `roles` is no object/,
     ],
     ['a role that is null', '"roles": [', '"roles": [ null,', /`roles\.roles\[0\]`/],
   ])('with %s is refused in one line, before the target is touched', async (_, from, to, why) => {
