@@ -309,24 +309,23 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util/types")
 
 /***/ }),
 
+/***/ 3106:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("zlib");
+
+/***/ }),
+
 /***/ 342:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
 /* harmony import */ var _node_version_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4526);
 
-const refusal = (0,_node_version_js__WEBPACK_IMPORTED_MODULE_0__/* .refusalOfNode */ .Q)(process.versions.node);
-if (refusal) {
-    process.stdout.write(`${refusal}\n`);
-    process.exitCode = 1;
-}
-else {
-    // loaded only now: an older Node fails in it at some later place, in words of its own
-    const { runAction } = await Promise.all(/* import() */[__nccwpck_require__.e(227), __nccwpck_require__.e(517)]).then(__nccwpck_require__.bind(__nccwpck_require__, 2517));
+await (0,_node_version_js__WEBPACK_IMPORTED_MODULE_0__/* .runOnNode24 */ .H)(async () => {
+    const { runAction } = await Promise.all(/* import() */[__nccwpck_require__.e(530), __nccwpck_require__.e(570)]).then(__nccwpck_require__.bind(__nccwpck_require__, 570));
     await runAction();
-    // sockets of a library may still be open; everything that matters has been written
-    process.exit();
-}
+});
 
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
@@ -337,14 +336,31 @@ __webpack_async_result__();
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
-/* harmony export */   Q: () => (/* binding */ refusalOfNode)
+/* harmony export */   H: () => (/* binding */ runOnNode24)
 /* harmony export */ });
+/* unused harmony export refusalOfNode */
 /** What a Node that is too old for the action is told, in the one line that the runner shows as the step's error. */
 function refusalOfNode(version) {
     if (Number.parseInt(version, 10) >= 24)
         return undefined;
     return (`::error::This action needs Node 24, and the runner started it with Node ${version}. ` +
         'Update the runner to 2.327.1 or newer, which brings Node 24.');
+}
+/**
+ * Runs the step, and ends the process with it: sockets of a library may still be open, and everything that matters has been written.
+ * On an older Node it only says so, in words of its own.
+ *
+ * @param step loads what it needs by itself: an older Node would fail in that, at some later place
+ */
+async function runOnNode24(step) {
+    const refusal = refusalOfNode(process.versions.node);
+    if (refusal) {
+        process.stdout.write(`${refusal}\n`);
+        process.exitCode = 1;
+        return;
+    }
+    await step();
+    process.exit();
 }
 
 

@@ -273,12 +273,29 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util");
 /* harmony export */ __nccwpck_require__.d(__webpack_exports__, {
 /* harmony export */   Q: () => (/* binding */ refusalOfNode)
 /* harmony export */ });
+/* unused harmony export runOnNode24 */
 /** What a Node that is too old for the action is told, in the one line that the runner shows as the step's error. */
 function refusalOfNode(version) {
     if (Number.parseInt(version, 10) >= 24)
         return undefined;
     return (`::error::This action needs Node 24, and the runner started it with Node ${version}. ` +
         'Update the runner to 2.327.1 or newer, which brings Node 24.');
+}
+/**
+ * Runs the step, and ends the process with it: sockets of a library may still be open, and everything that matters has been written.
+ * On an older Node it only says so, in words of its own.
+ *
+ * @param step loads what it needs by itself: an older Node would fail in that, at some later place
+ */
+async function runOnNode24(step) {
+    const refusal = refusalOfNode(process.versions.node);
+    if (refusal) {
+        process.stdout.write(`${refusal}\n`);
+        process.exitCode = 1;
+        return;
+    }
+    await step();
+    process.exit();
 }
 
 
@@ -292,7 +309,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 
 // main has said why, and has left nothing to clean up
 if (!(0,_node_version_js__WEBPACK_IMPORTED_MODULE_0__/* .refusalOfNode */ .Q)(process.versions.node)) {
-    const { cleanUp } = await Promise.all(/* import() */[__nccwpck_require__.e(421), __nccwpck_require__.e(630)]).then(__nccwpck_require__.bind(__nccwpck_require__, 8630));
+    const { cleanUp } = await Promise.all(/* import() */[__nccwpck_require__.e(466), __nccwpck_require__.e(903)]).then(__nccwpck_require__.bind(__nccwpck_require__, 9903));
     await cleanUp();
 }
 
