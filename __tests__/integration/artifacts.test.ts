@@ -291,6 +291,19 @@ describe('the name of an artifact', () => {
 })
 
 describe('an upload', () => {
+  test('of the report is given up when its time is over, however often the service could be tried', async () => {
+    scratch.write('report/report.json', '{}')
+    server.faults.stallUpload = { after: 0, times: 100 }
+    const from = new GitHubArtifacts(context.log, server.environment('1', 'a'), [1, 1], 60_000, 700)
+    const given = from.uploadReport(
+      [scratch.of('report/report.json')],
+      scratch.of('report'),
+      context.signal,
+    )
+    await expect(given).rejects.toThrow('The report was not uploaded')
+    expect(names()).toEqual([])
+  })
+
   test.each([429, 503])('survives the answer %d of the service', async (status) => {
     server.faults.rpc = { status, times: 1 }
     expect((await upload()).name).toBe('polardb-dump')

@@ -157,3 +157,34 @@ test('a migration stops for them before it dumps, and says in its report what wa
     title: 'Migrated and verified, except for 1 accepted loss',
   })
 })
+
+test('what the target cannot take ends a migration before a row is dumped, and no role is made', async () => {
+  await database(
+    'early',
+    `CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1);
+     CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+     CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION note()`,
+  )
+  await source.sql('CREATE ROLE early_reader')
+  const inputs = {
+    command: 'migrate',
+    source: source.uri('early'),
+    target: target.uri('postgres'),
+    'client-path': harness.client.directory,
+    'upload-dump': 'false',
+  }
+  const refused = await runInProcess(inputs)
+  expect((refused.error as Failure).line).toContain('EVENT TRIGGER watch')
+  expect(refused.report.phases.map(({ name, status }) => `${name} ${status}`)).toEqual([
+    'preflight succeeded',
+    'client succeeded',
+    'dump-roles succeeded',
+    'schema failed',
+  ])
+  const roles = `SELECT FROM pg_roles WHERE rolname = 'early_reader'`
+  expect((await target.backend.sql(roles)).rowCount).toBe(0)
+  const { report, error } = await runInProcess({ ...inputs, 'allow-missing': '*' })
+  expect(error).toBeUndefined()
+  expect(report.verified).toBe(true)
+  expect((await target.backend.sql(roles)).rowCount).toBe(1)
+})

@@ -6,8 +6,11 @@ const runs = Number(process.env.RUNS ?? 30)
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
 
 test(`${runs} migrations through a bad network (seed ${seed}) heal or give up with a clear error, and lose nothing`, async () => {
-  const { met, faults } = await disturbAtRandom(runs, seed, ['cut', 'reset', 'slow'], (line) =>
-    process.stderr.write(`${line}\n`),
+  const { met, faults } = await disturbAtRandom(
+    runs,
+    seed,
+    ['cut', 'reset', 'slow', 'stall'],
+    (line) => process.stderr.write(`${line}\n`),
   )
   expect(faults).toEqual([])
   expect(met).toBeGreaterThan(0)

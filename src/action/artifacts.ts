@@ -36,7 +36,7 @@ const defaultPatience = 15 * 60_000
 const mostNames = 300
 
 /** Milliseconds for the report, all attempts together. */
-const reportTime = 30_000
+const defaultReportTime = 30_000
 
 /** The client itself has tried for half a minute before each. */
 const defaultPauses = [10_000, 30_000, 90_000]
@@ -47,23 +47,27 @@ export class GitHubArtifacts implements ArtifactStore {
   private readonly environment: Environment
   private readonly pauses: number[]
   private readonly patience: number
+  private readonly reportTime: number
 
   /**
    * @param log gets the client's own log as debug lines
    * @param environment the runner's
    * @param pauses milliseconds before the second, third, … attempt; their number is that of further attempts
    * @param patience milliseconds without a sign of life after which an attempt has failed
+   * @param reportTime milliseconds for the report, all attempts together
    */
   constructor(
     log: Logger,
     environment: Environment = process.env,
     pauses = defaultPauses,
     patience = defaultPatience,
+    reportTime = defaultReportTime,
   ) {
     this.log = log
     this.environment = environment
     this.pauses = pauses
     this.patience = patience
+    this.reportTime = reportTime
   }
 
   upload(
@@ -95,14 +99,14 @@ export class GitHubArtifacts implements ArtifactStore {
     }
     const name = (number: number) => numbered(`${reportName}-${job}`, number) ?? reportName
     // the step waits for it: seconds, not the minutes that a dump is worth
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(reportTime)])
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(this.reportTime)])
     try {
       return await this.store(request, name, true, limit)
     } catch (error) {
       if (signal.aborted || !limit.aborted) throw error
       throw new Failure(
         'The report was not uploaded',
-        `The artifact service did not take it within ${reportTime / 1000} s`,
+        `The artifact service did not take it within ${this.reportTime / 1000} s`,
         'The report is on the disk of the runner and in the summary of the job',
       )
     }

@@ -91,7 +91,8 @@ const loginTest = `migration_login_test_${randomBytes(6).toString('hex')}`
 
 /**
  * Whether a login with an md5 verifier works: tried with a role of our own, which is removed again, because what the
- * server takes is decided by pg_hba.conf, which only a superuser may read.
+ * server takes is decided by pg_hba.conf, which only a superuser may read. The role is good for ten minutes: one that a run left which
+ * died here lets nobody in, and the next run removes it.
  *
  * @returns the server's answer when it does not work; undefined when it does
  */
@@ -103,10 +104,28 @@ export async function refusesMd5(
   const user = loginTest
   const password = randomBytes(18).toString('base64url')
   const verifier = `md5${createHash('md5').update(`${password}${user}`).digest('hex')}`
-  // it is there where the connection was lost the last time
-  await client.query(`DROP ROLE IF EXISTS ${quoteIdentifier(user)}`)
+  // it is there where the connection was lost the last time, or where a run died in these seconds
+  const { rows: left } = await client.query<{ name: string }>(
+    `SELECT rolname AS name FROM pg_catalog.pg_roles
+      WHERE rolname OPERATOR(pg_catalog.=) $1
+         OR (rolname OPERATOR(pg_catalog.~) '^migration_login_test_[0-9a-f]{12}$' AND rolconnlimit OPERATOR(pg_catalog.=) 1
+             AND rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.clock_timestamp())`,
+    [user],
+  )
+  for (const { name } of left) {
+    try {
+      await client.query(`DROP ROLE IF EXISTS ${quoteIdentifier(name)}`)
+    } catch (error) {
+      // another account's: it is past its time, and lets nobody in
+      if (name === user || sqlstateOf(error) !== '42501') throw error
+    }
+  }
+  const { rows } = await client.query<{ until: string }>(
+    `SELECT (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '10 minutes'::pg_catalog.interval)::pg_catalog.text AS until`,
+  )
+  const until = rows[0]?.until ?? 'infinity'
   await client.query(
-    `CREATE ROLE ${quoteIdentifier(user)} WITH LOGIN CONNECTION LIMIT 1 PASSWORD ${quoteLiteral(verifier)}`,
+    `CREATE ROLE ${quoteIdentifier(user)} WITH LOGIN CONNECTION LIMIT 1 PASSWORD ${quoteLiteral(verifier)} VALID UNTIL ${quoteLiteral(until)}`,
   )
   try {
     const { options: _, sslcert: __, sslkey: ___, ...plain } = connection
