@@ -7,6 +7,7 @@ import { qualifiedName } from '../postgres/identifiers.ts'
 import { counted, formatBytes, printable, timeLeft } from '../text/text.ts'
 import type { Context } from './context.ts'
 import { goOn } from './go-on.ts'
+import { inPool } from './pool.ts'
 import { LastingSession, retrying } from './retry.ts'
 
 export interface AnalyzeOptions {
@@ -76,59 +77,42 @@ export async function analyzeDatabase(
       reason: `it belongs to "${printable(owner)}", whose member the account is not`,
     }))
   const total = tables.reduce((sum, { bytes }) => sum + Number(bytes), 0)
-  let [next, done, bytes] = [0, 0, 0]
-  const stop = new AbortController()
-  const signal = AbortSignal.any([context.signal, stop.signal])
-
-  const work = async () => {
-    const session = new LastingSession(() => openConnection(target, { ...connection, signal }))
-    const interrupted = () => session.drop()
-    try {
-      for (let table = tables[next++]; table; table = tables[next++]) {
-        signal.throwIfAborted()
-        // without ONLY, which came with version 18, its partitions would be analyzed a second time
-        const only = table.partitioned && major >= 18 ? 'ONLY ' : ''
-        const statement = `ANALYZE ${only}${qualifiedName(table.schema, table.name)}`
-        const analyze = async () => (await session.client()).query(statement)
-        try {
-          await retrying({ ...context, signal }, analyze, { interrupted })
-        } catch (error) {
-          // dropped meanwhile: nothing is left to analyze
-          if (sqlstateOf(error) !== '42P01') throw error
-        }
-        done++
-        bytes += Number(table.bytes)
-        const seconds = (Date.now() - began) / 1000
-        const left = timeLeft(bytes, total, seconds)
-        context.progress.update(
-          `analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${formatBytes(bytes)} of ${formatBytes(total)}${left ? `, ${left}` : ''}`,
-        )
-      }
-    } finally {
-      await session.drop()
-    }
+  let [done, bytes] = [0, 0]
+  const pool = {
+    workers: options.jobs,
+    signal: context.signal,
+    open: (_: number, signal: AbortSignal) =>
+      new LastingSession(() => openConnection(target, { ...connection, signal })),
+    close: (session: LastingSession) => session.drop(),
   }
-  const jobs = Math.max(1, Math.min(options.jobs, tables.length))
-  const ends = await Promise.allSettled(
-    Array.from({ length: jobs }, () =>
-      work().catch((error) => {
-        stop.abort()
-        throw error
-      }),
-    ),
-  )
-  if (context.signal.aborted) throw new Cancelled()
-  const failed = ends
-    .filter((end) => end.status === 'rejected')
-    .map((end) => end.reason as unknown)
-    .find((error) => !(error instanceof Cancelled))
-  if (failed instanceof Failure) throw failed
-  if (failed) {
+  try {
+    await inPool(tables, pool, async (table, session, _, signal) => {
+      // without ONLY, which came with version 18, its partitions would be analyzed a second time
+      const only = table.partitioned && major >= 18 ? 'ONLY ' : ''
+      const statement = `ANALYZE ${only}${qualifiedName(table.schema, table.name)}`
+      const analyze = async () => (await session.client()).query(statement)
+      const interrupted = () => session.drop()
+      try {
+        await retrying({ ...context, signal }, analyze, { interrupted })
+      } catch (error) {
+        // dropped meanwhile: nothing is left to analyze
+        if (sqlstateOf(error) !== '42P01') throw error
+      }
+      done++
+      bytes += Number(table.bytes)
+      const seconds = (Date.now() - began) / 1000
+      const left = timeLeft(bytes, total, seconds)
+      context.progress.update(
+        `analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${formatBytes(bytes)} of ${formatBytes(total)}${left ? `, ${left}` : ''}`,
+      )
+    })
+  } catch (error) {
+    if (error instanceof Failure || error instanceof Cancelled) throw error
     throw new Failure(
       `The database "${database}" could not be analyzed`,
-      messageOf(failed),
+      messageOf(error),
       `The rows are in place: run ANALYZE by hand, or ${goOn(context)}`,
-      { cause: failed, sqlstate: sqlstateOf(failed) },
+      { cause: error, sqlstate: sqlstateOf(error) },
     )
   }
   return { tables: tables.length, seconds: (Date.now() - began) / 1000, refused }
