@@ -13760,6 +13760,7 @@ function throwAll(failures, outcome) {
 
 
 
+
 /**
  * Collects planner statistics of every table of a database, the largest tables first, with several sessions: a restored
  * database has none, and plans badly until autovacuum comes by. Partitioned and inheritance parents come last; autovacuum
@@ -13798,53 +13799,39 @@ async function analyzeDatabase(options, context) {
         reason: `it belongs to "${printable(owner)}", whose member the account is not`,
     }));
     const total = tables.reduce((sum, { bytes }) => sum + Number(bytes), 0);
-    let [next, done, bytes] = [0, 0, 0];
-    const stop = new AbortController();
-    const signal = AbortSignal.any([context.signal, stop.signal]);
-    const work = async () => {
-        const session = new LastingSession(() => openConnection(target, { ...connection, signal }));
-        const interrupted = () => session.drop();
-        try {
-            for (let table = tables[next++]; table; table = tables[next++]) {
-                signal.throwIfAborted();
-                // without ONLY, which came with version 18, its partitions would be analyzed a second time
-                const only = table.partitioned && major >= 18 ? 'ONLY ' : '';
-                const statement = `ANALYZE ${only}${qualifiedName(table.schema, table.name)}`;
-                const analyze = async () => (await session.client()).query(statement);
-                try {
-                    await retrying({ ...context, signal }, analyze, { interrupted });
-                }
-                catch (error) {
-                    // dropped meanwhile: nothing is left to analyze
-                    if (sqlstateOf(error) !== '42P01')
-                        throw error;
-                }
-                done++;
-                bytes += Number(table.bytes);
-                const seconds = (Date.now() - began) / 1000;
-                const left = timeLeft(bytes, total, seconds);
-                context.progress.update(`analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${text_formatBytes(bytes)} of ${text_formatBytes(total)}${left ? `, ${left}` : ''}`);
-            }
-        }
-        finally {
-            await session.drop();
-        }
+    let [done, bytes] = [0, 0];
+    const pool = {
+        workers: options.jobs,
+        signal: context.signal,
+        open: (_, signal) => new LastingSession(() => openConnection(target, { ...connection, signal })),
+        close: (session) => session.drop(),
     };
-    const jobs = Math.max(1, Math.min(options.jobs, tables.length));
-    const ends = await Promise.allSettled(Array.from({ length: jobs }, () => work().catch((error) => {
-        stop.abort();
-        throw error;
-    })));
-    if (context.signal.aborted)
-        throw new Cancelled();
-    const failed = ends
-        .filter((end) => end.status === 'rejected')
-        .map((end) => end.reason)
-        .find((error) => !(error instanceof Cancelled));
-    if (failed instanceof Failure)
-        throw failed;
-    if (failed) {
-        throw new Failure(`The database "${database}" could not be analyzed`, failure_messageOf(failed), `The rows are in place: run ANALYZE by hand, or ${goOn(context)}`, { cause: failed, sqlstate: sqlstateOf(failed) });
+    try {
+        await inPool(tables, pool, async (table, session, _, signal) => {
+            // without ONLY, which came with version 18, its partitions would be analyzed a second time
+            const only = table.partitioned && major >= 18 ? 'ONLY ' : '';
+            const statement = `ANALYZE ${only}${qualifiedName(table.schema, table.name)}`;
+            const analyze = async () => (await session.client()).query(statement);
+            const interrupted = () => session.drop();
+            try {
+                await retrying({ ...context, signal }, analyze, { interrupted });
+            }
+            catch (error) {
+                // dropped meanwhile: nothing is left to analyze
+                if (sqlstateOf(error) !== '42P01')
+                    throw error;
+            }
+            done++;
+            bytes += Number(table.bytes);
+            const seconds = (Date.now() - began) / 1000;
+            const left = timeLeft(bytes, total, seconds);
+            context.progress.update(`analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${text_formatBytes(bytes)} of ${text_formatBytes(total)}${left ? `, ${left}` : ''}`);
+        });
+    }
+    catch (error) {
+        if (error instanceof Failure || error instanceof Cancelled)
+            throw error;
+        throw new Failure(`The database "${database}" could not be analyzed`, failure_messageOf(error), `The rows are in place: run ANALYZE by hand, or ${goOn(context)}`, { cause: error, sqlstate: sqlstateOf(error) });
     }
     return { tables: tables.length, seconds: (Date.now() - began) / 1000, refused };
 }
@@ -23343,7 +23330,8 @@ async function unloadable(connection, libraries, context) {
 const loginTest = `migration_login_test_${(0,external_node_crypto_.randomBytes)(6).toString('hex')}`;
 /**
  * Whether a login with an md5 verifier works: tried with a role of our own, which is removed again, because what the
- * server takes is decided by pg_hba.conf, which only a superuser may read.
+ * server takes is decided by pg_hba.conf, which only a superuser may read. The role is good for ten minutes: one that a run left which
+ * died here lets nobody in, and the next run removes it.
  *
  * @returns the server's answer when it does not work; undefined when it does
  */
@@ -23351,9 +23339,24 @@ async function refusesMd5(client, connection, context) {
     const user = loginTest;
     const password = (0,external_node_crypto_.randomBytes)(18).toString('base64url');
     const verifier = `md5${(0,external_node_crypto_.createHash)('md5').update(`${password}${user}`).digest('hex')}`;
-    // it is there where the connection was lost the last time
-    await client.query(`DROP ROLE IF EXISTS ${quoteIdentifier(user)}`);
-    await client.query(`CREATE ROLE ${quoteIdentifier(user)} WITH LOGIN CONNECTION LIMIT 1 PASSWORD ${quoteLiteral(verifier)}`);
+    // it is there where the connection was lost the last time, or where a run died in these seconds
+    const { rows: left } = await client.query(`SELECT rolname AS name FROM pg_catalog.pg_roles
+      WHERE rolname OPERATOR(pg_catalog.=) $1
+         OR (rolname OPERATOR(pg_catalog.~) '^migration_login_test_[0-9a-f]{12}$' AND rolconnlimit OPERATOR(pg_catalog.=) 1
+             AND rolvaliduntil OPERATOR(pg_catalog.<) pg_catalog.clock_timestamp())`, [user]);
+    for (const { name } of left) {
+        try {
+            await client.query(`DROP ROLE IF EXISTS ${quoteIdentifier(name)}`);
+        }
+        catch (error) {
+            // another account's: it is past its time, and lets nobody in
+            if (name === user || sqlstateOf(error) !== '42501')
+                throw error;
+        }
+    }
+    const { rows } = await client.query(`SELECT (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '10 minutes'::pg_catalog.interval)::pg_catalog.text AS until`);
+    const until = rows[0]?.until ?? 'infinity';
+    await client.query(`CREATE ROLE ${quoteIdentifier(user)} WITH LOGIN CONNECTION LIMIT 1 PASSWORD ${quoteLiteral(verifier)} VALID UNTIL ${quoteLiteral(until)}`);
     try {
         const { options: _, sslcert: __, sslkey: ___, ...plain } = connection;
         await withConnection({ ...plain, user, password }, { signal: context.signal }, async () => { });
@@ -26733,7 +26736,7 @@ const defaultPatience = 15 * 60_000;
 /** A matrix has 256 jobs at most. */
 const artifacts_mostNames = 300;
 /** Milliseconds for the report, all attempts together. */
-const reportTime = 30_000;
+const defaultReportTime = 30_000;
 /** The client itself has tried for half a minute before each. */
 const artifacts_defaultPauses = [10_000, 30_000, 90_000];
 /** GitHub's artifacts, through its own client. Needs the runner's ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL. */
@@ -26742,17 +26745,20 @@ class GitHubArtifacts {
     environment;
     pauses;
     patience;
+    reportTime;
     /**
      * @param log gets the client's own log as debug lines
      * @param environment the runner's
      * @param pauses milliseconds before the second, third, … attempt; their number is that of further attempts
      * @param patience milliseconds without a sign of life after which an attempt has failed
+     * @param reportTime milliseconds for the report, all attempts together
      */
-    constructor(log, environment = process.env, pauses = artifacts_defaultPauses, patience = defaultPatience) {
+    constructor(log, environment = process.env, pauses = artifacts_defaultPauses, patience = defaultPatience, reportTime = defaultReportTime) {
         this.log = log;
         this.environment = environment;
         this.pauses = pauses;
         this.patience = patience;
+        this.reportTime = reportTime;
     }
     upload(request, signal, onBytes) {
         return this.store(request, (number) => numbered(`${request.name}-attempt`, number) ?? request.name, false, signal, onBytes);
@@ -26768,14 +26774,14 @@ class GitHubArtifacts {
         };
         const name = (number) => numbered(`${reportName}-${job}`, number) ?? reportName;
         // the step waits for it: seconds, not the minutes that a dump is worth
-        const limit = AbortSignal.any([signal, AbortSignal.timeout(reportTime)]);
+        const limit = AbortSignal.any([signal, AbortSignal.timeout(this.reportTime)]);
         try {
             return await this.store(request, name, true, limit);
         }
         catch (error) {
             if (signal.aborted || !limit.aborted)
                 throw error;
-            throw new Failure('The report was not uploaded', `The artifact service did not take it within ${reportTime / 1000} s`, 'The report is on the disk of the runner and in the summary of the job');
+            throw new Failure('The report was not uploaded', `The artifact service did not take it within ${this.reportTime / 1000} s`, 'The report is on the disk of the runner and in the summary of the job');
         }
     }
     /**
