@@ -216,9 +216,10 @@ export class FaultScene {
   }
 
   /** Rights and roles of ours that are in force on the target. */
-  async rights(): Promise<string[]> {
+  async rights(retired: 'allowed' | 'gone' = 'gone'): Promise<string[]> {
     const { rows } = await this.target.backend.sql(
-      `SELECT rolname AS name FROM pg_roles WHERE left(rolname, ${temporaryRole.length}) = '${temporaryRole}'`,
+      `SELECT rolname AS name FROM pg_roles
+        WHERE left(rolname, ${temporaryRole.length}) = '${temporaryRole}'${retired === 'allowed' ? ' AND rolcanlogin' : ''}`,
     )
     return [...(await membershipsOf(this.target)), ...rows.map(({ name }) => String(name))]
   }

@@ -97,7 +97,8 @@ export async function killAtRandom(
         if (post.code !== 0) fault('post')(post.log)
         if (signal !== 'SIGKILL') scene.files(run).forEach(fault('file'))
       }
-      if (signal === 'SIGINT') (await scene.rights()).forEach(fault('right'))
+      // a temporary role that owns what is half restored stays for the next run, but nobody can log in as it any more
+      if (signal === 'SIGINT') (await scene.rights('allowed')).forEach(fault('right'))
       ;(await scene.sourceChanges()).forEach(fault('source'))
       if (way === 'swap') {
         const number = await scene.runIn().catch((error: Error) => error.message)
