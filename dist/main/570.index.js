@@ -585,6 +585,11 @@ function formatCount(count) {
 function counted(count, noun, plural = `${noun}s`) {
     return `${formatCount(count)} ${count === 1 ? noun : plural}`;
 }
+/** The first ten of a list, for a sentence, and how many more there are. */
+function firstTen(entries) {
+    const more = entries.length > 10 ? ` and ${entries.length - 10} more` : '';
+    return `${entries.slice(0, 10).join(', ')}${more}`;
+}
 /**
  * How long work that has done `done` of `total` in `seconds` will still take at that speed, for the end of a progress
  * line: `about 3 min left`. Empty while that cannot be told (nothing done, nothing to do, done, or not a second in).
@@ -2774,10 +2779,6 @@ async function unreadable({ connection, version }, database, context) {
         return rows;
     });
 }
-function firstTen(names) {
-    const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
-    return `${names.slice(0, 10).join(', ')}${more}`;
-}
 
 ;// CONCATENATED MODULE: ./lib/migration/checks/source-texts.js
 
@@ -2808,8 +2809,7 @@ async function checkTexts(source, { verify }, context) {
     check(context, 'source-texts', 'blocker', isPassed, message, remedy, found);
     if (isPassed)
         return;
-    const more = found.length > 10 ? ` and ${found.length - 10} more` : '';
-    throw new Failure('The definitions on the source cannot be compared; nothing was dumped', `${message}: ${found.slice(0, 10).join(', ')}${more}`, remedy, { sqlstate: '22021' });
+    throw new Failure('The definitions on the source cannot be compared; nothing was dumped', `${message}: ${firstTen(found)}`, remedy, { sqlstate: '22021' });
 }
 /** What each text belongs to. Where the name itself is the text, it is shown with its bytes escaped. */
 async function strangeTexts({ connection }, database, context) {
@@ -13280,7 +13280,7 @@ function refuseUnaccepted(found, patterns, where, context) {
             remedy,
         });
     }
-    const said = groups.map(({ reason, remedy, entries }) => `${losses_firstTen(entries)}: ${reason} (${remedy})`);
+    const said = groups.map(({ reason, remedy, entries }) => `${firstTen(entries)}: ${reason} (${remedy})`);
     throw new Failure(`The target cannot take ${counted(open.length, 'object')} of ${where}; nothing was restored`, shorten(said.join('; '), 12_000), 'Apply the remedies, or accept what is lost in allow-missing, one name a line as above');
 }
 /** Puts losses that are accepted into the report, each once. */
@@ -13298,7 +13298,7 @@ function tellLosses(found, session) {
     const accepts = allowMissing(session.inputs.allowMissing);
     noteAccepted(found.filter(({ entry }) => accepts(entry)), session);
     for (const { reason, remedy, entries } of groupLosses(found.filter(({ entry }) => !accepts(entry)))) {
-        session.warn(`The dump goes without ${losses_firstTen(entries)}: ${reason} (${remedy}). To restore it all the same takes the same lines in allow-missing`);
+        session.warn(`The dump goes without ${firstTen(entries)}: ${reason} (${remedy}). To restore it all the same takes the same lines in allow-missing`);
     }
 }
 /** The losses of a dump that concern what is asked for: those of its databases, and of the whole server where all are. */
@@ -13319,10 +13319,6 @@ function groupLosses(losses) {
 }
 function losses_isSame(a, b) {
     return a.entry === b.entry && a.database === b.database;
-}
-function losses_firstTen(entries) {
-    const more = entries.length > 10 ? ` and ${entries.length - 10} more` : '';
-    return `${entries.slice(0, 10).join(', ')}${more}`;
 }
 
 ;// CONCATENATED MODULE: ./lib/commands/dump.js
@@ -24105,7 +24101,6 @@ function samePasswords(own, target) {
 
 
 
-
 /**
  * Decides about everything of a dump before anything is changed: the roles, and every entry of every database. While one of
  * them would lose something that is not accepted, nothing is restored, and all of it is told at once.
@@ -24118,7 +24113,6 @@ async function planEverything(dump, target, session) {
     const losses = lossesAmong(dump.losses, destinations, inputs.databases);
     refuseUnaccepted(losses, inputs.allowMissing, 'the source', session);
     const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', target);
-    await checkClientLogin(dump.client, target, 'target', passwordFile, session);
     const swaps = dump.isSchema ? new Map() : await planSwaps(destinations, target, session);
     const restores = destinations.map((destination) => {
         const swap = swaps.get(destination);
@@ -24349,6 +24343,8 @@ function goingOn(failure, session) {
 
 
 
+
+
 /** The target's half: from an artifact or a directory, verified by the dump's own fingerprint. */
 const restore = {
     name: 'restore',
@@ -24368,6 +24364,9 @@ async function restore_run(session) {
     checkDestination(target.named ? named.dbname : undefined, databasesOf(manifest.databases, inputs.databases));
     // a dump is read by the major that wrote it
     const client = await getClient(writerOf(manifest), session);
+    const { connection } = target;
+    const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection);
+    await checkClientLogin(client, connection, 'target', passwordFile, session);
     const dump = {
         ...{ directory, client, proven },
         databases: manifest.databases,
@@ -24378,7 +24377,7 @@ async function restore_run(session) {
         },
         isSchema: false,
     };
-    const planned = await runPhase(session, 'schema', () => planEverything(dump, target.connection, session));
+    const planned = await runPhase(session, 'schema', () => planEverything(dump, connection, session));
     await restoreTheRoles(planned, session);
     await restoreDatabases(planned, undefined, session);
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { checkClientLogin } from '../migration/checks/client-login.ts'
 import { checkDestination } from '../migration/checks/destination.ts'
 import { inspectTarget } from '../migration/checks/preflight.ts'
 import { getClient } from '../migration/dump/everything.ts'
@@ -10,6 +11,7 @@ import { runPhase } from '../migration/phases.ts'
 import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
 import { planEverything } from '../migration/restore/plan-everything.ts'
 import type { Session } from '../migration/run.ts'
+import { writePasswordFile } from '../postgres/programs/programs.ts'
 import type { Command } from './command.ts'
 
 /** The target's half: from an artifact or a directory, verified by the dump's own fingerprint. */
@@ -35,6 +37,9 @@ async function run(session: Session): Promise<void> {
   )
   // a dump is read by the major that wrote it
   const client = await getClient(writerOf(manifest), session)
+  const { connection } = target
+  const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection)
+  await checkClientLogin(client, connection, 'target', passwordFile, session)
   const dump = {
     ...{ directory, client, proven },
     databases: manifest.databases,
@@ -45,9 +50,7 @@ async function run(session: Session): Promise<void> {
     },
     isSchema: false,
   }
-  const planned = await runPhase(session, 'schema', () =>
-    planEverything(dump, target.connection, session),
-  )
+  const planned = await runPhase(session, 'schema', () => planEverything(dump, connection, session))
   await restoreTheRoles(planned, session)
   await restoreDatabases(planned, undefined, session)
 }

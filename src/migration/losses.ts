@@ -1,6 +1,6 @@
 import { Failure } from '../failure.ts'
 import type { Loss } from '../report/model.ts'
-import { counted, shorten } from '../text/text.ts'
+import { counted, firstTen, shorten } from '../text/text.ts'
 import type { Context } from './context.ts'
 import type { Inputs } from './inputs.ts'
 import { allowMissing } from './restore/plan/allow-missing.ts'
@@ -112,9 +112,4 @@ export function groupLosses(
 
 function isSame(a: Loss, b: Loss): boolean {
   return a.entry === b.entry && a.database === b.database
-}
-
-function firstTen(entries: readonly string[]): string {
-  const more = entries.length > 10 ? ` and ${entries.length - 10} more` : ''
-  return `${entries.slice(0, 10).join(', ')}${more}`
 }

@@ -120,6 +120,12 @@ export function counted(count: number, noun: string, plural = `${noun}s`): strin
   return `${formatCount(count)} ${count === 1 ? noun : plural}`
 }
 
+/** The first ten of a list, for a sentence, and how many more there are. */
+export function firstTen(entries: readonly string[]): string {
+  const more = entries.length > 10 ? ` and ${entries.length - 10} more` : ''
+  return `${entries.slice(0, 10).join(', ')}${more}`
+}
+
 /**
  * How long work that has done `done` of `total` in `seconds` will still take at that speed, for the end of a progress
  * line: `about 3 min left`. Empty while that cannot be told (nothing done, nothing to do, done, or not a second in).

@@ -1,6 +1,6 @@
 import { Failure } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
-import { counted, printable } from '../../text/text.ts'
+import { counted, firstTen, printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import type { Inputs } from '../inputs.ts'
 import { check, type Source } from './preflight.ts'
@@ -91,9 +91,4 @@ async function unreadable(
        WHERE t.hidden OR t.denied ORDER BY 1, 2`)
     return rows
   })
-}
-
-function firstTen(names: readonly string[]): string {
-  const more = names.length > 10 ? ` and ${names.length - 10} more` : ''
-  return `${names.slice(0, 10).join(', ')}${more}`
 }

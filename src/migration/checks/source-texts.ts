@@ -1,6 +1,6 @@
 import { Failure } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
-import { counted, printable } from '../../text/text.ts'
+import { counted, firstTen, printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import type { Inputs } from '../inputs.ts'
 import { check, type Source } from './preflight.ts'
@@ -32,10 +32,9 @@ export async function checkTexts(
     'Write these texts in UTF-8 or ASCII on the source (COMMENT ON …, ALTER … RENAME, CREATE OR REPLACE FUNCTION), or set verify: counts, which compares no definitions'
   check(context, 'source-texts', 'blocker', isPassed, message, remedy, found)
   if (isPassed) return
-  const more = found.length > 10 ? ` and ${found.length - 10} more` : ''
   throw new Failure(
     'The definitions on the source cannot be compared; nothing was dumped',
-    `${message}: ${found.slice(0, 10).join(', ')}${more}`,
+    `${message}: ${firstTen(found)}`,
     remedy,
     { sqlstate: '22021' },
   )

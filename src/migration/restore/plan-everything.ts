@@ -7,7 +7,6 @@ import { qualifiedName } from '../../postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
 import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { Loss } from '../../report/model.ts'
-import { checkClientLogin } from '../checks/client-login.ts'
 import { resultOf } from '../dump/everything.ts'
 import type { Inputs } from '../inputs.ts'
 import { autoJobs } from '../jobs.ts'
@@ -78,7 +77,6 @@ export async function planEverything(
   const losses = lossesAmong(dump.losses, destinations, inputs.databases)
   refuseUnaccepted(losses, inputs.allowMissing, 'the source', session)
   const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', target)
-  await checkClientLogin(dump.client, target, 'target', passwordFile, session)
   const swaps = dump.isSchema ? new Map() : await planSwaps(destinations, target, session)
   const restores = destinations.map((destination) => {
     const swap = swaps.get(destination)
