@@ -126,21 +126,23 @@ async function open(
   connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
     if (status.parameterName === 'server_version') reported = status.parameterValue
   })
-  const abort = () => void closeSession(client)
+  const begin = async () => {
+    await client.connect()
+    const safe = makeSafe(client, {
+      access,
+      reported,
+      asked: startup !== undefined,
+      server: options.role ? `the ${options.role}` : 'the server',
+      another: () => new pg.Client(config),
+    })
+    await inTime(client, parameters, safe)
+  }
+  // `connect` of a client that is ended meanwhile is never settled: nobody may wait for it alone
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(new Cancelled())
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
-    await client.connect()
-    await inTime(
-      client,
-      parameters,
-      makeSafe(client, {
-        access,
-        reported,
-        asked: startup !== undefined,
-        server: options.role ? `the ${options.role}` : 'the server',
-        another: () => new pg.Client(config),
-      }),
-    )
+    await Promise.race([begin(), aborted.promise])
     options.signal?.throwIfAborted()
     if (options.patience !== null) watch(client, parameters, options)
     return client
