@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import type { DatabaseProperties } from '../../src/migration/restore/database/properties.ts'
-import type { Session } from '../../src/migration/run.ts'
+import type { Run } from '../../src/migration/run.ts'
 import { fingerprintDatabase } from '../../src/migration/verify/fingerprint.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
@@ -114,7 +114,7 @@ describe.each(['good', 'refused'] as const)(
             },
           },
           result,
-          { ...context, inputs: { verify: 'counts' } } as unknown as Session,
+          { ...context, inputs: { verify: 'counts' } } as unknown as Run,
         ).then(
           () => 'proven',
           (error: unknown) => (error instanceof Failure ? error.line : String(error)),

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { noDump, stateSchema } from '../../src/migration/restore/database/mark.ts'
-import type { Session } from '../../src/migration/run.ts'
+import type { Run } from '../../src/migration/run.ts'
 import { withLentRights } from '../../src/migration/verify/lend.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
@@ -39,7 +39,7 @@ afterAll(async () => {
   await polar?.stop()
 })
 
-function sessionOf(lendRights: boolean) {
+function runOf(lendRights: boolean) {
   const context = testContext()
   const log: string[] = []
   const say = (line: string) => void log.push(line)
@@ -48,7 +48,7 @@ function sessionOf(lendRights: boolean) {
     log: { debug: say, info: say, warning: say },
     said: log,
     inputs: { lendRights },
-  } as unknown as Session & { said: string[]; warnings: string[] }
+  } as unknown as Run & { said: string[]; warnings: string[] }
 }
 
 /** What the account cannot read, with the rights that it has then. */
@@ -84,9 +84,9 @@ async function readAllData(target: Target): Promise<boolean> {
 }
 
 const lent = (target: Target, allowed: boolean, work: () => Promise<unknown>) => {
-  const session = sessionOf(allowed)
+  const run = runOf(allowed)
   const connection = parseConnectionString(target.uri('postgres'))
-  return { session, done: withLentRights(connection, 'shop', session, work) }
+  return { run, done: withLentRights(connection, 'shop', run, work) }
 }
 
 test.each([
@@ -100,7 +100,7 @@ test.each([
   }).done
 
   let reached = false
-  const { session, done } = lent(target, true, async () => {
+  const { run, done } = lent(target, true, async () => {
     expect(await readAllData(target)).toBe(all)
     expect(await unreadable(target)).toEqual([])
     reached = true
@@ -111,8 +111,8 @@ test.each([
   expect(await membershipsOf(target)).toEqual(before)
   expect(await readAllData(target)).toBe(false)
   expect(await marks(target)).toEqual([])
-  expect(session.warnings).toEqual([])
-  const said = session.said.join('\n')
+  expect(run.warnings).toEqual([])
+  const said = run.said.join('\n')
   expect(said).toContain(`Lent until the verification ends: GRANT "boss" TO "${target.account}"`)
   expect(said).toContain(`Lent until the verification ends: GRANT "tenant" TO "${target.account}"`)
   expect(said).toMatch(/Given back: membership in .*boss/)
@@ -120,11 +120,11 @@ test.each([
 })
 
 test('a polar_superuser of PolarDB 11 reads everything as it is, and is lent nothing', async () => {
-  const { session, done } = lent(polar, true, async () => {
+  const { run, done } = lent(polar, true, async () => {
     expect(await unreadable(polar)).toEqual([])
   })
   await done
-  expect(session.said).toEqual([])
+  expect(run.said).toEqual([])
   expect(await marks(polar)).toEqual([])
 })
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { commands, runCommand, wordsOf } from '../../src/commands/index.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
-import type { Session } from '../../src/migration/run.ts'
+import type { Run } from '../../src/migration/run.ts'
 import { newReport, type Report } from '../../src/report/model.ts'
 
 /** What a command did: its report, what it said, and what it threw. */
@@ -17,11 +17,11 @@ export interface CommandResult {
  * Runs one of the action's commands in this process, without the bundle and without GitHub: nothing is uploaded.
  *
  * @param inputs as in a workflow; `client-path` must name client programs
- * @param changes of the session
+ * @param changes of the run
  */
 export async function runInProcess(
   inputs: Record<string, string>,
-  changes: Partial<Session> = {},
+  changes: Partial<Run> = {},
 ): Promise<CommandResult> {
   const directory = await mkdtemp(join(tmpdir(), 'in-process-'))
   const lines: string[] = []
@@ -35,7 +35,7 @@ export async function runInProcess(
   }
   for (const path of Object.values(parts)) await mkdir(path, { recursive: true, mode: 0o700 })
   const noArtifacts = () => Promise.reject(new Error('there is no artifact service here'))
-  const session: Session = {
+  const run: Run = {
     ...parts,
     inputs: parsed,
     report,
@@ -61,7 +61,7 @@ export async function runInProcess(
   }
   let error: unknown
   try {
-    await runCommand(session)
+    await runCommand(run)
     report.status = 'succeeded'
   } catch (thrown) {
     error = thrown

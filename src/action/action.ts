@@ -6,7 +6,7 @@ import { commands, runCommand, wordsOf } from '../commands/index.ts'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { endsBy, timeLeftUntil } from '../migration/cancellation.ts'
 import { parseInputs, secretInputs } from '../migration/inputs.ts'
-import type { Session } from '../migration/run.ts'
+import type { Run } from '../migration/run.ts'
 import { killAllPrograms } from '../postgres/programs/process.ts'
 import { annotations } from '../report/annotations.ts'
 import { renderHtml } from '../report/html/html.ts'
@@ -36,13 +36,13 @@ export async function runAction(): Promise<void> {
 
   const command = core.getInput('command') || (commands[0]?.name ?? '')
   const report = newReport(command, wordsOf(command))
-  let session: Session | undefined
+  let run: Run | undefined
   let failure: unknown
   try {
     const get = maskedInputs(secretInputs)
     for (const name of ['source', 'target']) registerConnectionString(core.getInput(name))
-    session = await openSession(log, stop.signal, report, get)
-    await runCommand(session)
+    run = await openRun(log, stop.signal, report, get)
+    await runCommand(run)
     report.status = 'succeeded'
   } catch (error) {
     failure = error
@@ -60,13 +60,13 @@ export async function runAction(): Promise<void> {
   }
   log.settle()
   try {
-    await writeEvidence(report, session, log, stop.signal)
+    await writeEvidence(report, run, log, stop.signal)
   } catch (error) {
     failure ??= error
     log.warning(`The report could not be written: ${messageOf(error)}`)
   }
   try {
-    await session?.close()
+    await run?.close()
   } catch (error) {
     log.warning(`Not everything could be removed; the post step tries again: ${messageOf(error)}`)
   }
@@ -76,12 +76,12 @@ export async function runAction(): Promise<void> {
   } else if (failure) core.setFailed(visible(redact(messageOf(failure))))
 }
 
-async function openSession(
+async function openRun(
   log: RunnerLog,
   signal: AbortSignal,
   report: Report,
   get: (name: string) => string,
-): Promise<Session> {
+): Promise<Run> {
   const inputs = parseInputs(get, commands)
   const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
   await removeLeftovers(runnerTemporary, (message) => log.info(message))
@@ -123,13 +123,13 @@ async function openSession(
 
 async function writeEvidence(
   report: Report,
-  session: Session | undefined,
+  run: Run | undefined,
   log: RunnerLog,
   signal: AbortSignal,
 ): Promise<void> {
   const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
   const directory =
-    session?.reportDirectory ?? (await mkdtemp(join(runnerTemporary, 'polardb-report-')))
+    run?.reportDirectory ?? (await mkdtemp(join(runnerTemporary, 'polardb-report-')))
   redactReport(report)
   const json = join(directory, 'report.json')
   const html = join(directory, 'report.html')
@@ -147,14 +147,14 @@ async function writeEvidence(
   }
   log.info(verdict(report))
   log.info(`The report is in ${json} and ${html}`)
-  if (!session) return
+  if (!run) return
   // without the runner's artifact service (another CI, a test) the files are all there is
   if (!process.env.ACTIONS_RUNTIME_TOKEN) return
   const limit = signal.aborted
     ? AbortSignal.timeout(timeLeftUntil(endsBy.report, signal))
     : new AbortController().signal
   try {
-    await session.artifacts.uploadReport([json, html], directory, limit)
+    await run.artifacts.uploadReport([json, html], directory, limit)
   } catch (error) {
     log.warning(`The report was not kept as an artifact: ${messageOf(error)}`)
   }

@@ -12,7 +12,7 @@ import { required } from '../migration/inputs.ts'
 import { startUpload } from '../migration/kept/keep.ts'
 import { tellLosses } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
-import type { Session } from '../migration/run.ts'
+import type { Run } from '../migration/run.ts'
 import type { Command } from './command.ts'
 
 /** The source's half: roles, databases and the fingerprint of both, into the dump directory and the artifact. */
@@ -21,29 +21,25 @@ export const dump: Command = {
   needs: ['source'],
   dump: 'result',
   words: { did: 'Dumped', noun: 'Dump', ends: 'done' },
-  run,
+  steps,
 }
 
-async function run(session: Session): Promise<void> {
-  const source = await runPhase(session, 'preflight', async () => {
-    const source = await inspectSource(
-      required(session.inputs, 'source'),
-      session.inputs.databases,
-      session,
-    )
-    await checkReadable(source, session.inputs, session)
-    await checkTexts(source, session.inputs, session)
-    await checkTogether(source, undefined, session.dumpDirectory, session)
-    tellLosses(source.losses, session)
+async function steps(run: Run): Promise<void> {
+  const source = await runPhase(run, 'preflight', async () => {
+    const source = await inspectSource(required(run.inputs, 'source'), run.inputs.databases, run)
+    await checkReadable(source, run.inputs, run)
+    await checkTexts(source, run.inputs, run)
+    await checkTogether(source, undefined, run.dumpDirectory, run)
+    tellLosses(source.losses, run)
     return source
   })
-  session.setOutput('source-version', source.version.version)
-  const reportWrites = await watchWrites(source, session)
-  const dumpSource = await openDumpSource(source, session)
-  const roles = await dumpTheRoles(source, dumpSource, session)
-  const databases = await dumpDatabases(source, dumpSource, session)
+  run.setOutput('source-version', source.version.version)
+  const reportWrites = await watchWrites(source, run)
+  const dumpSource = await openDumpSource(source, run)
+  const roles = await dumpTheRoles(source, dumpSource, run)
+  const databases = await dumpDatabases(source, dumpSource, run)
   const dumped = { client: dumpSource.client, databases, roles }
-  const upload = startUpload(await sealEverything(dumped, source, session), session)
+  const upload = startUpload(await sealEverything(dumped, source, run), run)
   await upload.done
   await reportWrites()
   upload.check()

@@ -1,4 +1,4 @@
-import type { Session } from '../migration/run.ts'
+import type { Run } from '../migration/run.ts'
 import { type Wording, wordsOfAnyRun } from '../report/model.ts'
 import type { Command } from './command.ts'
 import { dump } from './dump.ts'
@@ -14,9 +14,9 @@ export function wordsOf(name: string): Wording {
   return commands.find((command) => command.name === name)?.words ?? wordsOfAnyRun
 }
 
-/** Runs the command that the inputs choose; its results go into the session's report and outputs. */
-export async function runCommand(session: Session): Promise<void> {
-  const chosen = commands.find(({ name }) => name === session.inputs.command)
-  if (!chosen) throw new TypeError(`there is no command ${session.inputs.command}`)
-  await chosen.run(session)
+/** Runs the command that the inputs choose; its results go into the run's report and outputs. */
+export async function runCommand(run: Run): Promise<void> {
+  const chosen = commands.find(({ name }) => name === run.inputs.command)
+  if (!chosen) throw new TypeError(`there is no command ${run.inputs.command}`)
+  await chosen.steps(run)
 }

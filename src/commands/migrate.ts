@@ -19,7 +19,7 @@ import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
 import { planEverything } from '../migration/restore/plan-everything.ts'
-import type { Session } from '../migration/run.ts'
+import type { Run } from '../migration/run.ts'
 import type { Command } from './command.ts'
 
 /** Both halves in one job: everything of the source is dumped, kept, restored and compared. */
@@ -28,15 +28,15 @@ export const migrate: Command = {
   needs: ['source', 'target'],
   dump: 'written',
   words: { did: 'Migrated', noun: 'Migration', ends: 'compared' },
-  run,
+  steps,
 }
 
-async function run(session: Session): Promise<void> {
-  const { inputs } = session
-  const { source, target } = await runPhase(session, 'preflight', async () => {
+async function steps(run: Run): Promise<void> {
+  const { inputs } = run
+  const { source, target } = await runPhase(run, 'preflight', async () => {
     const named = required(inputs, 'target')
-    const target = await inspectTarget(named, inputs, session)
-    const source = await inspectSource(required(inputs, 'source'), inputs.databases, session)
+    const target = await inspectTarget(named, inputs, run)
+    const source = await inspectSource(required(inputs, 'source'), inputs.databases, run)
     checkDestination(target.named ? named.dbname : undefined, source.databases)
     const { ifTargetNotEmpty, sameServer } = inputs
     await refuseSameServer(
@@ -48,52 +48,48 @@ async function run(session: Session): Promise<void> {
         ifTargetNotEmpty,
         sameServer,
       },
-      session,
+      run,
     )
-    await checkReadable(source, inputs, session)
-    await checkTexts(source, inputs, session)
-    await checkTogether(source, target, session.dumpDirectory, session)
-    refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', session)
+    await checkReadable(source, inputs, run)
+    await checkTexts(source, inputs, run)
+    await checkTogether(source, target, run.dumpDirectory, run)
+    refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', run)
     return { source, target }
   })
-  session.setOutput('source-version', source.version.version)
-  session.setOutput('target-version', target.version)
-  const reportWrites = await watchWrites(source, session)
-  const dumpSource = await openDumpSource(source, session, target)
+  run.setOutput('source-version', source.version.version)
+  run.setOutput('target-version', target.version)
+  const reportWrites = await watchWrites(source, run)
+  const dumpSource = await openDumpSource(source, run, target)
   const { client } = dumpSource
   const began = Date.now()
-  const roles = await dumpTheRoles(source, dumpSource, session)
+  const roles = await dumpTheRoles(source, dumpSource, run)
   const common = { client, roles, losses: source.losses, proven: true }
   // what the target cannot take is told before the first row is dumped
-  await runPhase(session, 'schema', () =>
-    withSchemas(source, dumpSource, session, (schemas) =>
-      planEverything({ ...common, ...schemas, isSchema: true }, target.connection, session),
+  await runPhase(run, 'schema', () =>
+    withSchemas(source, dumpSource, run, (schemas) =>
+      planEverything({ ...common, ...schemas, isSchema: true }, target.connection, run),
     ),
   )
-  const databases = await dumpDatabases(source, dumpSource, session, target)
+  const databases = await dumpDatabases(source, dumpSource, run, target)
 
-  session.goOn = goOnAfterMigrate(session, true)
+  run.goOn = goOnAfterMigrate(run, true)
   const failures: unknown[] = []
-  const directory = session.dumpDirectory
+  const directory = run.dumpDirectory
   const planned = await unlessFailed(failures, () =>
-    runPhase(session, 'schema', () =>
-      planEverything(
-        { ...common, databases, directory, isSchema: false },
-        target.connection,
-        session,
-      ),
+    runPhase(run, 'schema', () =>
+      planEverything({ ...common, databases, directory, isSchema: false }, target.connection, run),
     ),
   )
-  await unlessFailed(failures, async () => planned && restoreTheRoles(planned, session))
+  await unlessFailed(failures, async () => planned && restoreTheRoles(planned, run))
   // the roles as they were sent belong to the dump, so it is sealed when they are there, or have failed
   const sent = planned?.roles?.script
-  const upload = await evenIfFailed(failures, session, async () =>
-    startUpload(await sealEverything({ client, databases, roles }, source, session, sent), session),
+  const upload = await evenIfFailed(failures, run, async () =>
+    startUpload(await sealEverything({ client, databases, roles }, source, run, sent), run),
   )
-  await unlessFailed(failures, async () => planned && restoreDatabases(planned, began, session))
+  await unlessFailed(failures, async () => planned && restoreDatabases(planned, began, run))
   await upload?.done
-  if (!session.signal.aborted) await reportWrites()
-  if (failures.length > 0) throw goingOn(failures[0], session)
+  if (!run.signal.aborted) await reportWrites()
+  if (failures.length > 0) throw goingOn(failures[0], run)
   upload?.check()
 }
 
@@ -114,14 +110,14 @@ async function unlessFailed<T>(
 /** Seals and keeps the dump, whatever has failed: the first failure is the one to report. */
 async function evenIfFailed<T>(
   failures: unknown[],
-  session: Session,
+  run: Run,
   step: () => Promise<T>,
 ): Promise<T | undefined> {
   try {
     return await step()
   } catch (error) {
-    if (failures.length > 0 && !session.signal.aborted)
-      session.warn(`The dump could not be sealed: ${messageOf(error)}`)
+    if (failures.length > 0 && !run.signal.aborted)
+      run.warn(`The dump could not be sealed: ${messageOf(error)}`)
     failures.push(error)
     return undefined
   }
@@ -131,12 +127,12 @@ async function evenIfFailed<T>(
  * The failure of a restore with how it goes on: by now it is known whether the dump is kept as an artifact. A comparison that
  * found differences has its own next step.
  */
-function goingOn(failure: unknown, session: Session): unknown {
-  const { databases, artifact } = session.report
-  if (!(failure instanceof Failure) || session.goOn === undefined) return failure
-  const way = goOnAfterMigrate(session, artifact !== undefined)
+function goingOn(failure: unknown, run: Run): unknown {
+  const { databases, artifact } = run.report
+  if (!(failure instanceof Failure) || run.goOn === undefined) return failure
+  const way = goOnAfterMigrate(run, artifact !== undefined)
   const { message, why, sqlstate, cause } = failure
-  const remedy = failure.remedy.replaceAll(session.goOn, way)
+  const remedy = failure.remedy.replaceAll(run.goOn, way)
   const begun = databases.some(({ restore, tables }) => restore && tables.length === 0)
   const more = begun && !remedy.includes(way) ? `${remedy}. Then ${way}` : remedy
   return new Failure(message, why, more, { cause, sqlstate })

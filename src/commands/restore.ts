@@ -10,7 +10,7 @@ import { rolesFile } from '../migration/kept/manifest.ts'
 import { runPhase } from '../migration/phases.ts'
 import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
 import { planEverything } from '../migration/restore/plan-everything.ts'
-import type { Session } from '../migration/run.ts'
+import type { Run } from '../migration/run.ts'
 import { writePasswordFile } from '../postgres/programs/programs.ts'
 import type { Command } from './command.ts'
 
@@ -20,26 +20,26 @@ export const restore: Command = {
   needs: ['target'],
   dump: 'read',
   words: { did: 'Restored', noun: 'Restore', ends: 'compared' },
-  run,
+  steps,
 }
 
-async function run(session: Session): Promise<void> {
-  const { inputs } = session
+async function steps(run: Run): Promise<void> {
+  const { inputs } = run
   const named = required(inputs, 'target')
-  const target = await runPhase(session, 'preflight', () => inspectTarget(named, inputs, session))
-  session.setOutput('target-version', target.version)
-  const { manifest, directory, roles, proven } = await loadDump(session)
-  session.report.source = { version: manifest.source.version, major: manifest.source.major }
-  session.setOutput('source-version', manifest.source.version)
+  const target = await runPhase(run, 'preflight', () => inspectTarget(named, inputs, run))
+  run.setOutput('target-version', target.version)
+  const { manifest, directory, roles, proven } = await loadDump(run)
+  run.report.source = { version: manifest.source.version, major: manifest.source.major }
+  run.setOutput('source-version', manifest.source.version)
   checkDestination(
     target.named ? named.dbname : undefined,
     databasesOf(manifest.databases, inputs.databases),
   )
   // a dump is read by the major that wrote it
-  const client = await getClient(writerOf(manifest), session)
+  const client = await getClient(writerOf(manifest), run)
   const { connection } = target
-  const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', connection)
-  await checkClientLogin(client, connection, 'target', passwordFile, session)
+  const passwordFile = await writePasswordFile(run.temporaryDirectory, 'target', connection)
+  await checkClientLogin(client, connection, 'target', passwordFile, run)
   const dump = {
     ...{ directory, client, proven },
     databases: manifest.databases,
@@ -50,7 +50,7 @@ async function run(session: Session): Promise<void> {
     },
     isSchema: false,
   }
-  const planned = await runPhase(session, 'schema', () => planEverything(dump, connection, session))
-  await restoreTheRoles(planned, session)
-  await restoreDatabases(planned, undefined, session)
+  const planned = await runPhase(run, 'schema', () => planEverything(dump, connection, run))
+  await restoreTheRoles(planned, run)
+  await restoreDatabases(planned, undefined, run)
 }

@@ -16,7 +16,7 @@ import {
   parseDatabaseProperties,
   readDatabaseProperties,
 } from '../migration/restore/database/properties.ts'
-import type { Session } from '../migration/run.ts'
+import type { Run } from '../migration/run.ts'
 import { acceptedInVerify } from '../migration/verify/accepted.ts'
 import { fingerprintDatabase } from '../migration/verify/fingerprint.ts'
 import { withLentRights } from '../migration/verify/lend.ts'
@@ -43,15 +43,15 @@ export const verify: Command = {
     ends: 'compared',
     verified: 'Both sides are equal',
   },
-  run,
+  steps,
 }
 
-async function run(session: Session): Promise<void> {
-  const { inputs, report } = session
+async function steps(run: Run): Promise<void> {
+  const { inputs, report } = run
   const named = required(inputs, 'target')
-  const target = await runPhase(session, 'preflight', () => inspectTarget(named, inputs, session))
+  const target = await runPhase(run, 'preflight', () => inspectTarget(named, inputs, run))
   const { connection } = target
-  session.setOutput('target-version', target.version)
+  run.setOutput('target-version', target.version)
   if (inputs.verify === 'none') {
     throw new Failure(
       'There is nothing to do',
@@ -59,27 +59,27 @@ async function run(session: Session): Promise<void> {
       'Set verify to data or counts',
     )
   }
-  const jobs = inputs.restoreJobs === 'auto' ? autoJobs(session.processors) : inputs.restoreJobs
-  const substitutes = await readSubstitutes(connection, session)
+  const jobs = inputs.restoreJobs === 'auto' ? autoJobs(run.processors) : inputs.restoreJobs
+  const substitutes = await readSubstitutes(connection, run)
   const failures: unknown[] = []
-  const { databases, losses } = await sources(session, connection)
+  const { databases, losses } = await sources(run, connection)
   checkDestination(target.named ? named.dbname : undefined, databases)
   try {
-    refuseUnaccepted(losses, inputs.allowMissing, 'the source', session)
+    refuseUnaccepted(losses, inputs.allowMissing, 'the source', run)
   } catch (error) {
     // everything else is compared all the same
     failures.push(error)
   }
   for (const compared of databases) {
     const { source, target: name, bytes } = compared
-    const result = resultOf(session, { source, target: name, bytes })
+    const result = resultOf(run, { source, target: name, bytes })
     try {
       await runPhase(
-        session,
+        run,
         'verify',
         () =>
           compared.open((fingerprint, schema) =>
-            withLentRights(connection, name, session, async () =>
+            withLentRights(connection, name, run, async () =>
               verifyDatabase(
                 {
                   connection,
@@ -88,7 +88,7 @@ async function run(session: Session): Promise<void> {
                   schema,
                   announced: [
                     ...losses.filter(({ database }) => database === source),
-                    ...(await acceptedInVerify({ connection, name }, schema, session)),
+                    ...(await acceptedInVerify({ connection, name }, schema, run)),
                   ],
                   substitutes,
                   jobs,
@@ -98,16 +98,16 @@ async function run(session: Session): Promise<void> {
                     : undefined,
                 },
                 result,
-                session,
+                run,
               ),
             ),
           ),
         source,
       )
     } catch (error) {
-      if (session.signal.aborted) throw error
+      if (run.signal.aborted) throw error
       failures.push(error)
-      session.log.warning(messageOf(error))
+      run.log.warning(messageOf(error))
     }
   }
   report.verified =
@@ -134,13 +134,13 @@ interface VerifySource {
 
 /** What the target is compared with: the live source where one is given, otherwise the dump. */
 async function sources(
-  session: Session,
+  run: Run,
   target: ConnectionParameters,
 ): Promise<{ databases: VerifySource[]; losses: Loss[] }> {
-  const { inputs, report } = session
+  const { inputs, report } = run
   if (inputs.source) {
-    const source = await inspectSource(inputs.source, inputs.databases, session)
-    session.setOutput('source-version', source.version.version)
+    const source = await inspectSource(inputs.source, inputs.databases, run)
+    run.setOutput('source-version', source.version.version)
     const { ifTargetNotEmpty, sameServer } = inputs
     await refuseSameServer(
       {
@@ -151,19 +151,19 @@ async function sources(
         ifTargetNotEmpty,
         sameServer,
       },
-      session,
+      run,
     )
     const compared = source.databases.map(
       (database): VerifySource => ({
         ...database,
-        open: (work) => openLive(source, database.source, session, work),
+        open: (work) => openLive(source, database.source, run, work),
       }),
     )
     return { databases: compared, losses: source.losses }
   }
-  const { manifest, directory } = await loadDump(session)
+  const { manifest, directory } = await loadDump(run)
   report.source = { version: manifest.source.version, major: manifest.source.major }
-  session.setOutput('source-version', manifest.source.version)
+  run.setOutput('source-version', manifest.source.version)
   const chosen = databasesOf(manifest.databases, inputs.databases)
   const databases = chosen.map(
     ({ dumped, ...name }): VerifySource => ({
@@ -183,29 +183,29 @@ async function sources(
 async function openLive(
   source: Source,
   database: string,
-  session: Session,
+  run: Run,
   work: (fingerprint: unknown, schema: SchemaSource) => Promise<void>,
 ): Promise<void> {
   const { connection, version } = source
-  const { inputs } = session
-  const jobs = inputs.dumpJobs === 'auto' ? autoReaders(session.processors) : inputs.dumpJobs
-  const snapshot = await exportSnapshot(connection, database, session.signal)
-  const directory = join(session.temporaryDirectory, `schema-${randomUUID()}`)
+  const { inputs } = run
+  const jobs = inputs.dumpJobs === 'auto' ? autoReaders(run.processors) : inputs.dumpJobs
+  const snapshot = await exportSnapshot(connection, database, run.signal)
+  const directory = join(run.temporaryDirectory, `schema-${randomUUID()}`)
   try {
-    const place = { database, readOnly: true, role: 'source', signal: session.signal } as const
+    const place = { database, readOnly: true, role: 'source', signal: run.signal } as const
     const properties = await withConnection(connection, place, readDatabaseProperties)
     const fingerprint = await fingerprintDatabase(
       { connection, database, snapshot, level: inputs.verify, jobs },
-      session,
+      run,
     )
     const archives = async () => {
-      const client = await getClient(version, session)
-      const passwordFile = await writePasswordFile(session.temporaryDirectory, 'source', connection)
-      const logFile = join(session.reportDirectory, `pg_dump-schema-${randomUUID()}.log`)
+      const client = await getClient(version, run)
+      const passwordFile = await writePasswordFile(run.temporaryDirectory, 'source', connection)
+      const logFile = join(run.reportDirectory, `pg_dump-schema-${randomUUID()}.log`)
       await dumpSchema(
         { connection, client, passwordFile, number: version.number },
         { database, directory, snapshot: snapshot.id ?? undefined, logFile },
-        session,
+        run,
       )
       return [directory]
     }

@@ -4,7 +4,7 @@ import { counted, firstTen, shorten } from '../text/text.ts'
 import type { Context } from './context.ts'
 import type { Inputs } from './inputs.ts'
 import { allowMissing } from './restore/plan/allow-missing.ts'
-import type { Session } from './run.ts'
+import type { Run } from './run.ts'
 
 type LossContext = Pick<Context, 'report'> & Partial<Pick<Context, 'log'>>
 
@@ -68,17 +68,17 @@ export function noteAccepted(accepted: readonly Loss[], context: Pick<Context, '
  */
 export function tellLosses(
   found: readonly Loss[],
-  session: Pick<Session, 'inputs' | 'report' | 'warn'>,
+  run: Pick<Run, 'inputs' | 'report' | 'warn'>,
 ): void {
-  const accepts = allowMissing(session.inputs.allowMissing)
+  const accepts = allowMissing(run.inputs.allowMissing)
   noteAccepted(
     found.filter(({ entry }) => accepts(entry)),
-    session,
+    run,
   )
   for (const { reason, remedy, entries } of groupLosses(
     found.filter(({ entry }) => !accepts(entry)),
   )) {
-    session.warn(
+    run.warn(
       `The dump goes without ${firstTen(entries)}: ${reason} (${remedy}). To restore it all the same takes the same lines in allow-missing`,
     )
   }

@@ -4,7 +4,7 @@ import type { Inputs } from './inputs.ts'
 import type { ArtifactStore } from './kept/artifact-store.ts'
 
 /** Everything that a command works with. The action opens it; a test can open its own. */
-export interface Session extends Context {
+export interface Run extends Context {
   inputs: Inputs
   /** Where the dump is written or read. */
   dumpDirectory: string

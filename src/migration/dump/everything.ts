@@ -30,7 +30,7 @@ import { runPhase, skipPhase } from '../phases.ts'
 import { readDatabaseProperties } from '../restore/database/properties.ts'
 import { retrying } from '../retry.ts'
 import { planRoleScript } from '../roles/script.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import { fingerprintDatabase, rereadSequences } from '../verify/fingerprint.ts'
 import { MomentGone } from '../verify/read-session.ts'
 import { exportSnapshot } from '../verify/snapshot.ts'
@@ -51,9 +51,9 @@ export interface DumpedEverything {
 }
 
 /** Finds or installs the client programs for a source and notes them in the report. */
-export async function getClient(source: Version, session: Session): Promise<ClientPrograms> {
-  const { inputs } = session
-  const client = await runPhase(session, 'client', () =>
+export async function getClient(source: Version, run: Run): Promise<ClientPrograms> {
+  const { inputs } = run
+  const client = await runPhase(run, 'client', () =>
     provideClient(
       {
         source,
@@ -61,22 +61,22 @@ export async function getClient(source: Version, session: Session): Promise<Clie
         ...(inputs.clientPath ? { path: inputs.clientPath } : {}),
         ...(inputs.clientMirror ? { mirror: inputs.clientMirror } : {}),
       },
-      session,
-      session.toolCache,
-      clientEnvironment(session.environment),
+      run,
+      run.toolCache,
+      clientEnvironment(run.environment),
     ),
   )
-  for (const warning of client.warnings) session.warn(warning)
+  for (const warning of client.warnings) run.warn(warning)
   const { version, directory, origin, bytes, seconds } = client
-  session.report.client = {
+  run.report.client = {
     version,
     directory,
     origin,
     ...(bytes === undefined ? {} : { bytes }),
     ...(seconds === undefined ? {} : { seconds }),
   }
-  session.setOutput('client-version', version)
-  session.log.info(`Client programs of PostgreSQL ${version} in ${directory} (${origin})`)
+  run.setOutput('client-version', version)
+  run.log.info(`Client programs of PostgreSQL ${version} in ${directory} (${origin})`)
   return client
 }
 
@@ -92,17 +92,17 @@ export interface KnownTarget extends Version {
  */
 export async function openDumpSource(
   source: Source,
-  session: Session,
+  run: Run,
   target?: KnownTarget,
 ): Promise<DumpSource> {
-  const client = await getClient(source.version, session)
-  const { temporaryDirectory } = session
+  const client = await getClient(source.version, run)
+  const { temporaryDirectory } = run
   const { connection } = source
   const passwordFile = await writePasswordFile(temporaryDirectory, 'source', connection)
-  await checkClientLogin(client, connection, 'source', passwordFile, session)
+  await checkClientLogin(client, connection, 'source', passwordFile, run)
   if (target) {
     const file = await writePasswordFile(temporaryDirectory, 'target', target.connection)
-    await checkClientLogin(client, target.connection, 'target', file, session)
+    await checkClientLogin(client, target.connection, 'target', file, run)
   }
   return { connection, client, passwordFile, number: source.version.number }
 }
@@ -116,25 +116,25 @@ export async function openDumpSource(
 export async function dumpTheRoles(
   source: Source,
   dumpSource: DumpSource,
-  session: Session,
+  run: Run,
 ): Promise<DumpedRoles | null> {
-  const { inputs } = session
+  const { inputs } = run
   if (inputs.roles === 'skip') {
-    skipPhase(session, 'dump-roles')
+    skipPhase(run, 'dump-roles')
     return null
   }
-  return await runPhase(session, 'dump-roles', async () => {
-    const options = { readOnly: true, role: 'source', signal: session.signal } as const
+  return await runPhase(run, 'dump-roles', async () => {
+    const options = { readOnly: true, role: 'source', signal: run.signal } as const
     const names = source.databases.map((database) => database.source)
-    const catalog = await retrying(session, () =>
+    const catalog = await retrying(run, () =>
       withConnection(source.connection, options, (connection) =>
         readRoleCatalog(connection, names),
       ),
     )
-    const file = join(session.dumpDirectory, rolesFile)
-    const logFile = join(session.reportDirectory, 'pg_dumpall.log')
+    const file = join(run.dumpDirectory, rolesFile)
+    const logFile = join(run.reportDirectory, 'pg_dumpall.log')
     const { rolePasswords, superuserOption, existingRoles } = inputs
-    await retrying(session, () => dumpRoles(dumpSource, file, { rolePasswords, logFile }, session))
+    await retrying(run, () => dumpRoles(dumpSource, file, { rolePasswords, logFile }, run))
     const script = await readFile(file, 'utf8')
     const presumed = planRoleScript(script, catalog, presumedTarget(catalog, source.version), {
       superuserOption,
@@ -142,7 +142,7 @@ export async function dumpTheRoles(
       rolePasswords,
       databases: names,
     })
-    await writeFile(join(session.dumpDirectory, polardbRolesFile), presumed.script, { mode: 0o600 })
+    await writeFile(join(run.dumpDirectory, polardbRolesFile), presumed.script, { mode: 0o600 })
     return { script, catalog }
   })
 }
@@ -155,13 +155,13 @@ export async function dumpTheRoles(
 export async function dumpDatabases(
   source: Source,
   dumpSource: DumpSource,
-  session: Session,
+  run: Run,
   target?: KnownTarget,
 ): Promise<DumpedDatabase[]> {
   const databases: DumpedDatabase[] = []
   for (const database of source.databases) {
-    const work = () => dumpOne(database, dumpSource, source, session, target)
-    databases.push(await runPhase(session, 'dump', work, database.source))
+    const work = () => dumpOne(database, dumpSource, source, run, target)
+    databases.push(await runPhase(run, 'dump', work, database.source))
   }
   return databases
 }
@@ -174,11 +174,11 @@ export async function dumpDatabases(
 export async function sealEverything(
   dump: DumpedEverything,
   source: Source,
-  session: Session,
+  run: Run,
   sent?: string,
 ): Promise<Manifest> {
   if (sent !== undefined)
-    await writeFile(join(session.dumpDirectory, polardbRolesFile), sent, { mode: 0o600 })
+    await writeFile(join(run.dumpDirectory, polardbRolesFile), sent, { mode: 0o600 })
   const { version, major } = source.version
   const { losses } = source
   const contents = {
@@ -188,13 +188,13 @@ export async function sealEverything(
     source: { version, major },
     client: { version: dump.client.version },
   }
-  const { passphrase } = session.inputs
+  const { passphrase } = run.inputs
   const weakness = passphrase === undefined ? undefined : weaknessOf(passphrase)
-  if (weakness) session.warn(weakness)
-  const manifest = await sealDump(session.dumpDirectory, contents, session, passphrase)
-  noteDump(manifest, session)
+  if (weakness) run.warn(weakness)
+  const manifest = await sealDump(run.dumpDirectory, contents, run, passphrase)
+  noteDump(manifest, run)
   const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
-  session.log.info(`The dump: ${formatBytes(bytes)} in ${counted(manifest.files.length, 'file')}`)
+  run.log.info(`The dump: ${formatBytes(bytes)} in ${counted(manifest.files.length, 'file')}`)
   return manifest
 }
 
@@ -209,25 +209,25 @@ async function dumpOne(
   database: SourceDatabase,
   dumpSource: DumpSource,
   source: Source,
-  session: Session,
+  run: Run,
   target: Version | undefined,
 ): Promise<DumpedDatabase> {
-  const directory = join(session.dumpDirectory, archivePath(database.source, 1))
+  const directory = join(run.dumpDirectory, archivePath(database.source, 1))
   return await retrying(
-    session,
+    run,
     async (attempt) => {
       if (attempt > 0) {
         await rm(directory, { recursive: true, force: true })
         // a source that restarts must be there before another moment of it is looked at
-        await retrying(session, () => reach(source, database.source, session))
+        await retrying(run, () => reach(source, database.source, run))
       }
-      return await dumpMoment(database, dumpSource, source, session, target)
+      return await dumpMoment(database, dumpSource, source, run, target)
     },
     {
       again: (error) => mayPass(error) || error instanceof MomentGone,
       most: mostRedumps,
       interrupted: () =>
-        session.warn(
+        run.warn(
           `${database.source}: the connection to the source was lost; its dump is made again from the beginning`,
         ),
     },
@@ -235,8 +235,8 @@ async function dumpOne(
 }
 
 /** @throws Failure while the source takes no connection */
-async function reach(source: Source, database: string, session: Session): Promise<void> {
-  const options = { database, readOnly: true, role: 'source', signal: session.signal } as const
+async function reach(source: Source, database: string, run: Run): Promise<void> {
+  const options = { database, readOnly: true, role: 'source', signal: run.signal } as const
   await withConnection(source.connection, options, async () => {})
 }
 
@@ -244,29 +244,29 @@ async function dumpMoment(
   database: SourceDatabase,
   dumpSource: DumpSource,
   source: Source,
-  session: Session,
+  run: Run,
   target: Version | undefined,
 ): Promise<DumpedDatabase> {
-  const { inputs } = session
+  const { inputs } = run
   const path = archivePath(database.source, 1)
   const name = database.source
   const { connection } = source
-  const exported = await exportSnapshot(connection, name, session.signal)
+  const exported = await exportSnapshot(connection, name, run.signal)
   // without it the dump is of a moment of its own
   const snapshot = takesSnapshot(dumpSource.client)
     ? exported
     : { ...exported, unavailable: exported.unavailable ?? noSnapshotTaken }
   // one that fails ends the other: a dump without its fingerprint proves nothing
   const stop = new AbortController()
-  const context = { ...session, signal: AbortSignal.any([session.signal, stop.signal]) }
+  const context = { ...run, signal: AbortSignal.any([run.signal, stop.signal]) }
   try {
     const { unavailable } = snapshot
-    const activity = () => readActivity(connection, name, 'source', session.signal)
+    const activity = () => readActivity(connection, name, 'source', run.signal)
     const before = unavailable === null ? null : await activity()
-    if (unavailable !== null) warnOfMoments(name, unavailable, session)
+    if (unavailable !== null) warnOfMoments(name, unavailable, run)
     const { sizes, properties } = await withConnection(
       connection,
-      { database: name, readOnly: true, role: 'source', signal: session.signal },
+      { database: name, readOnly: true, role: 'source', signal: run.signal },
       async (client) => ({
         sizes: await readTableSizes(client),
         properties: await readDatabaseProperties(client),
@@ -274,22 +274,20 @@ async function dumpMoment(
     )
     // several jobs of pg_dump share a snapshot by themselves: where that cannot be, one session alone sees one moment
     const wanted =
-      inputs.dumpJobs === 'auto'
-        ? autoDumpJobs(session, source, sizes.tables.size)
-        : inputs.dumpJobs
+      inputs.dumpJobs === 'auto' ? autoDumpJobs(run, source, sizes.tables.size) : inputs.dumpJobs
     const jobs = unavailable === null ? wanted : 1
     const [dumped, fingerprint] = await bothOrNeither(stop, [
       dumpDatabase(
         dumpSource,
         {
           database: name,
-          directory: join(session.dumpDirectory, path),
+          directory: join(run.dumpDirectory, path),
           jobs,
           compression: inputs.compression,
           snapshot: snapshot.id ?? undefined,
           targetNumber: target?.number,
           extra: inputs.dumpOptions,
-          logFile: join(session.reportDirectory, `pg_dump-${path.split('/')[1]}.log`),
+          logFile: join(run.reportDirectory, `pg_dump-${path.split('/')[1]}.log`),
         },
         sizes,
         context,
@@ -300,7 +298,7 @@ async function dumpMoment(
           database: name,
           snapshot,
           level: inputs.verify,
-          jobs: fingerprintJobs(session),
+          jobs: fingerprintJobs(run),
           ...(target ? { targetMajor: target.major } : {}),
         },
         context,
@@ -309,10 +307,10 @@ async function dumpMoment(
     const { bytes, seconds } = dumped
     // the dump may have taken longer than the fingerprint
     if (before) fingerprint.still = stillness(before, await activity())
-    await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, session)
-    resultOf(session, database).dumpBytes = bytes
-    resultOf(session, database).dumpSeconds = Math.round(seconds * 1000) / 1000
-    session.log.info(
+    await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, run)
+    resultOf(run, database).dumpBytes = bytes
+    resultOf(run, database).dumpSeconds = Math.round(seconds * 1000) / 1000
+    run.log.info(
       `Dumped ${name}: ${formatBytes(database.bytes)} on the server, ${formatBytes(bytes)} dumped in ${formatDuration(seconds)} with ${counted(jobs, 'job')}`,
     )
     const renamed = database.target === name ? {} : { target: database.target }
@@ -331,12 +329,12 @@ async function dumpMoment(
 
 const noSnapshotTaken = 'pg_dump before 9.5 takes no snapshot of another session'
 
-function warnOfMoments(name: string, why: string, session: Session): void {
-  const { dumpJobs } = session.inputs
+function warnOfMoments(name: string, why: string, run: Run): void {
+  const { dumpJobs } = run.inputs
   const jobs =
     dumpJobs === 'auto' || dumpJobs === 1 ? '' : `, and not ${dumpJobs} as dump-jobs says`
-  session.warn(
-    `${name}: ${why}. The database is dumped by one session, which is of one moment${jobs}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`,
+  run.warn(
+    `${name}: ${why}. The database is dumped by one run, which is of one moment${jobs}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`,
   )
 }
 
@@ -357,10 +355,10 @@ async function bothOrNeither<A, B>(
 
 /** The report's entry for a database, made when it is first asked for. */
 export function resultOf(
-  session: Session,
+  run: Run,
   database: { source: string; target: string; bytes: number },
 ): DatabaseResult {
-  const { databases } = session.report
+  const { databases } = run.report
   const known = databases.find((result) => result.name === database.source)
   if (known) return known
   const result: DatabaseResult = {
@@ -379,13 +377,13 @@ export function resultOf(
 }
 
 /** Enough to keep the link and the source busy, within the connections that are free; never more jobs than tables. */
-function autoDumpJobs(session: Session, source: Source, tables: number): number {
-  const wanted = Math.min(autoJobs(session.processors), Math.max(1, tables))
+function autoDumpJobs(run: Run, source: Source, tables: number): number {
+  const wanted = Math.min(autoJobs(run.processors), Math.max(1, tables))
   // pg_dump needs one more than its jobs, and the fingerprint and the snapshot have theirs
-  return Math.max(1, Math.min(wanted, source.freeConnections - fingerprintJobs(session) - 4))
+  return Math.max(1, Math.min(wanted, source.freeConnections - fingerprintJobs(run) - 4))
 }
 
 /** Sessions that read the source for its fingerprint: few, since the dump reads the same tables at the same time. */
-function fingerprintJobs(session: Session): number {
-  return autoReaders(session.processors)
+function fingerprintJobs(run: Run): number {
+  return autoReaders(run.processors)
 }

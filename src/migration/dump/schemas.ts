@@ -5,7 +5,7 @@ import type { Source } from '../checks/preflight.ts'
 import { archivePath, type DumpedDatabase } from '../kept/manifest.ts'
 import { readDatabaseProperties } from '../restore/database/properties.ts'
 import { retrying } from '../retry.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import { type DumpSource, dumpSchema } from './programs.ts'
 
 /** The definitions of databases, without rows: seconds, whatever their size. */
@@ -23,21 +23,21 @@ export interface DumpedSchemas {
 export async function withSchemas<T>(
   source: Source,
   dumpSource: DumpSource,
-  session: Session,
+  run: Run,
   work: (schemas: DumpedSchemas) => Promise<T>,
 ): Promise<T> {
-  const directory = join(session.temporaryDirectory, 'schemas')
+  const directory = join(run.temporaryDirectory, 'schemas')
   const databases: DumpedDatabase[] = []
   try {
     for (const { source: name, target, bytes } of source.databases) {
       const path = archivePath(name, 1)
       const archive = join(directory, path)
-      const logFile = join(session.reportDirectory, `pg_dump-schema-${path.split('/')[1]}.log`)
-      const options = { database: name, readOnly: true, role: 'source', signal: session.signal }
+      const logFile = join(run.reportDirectory, `pg_dump-schema-${path.split('/')[1]}.log`)
+      const options = { database: name, readOnly: true, role: 'source', signal: run.signal }
       await mkdir(dirname(archive), { recursive: true, mode: 0o700 })
-      const properties = await retrying(session, async () => {
+      const properties = await retrying(run, async () => {
         await rm(archive, { recursive: true, force: true })
-        await dumpSchema(dumpSource, { database: name, directory: archive, logFile }, session)
+        await dumpSchema(dumpSource, { database: name, directory: archive, logFile }, run)
         return await withConnection(source.connection, { ...options, role: 'source' }, (client) =>
           readDatabaseProperties(client),
         )

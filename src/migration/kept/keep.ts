@@ -1,6 +1,6 @@
 import { Failure, messageOf } from '../../failure.ts'
 import { runPhase, skipPhase } from '../phases.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import type { Manifest } from './manifest.ts'
 import { uploadDump } from './upload.ts'
 
@@ -16,20 +16,18 @@ export interface Upload {
  * Starts keeping a sealed dump as an artifact. Never from a public repository without encryption, unless that was allowed:
  * whoever can read the repository can download its artifacts.
  */
-export function startUpload(manifest: Manifest, session: Session): Upload {
-  const { inputs } = session
+export function startUpload(manifest: Manifest, run: Run): Upload {
+  const { inputs } = run
   if (!inputs.uploadDump) {
-    skipPhase(session, 'upload')
+    skipPhase(run, 'upload')
     return { done: Promise.resolve(), check: () => {} }
   }
   let failure: unknown
-  const done = runPhase(session, 'upload', () => upload(manifest, session)).catch(
-    (error: unknown) => {
-      failure = error
-      if (!session.signal.aborted)
-        session.log.warning(`The dump was not kept as an artifact: ${messageOf(error)}`)
-    },
-  )
+  const done = runPhase(run, 'upload', () => upload(manifest, run)).catch((error: unknown) => {
+    failure = error
+    if (!run.signal.aborted)
+      run.log.warning(`The dump was not kept as an artifact: ${messageOf(error)}`)
+  })
   return {
     done,
     check() {
@@ -38,16 +36,16 @@ export function startUpload(manifest: Manifest, session: Session): Upload {
   }
 }
 
-async function upload(manifest: Manifest, session: Session): Promise<void> {
-  const { inputs, report } = session
-  if (!session.canUpload) {
+async function upload(manifest: Manifest, run: Run): Promise<void> {
+  const { inputs, report } = run
+  if (!run.canUpload) {
     throw new Failure(
       'The dump cannot be kept as an artifact here',
       'The runner offers no artifact service to this step (ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL are not set)',
       'Run on GitHub Actions, or set upload-dump: false and keep the dump with dump-directory and keep-dump',
     )
   }
-  if (inputs.passphrase === undefined && (await session.isPublicRepository())) {
+  if (inputs.passphrase === undefined && (await run.isPublicRepository())) {
     if (!inputs.allowPublicArtifact) {
       throw new Failure(
         'The dump is not uploaded: the repository is public',
@@ -55,25 +53,25 @@ async function upload(manifest: Manifest, session: Session): Promise<void> {
         'Set passphrase to encrypt it, or upload-dump: false; allow-public-artifact: true uploads it as it is',
       )
     }
-    session.warn(
+    run.warn(
       'The dump is uploaded unencrypted from a public repository: everybody can download its data, password hashes and connection strings',
     )
   }
   const uploaded = await uploadDump(
-    session.artifacts,
-    session.dumpDirectory,
+    run.artifacts,
+    run.dumpDirectory,
     manifest,
     {
       name: inputs.artifactName,
       compressed: inputs.compression.method !== 'none',
       retentionDays: inputs.retentionDays,
       passphrase: inputs.passphrase,
-      scratch: session.temporaryDirectory,
+      scratch: run.temporaryDirectory,
     },
-    session,
+    run,
   )
   const { id, name, digest, bytes } = uploaded
   report.artifact = { id, name, digest, bytes }
-  session.setOutput('artifact-id', id)
-  if (digest) session.setOutput('artifact-digest', digest)
+  run.setOutput('artifact-id', id)
+  if (digest) run.setOutput('artifact-digest', digest)
 }

@@ -5,7 +5,7 @@ import { type DatabaseName, flawOfName, type Inputs, isSystemDatabase } from '..
 import { runPhase, skipPhase } from '../phases.ts'
 import { parseDatabaseProperties } from '../restore/database/properties.ts'
 import { parseRoleCatalog } from '../roles/kept-catalog.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import { parseFingerprint } from '../verify/kept-fingerprint.ts'
 import { downloadDump, openDumpDirectory } from './download.ts'
 import type { DumpedDatabase, Manifest } from './manifest.ts'
@@ -26,43 +26,43 @@ export interface LoadedDump {
  *
  * @throws Failure when there is none, it is not as it was made, or not the one that dump-id names
  */
-export async function loadDump(session: Session): Promise<LoadedDump> {
-  const { inputs } = session
+export async function loadDump(run: Run): Promise<LoadedDump> {
+  const { inputs } = run
   if (inputs.dumpDirectory && !inputs.runId) {
-    skipPhase(session, 'download')
+    skipPhase(run, 'download')
     const { manifest, directory } = await openDumpDirectory(
       inputs.dumpDirectory,
       inputs.passphrase,
-      session.temporaryDirectory,
-      session,
+      run.temporaryDirectory,
+      run,
     )
-    return loaded(manifest, directory, session)
+    return loaded(manifest, directory, run)
   }
-  return await runPhase(session, 'download', async () => {
-    if (inputs.runId && !session.repository) {
+  return await runPhase(run, 'download', async () => {
+    if (inputs.runId && !run.repository) {
       throw new Failure(
         'The artifact of another run cannot be found',
         'GITHUB_REPOSITORY is not set',
         'Run on GitHub Actions, or copy the dump and name it in dump-directory',
       )
     }
-    const run =
-      inputs.runId && inputs.githubToken && session.repository
-        ? { id: inputs.runId, token: inputs.githubToken, repository: session.repository }
+    const keptBy =
+      inputs.runId && inputs.githubToken && run.repository
+        ? { id: inputs.runId, token: inputs.githubToken, repository: run.repository }
         : undefined
-    const into = session.dumpDirectory
+    const into = run.dumpDirectory
     const manifest = await downloadDump(
-      session.artifacts,
-      { name: inputs.artifactName, run, into, passphrase: inputs.passphrase },
-      session,
+      run.artifacts,
+      { name: inputs.artifactName, run: keptBy, into, passphrase: inputs.passphrase },
+      run,
     )
-    return loaded(manifest, into, session)
+    return loaded(manifest, into, run)
   })
 }
 
-function loaded(manifest: Manifest, directory: string, session: Session): LoadedDump {
-  const { dumpId, passphrase } = session.inputs
-  noteDump(manifest, session)
+function loaded(manifest: Manifest, directory: string, run: Run): LoadedDump {
+  const { dumpId, passphrase } = run.inputs
+  noteDump(manifest, run)
   if (dumpId !== undefined && manifest.id !== dumpId) {
     throw new Failure(
       `The dump is not the one that dump-id names`,
@@ -96,7 +96,7 @@ export function readParts(manifest: Manifest): LoadedDump['roles'] {
 /** Says which dump this is, in the log and in the report: two of the same databases are told apart by nothing else. */
 export function noteDump(
   { id, createdAt }: Pick<Manifest, 'id' | 'createdAt'>,
-  { log, report }: Pick<Session, 'log' | 'report'>,
+  { log, report }: Pick<Run, 'log' | 'report'>,
 ): void {
   report.dump = { id, createdAt }
   log.info(`The dump has the id ${id} and was made at ${createdAt}`)

@@ -1,7 +1,7 @@
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { printable } from '../../text/text.ts'
 import { runPhase, skipPhase } from '../phases.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import { limitConnections } from './database/connection-limit.ts'
 import { describe, type Refused, throwAll } from './destinations.ts'
 import type { PlannedDatabase, PlannedRestore } from './plan-everything.ts'
@@ -11,14 +11,14 @@ import { exchangeAll, finishSwaps } from './swap/swaps.ts'
 /** Restores the roles. @throws Failure; Cancelled; the report has what was found all the same */
 export async function restoreTheRoles(
   { roles }: Pick<PlannedRestore, 'roles'>,
-  session: Session,
+  run: Run,
 ): Promise<void> {
-  if (!roles) return skipPhase(session, 'restore-roles')
-  await runPhase(session, 'restore-roles', async () => {
+  if (!roles) return skipPhase(run, 'restore-roles')
+  await runPhase(run, 'restore-roles', async () => {
     try {
-      await roles.restore(session)
+      await roles.restore(run)
     } finally {
-      if (roles.isCompared) session.report.roles = roles.result
+      if (roles.isCompared) run.report.roles = roles.result
     }
   })
 }
@@ -29,13 +29,13 @@ export async function restoreTheRoles(
  * roles in single databases, and limits of connections.
  *
  * @param began when the outage began (milliseconds), where this job dumped the source, which can still be asked then
- * @returns nothing; everything is in the session's report
+ * @returns nothing; everything is in the run's report
  * @throws Failure; Cancelled
  */
 export async function restoreDatabases(
   planned: PlannedRestore,
   began: number | undefined,
-  session: Session,
+  run: Run,
 ): Promise<void> {
   const { databases, swaps } = planned
   let { roles } = planned
@@ -43,30 +43,30 @@ export async function restoreDatabases(
   for (const database of databases) {
     const { result, source } = database.destination
     try {
-      await restoreOne(database, began !== undefined, session)
+      await restoreOne(database, began !== undefined, run)
     } catch (error) {
-      if (error instanceof Cancelled || session.signal.aborted) throw error
+      if (error instanceof Cancelled || run.signal.aborted) throw error
       result.error = describe(error)
       failures.push({ what: `the database "${source}"`, error })
-      session.log.warning(`${source}: ${messageOf(error)}`)
+      run.log.warning(`${source}: ${messageOf(error)}`)
     }
   }
   if (swaps.size > 0 && failures.length === 0) {
-    if (session.inputs.existingRoles === 'update') {
+    if (run.inputs.existingRoles === 'update') {
       roles = await planned.planRoles('update')
-      await restoreTheRoles({ roles }, session)
+      await restoreTheRoles({ roles }, run)
     }
-    failures.push(...(await exchangeAll(databases, swaps, session)))
+    failures.push(...(await exchangeAll(databases, swaps, run)))
   }
   for (const [{ source }, { name, building }] of failures.length > 0 ? swaps : []) {
-    session.log.info(
+    run.log.info(
       `The old database ${printable(name)} answers as before unless the report says that it was exchanged; the new one of ${printable(source)} is ${printable(building)}: restore with the kept dump and if-target-not-empty: swap goes on with it, the next migration drops it`,
     )
   }
-  if (roles) session.report.roles = await roles.applyDeferred(session)
-  failures.push(...(await limitAll(databases, session)))
-  if (failures.length === 0) failures.push(...(await finishSwaps(databases, swaps, session)))
-  const { report } = session
+  if (roles) run.report.roles = await roles.applyDeferred(run)
+  failures.push(...(await limitAll(databases, run)))
+  if (failures.length === 0) failures.push(...(await finishSwaps(databases, swaps, run)))
+  const { report } = run
   if (began !== undefined && failures.length === 0) {
     report.cutoverSeconds = Math.round((Date.now() - began) / 100) / 10
   }
@@ -74,24 +74,21 @@ export async function restoreDatabases(
     report.databases.length > 0 &&
     report.databases.every(({ verified }) => verified) &&
     (report.roles?.verified ?? true)
-  tellMadeRoles(planned, session)
+  tellMadeRoles(planned, run)
   throwAll(failures, 'failed')
-  refuseDifferentRoles(session)
+  refuseDifferentRoles(run)
 }
 
 /** Limits the connections of the databases, now that nobody of this run needs one. */
-async function limitAll(
-  databases: readonly PlannedDatabase[],
-  session: Session,
-): Promise<Refused[]> {
+async function limitAll(databases: readonly PlannedDatabase[], run: Run): Promise<Refused[]> {
   const failures: Refused[] = []
   for (const { destination, options } of databases) {
     const { result, source } = destination
     if (result.error) continue
     try {
-      await limitConnections(options, session)
+      await limitConnections(options, run)
     } catch (error) {
-      if (error instanceof Cancelled || session.signal.aborted) throw error
+      if (error instanceof Cancelled || run.signal.aborted) throw error
       result.verified = false
       result.error = describe(error)
       failures.push({ what: `the database "${source}"`, error })
@@ -101,19 +98,19 @@ async function limitAll(
 }
 
 /** Names the roles that a run has made whose databases have all failed. */
-function tellMadeRoles({ roles, databases }: PlannedRestore, session: Session): void {
+function tellMadeRoles({ roles, databases }: PlannedRestore, run: Run): void {
   const created = roles?.createdRoles ?? []
   if (created.length === 0 || !databases.every(({ destination }) => destination.result.error))
     return
   const more =
     created.length > 20 ? ` and ${created.length - 20} more (roles.polardb.sql names them)` : ''
-  session.warn(
+  run.warn(
     `Roles that this run created stay on the target, and the next run finds them: ${created.slice(0, 20).map(printable).join(', ')}${more}`,
   )
 }
 
 /** @throws Failure when the roles compared different for no known reason */
-function refuseDifferentRoles({ report: { roles } }: Session): void {
+function refuseDifferentRoles({ report: { roles } }: Run): void {
   if (!roles || roles.verified) return
   const unexplained = roles.differences.filter(({ explained }) => !explained)
   throw new Failure(

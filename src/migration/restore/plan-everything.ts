@@ -16,7 +16,7 @@ import { lossesAmong, refuseUnaccepted } from '../losses.ts'
 import { retrying } from '../retry.ts'
 import { requireRoles } from '../roles/preconditions.ts'
 import { planRoleRestore, type RoleRestore } from '../roles/restore-roles.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import { parseFingerprint } from '../verify/kept-fingerprint.ts'
 import { mustEmpty } from './database/empty.ts'
 import { parseDatabaseProperties } from './database/properties.ts'
@@ -70,21 +70,21 @@ export interface PlannedRestore {
 export async function planEverything(
   dump: RestorableDump,
   target: ConnectionParameters,
-  session: Session,
+  run: Run,
 ): Promise<PlannedRestore> {
-  const { inputs } = session
-  const destinations = chooseDatabases(inputs.databases, dump, session)
+  const { inputs } = run
+  const destinations = chooseDatabases(inputs.databases, dump, run)
   const losses = lossesAmong(dump.losses, destinations, inputs.databases)
-  refuseUnaccepted(losses, inputs.allowMissing, 'the source', session)
-  const passwordFile = await writePasswordFile(session.temporaryDirectory, 'target', target)
-  const swaps = dump.isSchema ? new Map() : await planSwaps(destinations, target, session)
+  refuseUnaccepted(losses, inputs.allowMissing, 'the source', run)
+  const passwordFile = await writePasswordFile(run.temporaryDirectory, 'target', target)
+  const swaps = dump.isSchema ? new Map() : await planSwaps(destinations, target, run)
   const restores = destinations.map((destination) => {
     const swap = swaps.get(destination)
-    const options = restoreOptions(destination, dump, target, passwordFile, session, swap)
+    const options = restoreOptions(destination, dump, target, passwordFile, run, swap)
     return { destination, options }
   })
   for (const { options } of inputs.ifTargetNotEmpty === 'replace' ? restores : []) {
-    options.inPlace = await mustEmpty(options, session)
+    options.inPlace = await mustEmpty(options, run)
   }
   const needed: NeededRole[] = []
   for (const { archives, properties } of destinations) {
@@ -92,17 +92,17 @@ export async function planEverything(
       needed.push(...neededRoles(await readArchive(archive), properties))
   }
   const planRoles = (existingRoles: Inputs['existingRoles']) =>
-    planTheRoles(dump, { destinations, needed, target, existingRoles }, session)
+    planTheRoles(dump, { destinations, needed, target, existingRoles }, run)
   // as long as the old databases answer, the roles that use them stay as they are
   const roles = await planRoles(swaps.size > 0 ? 'keep' : inputs.existingRoles)
   const databases: PlannedDatabase[] = []
   const refusals: Refused[] = roles?.refusal ? [{ what: 'the roles', error: roles.refusal }] : []
   for (const { destination, options } of restores) {
     try {
-      const plan = await planRestore(options, session, roles?.planned)
+      const plan = await planRestore(options, run, roles?.planned)
       databases.push({ destination, options, plan })
     } catch (error) {
-      if (error instanceof Cancelled || session.signal.aborted) throw error
+      if (error instanceof Cancelled || run.signal.aborted) throw error
       destination.result.error = describe(error)
       refusals.push({ what: `the database "${destination.source}"`, error })
     }
@@ -119,13 +119,13 @@ async function planTheRoles(
     target: ConnectionParameters
     existingRoles: Inputs['existingRoles']
   },
-  session: Session,
+  run: Run,
 ): Promise<RoleRestore | null> {
-  const { inputs } = session
+  const { inputs } = run
   const { destinations, needed, target, existingRoles } = chosen
   if (inputs.roles === 'skip' || !dump.roles) {
-    const options = { role: 'target', readOnly: true, signal: session.signal } as const
-    await retrying(session, () =>
+    const options = { role: 'target', readOnly: true, signal: run.signal } as const
+    await retrying(run, () =>
       withConnection(target, options, (client) => requireRoles(client, needed)),
     )
     return null
@@ -142,7 +142,7 @@ async function planTheRoles(
       neededRoles: needed,
       allowMissing: inputs.allowMissing,
     },
-    session,
+    run,
   )
 }
 
@@ -150,14 +150,14 @@ async function planTheRoles(
 function chooseDatabases(
   wanted: Inputs['databases'],
   dump: Pick<RestorableDump, 'databases' | 'directory'>,
-  session: Session,
+  run: Run,
 ): Destination[] {
   return databasesOf(dump.databases, wanted).map(({ dumped, ...name }) => ({
     ...name,
     dumped,
     properties: parseDatabaseProperties(dumped.properties),
     archives: dumped.archives.map(({ path }) => join(dump.directory, path)),
-    result: resultOf(session, { ...name, bytes: dumped.bytes }),
+    result: resultOf(run, { ...name, bytes: dumped.bytes }),
   }))
 }
 
@@ -166,10 +166,10 @@ function restoreOptions(
   dump: RestorableDump,
   connection: ConnectionParameters,
   passwordFile: string,
-  session: Session,
+  run: Run,
   swap?: Swap,
 ): RestoreOptions {
-  const { inputs } = session
+  const { inputs } = run
   const { fingerprint } = destination.dumped
   const known = fingerprint === undefined ? undefined : parseFingerprint(fingerprint)
   return {
@@ -186,8 +186,8 @@ function restoreOptions(
     targetName: swap?.building ?? destination.target,
     passwordFile,
     client: dump.client,
-    jobs: inputs.restoreJobs === 'auto' ? autoJobs(session.processors) : inputs.restoreJobs,
-    patience: session.patience,
+    jobs: inputs.restoreJobs === 'auto' ? autoJobs(run.processors) : inputs.restoreJobs,
+    patience: run.patience,
     createDatabase: inputs.createDatabase,
     ...wayInto(inputs.ifTargetNotEmpty, swap, dump.isSchema),
     allowMissing: inputs.allowMissing,
@@ -200,7 +200,7 @@ function restoreOptions(
           ),
         }),
     logFile: join(
-      session.reportDirectory,
+      run.reportDirectory,
       `pg_restore-${destination.archives[0]?.split('/').at(-2)}.log`,
     ),
   }

@@ -2,7 +2,7 @@ import { messageOf } from '../../failure.ts'
 import { formatDuration } from '../../text/text.ts'
 import { analyzeDatabase } from '../analyze.ts'
 import { runPhase, skipPhase } from '../phases.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import { readSubstitutes, verifyDatabase } from '../verify/verify-database.ts'
 import { announcedLimit } from './database/connection-limit.ts'
 import { cannotResume } from './database/prepare.ts'
@@ -20,16 +20,16 @@ import { type Restored, restoreDatabase } from './restore-database.ts'
 export async function restoreOne(
   { destination, options, plan }: PlannedDatabase,
   sourceIsLive: boolean,
-  session: Session,
+  run: Run,
 ): Promise<void> {
   const { result, source } = destination
   const { targetName: name } = options
   const began = Date.now()
   const restored = await runPhase(
-    session,
+    run,
     'restore',
     () =>
-      restoreDatabase(options, plan, session, (outcome) => {
+      restoreDatabase(options, plan, run, (outcome) => {
         result.restore = outcome
       }),
     source,
@@ -38,21 +38,21 @@ export async function restoreOne(
   })
   let proven = false
   try {
-    if (restored.owners === null && session.inputs.verify === 'none') {
+    if (restored.owners === null && run.inputs.verify === 'none') {
       throw cannotResume(
         name,
         'Nothing in it says that a restore was interrupted, and with verify: none nothing would be done',
       )
     }
-    session.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`)
-    await analyzeOne(destination, options, restored, session)
+    run.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`)
+    await analyzeOne(destination, options, restored, run)
     await restored.settle()
-    await verifyOne(destination, options, restored, sourceIsLive, session)
+    await verifyOne(destination, options, restored, sourceIsLive, run)
     proven = true
   } catch (error) {
-    if (!restored.failure || session.signal.aborted) throw error
+    if (!restored.failure || run.signal.aborted) throw error
     // what was refused comes first: what differs follows from it, and is in the report
-    session.log.warning(`${source}: ${messageOf(error)}`)
+    run.log.warning(`${source}: ${messageOf(error)}`)
   } finally {
     // what the account needed to read what it gave away
     await restored.release(proven)
@@ -67,23 +67,23 @@ async function analyzeOne(
   destination: Destination,
   options: RestoreOptions,
   restored: Restored,
-  session: Session,
+  run: Run,
 ): Promise<void> {
-  if (!session.inputs.analyze) return skipPhase(session, 'analyze')
+  if (!run.inputs.analyze) return skipPhase(run, 'analyze')
   const { source } = destination
   const { target, targetName, jobs } = options
   await runPhase(
-    session,
+    run,
     'analyze',
     async () => {
       const as = restored.analyzeAs ?? target
-      let { refused } = await analyzeDatabase({ target: as, targetName, jobs }, session)
+      let { refused } = await analyzeDatabase({ target: as, targetName, jobs }, run)
       if (as !== target && refused.length > 0) {
         const only = new Set(refused.map(({ table }) => table))
-        refused = (await analyzeDatabase({ target, targetName, jobs, only }, session)).refused
+        refused = (await analyzeDatabase({ target, targetName, jobs, only }, run)).refused
       }
       for (const { table, reason } of refused) {
-        session.warn(`${source}: no planner statistics for ${table}: ${reason}`)
+        run.warn(`${source}: no planner statistics for ${table}: ${reason}`)
       }
     },
     source,
@@ -95,18 +95,18 @@ async function verifyOne(
   options: RestoreOptions,
   restored: Restored,
   sourceIsLive: boolean,
-  session: Session,
+  run: Run,
 ): Promise<void> {
-  if (session.inputs.verify === 'none') return skipPhase(session, 'verify')
+  if (run.inputs.verify === 'none') return skipPhase(run, 'verify')
   const { source, dumped, properties, archives, result } = destination
   const { target: connection, targetName: name, jobs } = options
   const { fingerprint } = dumped
   const { owners } = restored
   const substitutes = owners
     ? owners.map(({ role, owner, reason }) => ({ role, instead: owner, reason }))
-    : await readSubstitutes(connection, session)
+    : await readSubstitutes(connection, run)
   await runPhase(
-    session,
+    run,
     'verify',
     () =>
       verifyDatabase(
@@ -116,18 +116,18 @@ async function verifyOne(
           mayAlter: owners !== null,
           schema: { properties, archives: async () => archives },
           source:
-            sourceIsLive && session.inputs.source
-              ? { connection: session.inputs.source, database: source }
+            sourceIsLive && run.inputs.source
+              ? { connection: run.inputs.source, database: source }
               : undefined,
           announced: [
-            ...session.report.losses.filter(({ database }) => database === source),
+            ...run.report.losses.filter(({ database }) => database === source),
             ...restored.announced,
             ...announcedLimit(properties),
           ],
           substitutes,
         },
         result,
-        session,
+        run,
       ),
     source,
   )

@@ -40,7 +40,7 @@ import { Execution } from './run/execution.ts'
 import { runEntry } from './run/statements.ts'
 import { correctTables } from './run/table-defaults.ts'
 import type { Login } from './run/target-session.ts'
-import { endSessions, Session, sessionPrefix } from './run/target-session.ts'
+import { endSessions, sessionPrefix, TargetSession } from './run/target-session.ts'
 import { refillUnlogged } from './run/unlogged.ts'
 import { EntryFailed, type Worker } from './run/worker.ts'
 
@@ -490,7 +490,7 @@ export class Stages {
 
   private async tryToGiveBack(done: boolean, limit: AbortSignal): Promise<boolean> {
     // not the run's own signal, which may have fired; but a cancelled job has seconds, not minutes
-    const session = await Session.open(
+    const session = await TargetSession.open(
       this.options,
       `${sessionPrefix}rights`,
       AbortSignal.any([limit, AbortSignal.timeout(releaseTime)]),

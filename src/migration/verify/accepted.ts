@@ -4,7 +4,7 @@ import { allowMissing } from '../restore/plan/allow-missing.ts'
 import { lossesOnDatabase } from '../restore/plan/losses-on-database.ts'
 import { lossesOf } from '../restore/plan/plan.ts'
 import { planAgain } from '../restore/restore-database.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import type { AnnouncedEntry } from './compare/announced.ts'
 import type { SchemaSource } from './rebuild/rebuild.ts'
 
@@ -18,19 +18,19 @@ import type { SchemaSource } from './rebuild/rebuild.ts'
 export async function acceptedInVerify(
   place: { connection: ConnectionParameters; name: string },
   { properties, archives }: SchemaSource,
-  session: Session,
+  run: Run,
 ): Promise<AnnouncedEntry[]> {
-  const patterns = session.inputs.allowMissing
+  const patterns = run.inputs.allowMissing
   if (patterns.length === 0) return []
   const { connection: target, name: targetName } = place
   const options = { target, targetName, database: properties, allowMissing: patterns }
-  const plan = await planAgain(options, await archives(), session)
+  const plan = await planAgain(options, await archives(), run)
   const accepts = allowMissing(patterns)
   const losses = [
     ...lossesOf(plan.accepted, properties.name),
     ...lossesOnDatabase(plan.facts, properties).filter(({ entry }) => accepts(entry)),
   ]
-  noteAccepted(losses, session)
+  noteAccepted(losses, run)
   const lost = new Set(plan.accepted)
   const along = plan.entries.filter(
     ({ entry, fate }) =>

@@ -15,9 +15,9 @@ import {
 } from '../restore/database/mark.ts'
 import { TemporaryRights } from '../restore/owners/temporary-rights.ts'
 import { readTargetFacts, type TargetFacts } from '../restore/plan/target-facts.ts'
-import { Session as TargetSession } from '../restore/run/target-session.ts'
+import { TargetSession } from '../restore/run/target-session.ts'
 import { pause } from '../retry.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 
 /** How the session calls itself that lends and gives back. */
 const sessionName = 'migrate-to-polardb verify rights'
@@ -42,10 +42,10 @@ const releaseLimit = 20_000
 export async function withLentRights<T>(
   connection: ConnectionParameters,
   database: string,
-  session: Session,
+  run: Run,
   work: () => Promise<T>,
 ): Promise<T> {
-  const lending = await Lending.begin(connection, database, session)
+  const lending = await Lending.begin(connection, database, run)
   try {
     return await work()
   } finally {
@@ -56,33 +56,33 @@ export async function withLentRights<T>(
 class Lending {
   private readonly place: { target: ConnectionParameters; targetName: string }
   private readonly rights: TemporaryRights
-  private readonly session: Session
+  private readonly run: Run
   /** What a restore's mark had lent already: that is the restore's, interrupted or not. Null without such a mark. */
   private readonly ofRestore: readonly string[] | null
 
   private constructor(
     place: Lending['place'],
     rights: TemporaryRights,
-    session: Session,
+    run: Run,
     ofRestore: readonly string[] | null,
   ) {
     this.place = place
     this.rights = rights
-    this.session = session
+    this.run = run
     this.ofRestore = ofRestore
   }
 
   static async begin(
     connection: ConnectionParameters,
     database: string,
-    session: Session,
+    run: Run,
   ): Promise<Lending | null> {
     const place = { target: connection, targetName: database }
-    const target = await TargetSession.open(place, sessionName, session.signal)
+    const target = await TargetSession.open(place, sessionName, run.signal)
     try {
       const client = await target.own()
       const mark = await readMark(client)
-      const { lendRights } = session.inputs
+      const { lendRights } = run.inputs
       if (mark && !mark.ours && lendRights) throw notOurs(mark)
       const found = mark?.state ?? null
       if (found === null && !lendRights) return null
@@ -91,7 +91,7 @@ class Lending {
       const state = found ? await borneOut(client, found, facts.target.major) : nothingLent()
       const rights = new TemporaryRights(facts, database, state)
       const ofRestore = state.dump === noDump ? null : [...state.memberships]
-      const lending = new Lending(place, rights, session, ofRestore)
+      const lending = new Lending(place, rights, run, ofRestore)
       try {
         const { account, hasPolarSuperuser } = facts.target
         // a polar_superuser of PolarDB 11 may act as anybody but a superuser (docs/polardb.md, "polar_superuser")
@@ -141,7 +141,7 @@ class Lending {
       await client.query(`${grant}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`)
     } catch (error) {
       if (sqlstateOf(error) === undefined) throw error
-      this.session.warn(
+      this.run.warn(
         `Nothing is lent to the account, since it may not write down in the database what to give back: ${messageOf(error)}`,
       )
       return false
@@ -156,19 +156,19 @@ class Lending {
   private async become(target: TargetSession, role: string): Promise<void> {
     const { length } = this.rights.state.memberships
     const reason = await this.rights.become(target, role)
-    if (reason !== undefined) this.session.log.info(`Not lent: ${printable(reason)}`)
+    if (reason !== undefined) this.run.log.info(`Not lent: ${printable(reason)}`)
     else if (this.rights.state.memberships.length > length) this.log(role)
   }
 
   private log(role: string): void {
     const grant = `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(this.place.target.user)}`
-    this.session.log.info(`Lent until the verification ends: ${printable(grant)}`)
+    this.run.log.info(`Lent until the verification ends: ${printable(grant)}`)
   }
 
   /** Gives back what was lent, in bounded time. It never throws. */
   async giveBack(): Promise<void> {
     let why: unknown = 'the target refuses'
-    const given = await doStill(this.session.signal, releaseLimit, async (limit) => {
+    const given = await doStill(this.run.signal, releaseLimit, async (limit) => {
       for (let attempt = 0; attempt < releaseAttempts && !limit.aborted; attempt++) {
         try {
           return await this.tryToGiveBack(limit)
@@ -182,7 +182,7 @@ class Lending {
     })
     if (given) return
     const roles = this.rights.state.memberships.map(printable).join(', ')
-    this.session.warn(
+    this.run.warn(
       `The account is still a member of ${roles} on the target (${messageOf(why)}): end that by hand, or verify again`,
     )
   }
@@ -202,7 +202,7 @@ class Lending {
       if (!ofRestore) await rights.takeBackGrants(target)
       const left = await rights.takeBackMemberships(target, lent)
       const back = lent.filter((role) => !left.includes(role)).map(printable)
-      if (back.length > 0) this.session.log.info(`Given back: membership in ${back.join(', ')}`)
+      if (back.length > 0) this.run.log.info(`Given back: membership in ${back.join(', ')}`)
       if (!ofRestore && left.length === 0) await removeState(client)
       return left.length === 0
     } finally {

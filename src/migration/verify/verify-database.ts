@@ -5,7 +5,7 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { DatabaseResult, TableResult } from '../../report/model.ts'
 import { counted, formatCount } from '../../text/text.ts'
 import { retrying } from '../retry.ts'
-import type { Session } from '../run.ts'
+import type { Run } from '../run.ts'
 import { isShown } from './catalog/definition.ts'
 import type { AnnouncedEntry } from './compare/announced.ts'
 import { columnOrderReason, type RoleSubstitute } from './compare/catalogs.ts'
@@ -46,7 +46,7 @@ export interface VerifyOptions {
 export async function verifyDatabase(
   options: VerifyOptions,
   result: DatabaseResult,
-  session: Session,
+  run: Run,
 ): Promise<void> {
   const source = parseFingerprint(options.fingerprint)
   if (source.level === 'none') {
@@ -60,21 +60,21 @@ export async function verifyDatabase(
     {
       connection: options.connection,
       database: options.name,
-      level: session.inputs.verify,
+      level: run.inputs.verify,
       jobs: options.jobs,
       recipe: source,
       mayAlter: options.mayAlter,
     },
-    session,
+    run,
   )
   if (target.moments && target.still === false)
-    session.warn(`${result.name}: the target changed while it was read: ${target.moments}`)
-  if (source.level === 'counts' && session.inputs.verify === 'data') {
-    session.warn(
+    run.warn(`${result.name}: the target changed while it was read: ${target.moments}`)
+  if (source.level === 'counts' && run.inputs.verify === 'data') {
+    run.warn(
       `${result.name}: only row counts are compared, since the dump was made with verify: counts`,
     )
   }
-  const comparison = await compare(source, target, options, session)
+  const comparison = await compare(source, target, options, run)
   result.tables = comparison.tables
   result.objects = comparison.objects
   result.verified = comparison.verified
@@ -87,7 +87,7 @@ export async function verifyDatabase(
   if (reordered.length > 0) {
     const named = reordered.slice(0, 10).map(({ entry }) => entry)
     const more = reordered.length > 10 ? `, and ${reordered.length - 10} more` : ''
-    session.warn(`${result.name}: ${named.join('; ')}${more}: ${columnOrderReason}`)
+    run.warn(`${result.name}: ${named.join('; ')}${more}: ${columnOrderReason}`)
   }
   const tables = comparison.tables.filter(
     ({ match, explained }) => !match && explained === undefined,
@@ -110,8 +110,8 @@ export async function verifyDatabase(
   if (comparison.equal && undecided.length > 0) throw notProven(result.name, undecided)
   if (comparison.equal) {
     const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + (sourceRows ?? 0), 0)
-    session.log.info(
-      `Verified ${result.name} (${session.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`,
+    run.log.info(
+      `Verified ${result.name} (${run.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`,
     )
     return
   }
@@ -122,16 +122,14 @@ export async function verifyDatabase(
         target: { connection: options.connection, database: options.name },
         fingerprint: source,
         tables: comparison.tables,
-        showKeys: session.inputs.showKeys,
+        showKeys: run.inputs.showKeys,
         mayAlter: options.mayAlter,
       }
-      await retrying(session, () => explainDifferences(drill, session))
+      await retrying(run, () => explainDifferences(drill, run))
     } catch (error) {
-      if (session.signal.aborted) throw error
+      if (run.signal.aborted) throw error
       // that they differ is known; which rows they are is a help, not the verdict
-      session.warn(
-        `${result.name}: the rows that differ could not be looked up: ${messageOf(error)}`,
-      )
+      run.warn(`${result.name}: the rows that differ could not be looked up: ${messageOf(error)}`)
     }
   }
   const named = [...tables.map(described), ...objects]
@@ -167,21 +165,19 @@ async function compare(
   source: DatabaseFingerprint,
   target: DatabaseFingerprint,
   options: VerifyOptions,
-  session: Session,
+  run: Run,
 ): Promise<Comparison> {
   const { announced, substitutes, connection, name: database, schema } = options
   const comparison = compareFingerprints(source, target, announced, substitutes)
   const showDefinitions =
-    comparison.open.length > 0 &&
-    session.inputs.showDefinitions &&
-    !(await session.isPublicRepository())
+    comparison.open.length > 0 && run.inputs.showDefinitions && !(await run.isPublicRepository())
   const open = comparison.open.filter(
     ({ kind, facet, printed }) => printed || (showDefinitions && isShown(kind, facet)),
   )
   if (open.length === 0) return comparison
   const decisions = await rebuildDefinitions(
     { connection, database, schema, open, showDefinitions, mayAlter: options.mayAlter },
-    session,
+    run,
   )
   return compareFingerprints(source, target, announced, substitutes, decisions)
 }
@@ -205,9 +201,9 @@ function notProven(database: string, undecided: { name: string; reason: string }
  */
 export async function readSubstitutes(
   connection: ConnectionParameters,
-  session: Session,
+  run: Run,
 ): Promise<RoleSubstitute[]> {
-  const options = { role: 'target', readOnly: true, signal: session.signal } as const
+  const options = { role: 'target', readOnly: true, signal: run.signal } as const
   const read = async (client: pg.Client) => {
     const { rows } = await client.query<{ role: string }>(
       'SELECT rolname AS role FROM pg_catalog.pg_roles WHERE rolsuper',
@@ -218,5 +214,5 @@ export async function readSubstitutes(
       reason: `"${role}" is a superuser on the target, and only a superuser could give it objects`,
     }))
   }
-  return await retrying(session, () => withConnection(connection, options, read))
+  return await retrying(run, () => withConnection(connection, options, read))
 }

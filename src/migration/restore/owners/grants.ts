@@ -10,7 +10,7 @@ import { rolesIn } from '../plan/needed-roles.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { mostTogether } from '../run/schedule.ts'
-import type { Session } from '../run/target-session.ts'
+import type { TargetSession } from '../run/target-session.ts'
 import type { Worker } from '../run/worker.ts'
 import type { TemporaryRights } from './temporary-rights.ts'
 
@@ -102,7 +102,7 @@ export class Grants {
 
   /** @returns undefined as soon as one way led there, or what the server answered to the first */
   private async make(
-    session: Session,
+    session: TargetSession,
     item: PlannedEntry,
     statement: GrantStatement,
   ): Promise<Refusal | undefined> {
@@ -124,7 +124,7 @@ export class Grants {
    * cannot grant himself); last the owner with that USAGE.
    */
   private async ways(
-    session: Session,
+    session: TargetSession,
     item: PlannedEntry,
     { role }: GrantStatement,
   ): Promise<Way[]> {
@@ -143,7 +143,7 @@ export class Grants {
 
   /** The grant with USAGE lent before it and taken back after it, in one transaction; nothing where that is not the point. */
   private async withUsage(
-    session: Session,
+    session: TargetSession,
     role: string,
     schema: string,
     grant: string,
@@ -217,7 +217,7 @@ const roleName = (role: string | null) => (role === null ? 'NONE' : quoteIdentif
  * @throws the error of a lost connection, and of what may pass
  */
 export async function tryInTransaction(
-  session: Session,
+  session: TargetSession,
   texts: readonly string[],
 ): Promise<Refusal | undefined> {
   const warnings: pg.DatabaseError[] = []

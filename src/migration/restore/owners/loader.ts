@@ -11,7 +11,7 @@ import type { Context } from '../../context.ts'
 import { stateSchema, writeState } from '../database/mark.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { RestorePlan } from '../plan/plan.ts'
-import type { Login, Session } from '../run/target-session.ts'
+import type { Login, TargetSession } from '../run/target-session.ts'
 import type { Worker } from '../run/worker.ts'
 import {
   createLoginRole,
@@ -65,7 +65,7 @@ export class Loader {
    * @returns the loader, or why the account must load by itself
    */
   static async make(
-    session: Session,
+    session: TargetSession,
     plan: RestorePlan,
     options: RestoreOptions,
     rights: TemporaryRights,
@@ -127,7 +127,7 @@ export class Loader {
   }
 
   /** Lets the role connect, where the database is not open to everybody. */
-  async letConnect(session: Session): Promise<void> {
+  async letConnect(session: TargetSession): Promise<void> {
     const { targetName } = this.options
     const { rows } = await session.query<{ able: boolean }>(
       'SELECT pg_catalog.has_database_privilege($1::pg_catalog.name, pg_catalog.current_database(), $2) AS able',
@@ -146,7 +146,7 @@ export class Loader {
    *
    * @returns undefined, or what it cannot have
    */
-  async lend(session: Session): Promise<string | undefined> {
+  async lend(session: TargetSession): Promise<string | undefined> {
     const wanted = this.plan.entries.filter(({ fate }) => fate.kind !== 'leave-out')
     const made = new Set(
       wanted.filter(({ entry }) => entry.desc === 'SCHEMA').map(({ entry }) => entry.tag),
@@ -180,7 +180,7 @@ export class Loader {
 
   /** Schemas of the archives and of extensions where the account has a privilege and the role has not. */
   private async closedSchemas(
-    session: Session,
+    session: TargetSession,
     privileges: 'USAGE' | 'USAGE, CREATE' = 'USAGE, CREATE',
   ): Promise<{ schema: string; own: boolean }[]> {
     const { rows } = await session.query<{ schema: string; own: boolean }>(
@@ -210,7 +210,7 @@ export class Loader {
    * Makes the role a member of owners, so that it can work on what was given to them; of none through whom it would get at
    * more than objects.
    */
-  async join(session: Session, owners: readonly string[]): Promise<void> {
+  async join(session: TargetSession, owners: readonly string[]): Promise<void> {
     const { account, major } = this.plan.facts.target
     const others = [...new Set(owners)].filter((owner) => owner !== account.name)
     // its owners' rights to their objects are all it needs: from version 16 on it need not be able to become them
@@ -232,7 +232,7 @@ export class Loader {
   }
 
   /** Lets the role read what a materialized view that it owns is made of. */
-  async letRead(session: Session, view: string): Promise<void> {
+  async letRead(session: TargetSession, view: string): Promise<void> {
     const { rows } = await session.query<{ name: string }>(
       `SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
          FROM pg_catalog.pg_rewrite w
@@ -254,13 +254,13 @@ export class Loader {
   }
 
   /** After a failure: nobody can log in as the role any more, and the account is not its member. It still owns what is there. */
-  async retire(session: Session): Promise<void> {
+  async retire(session: TargetSession): Promise<void> {
     await retireLoginRole(await session.own(), this.name)
     await rm(this.connection.passwordFile, { force: true })
   }
 
   /** Gives what the role still owns to the account, and drops the role. */
-  async dissolve(session: Session): Promise<void> {
+  async dissolve(session: TargetSession): Promise<void> {
     const kept = await dropLoginRole(await session.own(), this.name)
     if (kept !== undefined) {
       this.context.warn(
@@ -295,7 +295,7 @@ export async function makeLoader(
 
 /** Notes in the mark that the account loads by itself, and tells why. */
 export async function withoutLoader(
-  session: Session,
+  session: TargetSession,
   reason: string,
   rights: TemporaryRights,
   context: Context,
@@ -307,7 +307,7 @@ export async function withoutLoader(
   )
 }
 
-async function inherits(session: Session): Promise<boolean> {
+async function inherits(session: TargetSession): Promise<boolean> {
   const { rows } = await session.query<{ inherits: boolean }>(
     'SELECT rolinherit AS inherits FROM pg_catalog.pg_roles WHERE rolname = session_user',
   )
@@ -315,7 +315,7 @@ async function inherits(session: Session): Promise<boolean> {
 }
 
 /** Whether the server does it; what it refuses for want of a right shows later, in what it was for. */
-async function attempt(session: Session, statement: string): Promise<boolean> {
+async function attempt(session: TargetSession, statement: string): Promise<boolean> {
   try {
     await session.query(statement)
     return true

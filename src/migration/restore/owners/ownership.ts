@@ -8,7 +8,7 @@ import { counted } from '../../../text/text.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { mostTogether } from '../run/schedule.ts'
-import type { Session } from '../run/target-session.ts'
+import type { TargetSession } from '../run/target-session.ts'
 import type { Worker } from '../run/worker.ts'
 import type { TemporaryRights } from './temporary-rights.ts'
 
@@ -177,7 +177,7 @@ export class Ownership {
     }
   }
 
-  private async takeBackSchemas(session: Session): Promise<void> {
+  private async takeBackSchemas(session: TargetSession): Promise<void> {
     const { databaseGrants } = this.rights.state
     this.rights.state.databaseGrants = []
     await this.rights.takeBackGrants(session)
@@ -257,7 +257,7 @@ export class Ownership {
     this.owners.set(idOf(item, item.entry.dumpId), owner)
   }
 
-  private async alter(session: Session, item: PlannedEntry, sql: string): Promise<boolean> {
+  private async alter(session: TargetSession, item: PlannedEntry, sql: string): Promise<boolean> {
     try {
       await session.query(sql)
       return true
@@ -297,7 +297,7 @@ export class Ownership {
 }
 
 /** Runs statements in one transaction; false, and nothing done, when the server refuses one of them. */
-async function succeeds(session: Session, sql: string): Promise<boolean> {
+async function succeeds(session: TargetSession, sql: string): Promise<boolean> {
   const client = await session.own()
   await client.query('BEGIN')
   try {

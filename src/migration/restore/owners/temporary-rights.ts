@@ -4,7 +4,7 @@ import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { type RestoreState, writeState } from '../database/mark.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { TargetFacts } from '../plan/target-facts.ts'
-import type { Session } from '../run/target-session.ts'
+import type { TargetSession } from '../run/target-session.ts'
 
 /**
  * Rights that the account lends itself, and owners-to-be, for the time of a restore. Each is written down in the target
@@ -24,7 +24,7 @@ export class TemporaryRights {
   }
 
   /** Writes down in the target what was taken so far. */
-  async save(session: Session): Promise<void> {
+  async save(session: TargetSession): Promise<void> {
     await writeState(await session.own(), this.state)
   }
 
@@ -33,7 +33,7 @@ export class TemporaryRights {
    *
    * @returns undefined, or why it cannot
    */
-  async become(session: Session, role: string): Promise<string | undefined> {
+  async become(session: TargetSession, role: string): Promise<string | undefined> {
     const known = this.able.get(role)
     if (known !== undefined) return known === true ? undefined : known
     const result = await this.tryToBecome(session, role)
@@ -45,7 +45,7 @@ export class TemporaryRights {
    * Marks a database whose owner the account is no more. Whoever owns it lets the mark be made, and that membership is written
    * down in the transaction that gives it.
    */
-  async markAs(session: Session, owner: string): Promise<void> {
+  async markAs(session: TargetSession, owner: string): Promise<void> {
     const client = await session.own()
     const { rows } = await client.query<{ able: boolean }>(
       `SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS able`,
@@ -70,7 +70,7 @@ export class TemporaryRights {
     }
   }
 
-  private async tryToBecome(session: Session, role: string): Promise<string | undefined> {
+  private async tryToBecome(session: TargetSession, role: string): Promise<string | undefined> {
     const { account, major } = this.facts.target
     const found = this.facts.roles.get(role)
     if (!found) return `the role "${role}" does not exist on the target`
@@ -101,7 +101,7 @@ export class TemporaryRights {
   }
 
   /** PolarDB 11 lets a polar_superuser act as anybody but a superuser, and give objects away, without membership. */
-  private async mayActAs(session: Session, role: string): Promise<boolean> {
+  private async mayActAs(session: TargetSession, role: string): Promise<boolean> {
     const { account, hasPolarSuperuser } = this.facts.target
     if (!account.polarSuperuser || !hasPolarSuperuser) return false
     const client = await session.own()
@@ -119,7 +119,7 @@ export class TemporaryRights {
 
   /** Lets roles create in schemas, as far as they may not: an owner must be able to. */
   async createIn(
-    session: Session,
+    session: TargetSession,
     pairs: readonly { role: string; schema: string }[],
   ): Promise<void> {
     if (pairs.length === 0) return
@@ -141,7 +141,7 @@ export class TemporaryRights {
   }
 
   /** Lets roles create in the database: owners of schemas and publications must be able to. */
-  async createInDatabase(session: Session, roles: readonly string[]): Promise<void> {
+  async createInDatabase(session: TargetSession, roles: readonly string[]): Promise<void> {
     const { rows } = await session.query<{ role: string }>(
       `SELECT rolname AS role FROM pg_catalog.pg_roles
         WHERE rolname = ANY ($1) AND NOT pg_catalog.has_database_privilege(oid, pg_catalog.current_database(), 'CREATE')`,
@@ -159,7 +159,7 @@ export class TemporaryRights {
   }
 
   /** Takes back what roles were given on schemas and the database, by whoever owns these now. */
-  async takeBackGrants(session: Session): Promise<void> {
+  async takeBackGrants(session: TargetSession): Promise<void> {
     const { schemaGrants, databaseGrants } = this.state
     for (const { role, schema } of schemaGrants) {
       const owner = await this.ownerOf(session, 'pg_namespace', 'nspname', 'nspowner', schema)
@@ -183,7 +183,7 @@ export class TemporaryRights {
    * @returns roles whose member the account still is because the server refused to end it; they stay written down
    */
   async takeBackMemberships(
-    session: Session,
+    session: TargetSession,
     roles: readonly string[] = this.state.memberships,
   ): Promise<string[]> {
     const { account, major } = this.facts.target
@@ -215,7 +215,12 @@ export class TemporaryRights {
    *
    * @param of the entry of an archive that the statement comes from or works on; without one it is a statement of our own
    */
-  async as(session: Session, role: string, statement: string, of?: PlannedEntry): Promise<void> {
+  async as(
+    session: TargetSession,
+    role: string,
+    statement: string,
+    of?: PlannedEntry,
+  ): Promise<void> {
     const { account } = this.facts.target
     const other = role !== account.name && (await this.become(session, role)) === undefined
     const client = of ? await session.foreign(of.archive, of.entry.namespace) : await session.own()
@@ -231,7 +236,7 @@ export class TemporaryRights {
   }
 
   /** A right that the server refuses to give or take shows later, in what it was for. */
-  private async attempt(session: Session, statement: string): Promise<void> {
+  private async attempt(session: TargetSession, statement: string): Promise<void> {
     try {
       await session.query(statement)
     } catch (error) {
@@ -241,7 +246,7 @@ export class TemporaryRights {
   }
 
   private async ownerOf(
-    session: Session,
+    session: TargetSession,
     catalog: string,
     nameColumn: string,
     ownerColumn: string,

@@ -19,7 +19,7 @@ import { SilentPeer, standingOf } from '../../../postgres/watchdog.ts'
 import { temporaryFull } from '../../dump/program-failure.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
-import type { Session } from './target-session.ts'
+import type { TargetSession } from './target-session.ts'
 
 /** Rows that one run of pg_restore loads: entries of one archive, loaded one after the other. */
 export interface Load {
@@ -284,7 +284,7 @@ export function mayAllPass(errors: readonly LoadError[]): boolean {
 
 /** Whether a table that may have been loaded before holds exactly the rows of the dump. */
 export async function isLoaded(
-  session: Session,
+  session: TargetSession,
   item: PlannedEntry,
   expected: number | undefined,
 ): Promise<boolean> {
@@ -304,7 +304,7 @@ export async function isLoaded(
 
 /** The same of a table that may be counted. Without a count from the dump any row says that its COPY was done. */
 export async function hasAllRows(
-  session: Session,
+  session: TargetSession,
   item: PlannedEntry,
   expected: number | undefined,
 ): Promise<boolean> {
@@ -323,7 +323,7 @@ export async function hasAllRows(
 
 /** Empties what is loaded again. It waits for whoever still writes to it, and so comes after whatever they committed. */
 export async function empty(
-  session: Session,
+  session: TargetSession,
   load: Load,
   items: readonly PlannedEntry[],
 ): Promise<void> {

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
-import type { Session } from './target-session.ts'
+import type { TargetSession } from './target-session.ts'
 
 /** Large objects made in one statement: each takes a lock until it ends. */
 const largeObjectsAtOnce = 1000
@@ -42,7 +42,7 @@ export function sqlOf(planned: PlannedEntry, plan: RestorePlan): string | null {
  * @throws the server's error as `pg` gives it
  */
 export async function runEntry(
-  session: Session,
+  session: TargetSession,
   planned: PlannedEntry,
   plan: RestorePlan,
 ): Promise<void> {
@@ -165,7 +165,7 @@ export function saysItExists(error: unknown): boolean {
  * Whether an entry that may have been restored before is there, for the few kinds whose repetition the server does not
  * refuse as a duplicate.
  */
-export async function isThere(session: Session, { entry }: PlannedEntry): Promise<boolean> {
+export async function isThere(session: TargetSession, { entry }: PlannedEntry): Promise<boolean> {
   const exists = async (sql: string, values: string[]) =>
     (await session.query(sql, values)).rowCount !== 0
   if (entry.desc === 'TABLE ATTACH') {

@@ -33,7 +33,7 @@ export const unloggedSetting = 'polar_force_unlogged_to_logged_table'
  * sets. So there are two ways to the server: `foreign` for what an archive brings, `own` and `query` for what we ask and do,
  * which never runs under anybody else's settings.
  */
-export class Session {
+export class TargetSession {
   readonly #client: pg.Client
   private readonly options: SessionPlace
   /** The account may decide whether triggers act. */
@@ -48,13 +48,17 @@ export class Session {
     this.options = options
   }
 
-  static async open(options: SessionPlace, name: string, signal: AbortSignal): Promise<Session> {
+  static async open(
+    options: SessionPlace,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<TargetSession> {
     const client = await connect(options.target, {
       database: options.targetName,
       role: 'target',
       signal,
     })
-    const session = new Session(client, options)
+    const session = new TargetSession(client, options)
     try {
       await client.query('SELECT pg_catalog.set_config($1, $2, false)', ['application_name', name])
       // as _doSetFixedOutputState of pg_restore; timeouts and the like are set by connect

@@ -9,7 +9,7 @@ import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } fr
 import type { RestoreProgress, Running } from './progress.ts'
 import type { Schedule, Task } from './schedule.ts'
 import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
-import { endSessions, type Login, Session } from './target-session.ts'
+import { endSessions, type Login, TargetSession } from './target-session.ts'
 
 /** An entry could not be restored; the execution has noted it. */
 export class EntryFailed extends Error {
@@ -64,7 +64,7 @@ export interface Books {
 export class Worker {
   private readonly run: Books
   private readonly name: string
-  private current: Session | null = null
+  private current: TargetSession | null = null
   /** Who works now. */
   private login: Login = 'account'
   private readonly abort = () => void this.current?.cancel()
@@ -80,9 +80,13 @@ export class Worker {
     await this.drop()
   }
 
-  private async session(): Promise<Session> {
+  private async session(): Promise<TargetSession> {
     this.run.signal.throwIfAborted()
-    this.current ??= await Session.open(this.run.optionsOf(this.login), this.name, this.run.signal)
+    this.current ??= await TargetSession.open(
+      this.run.optionsOf(this.login),
+      this.name,
+      this.run.signal,
+    )
     return this.current
   }
 
@@ -211,7 +215,7 @@ export class Worker {
     const { run } = this
     const running = run.progress.begin(item.name, this.name)
     try {
-      const work = async (session: Session, again: boolean) => {
+      const work = async (session: TargetSession, again: boolean) => {
         const uncertain = again || unknown
         if (uncertain && (await isThere(session, item))) return
         try {
@@ -244,7 +248,7 @@ export class Worker {
   async retrying(
     name: string,
     statement: string,
-    work: (session: Session, uncertain: boolean) => Promise<void>,
+    work: (session: TargetSession, uncertain: boolean) => Promise<void>,
     login: Login = 'account',
   ): Promise<void> {
     await this.as(login)
@@ -270,7 +274,7 @@ export class Worker {
   async collecting(
     name: string,
     statement: string,
-    work: (session: Session, uncertain: boolean) => Promise<void>,
+    work: (session: TargetSession, uncertain: boolean) => Promise<void>,
     item?: PlannedEntry,
     login: Login = 'account',
   ): Promise<boolean> {
@@ -311,7 +315,7 @@ export class Worker {
 
   /** Ends what the server may still be doing for a session of this worker that was lost. */
   private async endLost(): Promise<void> {
-    const session = await Session.open(
+    const session = await TargetSession.open(
       this.run.optionsOf(this.login),
       `${this.name} check`,
       this.run.signal,

@@ -3,7 +3,7 @@ import type { ConnectionParameters } from '../../../postgres/connection-string.t
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { printable } from '../../../text/text.ts'
 import { runPhase } from '../../phases.ts'
-import type { Session } from '../../run.ts'
+import type { Run } from '../../run.ts'
 import { dumpIdentity } from '../database/mark.ts'
 import { type Destination, describe, type Refused } from '../destinations.ts'
 import type { RestoreOptions } from '../options.ts'
@@ -24,13 +24,13 @@ interface Restore {
 export async function planSwaps(
   destinations: readonly Destination[],
   target: ConnectionParameters,
-  session: Session,
+  run: Run,
 ): Promise<Map<Destination, Swap>> {
   const swaps = new Map<Destination, Swap>()
-  if (session.inputs.ifTargetNotEmpty !== 'swap') return swaps
+  if (run.inputs.ifTargetNotEmpty !== 'swap') return swaps
   for (const destination of destinations) {
     const dump = await dumpIdentity(destination.archives)
-    const swap = await planSwap({ target, targetName: destination.target }, dump, session)
+    const swap = await planSwap({ target, targetName: destination.target }, dump, run)
     if (swap) swaps.set(destination, swap)
   }
   return swaps
@@ -45,9 +45,9 @@ export async function planSwaps(
 export async function exchangeAll(
   restores: readonly Restore[],
   swaps: ReadonlyMap<Destination, Swap>,
-  session: Session,
+  run: Run,
 ): Promise<Refused[]> {
-  const { databases, roles } = session.report
+  const { databases, roles } = run.report
   const unproven = databases.filter(({ verified }) => !verified).map(({ name }) => name)
   if (unproven.length > 0 || roles?.verified === false) {
     const what = unproven.length > 0 ? unproven.map((name) => `"${name}"`).join(', ') : 'the roles'
@@ -65,14 +65,14 @@ export async function exchangeAll(
     const { result, source } = destination
     try {
       const place = { target: options.target, targetName: swap.name }
-      const kept = await runPhase(session, 'swap', () => exchange(place, swap, session), source)
+      const kept = await runPhase(run, 'swap', () => exchange(place, swap, run), source)
       options.targetName = swap.name
       result.swapped = { kept }
-      session.log.info(
+      run.log.info(
         `Exchanged: ${printable(swap.name)} is the new database, the old one is ${printable(kept)}`,
       )
     } catch (error) {
-      if (error instanceof Cancelled || session.signal.aborted) throw error
+      if (error instanceof Cancelled || run.signal.aborted) throw error
       result.verified = false
       result.error = describe(error)
       failures.push({ what: `the database "${source}"`, error })
@@ -85,23 +85,23 @@ export async function exchangeAll(
 export async function finishSwaps(
   restores: readonly Restore[],
   swaps: ReadonlyMap<Destination, Swap>,
-  session: Session,
+  run: Run,
 ): Promise<Refused[]> {
   const failures: Refused[] = []
   for (const { destination, options } of restores) {
     const kept = destination.result.swapped?.kept
     if (!swaps.has(destination) || !kept) continue
-    if (!session.inputs.dropSwapped) {
-      session.warn(
+    if (!run.inputs.dropSwapped) {
+      run.warn(
         `The old database ${printable(destination.target)} is kept as ${printable(kept)}. When nobody needs it any more: DROP DATABASE ${printable(quoteIdentifier(kept))}`,
       )
       continue
     }
     try {
-      await dropKept(options, kept, session)
+      await dropKept(options, kept, run)
       destination.result.swapped = { kept: null }
     } catch (error) {
-      if (error instanceof Cancelled || session.signal.aborted) throw error
+      if (error instanceof Cancelled || run.signal.aborted) throw error
       failures.push({ what: `the old database "${kept}"`, error })
     }
   }

@@ -5,14 +5,14 @@ import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import type { Context } from '../../context.ts'
 import { readTargetFacts, type TargetFacts } from '../../restore/plan/target-facts.ts'
-import { Session, sessionPrefix } from '../../restore/run/target-session.ts'
+import { sessionPrefix, TargetSession } from '../../restore/run/target-session.ts'
 import type { CatalogFingerprint } from '../catalog/model.ts'
 import { isUnused, type MayAlter, pin } from '../read-session.ts'
 import { readTexts } from './work.ts'
 
 /** A transaction in the target database in which the schemas of the dump are empty. */
 export interface Inside {
-  session: Session
+  session: TargetSession
   facts: TargetFacts
   read(): Promise<CatalogFingerprint>
 }
@@ -34,7 +34,7 @@ export async function insideTarget<T>(
   work: (inside: Inside) => Promise<T>,
 ): Promise<T> {
   const place = { target: connection, targetName: database }
-  const session = await Session.open(place, `${sessionPrefix}rebuild`, context.signal)
+  const session = await TargetSession.open(place, `${sessionPrefix}rebuild`, context.signal)
   const cancel = () => void session.cancel()
   context.signal.addEventListener('abort', cancel, { once: true })
   try {
@@ -75,7 +75,7 @@ function refusal(why: string): Failure {
 }
 
 /** Renames the schemas, makes new ones of their names, and moves extensions into these. What is refused stays as it is. */
-async function setAside(session: Session, schemas: ReadonlySet<string>): Promise<void> {
+async function setAside(session: TargetSession, schemas: ReadonlySet<string>): Promise<void> {
   const { rows } = await session.query<{ schema: string; extensions: string[] }>(
     `SELECT n.nspname AS schema, ARRAY(SELECT e.extname::pg_catalog.text FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid AND e.extrelocatable) AS extensions
        FROM pg_catalog.pg_namespace n
@@ -96,7 +96,7 @@ async function setAside(session: Session, schemas: ReadonlySet<string>): Promise
   }
 }
 
-async function attempt(session: Session, sql: string): Promise<boolean> {
+async function attempt(session: TargetSession, sql: string): Promise<boolean> {
   await session.query('SAVEPOINT aside')
   try {
     await session.query(sql)

@@ -9,7 +9,7 @@ import type { Context } from '../../context.ts'
 import { elsewhere } from '../../restore/database/outside.ts'
 import { createLoginRole, sweepLoginRoles, temporaryRole } from '../../restore/owners/login-role.ts'
 import type { TargetFacts } from '../../restore/plan/target-facts.ts'
-import { Session, sessionPrefix } from '../../restore/run/target-session.ts'
+import { sessionPrefix, TargetSession } from '../../restore/run/target-session.ts'
 
 /**
  * Runs `work` with a login role without any power that may create in a throw-away database and nothing else: an index
@@ -26,7 +26,7 @@ export async function withBuilder<T>(
   { target }: Pick<TargetFacts, 'target'>,
   context: Context,
   roles: string[],
-  work: (builder: { session: Session; name: string } | null) => Promise<T>,
+  work: (builder: { session: TargetSession; name: string } | null) => Promise<T>,
 ): Promise<T> {
   const { account } = target
   if (!account.superuser && !account.createRole) return work(null)
@@ -52,11 +52,11 @@ export async function withBuilder<T>(
     return work(null)
   }
   context.secret?.(made.password)
-  let session: Session
+  let session: TargetSession
   try {
     const login = { ...connection, user: name, password: made.password }
     const rebuilding = { target: login, targetName: scratch }
-    session = await Session.open(rebuilding, `${sessionPrefix}rebuild`, context.signal)
+    session = await TargetSession.open(rebuilding, `${sessionPrefix}rebuild`, context.signal)
   } catch (error) {
     if (!(error instanceof Failure) || mayPass(error)) throw error
     context.log.info(

@@ -9,7 +9,7 @@ import type { DatabaseProperties } from '../../restore/database/properties.ts'
 import { withScratchDatabase } from '../../restore/database/scratch.ts'
 import { makePlan, type RestorePlan } from '../../restore/plan/plan.ts'
 import { readTargetFacts, type TargetFacts } from '../../restore/plan/target-facts.ts'
-import { Session, sessionPrefix } from '../../restore/run/target-session.ts'
+import { sessionPrefix, TargetSession } from '../../restore/run/target-session.ts'
 import type { Decisions, OpenDefinition } from '../catalog/definition.ts'
 import type { CatalogFingerprint } from '../catalog/model.ts'
 import { type MayAlter, withSession } from '../read-session.ts'
@@ -113,7 +113,11 @@ async function rebuildBeside(
       async (scratch) => {
         state.created = true
         const rebuilding = { target: connection, targetName: scratch }
-        const account = await Session.open(rebuilding, `${sessionPrefix}rebuild`, context.signal)
+        const account = await TargetSession.open(
+          rebuilding,
+          `${sessionPrefix}rebuild`,
+          context.signal,
+        )
         const read = () =>
           withSession({ connection, database: scratch, role: 'target' }, context.signal, readTexts)
         try {

@@ -9,7 +9,7 @@ import type { Context } from '../../context.ts'
 import type { RestorePlan } from '../../restore/plan/plan.ts'
 import type { PlannedEntry } from '../../restore/plan/planned-entry.ts'
 import { runEntry, sqlOf } from '../../restore/run/statements.ts'
-import type { Session } from '../../restore/run/target-session.ts'
+import type { TargetSession } from '../../restore/run/target-session.ts'
 import { readCatalog } from '../catalog/catalog.ts'
 import type { CatalogFingerprint } from '../catalog/model.ts'
 import { withoutServer } from './entries.ts'
@@ -27,9 +27,9 @@ const mayTakePower =
 export interface WorkOptions {
   plan: RestorePlan
   /** A session of the account in the database of the rebuild. */
-  account: Session
+  account: TargetSession
   /** One of a role without powers, which carries out the archive's statements; null where there is none. */
-  builder: { session: Session; name: string } | null
+  builder: { session: TargetSession; name: string } | null
   /** All happens in one transaction that is rolled back at the end. */
   transaction: boolean
 }
@@ -87,7 +87,7 @@ export class Work {
     }
   }
 
-  private async passes(entries: readonly PlannedEntry[], session: Session): Promise<void> {
+  private async passes(entries: readonly PlannedEntry[], session: TargetSession): Promise<void> {
     let left = entries
     // what failed may have needed what came after it
     for (let before = Number.POSITIVE_INFINITY; left.length > 0 && left.length < before; ) {
@@ -96,7 +96,10 @@ export class Work {
     }
   }
 
-  private async pass(entries: readonly PlannedEntry[], session: Session): Promise<PlannedEntry[]> {
+  private async pass(
+    entries: readonly PlannedEntry[],
+    session: TargetSession,
+  ): Promise<PlannedEntry[]> {
     const failed: PlannedEntry[] = []
     for (let from = 0; from < entries.length; from += mostTogether) {
       const some = entries.slice(from, from + mostTogether)
@@ -106,7 +109,7 @@ export class Work {
     return failed
   }
 
-  private async together(some: readonly PlannedEntry[], session: Session): Promise<boolean> {
+  private async together(some: readonly PlannedEntry[], session: TargetSession): Promise<boolean> {
     const [first] = some
     const statements = some.map((one) =>
       one.archive === first?.archive ? sqlOf(withoutServer(one), this.options.plan) : null,
@@ -124,7 +127,7 @@ export class Work {
     return true
   }
 
-  private async alone(one: PlannedEntry, session: Session): Promise<boolean> {
+  private async alone(one: PlannedEntry, session: TargetSession): Promise<boolean> {
     const { account, plan } = this.options
     try {
       await this.attempt(session, one, () => runEntry(session, withoutServer(one), plan))
@@ -143,7 +146,7 @@ export class Work {
 
   /** Work that either is done or has left nothing. */
   private async attempt(
-    session: Session,
+    session: TargetSession,
     { archive, entry }: PlannedEntry,
     work: (client: pg.Client) => Promise<void>,
   ): Promise<void> {
