@@ -1,7 +1,13 @@
+import { availableParallelism } from 'node:os'
+
 const project = {
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/jest.transform.js' },
   globalSetup: '<rootDir>/__tests__/support/run-directory.ts',
+  // the artifact client's process from a bundle, which starts much faster than the source
+  moduleNameMapper: {
+    '/artifact-program\\.ts$': '<rootDir>/__tests__/support/artifact-program.ts',
+  },
 }
 
 /** A folder of tests as a project: `--selectProjects unit` runs it alone. */
@@ -20,6 +26,7 @@ export default {
     folder('action', 'action'), // runs the bundle in dist/ as a runner does
   ],
   testTimeout: 120_000, // real servers start and stop in tests; nothing asserts how fast
-  maxWorkers: '100%', // what takes long here waits for servers
+  // half as many again as processors: what takes long here waits for servers and for time limits
+  maxWorkers: Math.ceil(availableParallelism() * 1.5),
   collectCoverageFrom: ['src/**/*.ts'],
 }

@@ -10,6 +10,7 @@ import { ArtifactNameTaken } from '../../src/migration/kept/artifact-store.ts'
 import { downloadDump, openDumpDirectory } from '../../src/migration/kept/download.ts'
 import type { Manifest } from '../../src/migration/kept/manifest.ts'
 import { type UploadOptions, uploadDump } from '../../src/migration/kept/upload.ts'
+import { artifactProgram } from '../support/artifact-program.ts'
 import { failureOf } from '../support/failure.ts'
 import { ResultsServer } from '../support/results-server.ts'
 import { noise, QuietContext, Scratch, sampleDump, sampleFiles } from '../support/sample-dump.ts'
@@ -411,6 +412,7 @@ describe('an upload', () => {
 
   test('ends at once when the job is cancelled, its process too', async () => {
     server.faults.stallUpload = { after: 10, times: 1 }
+    const program = await artifactProgram()
     const ended = upload()
     const uploading = () => server.requests.some((line) => line.startsWith('PUT /blob/'))
     while (!uploading()) await new Promise((resolve) => setTimeout(resolve, 20))
@@ -422,7 +424,7 @@ describe('an upload', () => {
       const command = existsSync(`/proc/${pid}/cmdline`)
         ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
         : ''
-      expect(command).not.toContain('artifact-process')
+      expect(command).not.toContain(program)
     }
     expect(readdirSync(scratch.of('scratch'))).toEqual(['keep'])
     expect(names()).toEqual([])

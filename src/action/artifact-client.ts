@@ -1,9 +1,9 @@
-import { join } from 'node:path'
 import type { DownloadArtifactOptions, FindOptions, UploadArtifactOptions } from '@actions/artifact'
 import * as core from '@actions/core'
 import * as v from 'valibot'
 import { count, fields, flag, list, readBy } from '../migration/kept/schema.ts'
 import { runProgram } from '../postgres/programs/process.ts'
+import { artifactProgram } from './artifact-program.ts'
 
 /**
  * GitHub's artifact client, in a process of its own for each call. In ours it could not be cancelled, would end the process
@@ -77,11 +77,6 @@ const inherited =
 const thrift = ['--max-semi-space-size=4']
 const thriftyMalloc = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072' }
 
-/** The bundle beside ours, or the source when that is what runs. */
-const program = import.meta.filename.endsWith('.ts')
-  ? join(import.meta.dirname, 'artifact-process.ts')
-  : join(import.meta.dirname, '..', 'artifact', 'index.js')
-
 export interface Listener {
   /** Told every line of the client's log, without the signatures of URLs. */
   onLine: (line: string) => void
@@ -103,6 +98,7 @@ export async function callClient<C extends ClientRequest['call']>(
   signal: AbortSignal,
   patience: number,
 ): Promise<Answers[C]> {
+  const program = await artifactProgram()
   let last: Extract<ClientMessage, { error: unknown } | { result: unknown }> | undefined
   const silence = new AbortController()
   const timer = setTimeout(() => silence.abort(), patience)
