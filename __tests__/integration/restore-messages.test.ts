@@ -5,7 +5,6 @@ import { planRestore, restoreDatabase } from '../../src/migration/restore/restor
 import { renderHtml } from '../../src/report/html/html.ts'
 import { renderJson } from '../../src/report/json.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
-import type { DatabaseResult } from '../../src/report/model.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { Harness, type RestoreTarget } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
@@ -86,14 +85,11 @@ test.each(cases)('no value is shown of %s that fails', async (what, sql, entry, 
     const dump = await harness.dump(source, name)
     const { context } = harness
     const options = await harness.options(dump, target)
-    const database: DatabaseResult = {
-      ...{ name, target: name, bytes: 0, dumpBytes: 0, dumpSeconds: 0, restoreSeconds: 0 },
-      ...{ tables: [], objects: [], verified: false },
-    }
+    const record = context.record.database({ source: name, target: name, bytes: 0 })
     const plan = await planRestore(options, context)
     // what fails once the rows are in is told at the end, everything else at once
     const failure = await restoreDatabase(options, plan, context, (result) => {
-      database.restore = result
+      record.restored(result)
     }).then(
       async (restored) => {
         await restored.release()
@@ -103,11 +99,11 @@ test.each(cases)('no value is shown of %s that fails', async (what, sql, entry, 
     )
     expect(failure).toBeInstanceOf(Failure)
     const { message, why, remedy } = failure as Failure
-    expect(database.restore?.failed.map((one) => one.entry)).toEqual([entry])
-    expect(database.restore?.failed[0]?.reason).toMatch(shown)
+    expect(record.result.restore?.failed.map((one) => one.entry)).toEqual([entry])
+    expect(record.result.restore?.failed[0]?.reason).toMatch(shown)
     const report = {
       ...context.report,
-      databases: [database],
+      databases: [record.result],
       error: { message, cause: why, remedy },
     }
     const everything = [

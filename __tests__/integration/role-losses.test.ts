@@ -7,6 +7,7 @@ import {
 } from '../../src/migration/roles/restore-roles.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { CatalogRole, RoleCatalog } from '../../src/postgres/roles/catalog.ts'
+import { ReportWriter } from '../../src/report/writer.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { restoreRoles } from '../support/restore-roles.ts'
 import { catalog, role } from '../support/role-targets.ts'
@@ -22,13 +23,15 @@ interface Target {
 function context(): Context & { lines: string[] } {
   const lines: string[] = []
   const say = (line: string) => void lines.push(line)
+  const record = new ReportWriter({ ...goodReport(), losses: [], checks: [] })
   return {
     lines,
     log: { debug: say, info: say, warning: say },
     progress: { update: () => {} },
     signal: new AbortController().signal,
     temporaryDirectory: '/nonexistent',
-    report: { ...goodReport(), losses: [], checks: [] },
+    record,
+    report: record.report,
     warn: say,
   }
 }

@@ -17,7 +17,8 @@ import {
   type RoleCatalog,
   readRoleCatalog,
 } from '../../src/postgres/roles/catalog.ts'
-import type { Report } from '../../src/report/model.ts'
+import { newReport, wordsOfAnyRun } from '../../src/report/model.ts'
+import { ReportWriter } from '../../src/report/writer.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { type Disturbance, TcpProxy, through } from '../support/proxy.ts'
@@ -43,6 +44,7 @@ function context(signal = new AbortController().signal): Recorded {
   const said: string[] = []
   const warnings: string[] = []
   const say = (message: string) => void said.push(message)
+  const record = new ReportWriter(newReport('migrate', wordsOfAnyRun))
   return {
     said,
     warnings,
@@ -50,7 +52,8 @@ function context(signal = new AbortController().signal): Recorded {
     progress: { update: say },
     signal,
     temporaryDirectory: '/nonexistent',
-    report: { losses: [], checks: [] } as unknown as Report,
+    record,
+    report: record.report,
     warn: (message) => {
       warnings.push(message)
       said.push(message)

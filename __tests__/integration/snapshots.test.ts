@@ -8,17 +8,20 @@ import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
 import { verifyDatabase } from '../../src/migration/verify/verify-database.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
-import type { DatabaseResult } from '../../src/report/model.ts'
+import { ReportWriter } from '../../src/report/writer.ts'
 import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { goodReport } from '../support/sample-reports.ts'
+import { recordOf } from '../support/verify-run.ts'
 
 const said: string[] = []
+const record = new ReportWriter(goodReport())
 const context: Context = {
   log: { debug() {}, info() {}, warning() {} },
   progress: { update() {} },
   signal: new AbortController().signal,
   temporaryDirectory: '/nonexistent',
-  report: goodReport(),
+  record,
+  report: record.report,
   warn: (message) => void said.push(message),
 }
 
@@ -91,12 +94,7 @@ describe.each(['good', 'refused'] as const)(
     })
 
     test('is proven only while nothing is written to it', async () => {
-      const result = {
-        name: 'shop',
-        tables: [],
-        objects: [],
-        verified: true,
-      } as unknown as DatabaseResult
+      const shop = recordOf(context, { tables: [], objects: [], verified: true })
       const verify = async (taken: DatabaseFingerprint) =>
         verifyDatabase(
           {
@@ -113,7 +111,7 @@ describe.each(['good', 'refused'] as const)(
               archives: async () => [],
             },
           },
-          result,
+          shop,
           { ...context, inputs: { verify: 'counts' } } as unknown as Run,
         ).then(
           () => 'proven',
@@ -125,7 +123,7 @@ describe.each(['good', 'refused'] as const)(
       expect(await verify({ ...source, still: false })).toMatch(
         /is not proven.*written to meanwhile: the two sides compared equal/,
       )
-      expect(result.verified).toBe(false)
+      expect(shop.result.verified).toBe(false)
       const moved = structuredClone(source)
       for (const table of moved.tables) table.rows++
       expect(await verify({ ...moved, still: 'unknown' })).toMatch(/is not proven.*nobody can tell/)

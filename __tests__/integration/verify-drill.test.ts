@@ -3,7 +3,7 @@ import { explainDifferences } from '../../src/migration/verify/rows/drill.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { TableResult } from '../../src/report/model.ts'
 import { TestServer } from '../support/server.ts'
-import { compareWith, fingerprintOf, testContext } from '../support/verify-run.ts'
+import { compareWith, fingerprintOf, recordOf, testContext } from '../support/verify-run.ts'
 
 let server: TestServer
 
@@ -32,19 +32,22 @@ async function drill(
   await server.sql(`CREATE DATABASE ${target} TEMPLATE source`)
   await server.sql(sql, target)
   const fingerprint = await fingerprintOf(server, 'source')
-  const { tables } = await compareWith(fingerprint, server, target)
+  const comparison = await compareWith(fingerprint, server, target)
+  const context = testContext()
+  const record = recordOf(context, comparison)
   const connection = parseConnectionString(server.uri())
   await explainDifferences(
     {
       source: { connection, database: 'source' },
       target: { connection, database: target },
       fingerprint,
-      tables,
+      tables: comparison.tables,
       showKeys,
     },
-    testContext(),
+    record,
+    context,
   )
-  return new Map(tables.map((table) => [table.name, table]))
+  return new Map(record.result.tables.map((table) => [table.name, table]))
 }
 
 test('rows that differ are found by their primary key, and told by what is wrong with them', async () => {

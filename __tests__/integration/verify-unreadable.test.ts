@@ -9,7 +9,7 @@ import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { createRoles, Harness, type RestoreTarget } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
-import { differencesIn, fingerprintOf, testContext } from '../support/verify-run.ts'
+import { differencesIn, fingerprintOf, recordOf, testContext } from '../support/verify-run.ts'
 
 type Target = RestoreTarget & { stop(): Promise<void> }
 
@@ -167,19 +167,22 @@ describe('tables that even their owner may not read whole', () => {
       // rows that differ are found in it as in any other
       const superuser = target.backend
       await superuser.sql(`UPDATE account SET owner = 'changed' WHERE id = 7`, 'guarded')
-      const { tables } = compare(await read(true))
+      const comparison = compare(await read(true))
+      const context = testContext()
+      const record = recordOf(context, comparison)
       await explainDifferences(
         {
           source: { connection: parseConnectionString(source.uri()), database: 'guarded' },
           target: { connection, database: 'guarded' },
           fingerprint: recipe,
-          tables,
+          tables: comparison.tables,
           showKeys: true,
           mayAlter: true,
         },
-        testContext(),
+        record,
+        context,
       )
-      expect(tables.filter(({ match }) => !match)).toEqual([
+      expect(record.result.tables.filter(({ match }) => !match)).toEqual([
         expect.objectContaining({
           name: 'account',
           changedRows: 1,

@@ -1,6 +1,7 @@
 import { wordsOf } from '../../src/commands/index.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { newReport } from '../../src/report/model.ts'
+import { ReportWriter } from '../../src/report/writer.ts'
 
 /** A context that keeps what it is told, for the test to look at. */
 export interface TestContext extends Context {
@@ -18,6 +19,7 @@ export function newContext(command: string, changes: Partial<Context> = {}): Tes
   const lines: string[] = []
   const progressLines: string[] = []
   const warnings: string[] = []
+  const record = new ReportWriter(newReport(command, wordsOf(command)))
   const log = (line: string) => void lines.push(line)
   return {
     lines,
@@ -28,7 +30,8 @@ export function newContext(command: string, changes: Partial<Context> = {}): Tes
     progress: { update: (line) => void progressLines.push(line) },
     signal: controller.signal,
     temporaryDirectory: '/nonexistent',
-    report: newReport(command, wordsOf(command)),
+    record,
+    report: record.report,
     warn: (message) => void warnings.push(message),
     ...changes,
   }

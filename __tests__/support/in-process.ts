@@ -5,6 +5,7 @@ import { commands, runCommand, wordsOf } from '../../src/commands/index.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 import type { Run } from '../../src/migration/run.ts'
 import { newReport, type Report } from '../../src/report/model.ts'
+import { ReportWriter } from '../../src/report/writer.ts'
 
 /** What a command did: its report, what it said, and what it threw. */
 export interface CommandResult {
@@ -27,7 +28,8 @@ export async function runInProcess(
   const lines: string[] = []
   const say = (line: string) => void lines.push(line)
   const parsed = parseInputs((name) => inputs[name] ?? '', commands)
-  const report = newReport(parsed.command, wordsOf(parsed.command))
+  const record = new ReportWriter(newReport(parsed.command, wordsOf(parsed.command)))
+  const { report } = record
   const parts = {
     temporaryDirectory: join(directory, 'temporary'),
     dumpDirectory: parsed.dumpDirectory ?? join(directory, 'dump'),
@@ -38,6 +40,7 @@ export async function runInProcess(
   const run: Run = {
     ...parts,
     inputs: parsed,
+    record,
     report,
     signal: new AbortController().signal,
     log: { debug: say, info: say, warning: say },
@@ -54,7 +57,7 @@ export async function runInProcess(
     isPublicRepository: async () => false,
     toolCache: { directory: undefined, find: () => [], store: noArtifacts },
     environment: process.env,
-    warn: (message) => report.warnings.push(message),
+    warn: (message) => void record.warning(message),
     setOutput: () => {},
     close: async () => {},
     ...changes,
@@ -62,7 +65,7 @@ export async function runInProcess(
   let error: unknown
   try {
     await runCommand(run)
-    report.status = 'succeeded'
+    record.end('succeeded')
   } catch (thrown) {
     error = thrown
   } finally {

@@ -21,7 +21,7 @@ export async function compareWithDump(
   dump: Pick<Dump, 'directory' | 'properties'>,
   target: RestoreTarget,
   database: string,
-  announced: EntryResult[] = [],
+  announced: readonly EntryResult[] = [],
   substitutes: RoleSubstitute[] = [],
   context: Context = testContext(),
   mayAlter: MayAlter = false,

@@ -1,8 +1,18 @@
 import { wordsOf } from '../../src/commands/index.ts'
 import type { Report } from '../../src/report/model.ts'
 
+/** A result that a test may still change. */
+type Writable<T> = T extends readonly (infer U)[]
+  ? Writable<U>[]
+  : T extends object
+    ? { -readonly [K in keyof T]: Writable<T[K]> }
+    : T
+
+/** A report that a test may still change before it is shown. */
+export type SampleReport = Writable<Report>
+
 /** A migration of two databases to a PolarDB 11 that went well, every row compared. */
-export function goodReport(): Report {
+export function goodReport(): SampleReport {
   return {
     command: 'migrate',
     words: wordsOf('migrate'),
@@ -156,7 +166,7 @@ export function goodReport(): Report {
 }
 
 /** The same migration, in which rows were lost, an object changed and an entry could not be restored. */
-export function failedReport(): Report {
+export function failedReport(): SampleReport {
   const report = goodReport()
   const [shop] = report.databases
   if (!shop?.restore) throw new Error('the good report has a restored database')
@@ -209,7 +219,7 @@ export function failedReport(): Report {
 }
 
 /** A migration that was cancelled while the larger database was being dumped. */
-export function cancelledReport(): Report {
+export function cancelledReport(): SampleReport {
   const { roles: _roles, artifact: _artifact, ...report } = goodReport()
   return {
     ...report,
@@ -251,7 +261,7 @@ export const hostile = [
 ] as const
 
 /** A failed run in which every text that comes from a database or a program is hostile. */
-export function hostileReport(): Report {
+export function hostileReport(): SampleReport {
   const report = failedReport()
   const all = hostile.join(' ')
   return {
@@ -323,7 +333,7 @@ export function hostileReport(): Report {
 }
 
 /** A good run over `tables` tables in ten schemas; every 1,000th table differs where `differing` is set. */
-export function largeReport(tables: number, differing = false): Report {
+export function largeReport(tables: number, differing = false): SampleReport {
   const report = goodReport()
   const [shop] = report.databases
   if (!shop) throw new Error('the good report has a database')

@@ -1,3 +1,4 @@
+import type { Context } from '../../src/migration/context.ts'
 import type { Comparison } from '../../src/migration/verify/compare/fingerprints.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import {
@@ -7,14 +8,14 @@ import {
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { EntryResult } from '../../src/report/model.ts'
+import type { DatabaseRecord } from '../../src/report/writer.ts'
 import { newContext, type TestContext } from './context.ts'
 import type { TestServer } from './server.ts'
 
 /** The context of a verification, whose `lines` are those of its progress. */
 export function testContext(signal = new AbortController().signal): TestContext {
   const context = newContext('verify', { signal })
-  const { progressLines: lines, report, warnings } = context
-  return { ...context, lines, report: { ...report, status: 'succeeded', warnings } }
+  return { ...context, lines: context.progressLines }
 }
 
 /** The fingerprint of a test server's database, by its superuser unless told otherwise. */
@@ -33,11 +34,21 @@ export async function compareWith(
   source: DatabaseFingerprint,
   server: TestServer,
   database: string,
-  announced: EntryResult[] = [],
+  announced: readonly EntryResult[] = [],
 ): Promise<Comparison> {
   const recipe: DatabaseFingerprint = JSON.parse(JSON.stringify(source))
   const target = await fingerprintOf(server, database, { recipe })
   return compareFingerprints(recipe, target, announced)
+}
+
+/** The record of a database, in the report of a context, of which so much is compared. */
+export function recordOf(
+  context: Context,
+  compared: Pick<Comparison, 'tables' | 'objects' | 'verified'>,
+): DatabaseRecord {
+  const record = context.record.database({ source: 'shop', target: 'shop', bytes: 0 })
+  record.compared(compared)
+  return record
 }
 
 /** `kind name` of everything that differs without an explanation, sorted. */

@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { RunnerLog } from '../../src/action/log.ts'
-import { redact, registerConnectionString, registerSecret } from '../../src/action/secrets.ts'
+import {
+  redact,
+  redactedReport,
+  registerConnectionString,
+  registerSecret,
+} from '../../src/action/secrets.ts'
 import { runnerCommands } from '../support/runner.ts'
+import { failedReport } from '../support/sample-reports.ts'
 
 let written = ''
 
@@ -75,5 +81,30 @@ describe('a secret', () => {
     registerConnectionString(text)
     expect(redact(`FATAL: ${secret}`)).toBe('FATAL: ***')
     expect(redact(text)).not.toContain(secret)
+  })
+
+  test('is hidden wherever a report has free text, and its names are left alone', () => {
+    registerSecret('hunter22')
+    const report = failedReport()
+    report.warnings = ['with hunter22']
+    report.error = { message: 'hunter22', cause: 'hunter22', remedy: 'hunter22' }
+    const [shop] = report.databases
+    const [objects] = shop?.objects ?? []
+    if (!shop || !objects) throw new Error('the report has no database with objects')
+    shop.tables = [
+      { ...shop.tables[0], name: 'hunter22', unreadable: 'a', explained: 'hunter22' },
+    ] as never
+    const texts = { source: 'DEFAULT hunter22', target: null }
+    objects.definitions = [{ name: 'public.hunter22', what: 'hunter22', ...texts }]
+    const before = structuredClone(report)
+    const redacted = redactedReport(report)
+    expect(report).toEqual(before)
+    expect(redacted.warnings).toEqual(['with ***'])
+    expect(redacted.error).toEqual({ message: '***', cause: '***', remedy: '***' })
+    expect(redacted.databases[0]?.tables[0]).toMatchObject({ name: 'hunter22', explained: '***' })
+    expect(redacted.databases[0]?.objects[0]?.definitions).toEqual([
+      { name: 'public.hunter22', what: '***', source: 'DEFAULT ***', target: null },
+    ])
+    expect(redacted.databases[1]).toEqual(report.databases[1])
   })
 })

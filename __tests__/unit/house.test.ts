@@ -43,15 +43,29 @@ test('imports point down: action, commands, runner, migration, polardb, postgres
   ).toEqual([])
 })
 
-test('the faces of the report know the report alone, and the engine knows its model alone', () => {
+test('the faces of the report know the report alone, and the engine knows its model and its writer alone', () => {
   const isOfReport = (file: string) => floorOf(file) === 'report'
   expect(
     wrong((from, to) => {
       if (!to.startsWith('src/')) return false
       if (isOfReport(from)) return !/^(report|text|failure\.ts)$/.test(floorOf(to))
-      return isOfReport(to) && to !== 'src/report/model.ts' && floorOf(from) !== 'action'
+      const isModel = /^src\/report\/(model|writer)\.ts$/.test(to)
+      return isOfReport(to) && !isModel && floorOf(from) !== 'action'
     }),
   ).toEqual([])
+})
+
+test('the report has one writer', () => {
+  // the fields of the model are read-only: what is left to forbid is a way around that
+  const waysAround =
+    /\bas (unknown as )?(Open|Writable|Mutable)\b|-readonly|Object\.assign\([^)]*\breport\b/
+  expect(files.filter((file) => waysAround.test(texts.get(file) ?? ''))).toEqual([
+    'src/report/writer.ts',
+  ])
+  const open = (texts.get('src/report/model.ts') ?? '').matchAll(
+    /^ {2}(?!readonly )\w+\??: .*[^,]$/gm,
+  )
+  expect([...open].map(([line]) => line.trim())).toEqual([])
 })
 
 test('no circles', () => {

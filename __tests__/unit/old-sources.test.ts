@@ -13,6 +13,7 @@ import { withConnection } from '../../src/postgres/connection.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { readRoleCatalog } from '../../src/postgres/roles/catalog.ts'
 import { newReport, wordsOfAnyRun } from '../../src/report/model.ts'
+import { ReportWriter } from '../../src/report/writer.ts'
 import { type Answer, OldServer } from '../support/old-server.ts'
 
 /** What a version brought, by the `server_version_num` that has it first (the release notes of each), as masked SQL shows it. */
@@ -224,19 +225,21 @@ async function askEverything(server: OldServer): Promise<void> {
   const differing = { schema: 'app', name: 'orders', sourceRows: 1, targetRows: 2, match: false }
   await explainDifferences(
     { source: side, target: side, snapshot, fingerprint, tables: [differing], showKeys: false },
+    { differingRows: () => {} },
     context,
   )
   await snapshot.close()
   await written()
 }
 
-const quietContext = (): Context => ({
+const quietContext = (record = new ReportWriter(newReport('dump', wordsOfAnyRun))): Context => ({
   log: { debug() {}, info() {}, warning() {} },
   progress: { update() {} },
   signal: new AbortController().signal,
   pauses: [],
   temporaryDirectory: '/nonexistent',
-  report: newReport('dump', wordsOfAnyRun),
+  record,
+  report: record.report,
   warn() {},
 })
 

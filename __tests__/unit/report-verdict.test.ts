@@ -1,11 +1,16 @@
 import { expect, test } from '@jest/globals'
 import { wordsOf } from '../../src/commands/index.ts'
-import type { Report, Wording } from '../../src/report/model.ts'
+import type { Wording } from '../../src/report/model.ts'
 import { outcome, verdict } from '../../src/report/verdict.ts'
-import { cancelledReport, failedReport, goodReport } from '../support/sample-reports.ts'
+import {
+  cancelledReport,
+  failedReport,
+  goodReport,
+  type SampleReport,
+} from '../support/sample-reports.ts'
 
 /** The good report without anything that it had to leave out. */
-function spotless(change: Partial<Report> = {}): Report {
+function spotless(change: Partial<SampleReport> = {}): SampleReport {
   const report = goodReport()
   for (const { restore } of report.databases) if (restore) restore.skipped = []
   if (report.roles) report.roles.differences = []
@@ -80,7 +85,12 @@ test('a migration of which nothing was compared does not claim more', () => {
 })
 
 test('differences are never a success, whatever the status says', () => {
-  const report: Report = { ...failedReport(), status: 'succeeded', verified: true, error: null }
+  const report: SampleReport = {
+    ...failedReport(),
+    status: 'succeeded',
+    verified: true,
+    error: null,
+  }
   report.roles?.differences.push({
     role: 'app',
     what: 'LOGIN',
@@ -101,7 +111,7 @@ test('a failed migration says where and what', () => {
 })
 
 test('a run that failed before its first phase says what', () => {
-  const report: Report = { ...failedReport(), phases: [], databases: [] }
+  const report: SampleReport = { ...failedReport(), phases: [], databases: [] }
   expect(outcome(report).sentence).toBe('Migration failed.')
 })
 

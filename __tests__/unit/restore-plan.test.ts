@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import type { Context } from '../../src/migration/context.ts'
 import { groupLosses } from '../../src/migration/losses.ts'
 import type { DatabaseProperties } from '../../src/migration/restore/database/properties.ts'
 import { allowMissing } from '../../src/migration/restore/plan/allow-missing.ts'
@@ -16,8 +15,8 @@ import type { TargetFacts } from '../../src/migration/restore/plan/target-facts.
 import { refuseLosses } from '../../src/migration/restore/stages.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive/entry.ts'
-import type { Report } from '../../src/report/model.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
+import { newContext } from '../support/context.ts'
 
 const database: DatabaseProperties = {
   name: 'shop',
@@ -942,8 +941,7 @@ describe('a plan that loses something', () => {
       ['EXTENSION dblink'],
       ['EVENT TRIGGER a', 'EVENT TRIGGER b'],
     ])
-    const report = { losses: [], checks: [] } as unknown as Report
-    const refuse = () => refuseLosses(plan, { report } as Context)
+    const refuse = () => refuseLosses(plan, newContext('migrate'))
     expect(refuse).toThrow(Failure)
     expect(refuse).toThrow(
       'The target cannot take 3 objects of the database "shop"; nothing was restored',
@@ -960,9 +958,9 @@ describe('a plan that loses something', () => {
       factsOf({}),
       { allowMissing: ['FOREIGN DATA WRAPPER w'] },
     )
-    const report = { losses: [], checks: [] } as unknown as Report
-    refuseLosses(plan, { report } as Context)
-    expect(report.losses.map(({ entry, database }) => `${database}: ${entry}`)).toEqual([
+    const context = newContext('migrate')
+    refuseLosses(plan, context)
+    expect(context.report.losses.map(({ entry, database }) => `${database}: ${entry}`)).toEqual([
       'shop: FOREIGN DATA WRAPPER w',
       'shop: SERVER s',
     ])

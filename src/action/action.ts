@@ -12,8 +12,9 @@ import { annotations } from '../report/annotations.ts'
 import { renderHtml } from '../report/html/html.ts'
 import { renderJson } from '../report/json.ts'
 import { renderMarkdown } from '../report/markdown.ts'
-import { newReport, type Report } from '../report/model.ts'
+import { newReport, type Report, type ReportError } from '../report/model.ts'
 import { verdict } from '../report/verdict.ts'
+import { ReportWriter } from '../report/writer.ts'
 import { visible } from '../text/text.ts'
 import { GitHubArtifacts } from './artifacts.ts'
 import { leaveToPost } from './clean-up.ts'
@@ -22,7 +23,7 @@ import { maskedInputs } from './inputs.ts'
 import { RunnerLog } from './log.ts'
 import { PrivateDirectory, removeLeftovers } from './private-directory.ts'
 import { isPublicRepository } from './repository.ts'
-import { redact, registerConnectionString, registerSecret } from './secrets.ts'
+import { redact, redactedReport, registerConnectionString, registerSecret } from './secrets.ts'
 import { RunnerToolCache } from './tool-cache.ts'
 
 /** Runs the step: reads the inputs, runs the command, writes the evidence, and only then fails. */
@@ -35,27 +36,21 @@ export async function runAction(): Promise<void> {
   process.on('exit', killAllPrograms)
 
   const command = core.getInput('command') || (commands[0]?.name ?? '')
-  const report = newReport(command, wordsOf(command))
+  const record = new ReportWriter(newReport(command, wordsOf(command)))
+  const { report } = record
   let run: Run | undefined
   let failure: unknown
   try {
     const get = maskedInputs(secretInputs)
     for (const name of ['source', 'target']) registerConnectionString(core.getInput(name))
-    run = await openRun(log, stop.signal, report, get)
+    run = await openRun(log, stop.signal, record, get)
     await runCommand(run)
-    report.status = 'succeeded'
+    record.end('succeeded')
   } catch (error) {
     failure = error
     const cancelled = stop.signal.aborted || error instanceof Cancelled
-    report.status = cancelled ? 'cancelled' : 'failed'
-    report.error = cancelled
-      ? {
-          message: 'The job was cancelled',
-          cause: 'The runner asked the action to stop',
-          remedy:
-            'Restore the kept dump (command: restore, run-id) with if-target-not-empty: resume, which goes on where it was; or with swap as before',
-        }
-      : reportError(error)
+    if (cancelled) record.end('cancelled', cancellation)
+    else record.end('failed', reportError(error))
     if (!(error instanceof Failure) && !cancelled) log.debug(String((error as Error)?.stack))
   }
   log.settle()
@@ -76,10 +71,17 @@ export async function runAction(): Promise<void> {
   } else if (failure) core.setFailed(visible(redact(messageOf(failure))))
 }
 
+const cancellation: ReportError = {
+  message: 'The job was cancelled',
+  cause: 'The runner asked the action to stop',
+  remedy:
+    'Restore the kept dump (command: restore, run-id) with if-target-not-empty: resume, which goes on where it was; or with swap as before',
+}
+
 async function openRun(
   log: RunnerLog,
   signal: AbortSignal,
-  report: Report,
+  record: ReportWriter,
   get: (name: string) => string,
 ): Promise<Run> {
   const inputs = parseInputs(get, commands)
@@ -87,9 +89,7 @@ async function openRun(
   await removeLeftovers(runnerTemporary, (message) => log.info(message))
   const own = await PrivateDirectory.make(runnerTemporary, leaveToPost)
   const warn = (message: string) => {
-    if (report.warnings.includes(message)) return
-    report.warnings.push(message)
-    log.warning(message)
+    if (record.warning(message)) log.warning(message)
   }
   const dumpDirectory = await openDumpPlace(inputs, runnerTemporary, own, warn)
   core.setOutput('dump-directory', dumpDirectory)
@@ -98,7 +98,8 @@ async function openRun(
 
   return {
     inputs,
-    report,
+    record,
+    report: record.report,
     signal,
     temporaryDirectory: own.path,
     dumpDirectory,
@@ -122,7 +123,7 @@ async function openRun(
 }
 
 async function writeEvidence(
-  report: Report,
+  unredacted: Report,
   run: Run | undefined,
   log: RunnerLog,
   signal: AbortSignal,
@@ -130,7 +131,7 @@ async function writeEvidence(
   const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
   const directory =
     run?.reportDirectory ?? (await mkdtemp(join(runnerTemporary, 'polardb-report-')))
-  redactReport(report)
+  const report = redactedReport(unredacted)
   const json = join(directory, 'report.json')
   const html = join(directory, 'report.html')
   await writeFile(json, renderJson(report))
@@ -160,30 +161,7 @@ async function writeEvidence(
   }
 }
 
-/** What a server or program said may repeat a secret: free text in the report is redacted, names are left alone. */
-function redactReport(report: Report): void {
-  const free = new Set(['message', 'cause', 'remedy', 'reason', 'statement', 'explained', 'what'])
-  const walk = (value: unknown): void => {
-    if (typeof value !== 'object' || value === null) return
-    for (const [key, inner] of Object.entries(value)) {
-      if (typeof inner === 'string' && free.has(key)) Object.assign(value, { [key]: redact(inner) })
-      else walk(inner)
-    }
-  }
-  walk(report)
-  // a default or a function's body may hold anything
-  for (const { objects } of report.databases) {
-    for (const definition of objects.flatMap(({ definitions = [] }) => definitions)) {
-      for (const side of ['source', 'target'] as const) {
-        const text = definition[side]
-        if (text !== null) definition[side] = redact(text)
-      }
-    }
-  }
-  report.warnings = report.warnings.map(redact)
-}
-
-function reportError(error: unknown): Report['error'] {
+function reportError(error: unknown): ReportError {
   if (error instanceof Failure) {
     const { message, why, remedy } = error
     return { message, cause: why, remedy }

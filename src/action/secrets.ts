@@ -1,4 +1,5 @@
 import * as core from '@actions/core'
+import type { Report } from '../report/model.ts'
 
 /** Values registered so far, longest first, so that a secret within another does not leave the rest readable. */
 const known = new Set<string>()
@@ -78,4 +79,27 @@ export function redact(text: string): string {
   for (const secret of ordered)
     if (result.includes(secret)) result = result.replaceAll(secret, '***')
   return result
+}
+
+/**
+ * A copy of the report in which free text is redacted, for what a server or a program said may repeat a secret. Names of
+ * objects are left alone.
+ */
+export function redactedReport(report: Report): Report {
+  const free = new Set(['message', 'cause', 'remedy', 'reason', 'statement', 'explained', 'what'])
+  const isFree = (within: string, key: string) =>
+    free.has(key) ||
+    within === 'warnings' ||
+    // a default or a function's body may hold anything
+    (within === 'definitions' && (key === 'source' || key === 'target'))
+  const copy = (value: unknown, within: string): unknown => {
+    if (typeof value !== 'object' || value === null) return value
+    const entries = Object.entries(value).map(([key, inner]) =>
+      typeof inner === 'string' && isFree(within, key)
+        ? [key, redact(inner)]
+        : [key, copy(inner, Array.isArray(value) ? within : key)],
+    )
+    return Array.isArray(value) ? entries.map(([, inner]) => inner) : Object.fromEntries(entries)
+  }
+  return copy(report, '') as Report
 }

@@ -29,7 +29,7 @@ async function steps(run: Run): Promise<void> {
   const target = await runPhase(run, 'preflight', () => inspectTarget(named, inputs, run))
   run.setOutput('target-version', target.version)
   const { manifest, directory, roles, proven } = await loadDump(run)
-  run.report.source = { version: manifest.source.version, major: manifest.source.major }
+  run.record.source({ version: manifest.source.version, major: manifest.source.major })
   run.setOutput('source-version', manifest.source.version)
   checkDestination(
     target.named ? named.dbname : undefined,

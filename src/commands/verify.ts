@@ -5,7 +5,7 @@ import { Failure, messageOf } from '../failure.ts'
 import { checkDestination } from '../migration/checks/destination.ts'
 import { inspectSource, inspectTarget, type Source } from '../migration/checks/preflight.ts'
 import { refuseSameServer } from '../migration/checks/same-server.ts'
-import { getClient, resultOf } from '../migration/dump/everything.ts'
+import { getClient } from '../migration/dump/everything.ts'
 import { dumpSchema } from '../migration/dump/programs.ts'
 import { required } from '../migration/inputs.ts'
 import { autoJobs, autoReaders } from '../migration/jobs.ts'
@@ -72,7 +72,7 @@ async function steps(run: Run): Promise<void> {
   }
   for (const compared of databases) {
     const { source, target: name, bytes } = compared
-    const result = resultOf(run, { source, target: name, bytes })
+    const record = run.record.database({ source, target: name, bytes })
     try {
       await runPhase(
         run,
@@ -97,7 +97,7 @@ async function steps(run: Run): Promise<void> {
                     ? { connection: inputs.source, database: source }
                     : undefined,
                 },
-                result,
+                record,
                 run,
               ),
             ),
@@ -110,10 +110,11 @@ async function steps(run: Run): Promise<void> {
       run.log.warning(messageOf(error))
     }
   }
-  report.verified =
+  run.record.verified(
     failures.length === 0 &&
-    report.databases.length > 0 &&
-    report.databases.every(({ verified }) => verified)
+      report.databases.length > 0 &&
+      report.databases.every(({ verified }) => verified),
+  )
   if (failures.length === 1) throw failures[0]
   if (failures.length > 1) {
     throw new Failure(
@@ -137,7 +138,7 @@ async function sources(
   run: Run,
   target: ConnectionParameters,
 ): Promise<{ databases: VerifySource[]; losses: Loss[] }> {
-  const { inputs, report } = run
+  const { inputs } = run
   if (inputs.source) {
     const source = await inspectSource(inputs.source, inputs.databases, run)
     run.setOutput('source-version', source.version.version)
@@ -162,7 +163,7 @@ async function sources(
     return { databases: compared, losses: source.losses }
   }
   const { manifest, directory } = await loadDump(run)
-  report.source = { version: manifest.source.version, major: manifest.source.major }
+  run.record.source({ version: manifest.source.version, major: manifest.source.major })
   run.setOutput('source-version', manifest.source.version)
   const chosen = databasesOf(manifest.databases, inputs.databases)
   const databases = chosen.map(

@@ -1,5 +1,6 @@
 import type { Patience } from '../postgres/watchdog.ts'
 import type { Report } from '../report/model.ts'
+import type { ReportWriter } from '../report/writer.ts'
 
 /**
  * What the engine needs from the world around it. The action hands in the runner's (src/action/); a test hands in its
@@ -30,7 +31,9 @@ export interface Context {
   goOn?: string
   /** A private directory (0700) under the runner's temporary one, removed by the post step. */
   temporaryDirectory: string
-  /** The report that is being filled in; phases write their results here as soon as they have them. */
+  /** Where phases record their results as soon as they have them. */
+  record: ReportWriter
+  /** What is recorded so far. */
   report: Report
   /** Registers a secret that was made during the run, so that it is masked wherever it may turn up. */
   secret?(value: string): void

@@ -6,7 +6,7 @@ import type { Inputs } from './inputs.ts'
 import { allowMissing } from './restore/plan/allow-missing.ts'
 import type { Run } from './run.ts'
 
-type LossContext = Pick<Context, 'report'> & Partial<Pick<Context, 'log'>>
+type LossContext = Pick<Context, 'record'> & Partial<Pick<Context, 'log'>>
 
 /**
  * Holds losses against `allow-missing`: what it accepts goes into the report's `losses`, everything else stops the run,
@@ -24,12 +24,8 @@ export function refuseUnaccepted(
   context: LossContext,
 ): void {
   const accepts = allowMissing(patterns)
-  const { checks } = context.report
   const open = found.filter(({ entry }) => !accepts(entry))
-  noteAccepted(
-    found.filter(({ entry }) => accepts(entry)),
-    context,
-  )
+  context.record.acceptedLosses(found.filter(({ entry }) => accepts(entry)))
   if (open.length === 0) return
   // the failure has room for the first of them; the log has all, as they are to be pasted
   context.log?.info(
@@ -37,7 +33,7 @@ export function refuseUnaccepted(
   )
   const groups = groupLosses(open)
   for (const { reason, remedy, entries } of groups) {
-    checks.push({
+    context.record.check({
       id: 'losses',
       severity: 'blocker',
       status: 'failed',
@@ -56,25 +52,16 @@ export function refuseUnaccepted(
   )
 }
 
-/** Puts losses that are accepted into the report, each once. */
-export function noteAccepted(accepted: readonly Loss[], context: Pick<Context, 'report'>): void {
-  const { losses } = context.report
-  for (const loss of accepted) if (!losses.some((known) => isSame(known, loss))) losses.push(loss)
-}
-
 /**
  * Tells what a dump goes without, where nothing is restored yet: a restore, or a verification, of it asks for every loss that
  * `allow-missing` does not accept now.
  */
 export function tellLosses(
   found: readonly Loss[],
-  run: Pick<Run, 'inputs' | 'report' | 'warn'>,
+  run: Pick<Run, 'inputs' | 'record' | 'warn'>,
 ): void {
   const accepts = allowMissing(run.inputs.allowMissing)
-  noteAccepted(
-    found.filter(({ entry }) => accepts(entry)),
-    run,
-  )
+  run.record.acceptedLosses(found.filter(({ entry }) => accepts(entry)))
   for (const { reason, remedy, entries } of groupLosses(
     found.filter(({ entry }) => !accepts(entry)),
   )) {
@@ -108,8 +95,4 @@ export function groupLosses(
     groups.set(key, group)
   }
   return [...groups.values()]
-}
-
-function isSame(a: Loss, b: Loss): boolean {
-  return a.entry === b.entry && a.database === b.database
 }

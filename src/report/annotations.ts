@@ -123,12 +123,12 @@ function notices(report: Report): Item[] {
   return report.status === 'succeeded' ? [[title, text]] : []
 }
 
-function list(objects: string[]): string {
+function list(objects: readonly string[]): string {
   return objects.length === 0 ? '' : `Concerns ${some(objects)}`
 }
 
 /** The first of many, so that what follows them in a message still has room. */
-function some(texts: string[], separator = ', '): string {
+function some(texts: readonly string[], separator = ', '): string {
   const shown = texts.slice(0, 20).map((text) => shorten(text, 150))
   const left = texts.length - shown.length
   return [...shown, ...(left > 0 ? [`and ${left} more`] : [])].join(separator)

@@ -17,7 +17,7 @@ export interface Difference {
   object: string
   how: string
   /** Keys of differing rows, as the report has them. */
-  keys: string[]
+  keys: readonly string[]
 }
 
 /** Something that is not on the target, or not as on the source, for a known reason. */
@@ -77,7 +77,7 @@ export function tablesInOrder(database: DatabaseResult): TableResult[] {
 }
 
 /** The rows of the tables on the source. */
-export function rowsOf(tables: TableResult[]): number {
+export function rowsOf(tables: readonly TableResult[]): number {
   return sum(tables.map((table) => table.sourceRows ?? 0))
 }
 

@@ -113,7 +113,7 @@ function row(cells: string[]): string {
 
 const prose = (text: string) => markdown(shorten(text, longestCell))
 const code = (text: string) => markdownCode(shorten(text, longestCell))
-const codes = (texts: string[]) => {
+const codes = (texts: readonly string[]) => {
   const shown = texts.slice(0, 10).map(code)
   return shown.join(', ') + (texts.length > 10 ? ` and ${formatCount(texts.length - 10)} more` : '')
 }

@@ -9,13 +9,13 @@ export type Severity = 'blocker' | 'warning' | 'info'
 /** How the faces of the report speak of a command. */
 export interface Wording {
   /** What it did: `Migrated`. */
-  did: string
+  readonly did: string
   /** Its name as a thing that can fail: `Migration`. */
-  noun: string
+  readonly noun: string
   /** By comparing both sides, by checks that say whether a migration may begin, or when the work is done. */
-  ends: 'compared' | 'checked' | 'done'
+  readonly ends: 'compared' | 'checked' | 'done'
   /** The title when everything compared equal; else what it did, "and verified". */
-  verified?: string
+  readonly verified?: string
 }
 
 /** For a run whose command is none. */
@@ -40,192 +40,197 @@ export const phaseNames = [
 export type PhaseName = (typeof phaseNames)[number]
 
 export interface PhaseResult {
-  name: PhaseName
-  status: Status
-  seconds: number
+  readonly name: PhaseName
+  readonly status: Status
+  readonly seconds: number
   /** Seconds from the run's start to the phase's start: phases may overlap. */
-  startedAt: number
+  readonly startedAt: number
   /** The database it worked on, where it works on one. */
-  database?: string
+  readonly database?: string
 }
 
 export interface CheckResult {
-  id: string
-  severity: Severity
-  status: 'passed' | 'failed' | 'skipped'
-  message: string
-  objects: string[]
-  remedy: string
+  readonly id: string
+  readonly severity: Severity
+  readonly status: 'passed' | 'failed' | 'skipped'
+  readonly message: string
+  readonly objects: readonly string[]
+  readonly remedy: string
 }
 
 export interface ServerResult {
-  version: string
-  major: number
+  readonly version: string
+  readonly major: number
 }
 
 export interface TargetResult extends ServerResult {
   /** `polar_version`, null where the target is no PolarDB. */
-  polardb: string | null
-  superuserOption: string
+  readonly polardb: string | null
+  readonly superuserOption: string
 }
 
 export interface ClientResult {
-  version: string
-  directory: string
+  readonly version: string
+  readonly directory: string
   /** Where it was found, or what installed it. */
-  origin?: string
+  readonly origin?: string
   /** Bytes downloaded and seconds taken when it had to be installed. */
-  bytes?: number
-  seconds?: number
+  readonly bytes?: number
+  readonly seconds?: number
 }
 
 export interface RoleDifference {
-  role: string
+  readonly role: string
   /** What differs: an attribute, a membership, a setting, a comment. */
-  what: string
+  readonly what: string
   /** Why, in a sentence; a difference with no known reason has `explained: false`. */
-  reason: string
-  explained: boolean
+  readonly reason: string
+  readonly explained: boolean
 }
 
 export interface RolesResult {
-  source: number
-  created: number
-  existing: number
-  updated?: number
-  differences: RoleDifference[]
-  memberships: { source: number; restored: number }
+  readonly source: number
+  readonly created: number
+  readonly existing: number
+  readonly updated?: number
+  readonly differences: readonly RoleDifference[]
+  readonly memberships: { readonly source: number; readonly restored: number }
   /** Roles that must be given a password by hand. */
-  passwordsToSet?: string[]
-  verified: boolean
+  readonly passwordsToSet?: readonly string[]
+  readonly verified: boolean
 }
 
 /** One archive entry that was not restored as it stands in the archive, or failed. */
 export interface EntryResult {
   /** `DESC schema.name`, as patterns of `allow-missing` name it. */
-  entry: string
-  reason: string
+  readonly entry: string
+  readonly reason: string
 }
 
 /** What is lost on the target although the run goes on: accepted by name in `allow-missing`. */
 export interface Loss {
   /** As `allow-missing` names it: `EXTENSION x`, `TABLE s.t`, `DATABASE d`, `ROLE r REPLICATION`, `LOGIN r`. */
-  entry: string
+  readonly entry: string
   /** The source's database, null for what belongs to the whole server. */
-  database: string | null
-  reason: string
+  readonly database: string | null
+  readonly reason: string
   /** What would keep it. */
-  remedy: string
+  readonly remedy: string
 }
 
 export interface FailedEntry extends EntryResult {
-  sqlstate: string | null
-  statement: string
-  remedy: string
+  readonly sqlstate: string | null
+  readonly statement: string
+  readonly remedy: string
 }
 
 export interface RestoreResult {
-  entries: number
-  restored: number
-  skipped: EntryResult[]
-  failed: FailedEntry[]
-  attempts: number
+  readonly entries: number
+  readonly restored: number
+  readonly skipped: readonly EntryResult[]
+  readonly failed: readonly FailedEntry[]
+  readonly attempts: number
 }
 
 export interface TableResult {
-  schema: string
-  name: string
+  readonly schema: string
+  readonly name: string
   /** Null where they could not be read. */
-  sourceRows: number | null
+  readonly sourceRows: number | null
   /** Null where the target does not have the table, or it could not be read. */
-  targetRows: number | null
-  match: boolean
+  readonly targetRows: number | null
+  readonly match: boolean
   /** Why the rows of a side could not be read, each side named: nothing is proven of the table. */
-  unreadable?: string
+  readonly unreadable?: string
   /** Why the two may differ, where the restore announced it. */
-  explained?: string
+  readonly explained?: string
   /** Keys of rows that differ, masked unless `show-keys`; never values. */
-  differingKeys?: string[]
-  missingRows?: number
-  extraRows?: number
-  changedRows?: number
+  readonly differingKeys?: readonly string[]
+  readonly missingRows?: number
+  readonly extraRows?: number
+  readonly changedRows?: number
 }
 
 export interface ObjectResult {
-  kind: string
-  source: number
-  target: number
-  missing: string[]
-  different: string[]
-  extra?: string[]
+  readonly kind: string
+  readonly source: number
+  readonly target: number
+  readonly missing: readonly string[]
+  readonly different: readonly string[]
+  readonly extra?: readonly string[]
   /** Differences that the restore announced, each with its reason. */
-  explained?: EntryResult[]
+  readonly explained?: readonly EntryResult[]
   /** Definitions of which could not be found out whether they are the dump's, each with its reason. */
-  undecided?: EntryResult[]
+  readonly undecided?: readonly EntryResult[]
   /** Both sides of what differs, where `show-definitions` allows it. */
-  definitions?: DefinitionResult[]
+  readonly definitions?: readonly DefinitionResult[]
 }
 
 /** A definition that differs: what the dump says, as the target prints it, and what the target has. */
 export interface DefinitionResult {
   /** As in `different`. */
-  name: string
-  what: string
-  source: string | null
-  target: string | null
+  readonly name: string
+  readonly what: string
+  readonly source: string | null
+  readonly target: string | null
 }
 
 export interface DatabaseResult {
-  name: string
-  target: string
+  readonly name: string
+  readonly target: string
   /** Size of the source database on its server. */
-  bytes: number
-  dumpBytes: number
-  dumpSeconds: number
-  restoreSeconds: number
-  restore?: RestoreResult
-  tables: TableResult[]
-  objects: ObjectResult[]
-  verified: boolean
+  readonly bytes: number
+  readonly dumpBytes: number
+  readonly dumpSeconds: number
+  readonly restoreSeconds: number
+  readonly restore?: RestoreResult
+  readonly tables: readonly TableResult[]
+  readonly objects: readonly ObjectResult[]
+  readonly verified: boolean
   /** Rows digested per second, source and target side. */
-  verifyRowsPerSecond?: { source: number; target: number }
+  readonly verifyRowsPerSecond?: { readonly source: number; readonly target: number }
   /** What the comparison of this database does not see, a sentence each. */
-  notCompared?: string[]
+  readonly notCompared?: readonly string[]
   /** After an exchange: the name that the old database has now, unless it was dropped. */
-  swapped?: { kept: string | null }
-  error?: ReportError | null
+  readonly swapped?: { readonly kept: string | null }
+  readonly error?: ReportError | null
 }
 
 export interface ReportError {
-  message: string
-  cause: string
-  remedy: string
+  readonly message: string
+  readonly cause: string
+  readonly remedy: string
 }
 
 export interface Report {
-  command: string
+  readonly command: string
   /** Not in report.json: it follows from the command. */
-  words: Wording
-  status: RunStatus
-  startedAt: string
-  source?: ServerResult
-  target?: TargetResult
-  client?: ClientResult
-  phases: PhaseResult[]
-  checks: CheckResult[]
-  roles?: RolesResult
-  databases: DatabaseResult[]
+  readonly words: Wording
+  readonly status: RunStatus
+  readonly startedAt: string
+  readonly source?: ServerResult
+  readonly target?: TargetResult
+  readonly client?: ClientResult
+  readonly phases: readonly PhaseResult[]
+  readonly checks: readonly CheckResult[]
+  readonly roles?: RolesResult
+  readonly databases: readonly DatabaseResult[]
   /** The dump that was made or restored: its random id, and when it was sealed (ISO 8601, UTC). */
-  dump?: { id: string; createdAt: string }
-  artifact?: { id: number | null; name: string; digest: string | null; bytes: number }
+  readonly dump?: { readonly id: string; readonly createdAt: string }
+  readonly artifact?: {
+    readonly id: number | null
+    readonly name: string
+    readonly digest: string | null
+    readonly bytes: number
+  }
   /** Everything that the target lacks and `allow-missing` accepts. */
-  losses: Loss[]
+  readonly losses: readonly Loss[]
   /** Whether the source stood still while it was dumped: a dump proves its own moment, no later one. */
-  sourceStill: boolean | 'unknown'
-  verified: boolean
-  cutoverSeconds: number | null
-  warnings: string[]
-  error: ReportError | null
+  readonly sourceStill: boolean | 'unknown'
+  readonly verified: boolean
+  readonly cutoverSeconds: number | null
+  readonly warnings: readonly string[]
+  readonly error: ReportError | null
 }
 
 /** Reasons for entries that are left out because there is nothing to restore: no exception worth a word in the verdict. */

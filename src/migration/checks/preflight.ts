@@ -54,7 +54,7 @@ export async function inspectSource(
   const options = { role: 'source', readOnly: true, signal: context.signal } as const
   const source = await withConnection(connection, options, async (client) => {
     const version = await serverVersion(client)
-    context.report.source = { version: version.version, major: version.major }
+    context.record.source({ version: version.version, major: version.major })
     if (version.number < oldestSource) {
       throw new Failure(
         `PostgreSQL ${version.version} is too old to be migrated`,
@@ -189,12 +189,12 @@ export async function inspectTarget(
     context.log.info(
       `The target has no database "${connection.dbname}" (yet): connected to "${first.connection.dbname}"`,
     )
-  context.report.target = {
+  context.record.target({
     version: target.version,
     major: target.major,
     polardb: target.polardb,
     superuserOption: superuserOption(target, inputs.superuserOption),
-  }
+  })
   const { account } = target
   const privileged = isPrivileged(account)
   check(
@@ -321,7 +321,7 @@ export function check(
   objects: string[] = [],
 ): void {
   const status: CheckResult['status'] = passed ? 'passed' : 'failed'
-  context.report.checks.push({
+  context.record.check({
     id,
     severity,
     status,

@@ -10,7 +10,6 @@ import { clientEnvironment, provideClient } from '../../postgres/programs/client
 import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
 import { type RoleCatalog, readRoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { Version } from '../../postgres/version.ts'
-import type { DatabaseResult } from '../../report/model.ts'
 import { counted, formatBytes, formatDuration } from '../../text/text.ts'
 import { checkClientLogin } from '../checks/client-login.ts'
 import type { Source, SourceDatabase } from '../checks/preflight.ts'
@@ -68,13 +67,13 @@ export async function getClient(source: Version, run: Run): Promise<ClientProgra
   )
   for (const warning of client.warnings) run.warn(warning)
   const { version, directory, origin, bytes, seconds } = client
-  run.report.client = {
+  run.record.client({
     version,
     directory,
     origin,
     ...(bytes === undefined ? {} : { bytes }),
     ...(seconds === undefined ? {} : { seconds }),
-  }
+  })
   run.setOutput('client-version', version)
   run.log.info(`Client programs of PostgreSQL ${version} in ${directory} (${origin})`)
   return client
@@ -308,8 +307,7 @@ async function dumpMoment(
     // the dump may have taken longer than the fingerprint
     if (before) fingerprint.still = stillness(before, await activity())
     await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, run)
-    resultOf(run, database).dumpBytes = bytes
-    resultOf(run, database).dumpSeconds = Math.round(seconds * 1000) / 1000
+    run.record.database(database).dumped(dumped)
     run.log.info(
       `Dumped ${name}: ${formatBytes(database.bytes)} on the server, ${formatBytes(bytes)} dumped in ${formatDuration(seconds)} with ${counted(jobs, 'job')}`,
     )
@@ -351,29 +349,6 @@ async function bothOrNeither<A, B>(
     await Promise.allSettled(work)
     throw error
   }
-}
-
-/** The report's entry for a database, made when it is first asked for. */
-export function resultOf(
-  run: Run,
-  database: { source: string; target: string; bytes: number },
-): DatabaseResult {
-  const { databases } = run.report
-  const known = databases.find((result) => result.name === database.source)
-  if (known) return known
-  const result: DatabaseResult = {
-    name: database.source,
-    target: database.target,
-    bytes: database.bytes,
-    dumpBytes: 0,
-    dumpSeconds: 0,
-    restoreSeconds: 0,
-    tables: [],
-    objects: [],
-    verified: false,
-  }
-  databases.push(result)
-  return result
 }
 
 /** Enough to keep the link and the source busy, within the connections that are free; never more jobs than tables. */

@@ -72,11 +72,8 @@ export async function watchWrites(source: Source, context: Context): Promise<() 
         context.warn(message)
       }
     }
-    context.report.sourceStill = found.includes(false)
-      ? false
-      : found.includes('unknown')
-        ? 'unknown'
-        : true
+    const unsure = found.includes('unknown') ? 'unknown' : true
+    context.record.sourceStill(found.includes(false) ? false : unsure)
   }
 }
 

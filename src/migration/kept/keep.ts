@@ -37,7 +37,7 @@ export function startUpload(manifest: Manifest, run: Run): Upload {
 }
 
 async function upload(manifest: Manifest, run: Run): Promise<void> {
-  const { inputs, report } = run
+  const { inputs } = run
   if (!run.canUpload) {
     throw new Failure(
       'The dump cannot be kept as an artifact here',
@@ -71,7 +71,7 @@ async function upload(manifest: Manifest, run: Run): Promise<void> {
     run,
   )
   const { id, name, digest, bytes } = uploaded
-  report.artifact = { id, name, digest, bytes }
+  run.record.artifact({ id, name, digest, bytes })
   run.setOutput('artifact-id', id)
   if (digest) run.setOutput('artifact-digest', digest)
 }

@@ -96,9 +96,9 @@ export function readParts(manifest: Manifest): LoadedDump['roles'] {
 /** Says which dump this is, in the log and in the report: two of the same databases are told apart by nothing else. */
 export function noteDump(
   { id, createdAt }: Pick<Manifest, 'id' | 'createdAt'>,
-  { log, report }: Pick<Run, 'log' | 'report'>,
+  { log, record }: Pick<Run, 'log' | 'record'>,
 ): void {
-  report.dump = { id, createdAt }
+  record.dump({ id, createdAt })
   log.info(`The dump has the id ${id} and was made at ${createdAt}`)
 }
 

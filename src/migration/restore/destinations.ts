@@ -1,5 +1,6 @@
 import { Failure, messageOf } from '../../failure.ts'
-import type { DatabaseResult, ReportError } from '../../report/model.ts'
+import type { ReportError } from '../../report/model.ts'
+import type { DatabaseRecord } from '../../report/writer.ts'
 import type { DatabaseName } from '../inputs.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import type { DatabaseProperties } from './database/properties.ts'
@@ -9,7 +10,8 @@ export interface Destination extends DatabaseName {
   dumped: DumpedDatabase
   properties: DatabaseProperties
   archives: string[]
-  result: DatabaseResult
+  /** Of this database in the report. */
+  record: DatabaseRecord
 }
 
 /** What failed, for the report. */

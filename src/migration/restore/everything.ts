@@ -18,7 +18,7 @@ export async function restoreTheRoles(
     try {
       await roles.restore(run)
     } finally {
-      if (roles.isCompared) run.report.roles = roles.result
+      if (roles.isCompared) run.record.roles(roles.result)
     }
   })
 }
@@ -41,12 +41,12 @@ export async function restoreDatabases(
   let { roles } = planned
   const failures: Refused[] = []
   for (const database of databases) {
-    const { result, source } = database.destination
+    const { record, source } = database.destination
     try {
       await restoreOne(database, began !== undefined, run)
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw error
-      result.error = describe(error)
+      record.failed(describe(error))
       failures.push({ what: `the database "${source}"`, error })
       run.log.warning(`${source}: ${messageOf(error)}`)
     }
@@ -63,17 +63,18 @@ export async function restoreDatabases(
       `The old database ${printable(name)} answers as before unless the report says that it was exchanged; the new one of ${printable(source)} is ${printable(building)}: restore with the kept dump and if-target-not-empty: swap goes on with it, the next migration drops it`,
     )
   }
-  if (roles) run.report.roles = await roles.applyDeferred(run)
+  if (roles) run.record.roles(await roles.applyDeferred(run))
   failures.push(...(await limitAll(databases, run)))
   if (failures.length === 0) failures.push(...(await finishSwaps(databases, swaps, run)))
   const { report } = run
   if (began !== undefined && failures.length === 0) {
-    report.cutoverSeconds = Math.round((Date.now() - began) / 100) / 10
+    run.record.cutover(Math.round((Date.now() - began) / 100) / 10)
   }
-  report.verified =
+  run.record.verified(
     report.databases.length > 0 &&
-    report.databases.every(({ verified }) => verified) &&
-    (report.roles?.verified ?? true)
+      report.databases.every(({ verified }) => verified) &&
+      (report.roles?.verified ?? true),
+  )
   tellMadeRoles(planned, run)
   throwAll(failures, 'failed')
   refuseDifferentRoles(run)
@@ -83,14 +84,13 @@ export async function restoreDatabases(
 async function limitAll(databases: readonly PlannedDatabase[], run: Run): Promise<Refused[]> {
   const failures: Refused[] = []
   for (const { destination, options } of databases) {
-    const { result, source } = destination
-    if (result.error) continue
+    const { record, source } = destination
+    if (record.result.error) continue
     try {
       await limitConnections(options, run)
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw error
-      result.verified = false
-      result.error = describe(error)
+      record.failed(describe(error))
       failures.push({ what: `the database "${source}"`, error })
     }
   }
@@ -100,7 +100,10 @@ async function limitAll(databases: readonly PlannedDatabase[], run: Run): Promis
 /** Names the roles that a run has made whose databases have all failed. */
 function tellMadeRoles({ roles, databases }: PlannedRestore, run: Run): void {
   const created = roles?.createdRoles ?? []
-  if (created.length === 0 || !databases.every(({ destination }) => destination.result.error))
+  if (
+    created.length === 0 ||
+    !databases.every(({ destination }) => destination.record.result.error)
+  )
     return
   const more =
     created.length > 20 ? ` and ${created.length - 20} more (roles.polardb.sql names them)` : ''

@@ -7,7 +7,6 @@ import { qualifiedName } from '../../postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
 import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { Loss } from '../../report/model.ts'
-import { resultOf } from '../dump/everything.ts'
 import type { Inputs } from '../inputs.ts'
 import { autoJobs } from '../jobs.ts'
 import { databasesOf } from '../kept/load.ts'
@@ -103,7 +102,7 @@ export async function planEverything(
       databases.push({ destination, options, plan })
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw error
-      destination.result.error = describe(error)
+      destination.record.failed(describe(error))
       refusals.push({ what: `the database "${destination.source}"`, error })
     }
   }
@@ -157,7 +156,7 @@ function chooseDatabases(
     dumped,
     properties: parseDatabaseProperties(dumped.properties),
     archives: dumped.archives.map(({ path }) => join(dump.directory, path)),
-    result: resultOf(run, { ...name, bytes: dumped.bytes }),
+    record: run.record.database({ ...name, bytes: dumped.bytes }),
   }))
 }
 

@@ -22,19 +22,16 @@ export async function restoreOne(
   sourceIsLive: boolean,
   run: Run,
 ): Promise<void> {
-  const { result, source } = destination
+  const { record, source } = destination
   const { targetName: name } = options
   const began = Date.now()
   const restored = await runPhase(
     run,
     'restore',
-    () =>
-      restoreDatabase(options, plan, run, (outcome) => {
-        result.restore = outcome
-      }),
+    () => restoreDatabase(options, plan, run, (outcome) => record.restored(outcome)),
     source,
   ).finally(() => {
-    result.restoreSeconds = Math.round(Date.now() - began) / 1000
+    record.restoreTook((Date.now() - began) / 1000)
   })
   let proven = false
   try {
@@ -44,7 +41,9 @@ export async function restoreOne(
         'Nothing in it says that a restore was interrupted, and with verify: none nothing would be done',
       )
     }
-    run.log.info(`Restored ${source} into ${name} in ${formatDuration(result.restoreSeconds)}`)
+    run.log.info(
+      `Restored ${source} into ${name} in ${formatDuration(record.result.restoreSeconds)}`,
+    )
     await analyzeOne(destination, options, restored, run)
     await restored.settle()
     await verifyOne(destination, options, restored, sourceIsLive, run)
@@ -58,7 +57,7 @@ export async function restoreOne(
     await restored.release(proven)
   }
   if (restored.failure) {
-    result.verified = false
+    record.notVerified()
     throw restored.failure
   }
 }
@@ -98,7 +97,7 @@ async function verifyOne(
   run: Run,
 ): Promise<void> {
   if (run.inputs.verify === 'none') return skipPhase(run, 'verify')
-  const { source, dumped, properties, archives, result } = destination
+  const { source, dumped, properties, archives, record } = destination
   const { target: connection, targetName: name, jobs } = options
   const { fingerprint } = dumped
   const { owners } = restored
@@ -126,7 +125,7 @@ async function verifyOne(
           ],
           substitutes,
         },
-        result,
+        record,
         run,
       ),
     source,

@@ -8,7 +8,7 @@ import { counted, printable } from '../../text/text.ts'
 import { doStill } from '../cancellation.ts'
 import type { Context } from '../context.ts'
 import { goOn } from '../go-on.ts'
-import { noteAccepted, refuseUnaccepted } from '../losses.ts'
+import { refuseUnaccepted } from '../losses.ts'
 import type { AnnouncedEntry } from '../verify/compare/announced.ts'
 import { applyProperties } from './database/apply-properties.ts'
 import {
@@ -51,7 +51,7 @@ import { EntryFailed, type Worker } from './run/worker.ts'
  */
 export function refuseLosses(plan: RestorePlan, context: Context): void {
   const { name } = plan.database
-  noteAccepted(lossesOf(plan.accepted, name), context)
+  context.record.acceptedLosses(lossesOf(plan.accepted, name))
   refuseUnaccepted(lossesOf(plan.losing, name), [], `the database "${name}"`, context)
 }
 

@@ -108,9 +108,9 @@ export class RoleRestore {
   readonly planned: PlannedRoles
   /** Of losses that are not accepted; undefined where there are none. */
   readonly refusal: Failure | undefined
-  readonly result: RolesResult
   /** Names of the roles that were made: what a rehearsal has to remove. */
   createdRoles: readonly string[] = []
+  private current: RolesResult
   private readonly options: RestoreRolesOptions
   private readonly plan: RolePlan
   /** The password verifiers of the script. A secret. */
@@ -131,7 +131,7 @@ export class RoleRestore {
     this.verifiers = verifiers
     this.refusal = refusal
     this.planned = plannedRoles(plan)
-    this.result = {
+    this.current = {
       source: [...plan.fates.names()].length,
       created: 0,
       existing: plan.existing.length,
@@ -168,6 +168,11 @@ export class RoleRestore {
     }
   }
 
+  /** What is known of the roles by now. */
+  get result(): RolesResult {
+    return this.current
+  }
+
   /** Both catalogs were compared: the result says something. */
   get isCompared(): boolean {
     return this.proven !== undefined
@@ -195,7 +200,7 @@ export class RoleRestore {
 
   /** Compares both catalogs and fills the result. @throws Failure when a role is missing for no known reason */
   private async prove(session: RoleSession, context: Context): Promise<void> {
-    const { plan, result, options } = this
+    const { plan, options } = this
     const { after, differences, memberships } = await session.read(async (client) => {
       const after = await readRoleCatalog(client)
       return { after, ...(await this.compare(client, after)) }
@@ -203,12 +208,15 @@ export class RoleRestore {
     this.proven = after
     const there = new Set(after.roles.map(({ name }) => name))
     this.createdRoles = plan.created.filter((name) => there.has(name))
-    result.created = this.createdRoles.length
     const updates = this.outcomes.filter(
       ({ step, refusal }) => step.purpose === 'update' && !refusal,
     )
-    result.updated = updates.length
-    result.memberships.restored = memberships
+    this.current = {
+      ...this.current,
+      created: this.createdRoles.length,
+      updated: updates.length,
+      memberships: { ...this.current.memberships, restored: memberships },
+    }
     this.setDifferences(differences)
     this.warnOfPasswords(after, context)
     this.tell(context)
@@ -243,7 +251,7 @@ export class RoleRestore {
    * Sends the settings of roles in single databases, which must be on the target by now, and compares all roles once more:
    * code in the data may have changed them meanwhile. The result holds what differs now.
    *
-   * @returns the result, changed
+   * @returns the result as it is then
    * @throws Failure when the connection stays lost; Cancelled
    */
   async applyDeferred(context: Context): Promise<RolesResult> {
@@ -350,8 +358,8 @@ export class RoleRestore {
   }
 
   private setDifferences(differences: RoleDifference[]): void {
-    this.result.differences = differences
-    this.result.verified = differences.every(({ explained }) => explained)
+    const verified = differences.every(({ explained }) => explained)
+    this.current = { ...this.current, differences, verified }
   }
 
   private isSet(setting: DeferredSetting, database: string, { settings }: RoleCatalog): boolean {

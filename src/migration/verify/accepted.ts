@@ -1,5 +1,4 @@
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import { noteAccepted } from '../losses.ts'
 import { allowMissing } from '../restore/plan/allow-missing.ts'
 import { lossesOnDatabase } from '../restore/plan/losses-on-database.ts'
 import { lossesOf } from '../restore/plan/plan.ts'
@@ -30,7 +29,7 @@ export async function acceptedInVerify(
     ...lossesOf(plan.accepted, properties.name),
     ...lossesOnDatabase(plan.facts, properties).filter(({ entry }) => accepts(entry)),
   ]
-  noteAccepted(losses, run)
+  run.record.acceptedLosses(losses)
   const lost = new Set(plan.accepted)
   const along = plan.entries.filter(
     ({ entry, fate }) =>

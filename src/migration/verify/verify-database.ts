@@ -2,7 +2,8 @@ import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import type { DatabaseResult, TableResult } from '../../report/model.ts'
+import type { TableResult } from '../../report/model.ts'
+import type { DatabaseRecord } from '../../report/writer.ts'
 import { counted, formatCount } from '../../text/text.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
@@ -45,13 +46,14 @@ export interface VerifyOptions {
  */
 export async function verifyDatabase(
   options: VerifyOptions,
-  result: DatabaseResult,
+  record: DatabaseRecord,
   run: Run,
 ): Promise<void> {
+  const { name: database } = record.result
   const source = parseFingerprint(options.fingerprint)
   if (source.level === 'none') {
     throw new Failure(
-      `The database "${result.name}" cannot be verified`,
+      `The database "${database}" cannot be verified`,
       'The dump was made with verify: none and holds nothing to compare with',
       'Set verify: none here, too, or dump again with verify: data',
     )
@@ -68,26 +70,29 @@ export async function verifyDatabase(
     run,
   )
   if (target.moments && target.still === false)
-    run.warn(`${result.name}: the target changed while it was read: ${target.moments}`)
+    run.warn(`${database}: the target changed while it was read: ${target.moments}`)
   if (source.level === 'counts' && run.inputs.verify === 'data') {
     run.warn(
-      `${result.name}: only row counts are compared, since the dump was made with verify: counts`,
+      `${database}: only row counts are compared, since the dump was made with verify: counts`,
     )
   }
   const comparison = await compare(source, target, options, run)
-  result.tables = comparison.tables
-  result.objects = comparison.objects
-  result.verified = comparison.verified
   const unseen = notCompared(source)
-  if (unseen.length > 0) result.notCompared = unseen
-  result.verifyRowsPerSecond = { source: source.rowsPerSecond, target: target.rowsPerSecond }
+  const { objects: kinds, verified } = comparison
+  record.compared({
+    tables: comparison.tables,
+    objects: kinds,
+    verified,
+    verifyRowsPerSecond: { source: source.rowsPerSecond, target: target.rowsPerSecond },
+    ...(unseen.length > 0 ? { notCompared: unseen } : {}),
+  })
   const reordered = comparison.objects
     .flatMap(({ explained = [] }) => explained)
     .filter(({ reason }) => reason === columnOrderReason)
   if (reordered.length > 0) {
     const named = reordered.slice(0, 10).map(({ entry }) => entry)
     const more = reordered.length > 10 ? `, and ${reordered.length - 10} more` : ''
-    run.warn(`${result.name}: ${named.join('; ')}${more}: ${columnOrderReason}`)
+    run.warn(`${database}: ${named.join('; ')}${more}: ${columnOrderReason}`)
   }
   const tables = comparison.tables.filter(
     ({ match, explained }) => !match && explained === undefined,
@@ -97,9 +102,9 @@ export async function verifyDatabase(
   )
   const doubt = doubtOf(source, comparison.equal)
   if (doubt !== undefined) {
-    result.verified = false
+    record.notVerified()
     throw new Failure(
-      `The database "${result.name}" is not proven`,
+      `The database "${database}" is not proven`,
       doubt,
       'Stop the writes to the source, then migrate again',
     )
@@ -107,11 +112,11 @@ export async function verifyDatabase(
   const undecided = comparison.objects.flatMap(({ kind, undecided = [] }) =>
     undecided.map(({ entry, reason }) => ({ name: `${kind} ${entry}`, reason })),
   )
-  if (comparison.equal && undecided.length > 0) throw notProven(result.name, undecided)
+  if (comparison.equal && undecided.length > 0) throw notProven(database, undecided)
   if (comparison.equal) {
     const rows = comparison.tables.reduce((sum, { sourceRows }) => sum + (sourceRows ?? 0), 0)
     run.log.info(
-      `Verified ${result.name} (${run.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`,
+      `Verified ${database} (${run.inputs.verify}): ${counted(comparison.tables.length, 'table')}, ${formatCount(rows)} rows`,
     )
     return
   }
@@ -125,17 +130,17 @@ export async function verifyDatabase(
         showKeys: run.inputs.showKeys,
         mayAlter: options.mayAlter,
       }
-      await retrying(run, () => explainDifferences(drill, run))
+      await retrying(run, () => explainDifferences(drill, record, run))
     } catch (error) {
       if (run.signal.aborted) throw error
       // that they differ is known; which rows they are is a help, not the verdict
-      run.warn(`${result.name}: the rows that differ could not be looked up: ${messageOf(error)}`)
+      run.warn(`${database}: the rows that differ could not be looked up: ${messageOf(error)}`)
     }
   }
   const named = [...tables.map(described), ...objects]
   const more = named.length > 10 ? `, and ${named.length - 10} more` : ''
   throw new Failure(
-    `The target differs from the source in the database "${result.name}"`,
+    `The target differs from the source in the database "${database}"`,
     `${named.slice(0, 10).join(', ')}${more}`,
     'Do not switch over: the report lists every difference. When the cause is mended, migrate again under another name (databases: name=other-name) or with if-target-not-empty: swap, which keeps what is there until the new database is verified',
   )

@@ -71,7 +71,7 @@ ${content}
 }
 
 /** Names in a row; the first fifty of many. */
-export function codes(texts: string[]): Markup {
+export function codes(texts: readonly string[]): Markup {
   const shown = texts
     .slice(0, 50)
     .map((text, index) => markup`${index > 0 ? ', ' : ''}${code(text)}`)

@@ -5,7 +5,6 @@ import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import type { EntryResult } from '../../../report/model.ts'
 import type { Context } from '../../context.ts'
-import { noteAccepted } from '../../losses.ts'
 import type { RestoreOptions } from '../options.ts'
 import { allowMissing } from '../plan/allow-missing.ts'
 import { elsewhere } from './outside.ts'
@@ -48,7 +47,7 @@ export async function limitConnections(options: RestoreOptions, context: Context
     if (sqlstateOf(error) === '42501' && allowMissing(options.allowMissing)(entry)) {
       const reason = `the target refuses: ${messageOf(error)}`
       const remedy = `Have its owner run: ${sql}`
-      noteAccepted([{ entry, database: database.name, reason, remedy }], context)
+      context.record.acceptedLosses([{ entry, database: database.name, reason, remedy }])
       context.log.warning(`${entry} is lost, as allow-missing allows: ${reason}`)
       return
     }

@@ -106,7 +106,7 @@ export async function tellWhatIsDropped(
   const many = objects.length === mostObjects ? 'at least ' : ''
   const message = `replace drops the database "${printable(name)}": ${formatBytes(Number(row?.bytes ?? 0))}, ${many}${counted(objects.length, 'object')} (${objects.slice(0, 10).map(printable).join(', ')}${objects.length > 10 ? ', …' : ''}), ${formatCount(Number(row?.written ?? 0))} rows written since ${row?.since ?? 'its statistics began'}, ${counted(Number(row?.others ?? 0), 'other session')} connected`
   context.log.warning(message)
-  context.report.checks.push({
+  context.record.check({
     id: 'database-replaced',
     severity: 'info',
     status: 'passed',

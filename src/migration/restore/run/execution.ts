@@ -6,7 +6,6 @@ import type { FailedEntry } from '../../../report/model.ts'
 import { counted, printable, shorten } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { goOn } from '../../go-on.ts'
-import { noteAccepted } from '../../losses.ts'
 import { inPool } from '../../pool.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { Loader } from '../owners/loader.ts'
@@ -134,7 +133,7 @@ export class Execution {
     const lost = this.plan.entries.filter(
       (one) => isLoss(one) && (one === item || one.fate.along === item),
     )
-    noteAccepted(lossesOf(lost, this.plan.database.name), this.context)
+    this.context.record.acceptedLosses(lossesOf(lost, this.plan.database.name))
     this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`)
     return true
   }
@@ -158,7 +157,7 @@ export class Execution {
     }
     const database = this.plan.database.name
     const remedy = this.remedy(name, sqlstate, message)
-    noteAccepted([{ entry: name, database, reason, remedy }], this.context)
+    this.context.record.acceptedLosses([{ entry: name, database, reason, remedy }])
     this.context.log.warning(`${name} is lost, as allow-missing allows: ${reason}`)
     return reason
   }

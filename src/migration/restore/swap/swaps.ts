@@ -62,19 +62,18 @@ export async function exchangeAll(
   for (const { destination, options } of restores) {
     const swap = swaps.get(destination)
     if (!swap) continue
-    const { result, source } = destination
+    const { record, source } = destination
     try {
       const place = { target: options.target, targetName: swap.name }
       const kept = await runPhase(run, 'swap', () => exchange(place, swap, run), source)
       options.targetName = swap.name
-      result.swapped = { kept }
+      record.swapped(kept)
       run.log.info(
         `Exchanged: ${printable(swap.name)} is the new database, the old one is ${printable(kept)}`,
       )
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw error
-      result.verified = false
-      result.error = describe(error)
+      record.failed(describe(error))
       failures.push({ what: `the database "${source}"`, error })
     }
   }
@@ -89,7 +88,7 @@ export async function finishSwaps(
 ): Promise<Refused[]> {
   const failures: Refused[] = []
   for (const { destination, options } of restores) {
-    const kept = destination.result.swapped?.kept
+    const kept = destination.record.result.swapped?.kept
     if (!swaps.has(destination) || !kept) continue
     if (!run.inputs.dropSwapped) {
       run.warn(
@@ -99,7 +98,7 @@ export async function finishSwaps(
     }
     try {
       await dropKept(options, kept, run)
-      destination.result.swapped = { kept: null }
+      destination.record.swapped(null)
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw error
       failures.push({ what: `the old database "${kept}"`, error })

@@ -66,6 +66,9 @@ export function compareFingerprints(
   }
 }
 
+const computedAnew =
+  'The restore computes a materialized view anew; the rows on the source are those of its last refresh'
+
 function compareTables(
   source: DatabaseFingerprint,
   target: DatabaseFingerprint,
@@ -80,7 +83,7 @@ function compareTables(
       ...(table.unreadable === undefined ? [] : [`on the source: ${table.unreadable}`]),
       ...(other?.unreadable === undefined ? [] : [`on the target: ${other.unreadable}`]),
     ]
-    const result: TableResult = {
+    const result = {
       schema,
       name,
       sourceRows: table.unreadable === undefined ? table.rows : null,
@@ -88,18 +91,19 @@ function compareTables(
       match: blind.length === 0 && other !== undefined && sameRows(table, other, digests),
     }
     if (result.match) return result
-    if (blind.length > 0) result.unreadable = blind.join('; ')
     const view = table.kind === 'materialized view'
     const own = view ? 'MATERIALIZED VIEW' : 'TABLE'
     // a table that was restored otherwise than dumped still holds all its rows
     const entries = other ? [`${own} DATA`] : [own, `${own} DATA`]
     const reason = announced.reasonFor(entries.map((entry) => `${entry} ${schema}.${name}`))
-    if (reason !== undefined) result.explained = reason
-    else if (blind.length === 0 && table.kind && other && table.populated === other.populated) {
-      result.explained =
-        'The restore computes a materialized view anew; the rows on the source are those of its last refresh'
+    const computed =
+      blind.length === 0 && table.kind && other && table.populated === other.populated
+    const explained = reason ?? (computed ? computedAnew : undefined)
+    return {
+      ...result,
+      ...(blind.length > 0 ? { unreadable: blind.join('; ') } : {}),
+      ...(explained === undefined ? {} : { explained }),
     }
-    return result
   })
 }
 
@@ -137,13 +141,8 @@ function compareSequences(
   target: SequenceState[],
   announced: Announced,
 ): ObjectResult {
-  const result: ObjectResult = {
-    kind: 'sequence value',
-    source: source.length,
-    target: target.length,
-    missing: [],
-    different: [],
-  }
+  const missing: string[] = []
+  const different: string[] = []
   const there = new Map(target.map((sequence) => [keyOf(sequence), sequence]))
   const explained: EntryResult[] = []
   for (const sequence of source) {
@@ -153,18 +152,24 @@ function compareSequences(
     if (blind === undefined && other && sameState(sequence, other)) continue
     const reason = announced.reasonFor([`SEQUENCE ${name}`, `SEQUENCE SET ${name}`])
     if (reason !== undefined) explained.push({ entry: `SEQUENCE SET ${name}`, reason })
-    else if (blind !== undefined) result.different.push(`${name}: cannot be read: ${blind}`)
+    else if (blind !== undefined) different.push(`${name}: cannot be read: ${blind}`)
     else if (other) {
-      result.different.push(
+      different.push(
         `${name}: ${describe(sequence)} on the source, ${describe(other)} on the target`,
       )
-    } else result.missing.push(name)
+    } else missing.push(name)
   }
-  if (explained.length > 0) result.explained = explained
   const known = new Set(source.map(keyOf))
   const extra = target.filter((sequence) => !known.has(keyOf(sequence)))
-  if (extra.length > 0) result.extra = extra.map(({ schema, name }) => `${schema}.${name}`)
-  return result
+  return {
+    kind: 'sequence value',
+    source: source.length,
+    target: target.length,
+    missing,
+    different,
+    ...(explained.length > 0 ? { explained } : {}),
+    ...(extra.length > 0 ? { extra: extra.map(({ schema, name }) => `${schema}.${name}`) } : {}),
+  }
 }
 
 /** Equal, or anywhere on the way that the source's sequence went while it was dumped. */

@@ -3,6 +3,7 @@ import { serverVersion } from '../../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../../postgres/connection-string.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import type { TableResult } from '../../../report/model.ts'
+import type { DatabaseRecord } from '../../../report/writer.ts'
 import { printable, shorten } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import type { DatabaseFingerprint } from '../model.ts'
@@ -19,7 +20,7 @@ export interface DrillOptions {
   snapshot?: ExportedSnapshot
   fingerprint: DatabaseFingerprint
   /** The results of the comparison; those that differ without an explanation get their rows. */
-  tables: TableResult[]
+  tables: readonly TableResult[]
   /** False shows no character of a key. */
   showKeys: boolean
   /** See FingerprintOptions. */
@@ -44,13 +45,17 @@ interface RowDigest {
 }
 
 /**
- * Finds which rows of the differing tables differ, and writes it into their results: keys, and how many rows are missing,
+ * Finds which rows of the differing tables differ, and records it: keys, and how many rows are missing,
  * too many and changed, as far as that can be told without fetching more than a few thousand keys. Rows are matched by
  * the primary key or another unique one, otherwise by their digest. Values never leave the servers.
  *
  * @throws Failure when a table cannot be read any more; Cancelled
  */
-export async function explainDifferences(options: DrillOptions, context: Context): Promise<void> {
+export async function explainDifferences(
+  options: DrillOptions,
+  record: Pick<DatabaseRecord, 'differingRows'>,
+  context: Context,
+): Promise<void> {
   const differing = options.tables.filter(
     ({ match, explained, unreadable, targetRows }) =>
       !match && explained === undefined && unreadable === undefined && targetRows !== null,
@@ -70,8 +75,10 @@ export async function explainDifferences(options: DrillOptions, context: Context
         if (!recipe) continue
         context.progress.update(`Looking for the rows that differ: ${result.schema}.${result.name}`)
         const found = await findRows(here, there, result, recipe)
-        if (found)
-          keys -= writeDown(found, result, Math.min(keys, mostKeysOfTable), options.showKeys)
+        if (!found) continue
+        const rows = describe(found, Math.min(keys, mostKeysOfTable), options.showKeys)
+        record.differingRows(result, rows)
+        keys -= rows.differingKeys.length
       }
     }),
   )
@@ -274,24 +281,24 @@ function match(
   return { missing, extra, changed }
 }
 
-/** @returns how many keys were written */
-function writeDown(found: Found, result: TableResult, most: number, showKeys: boolean): number {
+/** What the report says of the rows that differ, with at most so many keys. */
+function describe(found: Found, most: number, showKeys: boolean) {
   const total = (rows: RowDigest[]) => rows.reduce((sum, { count }) => sum + count, 0)
-  if (found.complete) {
-    result.missingRows = total(found.missing)
-    result.extraRows = total(found.extra)
-    result.changedRows = total(found.changed)
+  const counts = {
+    missingRows: total(found.missing),
+    extraRows: total(found.extra),
+    changedRows: total(found.changed),
   }
   const all = [
     ...found.changed.map((row) => ({ ...row, what: 'changed' })),
     ...found.missing.map((row) => ({ ...row, what: 'missing' })),
     ...found.extra.map((row) => ({ ...row, what: 'only on the target' })),
   ]
-  result.differingKeys = all.slice(0, Math.max(0, most)).map(({ key, digest, count, what }) => {
+  const differingKeys = all.slice(0, Math.max(0, most)).map(({ key, digest, count, what }) => {
     const times = count > 1 ? ` (${count} times)` : ''
     return `${shorten(printable(nameOf(found.names, key, digest, showKeys)), 160)}: ${what}${times}`
   })
-  return result.differingKeys.length
+  return { ...(found.complete ? counts : {}), differingKeys }
 }
 
 /** `id=17`, or masked `id=**`; of a row without a key its digest, which tells rows apart and little else. */

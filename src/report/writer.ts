@@ -1,0 +1,216 @@
+import type {
+  CheckResult,
+  ClientResult,
+  DatabaseResult,
+  Loss,
+  PhaseName,
+  PhaseResult,
+  Report,
+  ReportError,
+  RestoreResult,
+  RolesResult,
+  RunStatus,
+  ServerResult,
+  TableResult,
+  TargetResult,
+} from './model.ts'
+
+/** A part of the report while it is filled in. Nobody but this module has one. */
+type Open<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer U)[] ? U[] : T[K] }
+
+/** The only writer of a report: everything that a run finds is recorded by one of its methods; `report` shows it to all. */
+export class ReportWriter {
+  /** What is recorded so far. */
+  readonly report: Report
+  readonly #report: Open<Report>
+
+  /** @param begun what the report holds to begin with; it is copied */
+  constructor(begun: Report) {
+    this.#report = structuredClone(begun) as Open<Report>
+    this.report = this.#report
+  }
+
+  check(result: CheckResult): void {
+    this.#report.checks.push(result)
+  }
+
+  /** @returns false when the report has this warning already */
+  warning(message: string): boolean {
+    const { warnings } = this.#report
+    const isNew = !warnings.includes(message)
+    if (isNew) warnings.push(message)
+    return isNew
+  }
+
+  /**
+   * Notes a phase that begins now.
+   *
+   * @returns to be called when it is over, with whether it succeeded
+   */
+  phase(name: PhaseName, database?: string): (succeeded: boolean) => void {
+    const began = Date.now()
+    const phase: Open<PhaseResult> = {
+      name,
+      status: 'failed',
+      seconds: 0,
+      startedAt: this.#secondsUntil(began),
+      ...(database === undefined ? {} : { database }),
+    }
+    this.#report.phases.push(phase)
+    return (succeeded) => {
+      phase.status = succeeded ? 'succeeded' : 'failed'
+      phase.seconds = round((Date.now() - began) / 1000)
+    }
+  }
+
+  /** Notes a phase that the inputs leave out. */
+  skippedPhase(name: PhaseName): void {
+    const startedAt = this.#secondsUntil(Date.now())
+    this.#report.phases.push({ name, status: 'skipped', seconds: 0, startedAt })
+  }
+
+  source(server: ServerResult): void {
+    this.#report.source = server
+  }
+
+  target(server: TargetResult): void {
+    this.#report.target = server
+  }
+
+  client(programs: ClientResult): void {
+    this.#report.client = programs
+  }
+
+  /** What came of the roles; what was recorded of them before is replaced. */
+  roles(result: RolesResult): void {
+    this.#report.roles = result
+  }
+
+  /** Losses that `allow-missing` accepts; each is kept once. */
+  acceptedLosses(losses: readonly Loss[]): void {
+    const { losses: known } = this.#report
+    for (const loss of losses) {
+      const isSame = ({ entry, database }: Loss) =>
+        entry === loss.entry && database === loss.database
+      if (!known.some(isSame)) known.push(loss)
+    }
+  }
+
+  dump(dump: NonNullable<Report['dump']>): void {
+    this.#report.dump = dump
+  }
+
+  artifact(artifact: NonNullable<Report['artifact']>): void {
+    this.#report.artifact = artifact
+  }
+
+  sourceStill(still: Report['sourceStill']): void {
+    this.#report.sourceStill = still
+  }
+
+  /** The record of a database, which begins when it is first asked for. */
+  database(database: { source: string; target: string; bytes: number }): DatabaseRecord {
+    const { databases } = this.#report
+    let result = databases.find(({ name }) => name === database.source)
+    if (!result) {
+      result = {
+        name: database.source,
+        target: database.target,
+        bytes: database.bytes,
+        dumpBytes: 0,
+        dumpSeconds: 0,
+        restoreSeconds: 0,
+        tables: [],
+        objects: [],
+        verified: false,
+      }
+      databases.push(result)
+    }
+    return new DatabaseRecord(result)
+  }
+
+  /** Every database, and every role where they were migrated, is proven to have arrived. */
+  verified(verified: boolean): void {
+    this.#report.verified = verified
+  }
+
+  cutover(seconds: number): void {
+    this.#report.cutoverSeconds = seconds
+  }
+
+  /** How the run ended. */
+  end(status: RunStatus, error: ReportError | null = null): void {
+    this.#report.status = status
+    this.#report.error = error
+  }
+
+  #secondsUntil(moment: number): number {
+    return round((moment - Date.parse(this.#report.startedAt)) / 1000)
+  }
+}
+
+/** Writes what a report says of one database. */
+export class DatabaseRecord {
+  /** What is recorded so far. */
+  readonly result: DatabaseResult
+  readonly #result: Open<DatabaseResult>
+
+  /** @param result of the writer's own report */
+  constructor(result: DatabaseResult) {
+    this.#result = result as Open<DatabaseResult>
+    this.result = result
+  }
+
+  dumped({ bytes, seconds }: { bytes: number; seconds: number }): void {
+    this.#result.dumpBytes = bytes
+    this.#result.dumpSeconds = round(seconds)
+  }
+
+  /** What was restored so far; what was recorded of it before is replaced. */
+  restored(restore: RestoreResult): void {
+    this.#result.restore = restore
+  }
+
+  restoreTook(seconds: number): void {
+    this.#result.restoreSeconds = round(seconds)
+  }
+
+  compared(
+    comparison: Pick<
+      DatabaseResult,
+      'tables' | 'objects' | 'verified' | 'notCompared' | 'verifyRowsPerSecond'
+    >,
+  ): void {
+    Object.assign(this.#result, comparison)
+  }
+
+  /** Says more of a table that was compared: which of its rows differ. */
+  differingRows(
+    table: Pick<TableResult, 'schema' | 'name'>,
+    rows: Pick<TableResult, 'differingKeys' | 'missingRows' | 'extraRows' | 'changedRows'>,
+  ): void {
+    this.#result.tables = this.#result.tables.map((one) =>
+      one.schema === table.schema && one.name === table.name ? { ...one, ...rows } : one,
+    )
+  }
+
+  /** Nothing is proven of it after all. */
+  notVerified(): void {
+    this.#result.verified = false
+  }
+
+  /** @param kept the name that the old database has now, null when it was dropped */
+  swapped(kept: string | null): void {
+    this.#result.swapped = { kept }
+  }
+
+  /** It failed, so nothing is proven of it. */
+  failed(error: ReportError): void {
+    this.#result.verified = false
+    this.#result.error = error
+  }
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000
+}
