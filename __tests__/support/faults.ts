@@ -62,6 +62,8 @@ export class FaultScene {
   private readonly dismissGuard = guard(this.dump, this.scratch)
   private untouched: unknown
   private settledTarget: string[] = []
+  /** What each phase took in the last run that nothing disturbed; '' is what comes before the first. */
+  readonly seconds = new Map<string, number>()
 
   private constructor(source: TestServer, target: PlainTarget) {
     this.source = source
@@ -97,6 +99,11 @@ export class FaultScene {
     await Promise.all([this.source.stop(), this.target.stop()])
     for (const path of [this.dump, this.scratch]) rmSync(path, { recursive: true, force: true })
     await this.dismissGuard()
+  }
+
+  /** A dump that was sealed before its run was killed is whole and stays, and no other may be written over it: so it is moved away. */
+  removeWholeDump(): void {
+    if (readdirSync(this.scratch).includes('manifest.json')) this.emptyScratch()
   }
 
   emptyScratch(): void {
@@ -184,7 +191,18 @@ export class FaultScene {
 
   /** Runs a job that nothing disturbs and that has to succeed, verified where it verifies. @returns what is wrong */
   async succeed(inputs: Record<string, string>, directory?: string): Promise<string[]> {
-    const run = await runJob({ inputs, ...(directory === undefined ? {} : { directory }) })
+    const began = Date.now()
+    let beginning: number | undefined
+    const run = await runJob({
+      inputs,
+      ...(directory === undefined ? {} : { directory }),
+      onLog: (text) => {
+        if (text.includes('▶')) beginning ??= (Date.now() - began) / 1000
+      },
+    })
+    if (beginning !== undefined) this.seconds.set('', beginning)
+    for (const { name, database, seconds } of run.report.phases)
+      this.seconds.set(database === undefined ? name : `${name} ${database}`, seconds)
     const wrong: string[] = []
     if (run.report.error)
       wrong.push(

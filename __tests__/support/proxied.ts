@@ -1,11 +1,17 @@
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { FaultScene } from './faults.ts'
-import { mainBundle, metadata, postBundle, readReport } from './migration.ts'
-import { type Disturbance, TcpProxy, through } from './proxy.ts'
+import type { FaultScene } from './faults.ts'
+import { metadata, postBundle, readReport } from './migration.ts'
+import { TcpProxy, through } from './proxy.ts'
 import { randomNumbers } from './random.ts'
-import { runAction, startAction } from './runner.ts'
+import { runAction, runnerCommands, startAction } from './runner.ts'
 
 const phases = ['preflight', 'dump shop', 'restore-roles', 'restore shop', 'verify shop'] as const
+
+const disturbances = ['cut', 'reset', 'slow', 'stall'] as const
+
+/** The action from source, which waits seconds for a silent peer where users' runs wait minutes. */
+const impatientMain = join(import.meta.dirname, 'impatient-main.ts')
 
 /** Longer than a run may take to heal or to give up. It is a bound for what hangs, and says nothing about speed. */
 const patience = 600_000
@@ -14,17 +20,17 @@ const patience = 600_000
  * Migrates through a proxy that disturbs one side in one phase, and judges what became of it: healed, or given up with an
  * error that says what, why and what to do, and nothing lost. An undisturbed run follows each and has to succeed.
  *
- * @param runs how many; sides, phases and disturbances take turns, moments are random
+ * @param runs how many; phases and disturbances take turns, so that twenty runs have each disturbance in each phase; sides and
+ * moments are random
  * @param seed of the moments and of where the turns begin
  * @returns what was wrong, each with the run in which it was, and how many runs were really disturbed
  */
 export async function disturbAtRandom(
+  scene: FaultScene,
   runs: number,
   seed: number,
-  disturbances: readonly Disturbance[],
   say: (line: string) => void,
 ): Promise<{ met: number; healed: number; faults: string[] }> {
-  const scene = await FaultScene.start()
   const random = randomNumbers(seed)
   const faults: string[] = []
   const proxies = {
@@ -34,9 +40,10 @@ export async function disturbAtRandom(
   let met = 0
   let healed = 0
   try {
-    for (let turn = 0; turn < runs; turn++) {
-      const phase = phases[(turn + seed) % phases.length] as (typeof phases)[number]
-      const disturbance = disturbances[Math.floor(random() * disturbances.length)] as Disturbance
+    for (let turn = 0; met < runs && turn < runs * 2; turn++) {
+      const at = met + seed
+      const phase = phases[at % phases.length] as (typeof phases)[number]
+      const disturbance = disturbances[at % disturbances.length] as (typeof disturbances)[number]
       const side =
         phase === 'dump shop'
           ? 'source'
@@ -52,13 +59,13 @@ export async function disturbAtRandom(
         target: through(proxies.target, plain.target ?? ''),
       }
       await scene.target.backend.sql('UPDATE public.run SET number = -1', 'shop')
-      const running = startAction(mainBundle, { metadata, inputs })
+      const running = startAction(impatientMain, { metadata, inputs })
       let over = false
       const result = running.result.finally(() => {
         over = true
       })
       await running.logged(new RegExp(`▶ ${phase}`)).catch(() => {})
-      await setTimeout(random() * 500)
+      await setTimeout(random() * (scene.seconds.get(phase) ?? 0.5) * 1000)
       // a phase may be between two connections at that moment: the next one that is open is meant
       let hit = 0
       while (!over && hit === 0) {
@@ -68,8 +75,10 @@ export async function disturbAtRandom(
       if (hit > 0) met++
       const bounded = await Promise.race([result, setTimeout(patience, undefined, { ref: false })])
       const moment = `${disturbance} of ${hit} connections of the ${side} in ${phase}`
-      const fault = (kind: string) => (what: string) =>
-        void faults.push(`${moment}: ${kind}: ${what}`)
+      const fault = (kind: string) => (what: string) => {
+        faults.push(`${moment}: ${kind}: ${what}`)
+        say(`WRONG: ${faults.at(-1)}`)
+      }
       if (!bounded) {
         fault('hangs')(running.log().slice(-2000))
         running.kill('SIGKILL')
@@ -85,6 +94,10 @@ export async function disturbAtRandom(
             fault('unclear')(JSON.stringify(error))
           if (/a bug|TypeError|undefined|not a function/.test(`${error.message} ${error.cause}`))
             fault('unclear')(JSON.stringify(error))
+          const said = runnerCommands(run.log).filter(
+            ({ command, message }) => command === 'error' && message.includes(error.message),
+          )
+          if (said.length !== 1) fault('unclear')(`said ${said.length} times: ${error.message}`)
           if (run.outputs.verified === 'true') fault('verified')(JSON.stringify(error))
         } else {
           healed++
@@ -106,7 +119,6 @@ export async function disturbAtRandom(
     }
   } finally {
     await Promise.all(Object.values(proxies).map((proxy) => proxy.stop()))
-    await scene.stop()
   }
   return { met, healed, faults }
 }

@@ -1,0 +1,10 @@
+/**
+ * The action's main step from source, with seconds where it waits minutes for a silent peer: what follows on the silence is
+ * the same, and a test of a network that stalls has an end.
+ */
+import { runAction } from '../../src/action/action.ts'
+import { runOnNode24 } from '../../src/node-version.ts'
+import { patience } from '../../src/postgres/watchdog.ts'
+
+Object.assign(patience, { silence: 4000, between: 1000, looks: 4 })
+await runOnNode24(runAction)
