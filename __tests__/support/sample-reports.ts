@@ -158,6 +158,14 @@ export function goodReport(): SampleReport {
     artifact: { id: 4711, name: 'polardb-dump', digest: 'sha256:0f3a', bytes: 4_410_000_000 },
     verified: true,
     losses: [],
+    checklist: [
+      {
+        what: 'Enable the event trigger, which is on the source',
+        side: 'target',
+        database: 'shop',
+        lines: ['ALTER EVENT TRIGGER "watch | it" ENABLE'],
+      },
+    ],
     sourceStill: true,
     cutoverSeconds: 188.4,
     warnings: ['The source has 2 replication slots: they are not migrated.'],
@@ -168,6 +176,7 @@ export function goodReport(): SampleReport {
 /** The same migration, in which rows were lost, an object changed and an entry could not be restored. */
 export function failedReport(): SampleReport {
   const report = goodReport()
+  report.checklist = []
   const [shop] = report.databases
   if (!shop?.restore) throw new Error('the good report has a restored database')
   shop.restore = {
@@ -223,6 +232,7 @@ export function cancelledReport(): SampleReport {
   const { roles: _roles, artifact: _artifact, ...report } = goodReport()
   return {
     ...report,
+    checklist: [],
     status: 'cancelled',
     phases: [
       ...report.phases.slice(0, 4),
@@ -335,6 +345,7 @@ export function hostileReport(): SampleReport {
 /** A good run over `tables` tables in ten schemas; every 1,000th table differs where `differing` is set. */
 export function largeReport(tables: number, differing = false): SampleReport {
   const report = goodReport()
+  report.checklist = []
   const [shop] = report.databases
   if (!shop) throw new Error('the good report has a database')
   shop.tables = Array.from({ length: tables }, (_, index) => ({

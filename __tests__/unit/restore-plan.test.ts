@@ -313,7 +313,23 @@ const cases: Case[] = [
   },
   {
     name: 'an event trigger of a polar_superuser',
-    entry: { desc: 'EVENT TRIGGER' },
+    entry: {
+      desc: 'EVENT TRIGGER',
+      tag: 'my "watch"',
+      definition: 'CREATE EVENT TRIGGER "my ""watch""" ON sql_drop EXECUTE FUNCTION app.f();',
+    },
+    facts: factsOf({ polarSuperuser: true }),
+    reason: /restored disabled/,
+    definition:
+      'CREATE EVENT TRIGGER "my ""watch""" ON sql_drop EXECUTE FUNCTION app.f();\nALTER EVENT TRIGGER "my ""watch""" DISABLE;',
+  },
+  {
+    name: 'an event trigger that is disabled anyway',
+    entry: {
+      desc: 'EVENT TRIGGER',
+      definition:
+        'CREATE EVENT TRIGGER w ON sql_drop EXECUTE FUNCTION app.f();\n\nALTER EVENT TRIGGER w DISABLE;\n',
+    },
     facts: factsOf({ polarSuperuser: true }),
   },
   {

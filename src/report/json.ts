@@ -84,6 +84,7 @@ const shape: Shape<Omit<Report, 'words'>> = {
   dump: { id: true, createdAt: true },
   artifact: { id: true, name: true, digest: true, bytes: true },
   losses: { entry: true, database: true, reason: true, remedy: true },
+  checklist: { what: true, side: true, database: true, lines: true },
   sourceStill: true,
   verified: true,
   cutoverSeconds: true,

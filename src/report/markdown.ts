@@ -46,6 +46,7 @@ export function renderMarkdown(report: Report): string {
   page.add(failure(report))
   blockers(page, report)
   failedEntries(page, report)
+  checklist(page, report)
   differences(page, report)
   page.add(timeline(report))
   databases(page, report)
@@ -176,6 +177,15 @@ function failedEntries(page: Page, report: Report): void {
   )
   const columns = ['Database', 'Entry', 'SQLSTATE', 'Reason', 'Next step']
   page.table('### Entries that could not be restored', columns, rows)
+}
+
+function checklist(page: Page, { checklist }: Report): void {
+  const rows = checklist.map(({ what, side, database, lines }) => [
+    prose(what),
+    side === null ? '' : database === null ? side : `${side}, ${code(database)}`,
+    lines.map(code).join('<br>'),
+  ])
+  page.table('### At the cutover', ['What', 'Where', 'Lines to paste'], rows)
 }
 
 function differences(page: Page, report: Report): void {

@@ -118,6 +118,18 @@ export interface Loss {
   readonly remedy: string
 }
 
+/** Something to be done by hand when the target takes over, which nothing may do before. */
+export interface ChecklistItem {
+  /** In one sentence: what to do, and why it is left to be done. */
+  readonly what: string
+  /** Where `lines` are run; null where there is nothing to run. */
+  readonly side: 'source' | 'target' | null
+  /** The database to be connected to, as that side calls it; null where any will do. */
+  readonly database: string | null
+  /** To be pasted, a statement each. */
+  readonly lines: readonly string[]
+}
+
 export interface FailedEntry extends EntryResult {
   readonly sqlstate: string | null
   readonly statement: string
@@ -225,6 +237,8 @@ export interface Report {
   }
   /** Everything that the target lacks and `allow-missing` accepts. */
   readonly losses: readonly Loss[]
+  /** What is left to be done at the cutover. */
+  readonly checklist: readonly ChecklistItem[]
   /** Whether the source stood still while it was dumped: a dump proves its own moment, no later one. */
   readonly sourceStill: boolean | 'unknown'
   readonly verified: boolean
@@ -252,6 +266,7 @@ export function newReport(command: string, words: Wording): Report {
     verified: false,
     cutoverSeconds: null,
     losses: [],
+    checklist: [],
     sourceStill: 'unknown',
     warnings: [],
     error: null,

@@ -1,4 +1,5 @@
 import type {
+  ChecklistItem,
   CheckResult,
   ClientResult,
   DatabaseResult,
@@ -94,6 +95,11 @@ export class ReportWriter {
         entry === loss.entry && database === loss.database
       if (!known.some(isSame)) known.push(loss)
     }
+  }
+
+  /** What is to be done by hand when the target takes over. */
+  leftForCutover(items: readonly ChecklistItem[]): void {
+    this.#report.checklist.push(...items)
   }
 
   dump(dump: NonNullable<Report['dump']>): void {

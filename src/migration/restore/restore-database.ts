@@ -7,7 +7,7 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import { runProgram } from '../../postgres/programs/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs/programs.ts'
-import type { RestoreResult } from '../../report/model.ts'
+import type { ChecklistItem, RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
 import { refuseUnaccepted } from '../losses.ts'
 import { retrying } from '../retry.ts'
@@ -33,6 +33,8 @@ export interface Restored {
   result: RestoreResult
   /** What the comparison is to expect of what was left out or changed. */
   announced: AnnouncedEntry[]
+  /** What is to be done at the cutover. */
+  checklist: ChecklistItem[]
   /** Roles of the source whose objects belong to the account now, with the reason. Null where an earlier run restored. */
   owners: KeptOwner[] | null
   /**
@@ -235,6 +237,7 @@ export async function restoreDatabase(
       get announced() {
         return restore.announced()
       },
+      checklist: restore.checklist(),
       owners: [...restore.ownership.kept.values()],
       get failure() {
         return restore.failure
@@ -311,6 +314,7 @@ async function restoredBefore(
   return {
     result: { entries: plan.entries.length, restored: 0, skipped, failed: [], attempts: 1 },
     announced: announce(skipped, plan.entries),
+    checklist: stages.checklist(),
     owners: null,
     failure: undefined,
     analyzeAs: null,

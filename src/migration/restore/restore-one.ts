@@ -44,6 +44,7 @@ export async function restoreOne(
     run.log.info(
       `Restored ${source} into ${name} in ${formatDuration(record.result.restoreSeconds)}`,
     )
+    run.record.leftForCutover(restored.checklist)
     await analyzeOne(destination, options, restored, run)
     await restored.settle()
     await verifyOne(destination, options, restored, sourceIsLive, run)

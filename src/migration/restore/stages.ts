@@ -3,7 +3,7 @@ import { Failure, messageOf } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
-import type { EntryResult, RestoreResult } from '../../report/model.ts'
+import type { ChecklistItem, EntryResult, RestoreResult } from '../../report/model.ts'
 import { counted, printable } from '../../text/text.ts'
 import { doStill } from '../cancellation.ts'
 import type { Context } from '../context.ts'
@@ -27,6 +27,7 @@ import { retireLoginRole } from './owners/login-role.ts'
 import { markForAccount } from './owners/logins.ts'
 import { Ownership } from './owners/ownership.ts'
 import { TemporaryRights } from './owners/temporary-rights.ts'
+import { wakeUp } from './plan/asleep.ts'
 import {
   administersPublic,
   lossesOf,
@@ -534,6 +535,11 @@ export class Stages {
   /** See Restored. */
   announced(): AnnouncedEntry[] {
     return announce(this.result().skipped, this.plan.entries)
+  }
+
+  /** See Restored. */
+  checklist(): ChecklistItem[] {
+    return wakeUp(this.plan.entries, this.options.targetName)
   }
 
   result(): RestoreResult {

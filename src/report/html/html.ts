@@ -19,6 +19,7 @@ import {
 } from '../findings.ts'
 import type { CheckResult, DatabaseResult, Report, TableResult } from '../model.ts'
 import { compares, elapsed, outcome, sentence, serverName } from '../verdict.ts'
+import { checklist } from './checklist.ts'
 import { definitions, undecided } from './definitions.ts'
 import {
   type Cell,
@@ -58,7 +59,7 @@ export function renderHtml(report: Report): string {
 <p>${cut(sentence)}</p>
 </div></header>
 <main>
-${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
+${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${checklist(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`,
   )

@@ -8,6 +8,7 @@ import { needless } from '../../../report/model.ts'
 import { extensionOf } from '../database/extension-grants.ts'
 import { stateSchema } from '../database/mark.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
+import { asleepFate } from './asleep.ts'
 import { builtWithout, withoutCompression } from './built-without.ts'
 import { absentFate, notesFate } from './exceptions.ts'
 import { labelProvider, rolesNamed } from './needed-roles.ts'
@@ -390,7 +391,7 @@ export class Decisions {
       reasons.push(...settings.reasons)
       if (settings.reasons.length > 0) facets.add('settings')
     }
-    if (reasons.length === 0) return { kind: 'restore' }
+    if (reasons.length === 0) return asleepFate(entry, masked) ?? { kind: 'restore' }
     return { kind: 'otherwise', definition, reason: reasons.join('; '), facets: [...facets] }
   }
 
