@@ -19,10 +19,12 @@ export interface CommandResult {
  *
  * @param inputs as in a workflow; `client-path` must name client programs
  * @param changes of the run
+ * @param work what is run instead of the command
  */
 export async function runInProcess(
   inputs: Record<string, string>,
   changes: Partial<Run> = {},
+  work: (run: Run) => Promise<void> = runCommand,
 ): Promise<CommandResult> {
   const directory = await mkdtemp(join(tmpdir(), 'in-process-'))
   const lines: string[] = []
@@ -64,7 +66,7 @@ export async function runInProcess(
   }
   let error: unknown
   try {
-    await runCommand(run)
+    await work(run)
     record.end('succeeded')
   } catch (thrown) {
     error = thrown

@@ -4,6 +4,7 @@ import { refuseSameServer } from '../../src/migration/checks/same-server.ts'
 import { checkReadable } from '../../src/migration/checks/source-readable.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { readTableSizes } from '../../src/migration/dump/programs.ts'
+import { readSizes } from '../../src/migration/estimate/sizes.ts'
 import { watchWrites } from '../../src/migration/freeze/watch-writes.ts'
 import { readDatabaseProperties } from '../../src/migration/restore/database/properties.ts'
 import { fingerprintDatabase, rereadSequences } from '../../src/migration/verify/fingerprint.ts'
@@ -216,6 +217,7 @@ async function askEverything(server: OldServer): Promise<void> {
     await readRoleCatalog(client)
     await readDatabaseProperties(client)
     await readTableSizes(client)
+    await readSizes(client, { name: 'shop', bytes: 1 })
   })
   const snapshot = await exportSnapshot(connection, 'shop')
   const options = { connection, database: 'shop', snapshot, level: 'data', jobs: 2 } as const
@@ -265,6 +267,7 @@ test.each(versions)(
       'pg_stat_user_tables',
       'pg_advisory',
       'relpages',
+      'AS keys',
       'last_value',
       'start_value',
       'indisprimary DESC',

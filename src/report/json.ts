@@ -11,6 +11,9 @@ const server = { version: true, major: true } as const
 const entry = { entry: true, reason: true } as const
 const error = { message: true, cause: true, remedy: true } as const
 
+const range = { low: true, high: true } as const
+const estimated = { name: true, seconds: range } as const
+
 const shape: Shape<Omit<Report, 'words'>> = {
   command: true,
   status: true,
@@ -26,6 +29,14 @@ const shape: Shape<Omit<Report, 'words'>> = {
     message: true,
     objects: true,
     remedy: true,
+  },
+  estimate: {
+    seconds: range,
+    dumpBytes: range,
+    artifacts: true,
+    phases: estimated,
+    databases: { name: true, bytes: true, dumpBytes: range, seconds: range, phases: estimated },
+    basis: true,
   },
   roles: {
     source: true,

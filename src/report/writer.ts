@@ -3,6 +3,7 @@ import type {
   CheckResult,
   ClientResult,
   DatabaseResult,
+  Estimate,
   Loss,
   PhaseName,
   PhaseResult,
@@ -85,6 +86,10 @@ export class ReportWriter {
   /** What came of the roles; what was recorded of them before is replaced. */
   roles(result: RolesResult): void {
     this.#report.roles = result
+  }
+
+  estimate(estimate: Estimate): void {
+    this.#report.estimate = estimate
   }
 
   /** Losses that `allow-missing` accepts; each is kept once. */

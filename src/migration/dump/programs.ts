@@ -233,7 +233,10 @@ export class DumpProgress {
 }
 
 /** Which of lz4 and zstd a client was built with: pg_dump refuses a method it lacks before it connects anywhere. */
-async function compressionMethods(client: ClientPrograms, context: Context): Promise<Set<string>> {
+export async function compressionMethods(
+  client: ClientPrograms,
+  context: Pick<Context, 'signal'>,
+): Promise<Set<string>> {
   const able = new Set<string>()
   if (clientMajor(client) < 16) return able
   for (const method of ['zstd', 'lz4']) {

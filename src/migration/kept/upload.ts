@@ -38,7 +38,18 @@ export const defaultLimits: Limits = {
 }
 
 /** A job may have 500 artifacts. */
-const mostParts = 450
+export const mostParts = 450
+
+/**
+ * The artifacts that a dump will need, where the connection is no reason for smaller ones.
+ *
+ * @param bytes of the dump, and the files that it has
+ */
+export function artifactsFor(bytes: number, files: number): number {
+  const most = Math.max(defaultLimits.bytes, Math.ceil(bytes / mostParts))
+  const parts = Math.max(Math.ceil(bytes / most), Math.ceil(files / defaultLimits.files))
+  return parts <= 1 ? 1 : parts + 1
+}
 
 export interface UploadOptions {
   /** Of the main artifact. */

@@ -1,0 +1,338 @@
+import { qualifiedName } from '../../postgres/identifiers.ts'
+import type { DatabaseEstimate, EstimatedPhase, Range } from '../../report/model.ts'
+import type { DatabaseSizes, SizedTable } from './sizes.ts'
+import type { SourceSample, TableSample } from './source-sample.ts'
+import type { RowCost, TargetSample } from './target-sample.ts'
+
+/** What the arithmetic goes by; times in seconds. */
+export interface Basis {
+  source: SourceSample
+  /** Null where there is no target, or it could not be measured. */
+  target: TargetSample | null
+  /** Sessions that dump, that restore, and that read the source and the target for the proof. */
+  jobs: { dump: number; restore: number; fingerprint: number }
+  /** What pg_dump took for the definitions alone, by database, where it was run. */
+  schemaSeconds?: ReadonlyMap<string, number>
+  verify: 'none' | 'counts' | 'data'
+  analyze: boolean
+  /** Null where the dump is not kept as an artifact. */
+  upload: { encrypted: boolean } | null
+}
+
+/*
+ * Where nothing was measured, or what is measured is not what is asked for. Each is what bench/estimate.ts has shown on
+ * servers of this machine, low and high wide enough for its five databases.
+ */
+
+/** A target that nobody has measured: seconds for a row and a byte, slow disks and far servers included. */
+const unmeasured: TargetSample = {
+  load: { row: 5e-7, byte: 1.5e-8 },
+  read: { row: 4e-7, byte: 8e-9 },
+  index: { seconds: 0.04, rows: 60_000, bytes: 1_200_000 },
+  definition: 0.001,
+  roundTrip: 0.002,
+}
+/** An index of another kind takes so many times as long as a b-tree of the same bytes. */
+const slowness: Readonly<Record<string, Range>> = {
+  gin: { low: 3, high: 10 },
+  gist: { low: 2, high: 6 },
+  spgist: { low: 2, high: 5 },
+  brin: { low: 10, high: 30 },
+  hash: { low: 0.8, high: 1.5 },
+}
+const otherKind: Range = { low: 1, high: 6 }
+/** Beside what was measured: simpler types and a processor that was busy then; the log, other work, sorting on disk. */
+const loading: Range = { low: 0.5, high: 2 }
+/** A digest of a row takes so many times as long as its text. */
+const digest: Range = { low: 0.5, high: 2.2 }
+/** Checking a foreign key takes a row so long as a part of sorting it. */
+const foreignKey = 0.5
+/** Seconds that ANALYZE takes for a table, and for each value of the rows that it looks at, 30,000 of a table at most. */
+const analyzing = { table: 0.002, value: 8e-7, rows: 30_000 }
+/** Seconds that pg_dump and the catalogs' fingerprint take for an object. */
+const described: Range = { low: 0.0001, high: 0.002 }
+/** Seconds of each phase of a database that no size explains: sessions, the mark, programs that start. */
+const start = { dump: 0.4, restore: 1, verify: 0.3 }
+/** Questions to the server for each large object, by pg_dump, by pg_restore, and for its digest. */
+const askedForObject = { dump: 4, restore: 5, verify: 1 }
+/** Bytes that a message of a large object holds at most (pg_dump's LOBBUFSIZE). */
+const objectMessage = 16 * 1024
+/** Bytes a second to the artifact store, and through encryption on one core (measured; docs/artifacts.md). */
+const uploading: Range = { low: 100e6, high: 10e6 }
+const encrypting: Range = { low: 90e6, high: 50e6 }
+/** Bytes. */
+const halfPage = 4096
+/** A query that fills a materialized view is nobody's knowledge: loading its rows, once and five times. */
+const filling: Range = { low: 1, high: 5 }
+
+/** One table in numbers: rows, bytes of its text and of that compressed. */
+interface Content {
+  table: SizedTable
+  rows: number
+  text: number
+  compressed: number
+  /** Seconds that the source and the connection take for all of it, and the compression. */
+  read: number
+  compress: number
+}
+
+/** The work of several sessions: no less than its longest piece, and no less than its share. */
+export function together(pieces: readonly number[], jobs: number): number {
+  let [sum, longest] = [0, 0]
+  for (const piece of pieces) {
+    sum += piece
+    longest = Math.max(longest, piece)
+  }
+  return Math.max(longest, sum / Math.max(1, jobs))
+}
+
+/**
+ * What each phase of one database's migration will take, and how large its dump will be, from sizes and measured samples.
+ * The low end takes every session for a processor of its own and nobody else at work; the high end half of that.
+ */
+export function estimateDatabase(sizes: DatabaseSizes, basis: Basis): DatabaseEstimate {
+  const contents = contentsOf(sizes, basis.source)
+  const tables = contents.filter(({ table }) => !table.isView)
+  const large = largeObjectsOf(sizes, contents)
+  const dumpBytes = {
+    low: 0.85 * sum(tables, 'compressed') + large.compressed.low,
+    high: 1.15 * sum(tables, 'compressed') + large.compressed.high + 2000 * sizes.objects,
+  }
+  const dump = dumpSeconds(sizes, tables, large, basis)
+  const [restore, indexes] = restoreSeconds(sizes, contents, large, basis)
+  const phases: EstimatedPhase[] = [
+    { name: 'dump', seconds: dump },
+    { name: 'restore', seconds: restore },
+    { name: 'indexes', seconds: indexes },
+  ]
+  if (basis.analyze) phases.push({ name: 'analyze', seconds: analyzeSeconds(contents, basis) })
+  if (basis.verify !== 'none')
+    phases.push({ name: 'verify', seconds: verifySeconds(sizes, contents, large, basis) })
+  if (basis.upload) phases.push({ name: 'upload', seconds: uploadSeconds(dumpBytes, basis.upload) })
+  return { name: sizes.name, bytes: sizes.bytes, dumpBytes, seconds: totalOf(phases), phases }
+}
+
+/** All phases one after the other, but for the upload, which runs beside what comes after the dump. */
+export function totalOf(phases: readonly EstimatedPhase[]): Range {
+  const end = (side: keyof Range) => {
+    const of = (...names: EstimatedPhase['name'][]) =>
+      phases
+        .filter(({ name }) => names.includes(name))
+        .reduce((all, { seconds }) => all + seconds[side], 0)
+    return of('dump') + Math.max(of('upload'), of('restore', 'indexes', 'analyze', 'verify'))
+  }
+  return { low: end('low'), high: end('high') }
+}
+
+/** What each table holds: measured where it was looked into, and as the average of those otherwise. */
+function contentsOf(sizes: DatabaseSizes, source: SourceSample): Content[] {
+  const samples = [...source.tables.values()].flatMap((known) => [...known.values()])
+  const all = samples.reduce<TableSample>(
+    (one, other) => ({
+      rows: one.rows + other.rows,
+      bytes: one.bytes + other.bytes,
+      compressed: one.compressed + other.compressed,
+      seconds: one.seconds + other.seconds,
+      compressing: one.compressing + other.compressing,
+    }),
+    // weighs nothing beside a sample, and says something where there is none
+    { rows: 100, bytes: 10_000, compressed: 4000, seconds: 0.0002, compressing: 0.0001 },
+  )
+  const own = source.tables.get(sizes.name)
+  return sizes.tables.map((table) => {
+    const found = own?.get(qualifiedName(table.schema, table.name))
+    const sample = found ?? all
+    const width = sample.bytes / sample.rows
+    // a row has a header of 28 bytes on its page ("Database Page Layout"), and no text
+    const rows = table.rows ?? Math.round(table.bytes / (width + 28))
+    // the last page is half empty, on average
+    const text = found ? rows * width : Math.max(0, table.bytes - rows * 28 - halfPage)
+    // some kilobytes of a sample are too few to tell its speed
+    const timed = found && found.bytes >= 256 * 1024 ? found : all
+    return {
+      table,
+      rows,
+      text,
+      compressed: (text * sample.compressed) / sample.bytes,
+      read: (text * timed.seconds) / timed.bytes,
+      compress: (text * timed.compressing) / timed.bytes,
+    }
+  })
+}
+
+interface LargeObjects {
+  count: number
+  bytes: number
+  compressed: Range
+  messages: number
+}
+
+/** Nobody but a superuser may look into them: they may be compressed already, or shrink as the rows do. */
+function largeObjectsOf({ largeObjects: { count, bytes } }: DatabaseSizes, contents: Content[]) {
+  const text = sum(contents, 'text')
+  const ratio = text > 0 ? sum(contents, 'compressed') / text : 0.5
+  return {
+    count,
+    bytes,
+    compressed: { low: bytes * Math.min(0.2, ratio), high: bytes * 1.1 },
+    messages: count + bytes / objectMessage,
+  }
+}
+
+function dumpSeconds(
+  sizes: DatabaseSizes,
+  tables: readonly Content[],
+  large: LargeObjects,
+  { source, jobs, schemaSeconds, verify }: Basis,
+): Range {
+  const { roundTrip } = source
+  const schema = schemaSeconds?.get(sizes.name)
+  const objects = {
+    low: schema ?? sizes.objects * described.low,
+    high: (schema ?? sizes.objects * described.high) * 1.5,
+  }
+  const speed = sum(tables, 'text') > 0 ? sum(tables, 'read') / sum(tables, 'text') : 2e-8
+  const blobs =
+    (askedForObject.dump * large.count + large.messages) * (roundTrip + 0.00003) +
+    large.bytes * speed
+  // reading and compressing go on at the same time at best, one after the other at worst
+  const low =
+    0.7 * together([...tables.map((one) => Math.max(one.read, one.compress)), blobs], jobs.dump)
+  const high = together(
+    [...tables.map((one) => one.read + one.compress + 3 * roundTrip + 0.001), blobs * 1.5],
+    jobs.dump / 2,
+  )
+  if (verify !== 'data')
+    return { low: start.dump + objects.low + low, high: 2 * start.dump + objects.high + high }
+  // the fingerprint is read beside it, from the same server
+  const reads = [...tables.map(({ read }) => read), large.bytes * speed]
+  const proof = {
+    low: sizes.objects * described.low + together(reads, jobs.fingerprint) * digest.low,
+    high: sizes.objects * described.high + together(reads, jobs.fingerprint) * digest.high,
+  }
+  return {
+    low: start.dump + objects.low + Math.max(low, proof.low),
+    high:
+      2 * start.dump + objects.high + Math.max(high, proof.high) + 0.5 * Math.min(high, proof.high),
+  }
+}
+
+/** Loading, and then what the indexes add to it: they are built beside it as soon as their table is there. */
+function restoreSeconds(
+  sizes: DatabaseSizes,
+  contents: readonly Content[],
+  large: LargeObjects,
+  { target, jobs }: Basis,
+): [restore: Range, indexes: Range] {
+  const sample = target ?? unmeasured
+  const doubt = target ? 1 : 3
+  const schema = sizes.objects * sample.definition
+  const blobs =
+    (askedForObject.restore * large.count + large.messages) * (sample.roundTrip + 0.00005) +
+    large.bytes * sample.load.byte
+  const end = (side: keyof Range) => {
+    const [times, share] =
+      side === 'low' ? [loading.low, jobs.restore] : [loading.high * doubt, jobs.restore / 2]
+    const loads = contents.map(
+      ({ table, rows, text }) =>
+        costs(sample.load, rows, text) * times * (table.isView ? filling[side] : 1),
+    )
+    const builds = contents.map(({ table, rows }) =>
+      table.indexes.map(
+        (index) => indexSeconds(sample, index, { rows, bytes: table.bytes }, side) * times,
+      ),
+    )
+    const keys = contents.map(
+      ({ table, rows }) =>
+        table.foreignKeys *
+        foreignKey *
+        indexSeconds(sample, { method: 'btree', bytes: rows * 20 }, { rows, bytes: 0 }, side) *
+        times,
+    )
+    const base = start.restore * (side === 'low' ? 0.5 : 2) + schema * (side === 'low' ? 0.3 : 2)
+    const loaded = together([...loads, blobs * times], share)
+    // the longest way is a table's load and then its slowest index
+    const ways = contents.map(
+      (_, i) => (loads[i] ?? 0) + Math.max(0, ...(builds[i] ?? []), keys[i] ?? 0),
+    )
+    const all = [...loads, blobs * times, ...builds.flat(), ...keys]
+    const whole = Math.max(together(all, share), ...ways)
+    return { loaded: base + loaded, added: whole - loaded }
+  }
+  const [low, high] = [end('low'), end('high')]
+  return [
+    { low: low.loaded, high: high.loaded },
+    { low: low.added, high: Math.max(low.added, high.added) },
+  ]
+}
+
+/** Sorting takes a row the longer the more of them there are, and the wider its key is. */
+export function indexSeconds(
+  { index }: Pick<TargetSample, 'index'>,
+  { method, bytes }: SizedTable['indexes'][number],
+  table: { rows: number; bytes: number },
+  side: keyof Range,
+): number {
+  const { rows } = table
+  const each = index.seconds / index.rows
+  if (method === 'btree') {
+    const sorting = Math.log2(Math.max(2, rows)) / Math.log2(index.rows)
+    const width = Math.max(1, Math.sqrt(bytes / Math.max(1, rows) / (index.bytes / index.rows)))
+    return rows * each * Math.max(0.3, sorting) * width
+  }
+  const perByte = index.seconds / index.bytes
+  // a summary of blocks is small, and reads all of the table
+  const read = method === 'brin' ? table.bytes / 20 : 0
+  return (bytes + read) * perByte * (slowness[method] ?? otherKind)[side]
+}
+
+function analyzeSeconds(contents: readonly Content[], { jobs }: Basis): Range {
+  const each = contents.map(
+    ({ table, rows }) =>
+      analyzing.table + Math.min(rows, analyzing.rows) * table.columns * analyzing.value,
+  )
+  return {
+    low: together(each, jobs.restore) * 0.5,
+    high: 0.3 + together(each, jobs.restore / 2) * 2,
+  }
+}
+
+function verifySeconds(
+  sizes: DatabaseSizes,
+  contents: readonly Content[],
+  large: LargeObjects,
+  { target, jobs, verify }: Basis,
+): Range {
+  const sample = target ?? unmeasured
+  const rows = contents.map((one) =>
+    // a count reads the pages, and makes no text
+    verify === 'data' ? costs(sample.read, one.rows, one.text) : one.rows * 5e-8,
+  )
+  const blobs =
+    verify === 'data'
+      ? large.count * askedForObject.verify * 0.00005 + large.bytes * sample.read.byte
+      : 0
+  const all = [...rows, blobs]
+  return {
+    low:
+      start.verify * 0.5 + sizes.objects * described.low + together(all, jobs.restore) * digest.low,
+    high:
+      start.verify * 2 +
+      sizes.objects * described.high +
+      together(all, jobs.restore / 2) * digest.high * (target ? 1 : 3),
+  }
+}
+
+function uploadSeconds(bytes: Range, { encrypted }: { encrypted: boolean }): Range {
+  const end = (side: keyof Range) =>
+    bytes[side] / uploading[side] + (encrypted ? bytes[side] / encrypting[side] : 0)
+  return { low: 0.5 + end('low'), high: 3 + end('high') }
+}
+
+function costs({ row, byte }: RowCost, rows: number, bytes: number): number {
+  return rows * row + bytes * byte
+}
+
+function sum(contents: readonly Content[], what: 'text' | 'compressed' | 'read'): number {
+  return contents.reduce((all, one) => all + one[what], 0)
+}
