@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { Failure } from '../../src/failure.ts'
-import { inspectSource } from '../../src/migration/checks/preflight.ts'
-import { checkTexts } from '../../src/migration/checks/source-texts.ts'
-import { parseConnectionString } from '../../src/postgres/connection-string.ts'
-import { newContext } from '../support/context.ts'
+import type { Failure } from '../../src/failure.ts'
+import { sourceTexts } from '../../src/migration/checks/source/texts.ts'
+import { answerOf } from '../support/check-scenarios.ts'
 import { type Major, TestServer } from '../support/server.ts'
 import { fingerprintOf } from '../support/verify-run.ts'
 
@@ -29,30 +27,21 @@ describe.each<Major>([10, 15])('a source of %i in SQL_ASCII', (major) => {
   })
   afterAll(() => server?.stop())
 
-  const look = async (database: string, verify: 'data' | 'counts' = 'data') => {
-    const context = newContext('dump')
-    const source = await inspectSource(
-      parseConnectionString(server.uri(database)),
-      [{ source: database, target: database }],
-      context,
-    )
-    return await checkTexts(source, { verify }, context).then(
-      () => undefined,
-      (error: unknown) => error,
-    )
-  }
+  const look = (database: string, verify: 'data' | 'counts' = 'data') =>
+    answerOf(sourceTexts, new Map([['source', server]]), database, { inputs: { verify } })
 
-  test('is refused before the dump for a text that is no UTF-8, which is named', async () => {
-    const refused = await look('strange')
-    expect(refused).toBeInstanceOf(Failure)
-    expect((refused as Failure).line).toMatch(
-      /nothing was dumped.*1 text in the catalogs.*the comment on \d+ in pg_class \(caf\\351\).*verify: counts/,
-    )
-    expect(await look('strange', 'counts')).toBeUndefined()
+  test('is a blocker for a text that is no UTF-8, which is named', async () => {
+    expect(await look('strange')).toMatchObject({
+      ...{ id: 'source-texts', severity: 'blocker', status: 'failed' },
+      message: expect.stringMatching(/^1 text in the catalogs/),
+      objects: [expect.stringMatching(/^the comment on \d+ in pg_class \(caf\\351\)$/)],
+      remedy: expect.stringMatching(/verify: counts/),
+    })
+    expect(await look('strange', 'counts')).toMatchObject({ status: 'passed' })
   })
 
   test('is read whole where all texts are UTF-8, whatever bytes the rows hold', async () => {
-    expect(await look('sound')).toBeUndefined()
+    expect(await look('sound')).toMatchObject({ status: 'passed' })
     const { tables } = await fingerprintOf(server, 'sound')
     expect(tables).toMatchObject([{ name: 't', rows: 1 }])
   })

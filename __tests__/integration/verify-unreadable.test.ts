@@ -1,7 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { Failure } from '../../src/failure.ts'
-import { inspectSource } from '../../src/migration/checks/preflight.ts'
-import { checkReadable } from '../../src/migration/checks/source-readable.ts'
 import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import { explainDifferences } from '../../src/migration/verify/rows/drill.ts'
@@ -66,46 +63,6 @@ async function stateOf(target: Target): Promise<unknown[]> {
   )
   return rows
 }
-
-describe('a source', () => {
-  const inspect = async (user: string) => {
-    const connection = parseConnectionString(source.uri('guarded', user, 'p'))
-    return await inspectSource(connection, [], testContext())
-  }
-
-  test('that pg_dump cannot read is refused before anything is dumped, with every table', async () => {
-    await source.sql(`CREATE ROLE dumper LOGIN PASSWORD 'p' IN ROLE tenant`)
-    const context = testContext()
-    const reading = checkReadable(await inspect('dumper'), { dumpOptions: [] }, context)
-    const failure = await reading.catch((error: unknown) => error)
-    expect(failure).toBeInstanceOf(Failure)
-    expect((failure as Failure).why).toBe(
-      'Row-level security would hide rows of 1 table from "dumper": public.account; ' +
-        '"dumper" may not read 3 tables or sequences: public.closed, public.plain, store.item',
-    )
-    expect(context.report.checks).toEqual([
-      expect.objectContaining({
-        id: 'source-row-security',
-        status: 'failed',
-        objects: ['public.account'],
-      }),
-      expect.objectContaining({ id: 'source-privileges', severity: 'blocker', status: 'failed' }),
-    ])
-    // options may leave them out, which only pg_dump knows
-    const lenient = testContext()
-    await checkReadable(await inspect('dumper'), { dumpOptions: ['--schema=nothing'] }, lenient)
-    expect(lenient.warnings).toHaveLength(2)
-  })
-
-  test('whose rows the account may all see passes', async () => {
-    await source.sql(
-      `CREATE ROLE seer LOGIN BYPASSRLS PASSWORD 'p'; GRANT pg_read_all_data TO seer`,
-    )
-    const context = testContext()
-    await checkReadable(await inspect('seer'), { dumpOptions: [] }, context)
-    expect(context.report.checks.map(({ status }) => status)).toEqual(['passed', 'passed'])
-  })
-})
 
 describe('tables that even their owner may not read whole', () => {
   test.each([

@@ -1,11 +1,13 @@
 import { expect, test } from '@jest/globals'
+import { allChecks } from '../../src/migration/checks/all.ts'
+import { ask } from '../../src/migration/checks/ask.ts'
 import { inspectSource } from '../../src/migration/checks/preflight.ts'
 import { refuseSameServer } from '../../src/migration/checks/same-server.ts'
-import { checkReadable } from '../../src/migration/checks/source-readable.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { readTableSizes } from '../../src/migration/dump/programs.ts'
 import { readSizes } from '../../src/migration/estimate/sizes.ts'
 import { watchWrites } from '../../src/migration/freeze/watch-writes.ts'
+import { parseInputs } from '../../src/migration/inputs.ts'
 import { readDatabaseProperties } from '../../src/migration/restore/database/properties.ts'
 import { fingerprintDatabase, rereadSequences } from '../../src/migration/verify/fingerprint.ts'
 import { explainDifferences } from '../../src/migration/verify/rows/drill.ts'
@@ -209,7 +211,11 @@ async function askEverything(server: OldServer): Promise<void> {
   const connection = parseConnectionString(server.uri())
   const context = quietContext()
   const source = await inspectSource(connection, 'all', context)
-  await checkReadable(source, { dumpOptions: [] }, context)
+  const inputs = parseInputs(
+    (name) => ({ source: server.uri() })[name] ?? '',
+    [{ name: 'dump', needs: ['source'], dump: 'written' }],
+  )
+  await ask({ source, inputs, runner }, allChecks, context)
   const place = { source: connection, target: connection, databases: [], writes: true } as const
   await refuseSameServer({ ...place, ifTargetNotEmpty: 'fail', sameServer: 'no' }, context)
   const written = await watchWrites(source, context)
@@ -232,6 +238,11 @@ async function askEverything(server: OldServer): Promise<void> {
   )
   await snapshot.close()
   await written()
+}
+
+const runner = {
+  ...{ dumpDirectory: '/nonexistent', free: undefined, processors: 1, canUpload: false },
+  environment: {},
 }
 
 const quietContext = (record = new ReportWriter(newReport('dump', wordsOfAnyRun))): Context => ({

@@ -1,6 +1,5 @@
-import { checkTogether, inspectSource } from '../migration/checks/preflight.ts'
-import { checkReadable } from '../migration/checks/source-readable.ts'
-import { checkTexts } from '../migration/checks/source-texts.ts'
+import { assess } from '../migration/checks/assess.ts'
+import { refuseBlockers } from '../migration/checks/note.ts'
 import {
   dumpDatabases,
   dumpTheRoles,
@@ -8,7 +7,6 @@ import {
   sealEverything,
 } from '../migration/dump/everything.ts'
 import { watchWrites } from '../migration/freeze/watch-writes.ts'
-import { required } from '../migration/inputs.ts'
 import { startUpload } from '../migration/kept/keep.ts'
 import { tellLosses } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
@@ -26,14 +24,12 @@ export const dump: Command = {
 
 async function steps(run: Run): Promise<void> {
   const source = await runPhase(run, 'preflight', async () => {
-    const source = await inspectSource(required(run.inputs, 'source'), run.inputs.databases, run)
-    await checkReadable(source, run.inputs, run)
-    await checkTexts(source, run.inputs, run)
-    await checkTogether(source, undefined, run.dumpDirectory, run)
+    const { source } = await assess(['source'], run)
+    refuseBlockers(run)
+    if (!source) throw new TypeError('the source was not reached, and no check says so')
     tellLosses(source.losses, run)
     return source
   })
-  run.setOutput('source-version', source.version.version)
   const reportWrites = await watchWrites(source, run)
   const dumpSource = await openDumpSource(source, run)
   const roles = await dumpTheRoles(source, dumpSource, run)

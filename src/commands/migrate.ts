@@ -1,9 +1,6 @@
 import { Failure, messageOf } from '../failure.ts'
-import { checkDestination } from '../migration/checks/destination.ts'
-import { checkTogether, inspectSource, inspectTarget } from '../migration/checks/preflight.ts'
-import { refuseSameServer } from '../migration/checks/same-server.ts'
-import { checkReadable } from '../migration/checks/source-readable.ts'
-import { checkTexts } from '../migration/checks/source-texts.ts'
+import { assess } from '../migration/checks/assess.ts'
+import { refuseBlockers } from '../migration/checks/note.ts'
 import {
   dumpDatabases,
   dumpTheRoles,
@@ -13,7 +10,6 @@ import {
 import { withSchemas } from '../migration/dump/schemas.ts'
 import { watchWrites } from '../migration/freeze/watch-writes.ts'
 import { goOnAfterMigrate } from '../migration/go-on.ts'
-import { required } from '../migration/inputs.ts'
 import { startUpload } from '../migration/kept/keep.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
@@ -34,30 +30,12 @@ export const migrate: Command = {
 async function steps(run: Run): Promise<void> {
   const { inputs } = run
   const { source, target } = await runPhase(run, 'preflight', async () => {
-    const named = required(inputs, 'target')
-    const target = await inspectTarget(named, inputs, run)
-    const source = await inspectSource(required(inputs, 'source'), inputs.databases, run)
-    checkDestination(target.named ? named.dbname : undefined, source.databases)
-    const { ifTargetNotEmpty, sameServer } = inputs
-    await refuseSameServer(
-      {
-        source: source.connection,
-        target: target.connection,
-        databases: source.databases,
-        writes: true,
-        ifTargetNotEmpty,
-        sameServer,
-      },
-      run,
-    )
-    await checkReadable(source, inputs, run)
-    await checkTexts(source, inputs, run)
-    await checkTogether(source, target, run.dumpDirectory, run)
+    const { source, target } = await assess(['source', 'target'], run)
+    refuseBlockers(run)
+    if (!source || !target) throw new TypeError('a side was not reached, and no check says so')
     refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', run)
     return { source, target }
   })
-  run.setOutput('source-version', source.version.version)
-  run.setOutput('target-version', target.version)
   const reportWrites = await watchWrites(source, run)
   const dumpSource = await openDumpSource(source, run, target)
   const { client } = dumpSource

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { assess } from '../migration/checks/assess.ts'
 import { checkClientLogin } from '../migration/checks/client-login.ts'
 import { checkDestination } from '../migration/checks/destination.ts'
-import { inspectTarget } from '../migration/checks/preflight.ts'
+import { refuseBlockers } from '../migration/checks/note.ts'
 import { getClient } from '../migration/dump/everything.ts'
 import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump, writerOf } from '../migration/kept/load.ts'
@@ -26,8 +27,12 @@ export const restore: Command = {
 async function steps(run: Run): Promise<void> {
   const { inputs } = run
   const named = required(inputs, 'target')
-  const target = await runPhase(run, 'preflight', () => inspectTarget(named, inputs, run))
-  run.setOutput('target-version', target.version)
+  const target = await runPhase(run, 'preflight', async () => {
+    const { target } = await assess(['target'], run)
+    refuseBlockers(run)
+    if (!target) throw new TypeError('the target was not reached, and no check says so')
+    return target
+  })
   const { manifest, directory, roles, proven } = await loadDump(run)
   run.record.source({ version: manifest.source.version, major: manifest.source.major })
   run.setOutput('source-version', manifest.source.version)

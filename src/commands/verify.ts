@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, messageOf } from '../failure.ts'
 import { checkDestination } from '../migration/checks/destination.ts'
+import { refuseBlockers } from '../migration/checks/note.ts'
 import { inspectSource, inspectTarget, type Source } from '../migration/checks/preflight.ts'
 import { refuseSameServer } from '../migration/checks/same-server.ts'
 import { getClient } from '../migration/dump/everything.ts'
@@ -49,7 +50,11 @@ export const verify: Command = {
 async function steps(run: Run): Promise<void> {
   const { inputs, report } = run
   const named = required(inputs, 'target')
-  const target = await runPhase(run, 'preflight', () => inspectTarget(named, inputs, run))
+  const target = await runPhase(run, 'preflight', async () => {
+    const target = await inspectTarget(named, inputs, run)
+    refuseBlockers(run)
+    return target
+  })
   const { connection } = target
   run.setOutput('target-version', target.version)
   if (inputs.verify === 'none') {
@@ -141,6 +146,7 @@ async function sources(
   const { inputs } = run
   if (inputs.source) {
     const source = await inspectSource(inputs.source, inputs.databases, run)
+    refuseBlockers(run)
     run.setOutput('source-version', source.version.version)
     const { ifTargetNotEmpty, sameServer } = inputs
     await refuseSameServer(

@@ -29,6 +29,8 @@ const shape: Shape<Omit<Report, 'words'>> = {
     message: true,
     objects: true,
     remedy: true,
+    paste: true,
+    why: true,
   },
   estimate: {
     seconds: range,

@@ -56,6 +56,10 @@ export interface CheckResult {
   readonly message: string
   readonly objects: readonly string[]
   readonly remedy: string
+  /** Lines to paste that the remedy speaks of: SQL, a line of pg_hba.conf or of the workflow. */
+  readonly paste?: string
+  /** Why it matters, in a sentence. */
+  readonly why?: string
 }
 
 export interface ServerResult {

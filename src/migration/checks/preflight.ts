@@ -8,13 +8,13 @@ import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { oldestSource } from '../../postgres/programs/clients/versions.ts'
 import { recoveryOf } from '../../postgres/startup.ts'
 import type { Version } from '../../postgres/version.ts'
-import type { CheckResult, Loss, Severity } from '../../report/model.ts'
-import { formatBytes, printable } from '../../text/text.ts'
+import type { Loss } from '../../report/model.ts'
+import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
-import { freeSpace } from '../free-space.ts'
 import type { DatabaseName, Inputs } from '../inputs.ts'
 import { type FirstConnection, firstConnection } from './destination.ts'
 import { isEmptyDatabase } from './empty-database.ts'
+import { check, noteFailure } from './note.ts'
 import { findMemberRows, ownObjects } from './source-losses.ts'
 
 export interface SourceDatabase extends DatabaseName {
@@ -38,13 +38,11 @@ export interface Source {
   losses: Loss[]
 }
 
-/** Leave this much of the runner's disk alone. */
-const reserve = 16 * 1024 * 1024
-
 /**
- * Connects to the source and learns what is to be migrated. Changes nothing.
+ * Connects to the source and learns what is to be migrated. Changes nothing. Databases that do not exist are a failed check,
+ * so that the others go on; see refuseBlockers().
  *
- * @throws Failure of the connection, or one that names the databases that do not exist
+ * @throws Failure of the connection, or of a server that is too old to be asked anything
  */
 export async function inspectSource(
   connection: ConnectionParameters,
@@ -71,7 +69,7 @@ export async function inspectSource(
              CASE WHEN pg_catalog.has_database_privilege(datname, 'CONNECT')
                   THEN pg_catalog.pg_database_size(datname) END AS bytes
         FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY 1`)
-    const chosen = selectDatabases(wanted, connection.dbname, rows)
+    const { chosen, failure } = selectDatabases(wanted, connection.dbname, rows)
     const idle =
       wanted === 'all' ? await emptyMaintenance(chosen, connection, version.number, context) : []
     const names = chosen.filter(({ source }) => !idle.includes(source))
@@ -79,13 +77,15 @@ export async function inspectSource(
       ...name,
       bytes: Number(rows.find((row) => row.name === name.source)?.bytes ?? 0),
     }))
-    check(
-      context,
-      'source-databases',
-      'blocker',
-      true,
-      `${databases.length} to migrate${idle.map((name) => `; passed over: "${name}", which is empty`).join('')}`,
-    )
+    if (failure) noteFailure(context, 'source-databases', failure)
+    else
+      check(
+        context,
+        'source-databases',
+        'blocker',
+        true,
+        `${databases.length} to migrate${idle.map((name) => `; passed over: "${name}", which is empty`).join('')}`,
+      )
     const { rows: state } = await client.query<{
       superuser: boolean
       standby: boolean
@@ -176,7 +176,10 @@ async function emptyMaintenance(
 /**
  * Connects to the target and learns what it is and what the account may do there. Changes nothing.
  *
- * @throws Failure where the migration cannot succeed: a standby, a read-only endpoint, an account without rights
+ * What stands in the way is a failed check, so that the others go on: a standby, a read-only endpoint, an old version; see
+ * refuseBlockers().
+ *
+ * @throws Failure where it cannot be connected to
  */
 export async function inspectTarget(
   connection: ConnectionParameters,
@@ -208,11 +211,12 @@ export async function inspectTarget(
     'Use a privileged account of the cluster (one that the console made "privileged", or CREATEROLE CREATEDB)',
   )
   if (target.number < 110_000) {
-    throw new Failure(
+    const failure = new Failure(
       `The target is PostgreSQL ${target.version}`,
       'PolarDB for PostgreSQL begins with version 11',
       'Check the host of the target: is it the cluster?',
     )
+    noteFailure(context, 'target-version', failure)
   }
   return target
 }
@@ -224,7 +228,7 @@ async function reach(connection: ConnectionParameters, context: Context): Promis
     )
     const standby = rows[0]?.standby ?? false
     if (standby || rows[0]?.read_only === 'on') {
-      throw new Failure(
+      const failure = new Failure(
         'The target is read-only',
         standby
           ? `${connection.host} is a standby in recovery: a read-only node or endpoint`
@@ -232,101 +236,39 @@ async function reach(connection: ConnectionParameters, context: Context): Promis
         'Connect to the primary endpoint of the cluster, which accepts writes',
         { sqlstate: '25006' },
       )
-    }
-    check(context, 'target-writable', 'blocker', true, 'the target accepts writes')
+      noteFailure(context, 'target-writable', failure)
+    } else check(context, 'target-writable', 'blocker', true, 'the target accepts writes')
     return await detectTarget(client)
   }
   return await withConnection(connection, { role: 'target', signal: context.signal }, inspect)
 }
 
-/** What the two sides and the runner's disk mean for each other. */
-export async function checkTogether(
-  source: Source,
-  target: Pick<Target, 'major' | 'version'> | undefined,
-  dumpDirectory: string,
-  context: Context,
-): Promise<void> {
-  if (target && target.major < source.version.major) {
-    const message = `The target (${target.version}) is older than the source (${source.version.version}): what it does not know is left out or stops the restore`
-    check(
-      context,
-      'version-downgrade',
-      'warning',
-      false,
-      message,
-      'Prefer a cluster of the same major or newer',
-    )
-    context.warn(message)
-  } else if (target) {
-    check(context, 'version-downgrade', 'warning', true, 'the target is not older than the source')
-  }
-  const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
-  const free = await freeSpace(dumpDirectory)
-  // a compressed dump has been seen at a tenth to a half of the database; the whole of it is enough in any case
-  const enough = free - reserve > bytes
-  check(
-    context,
-    'runner-disk',
-    'warning',
-    enough,
-    `${formatBytes(free)} free for the dump of ${formatBytes(bytes)} of databases`,
-    'Set dump-directory to a larger disk',
-  )
-  if (free < reserve + bytes / 20) {
-    throw new Failure(
-      "The runner's disk is too small for the dump",
-      `${formatBytes(free)} are free in ${dumpDirectory}, and the databases hold ${formatBytes(bytes)}`,
-      'Free space, or set dump-directory to a larger disk',
-      { sqlstate: '53100' },
-    )
-  }
-}
-
-/** The databases to migrate, or a failure that names all that do not exist or refuse connections. */
+/** The databases to migrate that there are, with a failure that names all that do not exist or refuse connections. */
 export function selectDatabases(
   wanted: Inputs['databases'],
   connected: string,
   existing: { name: string; connectable: boolean }[],
-): DatabaseName[] {
+): { chosen: DatabaseName[]; failure: Failure | undefined } {
   if (wanted === 'all') {
-    return existing
+    const chosen = existing
       .filter(({ connectable, name }) => connectable && name !== 'polardb_admin')
       .map(({ name }) => ({ source: name, target: name }))
+    return { chosen, failure: undefined }
   }
   const names = wanted.length > 0 ? wanted : [{ source: connected, target: connected }]
-  const missing = names.filter(
-    ({ source }) => !existing.some((row) => row.name === source && row.connectable),
-  )
-  if (missing.length > 0) {
-    throw new Failure(
-      missing.length === 1
-        ? 'A database does not exist on the source'
-        : `${missing.length} databases do not exist on the source`,
-      missing.map(({ source }) => `"${source}"`).join(', '),
-      'Check the names: they are case-sensitive, and template0 and template1 are not migrated',
-      { sqlstate: '3D000' },
-    )
-  }
-  return names
-}
-
-/** Keeps one check's answer in the report. */
-export function check(
-  context: Context,
-  id: string,
-  severity: Severity,
-  passed: boolean,
-  message: string,
-  remedy = '',
-  objects: string[] = [],
-): void {
-  const status: CheckResult['status'] = passed ? 'passed' : 'failed'
-  context.record.check({
-    id,
-    severity,
-    status,
-    message,
-    objects,
-    remedy: passed ? '' : remedy,
-  })
+  const isThere = ({ source }: DatabaseName) =>
+    existing.some((row) => row.name === source && row.connectable)
+  const missing = names.filter((name) => !isThere(name))
+  const failure =
+    missing.length === 0
+      ? undefined
+      : new Failure(
+          missing.length === 1
+            ? 'A database does not exist on the source'
+            : `${missing.length} databases do not exist on the source`,
+          missing.map(({ source }) => `"${source}"`).join(', '),
+          'Check the names: they are case-sensitive, and template0 and template1 are not migrated',
+          { sqlstate: '3D000' },
+        )
+  return { chosen: names.filter(isThere), failure }
 }

@@ -8,7 +8,7 @@ import { recoveryOf } from '../../postgres/startup.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import type { DatabaseName, Inputs } from '../inputs.ts'
-import { check } from './preflight.ts'
+import { check, noteFailure } from './note.ts'
 
 /** What a server says of who it is. */
 export interface ServerIdentity {
@@ -66,18 +66,35 @@ export interface SameServerOptions {
   sameServer: Inputs['sameServer']
 }
 
+/** What the check of both servers is called in the report. */
+export const sameServerId = 'same-server'
+
+/** decideSameServer() with its answer in the report. @throws as it does */
+export async function refuseSameServer(
+  options: SameServerOptions,
+  context: Context,
+): Promise<void> {
+  try {
+    check(context, sameServerId, 'blocker', true, await decideSameServer(options, context))
+  } catch (error) {
+    if (error instanceof Failure) noteFailure(context, sameServerId, error)
+    throw error
+  }
+}
+
 /**
  * Refuses to migrate a database into itself, before anything is changed: `replace` would drop what is to be migrated. It
  * asks the servers (system identifier, recovery, and a random advisory lock that is taken on the source and looked for on
  * the target). Another database of the same server is fine.
  *
+ * @returns how the two are related, in a sentence
  * @throws Failure when source and target are the same database, when what is dropped on the target would be dropped on the
  *   source, or when that cannot be found out and `same-server` is not `no`; Cancelled
  */
-export async function refuseSameServer(
+export async function decideSameServer(
   options: SameServerOptions,
-  context: Context,
-): Promise<void> {
+  context: Pick<Context, 'signal'>,
+): Promise<string> {
   const { source, target, lockSeen } = await observe(options, context)
   const relation = relationOf(source, target, lockSeen)
   // written to must be neither itself nor what another one of the list is read from
@@ -86,14 +103,10 @@ export async function refuseSameServer(
     options.writes ? sources.has(database.target) : database.source === database.target,
   )
   const drops = options.writes && !/^(fail|resume)$/.test(options.ifTargetNotEmpty)
-  const refuse = (what: string, why: string, remedy: string) => {
-    check(context, 'same-server', 'blocker', false, `${what}: ${why}`, remedy)
-    return new Failure(what, why, remedy)
-  }
   switch (relation) {
     case 'same server':
       if (!overlapping) break
-      throw refuse(
+      throw new Failure(
         `The source and the target are the same database "${printable(overlapping.target)}"`,
         lockSeen
           ? 'A lock that was taken on the source shows on the target: both connection strings lead to one server'
@@ -103,14 +116,14 @@ export async function refuseSameServer(
     case 'standby': {
       const other = 'Connect target to another cluster'
       if (overlapping && options.writes) {
-        throw refuse(
+        throw new Failure(
           `The source is a standby of the target's server, and both name the database "${printable(overlapping.target)}"`,
           `${shared(source)}: what the source shows is the target's own database`,
           other,
         )
       }
       if (!drops) break
-      throw refuse(
+      throw new Failure(
         `if-target-not-empty: ${options.ifTargetNotEmpty} is refused where the source is a standby of the target's server`,
         `${shared(source)}: what is dropped on the target is dropped on the source, too`,
         other,
@@ -118,7 +131,7 @@ export async function refuseSameServer(
     }
     case 'undecided':
       if (options.sameServer === 'no' || !options.writes) break
-      throw refuse(
+      throw new Failure(
         'Whether source and target are one server cannot be found out',
         lockSeen === null
           ? 'The servers do not let the account take an advisory lock, or look for it in pg_locks'
@@ -126,7 +139,7 @@ export async function refuseSameServer(
         'Where you are certain that they are different servers, set same-server to no',
       )
   }
-  check(context, 'same-server', 'blocker', true, told(relation, source, target))
+  return told(relation, source, target)
 }
 
 function told(relation: Relation, source: ServerIdentity, target: ServerIdentity): string {
@@ -159,7 +172,7 @@ interface Observation {
  */
 async function observe(
   { source, target }: SameServerOptions,
-  { signal }: Context,
+  { signal }: Pick<Context, 'signal'>,
 ): Promise<Observation> {
   const key = [randomInt(1, 2 ** 31), randomInt(1, 2 ** 31)]
   return withConnection(source, { role: 'source', readOnly: true, signal }, async (here) => {

@@ -1,0 +1,68 @@
+import { Failure } from '../../failure.ts'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { freeSpace } from '../free-space.ts'
+import type { Run } from '../run.ts'
+import { allChecks, firstChecks } from './all.ts'
+import { ask } from './ask.ts'
+import { judge } from './judge.ts'
+import { noteFailure } from './note.ts'
+import { inspectSource, inspectTarget, type ReachedTarget, type Source } from './preflight.ts'
+import type { RunnerFacts, SideName } from './probe.ts'
+
+/** Both sides as far as they were given and reached. */
+export interface Assessed {
+  source?: Source
+  target?: ReachedTarget
+}
+
+/**
+ * Looks at the sides that the inputs name and lets every check judge. All answers go into the report: nothing stops at the
+ * first, and a blocker stops nothing here (see refuseBlockers). Changes nothing anywhere.
+ *
+ * @param given the sides that the command works on
+ * @throws Cancelled
+ */
+export async function assess(given: readonly SideName[], run: Run): Promise<Assessed> {
+  const { inputs } = run
+  const look = async <T>(
+    side: SideName,
+    inspect: (connection: ConnectionParameters) => Promise<T>,
+  ) => {
+    const connection = inputs[side]
+    if (!given.includes(side) || !connection) return undefined
+    try {
+      return await inspect(connection)
+    } catch (error) {
+      if (run.signal.aborted || !(error instanceof Failure)) throw error
+      const id = `${side}-connection`
+      noteFailure(
+        run,
+        id,
+        error,
+        firstChecks.find((check) => check.id === id),
+      )
+      return undefined
+    }
+  }
+  const target = await look('target', (connection) => inspectTarget(connection, inputs, run))
+  const source = await look('source', (connection) =>
+    inspectSource(connection, inputs.databases, run),
+  )
+  if (source) run.setOutput('source-version', source.version.version)
+  if (target) run.setOutput('target-version', target.version)
+  const sides = { ...(source ? { source } : {}), ...(target ? { target } : {}) }
+  const known = await ask({ ...sides, inputs, runner: await runnerFacts(run) }, allChecks, run)
+  judge(
+    known,
+    allChecks,
+    given.filter((side) => inputs[side]),
+    run,
+  )
+  return sides
+}
+
+async function runnerFacts(run: Run): Promise<RunnerFacts> {
+  const { dumpDirectory, processors, canUpload, environment } = run
+  const free = await freeSpace(dumpDirectory).catch(() => undefined)
+  return { dumpDirectory, free, processors, canUpload, environment }
+}
