@@ -12,11 +12,14 @@ import {
   runJob,
 } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { randomNumbers } from '../support/random.ts'
 import { runAction, startAction } from '../support/runner.ts'
 import { TestServer } from '../support/server.ts'
 
 /** How many moments to cancel at; CANCEL_MOMENTS=10 and more for a longer look. */
 const moments = Number(process.env.CANCEL_MOMENTS ?? 4)
+/** CANCEL_SEED asks for other moments. */
+const seed = Number(process.env.CANCEL_SEED ?? 1)
 
 let source: TestServer
 let target: PlainTarget
@@ -44,7 +47,8 @@ async function traces(): Promise<unknown[]> {
   return [...here.rows, ...there.rows, ...lent.rows]
 }
 
-test(`cancelled at ${moments} random moments it ends at once and leaves nothing; the next run does the work`, async () => {
+test(`cancelled at ${moments} random moments (seed ${seed}) it ends at once and leaves nothing; the next run does the work`, async () => {
+  const random = randomNumbers(seed)
   let cancelled = 0
   for (let moment = 0; moment < moments; moment++) {
     const phase = ['preflight', 'dump shop', 'restore shop', 'verify shop'][moment % 4] ?? ''
@@ -53,7 +57,7 @@ test(`cancelled at ${moments} random moments it ends at once and leaves nothing;
       inputs: { ...inputs(), 'if-target-not-empty': 'replace' },
     })
     await running.logged(new RegExp(`▶ ${phase}`)).catch(() => {}) // it may have failed before: seen below
-    await setTimeout(Math.random() * 400)
+    await setTimeout(random() * 400)
     running.cancel()
     const run = await running.result
     const post = await runAction(postBundle, {

@@ -82,18 +82,18 @@ test('a session that nobody asks anything is left alone', async () => {
 })
 
 test('a program that stands still is ended where the server does not work for it, and waited for where it does', async () => {
-  const run = (standing: Standing) =>
-    runProgram('/bin/sleep', ['2'], {
+  const run = (standing: Standing, seconds: number) =>
+    runProgram('/bin/sleep', [String(seconds)], {
       env: {},
       watch: { look: async () => standing, patience },
     }).then(
       ({ code }) => code,
       (error: unknown) => String(error),
     )
-  expect(await run('works')).toBe(0)
-  expect(await run('unknown')).toBe(0)
-  expect(await run('idle')).toMatch(/no byte came/)
-  expect(await run('unreachable')).toMatch(/no byte came/)
+  expect(await run('works', 2)).toBe(0)
+  expect(await run('unknown', 2)).toBe(0)
+  expect(await run('idle', 600)).toMatch(/no byte came/)
+  expect(await run('unreachable', 600)).toMatch(/no byte came/)
 })
 
 test('a dump whose source falls silent ends with what to do, and none of it runs on', async () => {
