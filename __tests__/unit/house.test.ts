@@ -103,3 +103,9 @@ test('every import of a file of ours is found', () => {
   expect(ours).toEqual([])
   expect(imports.get('src/main.ts')?.length).toBeGreaterThan(0)
 })
+
+test('sets of SQLSTATEs stand in one list', () => {
+  const set = /\/\^\(?(?:\d[\dA-Z]{1,4}|XX)(?:\.+)?\|/
+  const own = /^src\/postgres\/(sqlstates|startup|server-message)\.ts$/
+  expect(files.filter((file) => !own.test(file) && set.test(texts.get(file) ?? ''))).toEqual([])
+})

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { explainConnectionError } from './connection-error.ts'
 import type { ConnectionParameters } from './connection-string.ts'
-import { explainConnectionError } from './errors.ts'
 import { makeSafe } from './safe-session.ts'
 import {
   type Access,

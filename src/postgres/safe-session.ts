@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { Failure } from '../failure.ts'
 import { printable } from '../text/text.ts'
 import { sqlstateOf } from './errors.ts'
+import { refuses } from './sqlstates.ts'
 import { type Access, expectedSettings, firstStatements, safePath } from './startup.ts'
 import { parseVersion } from './version.ts'
 
@@ -122,7 +123,7 @@ export async function keepQuiet(client: pg.Client): Promise<boolean> {
     await client.query(`SET ${triggersSetting} = replica`)
     return true
   } catch (error) {
-    if (!/^(42704|42501|55P02)$/.test(sqlstateOf(error) ?? '')) throw error
+    if (!refuses(sqlstateOf(error) ?? '', 'setting')) throw error
     return false
   }
 }

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { closeSession, connect, serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { endsWait } from '../../postgres/sqlstates.ts'
 import { formatDuration, printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 
@@ -60,7 +61,7 @@ export class LockWatch {
 
   /** The failure of a wait that took too long, with who was waited for; every other one as it is. */
   explain(error: unknown): unknown {
-    const waited = error instanceof Failure && /^(55P03|57014)$/.test(error.sqlstate ?? '')
+    const waited = error instanceof Failure && endsWait(error.sqlstate ?? '')
     if (!waited || this.last === undefined) return error
     return new Failure(error.message, `${error.why}; ${this.last}`, error.remedy, {
       cause: error,

@@ -1,8 +1,8 @@
 import { Failure } from '../../failure.ts'
-import { meaningOf } from '../../postgres/errors.ts'
 import { sqlstateOfMessage } from '../../postgres/programs/messages.ts'
 import type { ProgramResult } from '../../postgres/programs/process.ts'
 import { ProgramLines } from '../../postgres/server-message.ts'
+import { lacksConnection, meaningOf } from '../../postgres/sqlstates.ts'
 import { printable } from '../../text/text.ts'
 
 /**
@@ -36,7 +36,7 @@ export function programFailure(
     .split('\n')
     .filter((line) => line.startsWith(`${program}: `))
     .map(sqlstateOfMessage)
-    .find((sqlstate) => /^(08|57P|53300)/.test(sqlstate ?? ''))
+    .find((sqlstate) => lacksConnection(sqlstate ?? ''))
   if (lost || /connection to server was lost/.test(stderr)) {
     return new Failure(
       what,

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { serverVersion } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
+import { endsWait } from '../../postgres/sqlstates.ts'
 import { firstNormalOid } from '../restore/plan/target-facts.ts'
 
 /** A table, or a materialized view, whose query the target runs again. */
@@ -51,7 +52,7 @@ export async function readSizes(
     return await read(client, database, number, true)
   } catch (error) {
     // 57014: statement_timeout; 55P03: lock_timeout
-    if (!/^(57014|55P03)$/.test(sqlstateOf(error) ?? '')) throw error
+    if (!endsWait(sqlstateOf(error) ?? '')) throw error
     return await read(client, database, number, false)
   } finally {
     await client.query('SET statement_timeout = 0')

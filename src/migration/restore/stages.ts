@@ -3,6 +3,7 @@ import { Failure, messageOf } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
+import { refuses } from '../../postgres/sqlstates.ts'
 import type { ChecklistItem, EntryResult, RestoreResult } from '../../report/model.ts'
 import { counted, printable } from '../../text/text.ts'
 import { doStill } from '../cancellation.ts'
@@ -202,13 +203,8 @@ export class Stages {
           await runEntry(session, item, this.plan)
           this.extensions++
         } catch (error) {
-          const { code } = error as { code?: string }
-          // not allowed, not there, or not loaded by the server (extensions that must be preloaded)
-          if (
-            !/^(42501|22023|0A000|58P01|42704|XX000|55000|F0000)$/.test(code ?? '') ||
-            mayPass(error)
-          )
-            throw error
+          const { code = '' } = error as { code?: string }
+          if (!refuses(code, 'extension') || mayPass(error)) throw error
           refused.set(item.entry.tag, messageOf(error))
         }
       })

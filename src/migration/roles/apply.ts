@@ -1,7 +1,17 @@
 import type pg from 'pg'
 import { Cancelled, Failure } from '../../failure.ts'
 import { type Purpose, type RoleStep, subject } from '../../polardb/roles/steps.ts'
-import { isTransient, meaningOf, sqlstateOf } from '../../postgres/errors.ts'
+import { sqlstateOf } from '../../postgres/errors.ts'
+import {
+  endsSession,
+  isConflict,
+  isTransient,
+  meaningOf,
+  type Refusable,
+  refuses,
+  refusesAll,
+  saysExists,
+} from '../../postgres/sqlstates.ts'
 import type { Context } from '../context.ts'
 import { inPool } from '../pool.ts'
 import { type LastingSession, retrying } from '../retry.ts'
@@ -19,24 +29,20 @@ export interface Refusal {
   sqlstate: string
   /** The server's words, with nothing in them that looks like a password verifier. */
   message: string
-  /** A refusal that `knownRefusals` lists for statements of this kind: a limit of the target, no accident. */
+  /** A refusal that is known of servers for statements of this kind: a limit of the target, no accident. */
   known: boolean
 }
 
-/** What servers answer to statements that they cannot take over (docs/polardb.md, "Role attributes" to "Settings of roles"). */
-const knownRefusals: Record<Purpose, readonly string[]> = {
-  create: [],
-  update: ['42501'],
-  attribute: ['42501'],
-  // no privilege; unknown to this version; a value it does not take; cannot be set so; not supported; no valid name
-  setting: ['42501', '42704', '22023', '55P02', '0A000', '42602'],
-  comment: ['42501'],
-  // no such provider
-  label: ['22023', '42501', '0A000'],
-  // no privilege, or the member has it the other way round on the target
-  membership: ['42501', '0LP01'],
-  // before 15 there is no such privilege
-  parameter: ['42501', '42601', '42704', '22023'],
+/** What a server refuses that does not take over a statement; nothing of the kind is known of those that make a role. */
+const refused: Record<Purpose, Refusable | null> = {
+  create: null,
+  update: 'what takes a right',
+  attribute: 'what takes a right',
+  comment: 'what takes a right',
+  setting: 'setting',
+  label: 'security label',
+  membership: 'membership',
+  parameter: 'parameter grant',
 }
 
 /** Tries before a conflict with somebody else's statement counts as the answer. */
@@ -107,15 +113,10 @@ async function send(
     } catch (error) {
       if (context.signal.aborted) throw new Cancelled()
       const refusal = refusalOf(step, error)
-      const conflict =
-        /^(40001|40P01|55P03)$/.test(refusal.sqlstate) ||
-        /^tuple concurrently/.test(refusal.message)
-      if (conflict && attempt < mostTries) continue
+      if (isConflict(refusal.sqlstate, refusal.message) && attempt < mostTries) continue
       sent.delete(step)
       // every other statement may be said twice; that the role is there says that it was made the first time
-      if (again && step.purpose === 'create' && /^(42710|23505)$/.test(refusal.sqlstate)) {
-        return undefined
-      }
+      if (again && step.purpose === 'create' && saysExists(refusal.sqlstate)) return undefined
       return refusal
     }
   }
@@ -130,12 +131,13 @@ export function refusalOf(step: RoleStep, error: unknown): Refusal {
   const sqlstate = sqlstateOf(error)
   const message = withoutVerifiers(words(error, sqlstate))
   if (sqlstate === undefined || isFatal(sqlstate)) throw interrupted(step, error, message)
-  return { sqlstate, message, known: knownRefusals[step.purpose].includes(sqlstate) }
+  const what = refused[step.purpose]
+  return { sqlstate, message, known: what !== null && refuses(sqlstate, what) }
 }
 
 /** The server could not take any other statement either: lost, full, read-only, shutting down, statement cancelled. */
 function isFatal(sqlstate: string): boolean {
-  return isTransient(sqlstate) || /^(08|25|53|57|58)/.test(sqlstate)
+  return isTransient(sqlstate) || endsSession(sqlstate) || refusesAll(sqlstate)
 }
 
 function interrupted(step: RoleStep, error: unknown, message: string): Failure {

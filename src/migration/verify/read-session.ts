@@ -4,6 +4,7 @@ import { type Opened, openConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
+import { endsSession } from '../../postgres/sqlstates.ts'
 import { printable } from '../../text/text.ts'
 
 /** Where a fingerprint is taken, and how its messages call the place. */
@@ -193,11 +194,6 @@ export async function inTransaction<T>(
     }
   }
   throw unreadable(reading.place, object, refused)
-}
-
-/** The session is gone, and with it every other thing that it was to read (PostgreSQL, "Error Codes", 08 and 57P). */
-function endsSession(sqlstate: string): boolean {
-  return /^(08|57P)/.test(sqlstate)
 }
 
 async function attempt<T>(

@@ -1,6 +1,7 @@
 import { messageOf } from '../../../failure.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import { refuses } from '../../../postgres/sqlstates.ts'
 import type { EntryResult } from '../../../report/model.ts'
 import { type Refusal, tryInTransaction } from '../owners/grants.ts'
 import type { TemporaryRights } from '../owners/temporary-rights.ts'
@@ -12,6 +13,9 @@ import { settingEntry, settingParameter, settingValue } from './settings.ts'
 
 /** CREATE, CONNECT and TEMPORARY. */
 const ownPrivileges = 3
+
+/** What the target may refuse of a database. */
+const takesNot = ['setting', 'grant', 'parameter grant'] as const
 
 /**
  * Gives the target database the settings, privileges, comment and owner of the source's. Each setting goes alone: one that
@@ -34,9 +38,8 @@ export async function applyProperties(
       try {
         await session.query(sql)
       } catch (error) {
-        // not allowed, not known, not changeable, or not valid there
         const sqlstate = sqlstateOf(error) ?? ''
-        if (!/^(42501|42704|55P02|22023|0A000|42601|0LP01|0L000)$/.test(sqlstate)) throw error
+        if (!takesNot.some((what) => refuses(sqlstate, what))) throw error
         refuse(entry, messageOf(error), sqlstate, shown, isLoss)
       }
     })

@@ -5,6 +5,7 @@ import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { maskStatement } from '../../../postgres/archive/statement.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
+import { refuses } from '../../../postgres/sqlstates.ts'
 
 /**
  * Which collations of the archives the target cannot make, since its system lacks the locale or its build the provider: each is
@@ -68,8 +69,8 @@ async function tryEach<T>(
       } catch (error) {
         const sqlstate = sqlstateOf(error)
         if (sqlstate === undefined) throw error
-        // no such locale, or no such provider in this build; anything else says nothing of them
-        if (/^(22023|0A000|42704)$/.test(sqlstate)) refused.set(item, messageOf(error))
+        // anything else says nothing of them
+        if (refuses(sqlstate, 'collation')) refused.set(item, messageOf(error))
       } finally {
         await client.query('ROLLBACK TO SAVEPOINT trial')
       }

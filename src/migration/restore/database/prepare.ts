@@ -3,6 +3,7 @@ import { Failure, messageOf } from '../../../failure.ts'
 import { serverVersion, withConnection } from '../../../postgres/connection.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import { endsSession, saysExists } from '../../../postgres/sqlstates.ts'
 import { counted, printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { retrying } from '../../retry.ts'
@@ -185,11 +186,11 @@ export async function createDatabase(
     } catch (error) {
       // the connection is lost, or another database is being created from the same template
       if (mayPass(error)) {
-        lost.creation ||=
-          sqlstateOf(error) === undefined || /^(08|57P)/.test(sqlstateOf(error) ?? '')
+        const sqlstate = sqlstateOf(error)
+        lost.creation ||= sqlstate === undefined || endsSession(sqlstate)
         throw error
       }
-      if (lost.creation && /^(42P04|23505)$/.test(sqlstateOf(error) ?? '')) {
+      if (lost.creation && saysExists(sqlstateOf(error) ?? '')) {
         throw new Failure(
           `The database "${name}" is still being created`,
           messageOf(error),

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { messageOf } from '../../../failure.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import { refuses } from '../../../postgres/sqlstates.ts'
 import { printable } from '../../../text/text.ts'
 import type { DatabaseSetting } from './properties.ts'
 
@@ -36,9 +37,6 @@ export function settingEntry({ role, name }: Pick<DatabaseSetting, 'role' | 'nam
 export function settingParameter(name: string): string {
   return name.split('.').map(quoteIdentifier).join('.')
 }
-
-/** Not allowed, not known, not changeable at all, or not valid there. */
-const refusal = /^(42501|42704|55P02|22023|0A000)$/
 
 /** Settings whose values name roles that may not be there yet: only the real statement can tell. */
 const undecided = new Set(['role', 'session_authorization'])
@@ -80,7 +78,7 @@ async function answer(
     await client.query(`ALTER ROLE CURRENT_USER SET ${parameter} TO ${value}`)
     return undefined
   } catch (error) {
-    if (!refusal.test(sqlstateOf(error) ?? '')) throw error
+    if (!refuses(sqlstateOf(error) ?? '', 'setting')) throw error
     return messageOf(error)
   } finally {
     await client.query('ROLLBACK TO SAVEPOINT trial')

@@ -6,6 +6,7 @@ import type { ConnectionParameters } from '../../../postgres/connection-string.t
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
 import { writePasswordFile } from '../../../postgres/programs/programs.ts'
+import { refuses } from '../../../postgres/sqlstates.ts'
 import { printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { stateSchema, writeState } from '../database/mark.ts'
@@ -321,7 +322,7 @@ async function attempt(session: TargetSession, statement: string): Promise<boole
     return true
   } catch (error) {
     const sqlstate = sqlstateOf(error)
-    if (sqlstate === undefined || !/^(42501|0L|42704|0P000)/.test(sqlstate)) throw error
+    if (sqlstate === undefined || !refuses(sqlstate, 'grant')) throw error
     return false
   }
 }

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { messageOf } from '../../../failure.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import { refuses } from '../../../postgres/sqlstates.ts'
 
 /** Names of the roles that are made for a run begin so; eight random bytes follow. */
 export const temporaryRole = 'migrate-to-polardb loader '
@@ -61,7 +62,7 @@ export async function createLoginRole(
       )
     }
   } catch (error) {
-    if (!/^(42501|42601|22023|0A000)$/.test(sqlstateOf(error) ?? '')) throw error
+    if (!refuses(sqlstateOf(error) ?? '', 'login role')) throw error
     await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => {})
     return `the target refuses to make it: ${messageOf(error)}`
   }
@@ -145,7 +146,7 @@ export async function retireLoginRole(client: pg.Client, name: string): Promise<
       await client.query(statement)
     } catch (error) {
       // not there, or another account's
-      if (!/^(42501|0L|42704|0P000)/.test(sqlstateOf(error) ?? '')) throw error
+      if (!refuses(sqlstateOf(error) ?? '', 'grant')) throw error
     }
   }
 }

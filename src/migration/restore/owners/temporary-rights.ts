@@ -1,6 +1,7 @@
 import { messageOf } from '../../../failure.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { refuses } from '../../../postgres/sqlstates.ts'
 import { type RestoreState, writeState } from '../database/mark.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { TargetFacts } from '../plan/target-facts.ts'
@@ -241,7 +242,7 @@ export class TemporaryRights {
       await session.query(statement)
     } catch (error) {
       const sqlstate = sqlstateOf(error)
-      if (sqlstate === undefined || !/^(42501|0L|42704)/.test(sqlstate)) throw error
+      if (sqlstate === undefined || !refuses(sqlstate, 'grant')) throw error
     }
   }
 

@@ -1,4 +1,4 @@
-import { isTransient } from '../../../postgres/errors.ts'
+import { isTransient } from '../../../postgres/sqlstates.ts'
 
 /** Next steps for errors that only the restore itself can find, by SQLSTATE and message. */
 const remedies: readonly [string, RegExp, string][] = [

@@ -1,6 +1,7 @@
 import { Cancelled, Failure, messageOf } from '../../../failure.ts'
 import { shortStatement } from '../../../postgres/archive/statement.ts'
-import { mayPass, meaningOf, sqlstateOf } from '../../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
+import { meaningOf, refusesAll } from '../../../postgres/sqlstates.ts'
 import { majorOf } from '../../../postgres/version.ts'
 import type { FailedEntry } from '../../../report/model.ts'
 import { counted, printable, shorten } from '../../../text/text.ts'
@@ -174,7 +175,7 @@ export class Execution {
       error instanceof Failure ? (error.sqlstate ?? null) : (sqlstateOf(error) ?? null)
     const said = messageOf(error)
     this.note(name, said, sqlstate, statement)
-    const refused = sqlstate !== null && !mayPass(error) && !refusesAll.test(sqlstate)
+    const refused = sqlstate !== null && !mayPass(error) && !refusesAll(sqlstate)
     return new EntryFailed(said, !refused)
   }
 
@@ -244,9 +245,6 @@ export class Execution {
 
 /** Entries that one line names at most. */
 const mostNamed = 10
-
-/** No storage, no memory, no connection, read-only, a broken disk: what comes after would end in the same way. */
-const refusesAll = /^(53...|58...|25006)$/
 
 /** Milliseconds that other sessions have when one has failed for good. */
 const lastWords = 1000

@@ -5,7 +5,6 @@ import { Cancelled, Failure } from '../../../failure.ts'
 import { entryName } from '../../../postgres/archive/entry.ts'
 import { openProbe } from '../../../postgres/connection.ts'
 import { conninfo } from '../../../postgres/connection-string.ts'
-import { isTransient } from '../../../postgres/errors.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { aborted, sqlstateOfMessage } from '../../../postgres/programs/messages.ts'
 import { runProgram } from '../../../postgres/programs/process.ts'
@@ -15,6 +14,7 @@ import {
   programPath,
 } from '../../../postgres/programs/programs.ts'
 import { isContextOfCode, ProgramLines, shownLine } from '../../../postgres/server-message.ts'
+import { endsSession, isTransient } from '../../../postgres/sqlstates.ts'
 import { SilentPeer, standingOf } from '../../../postgres/watchdog.ts'
 import { temporaryFull } from '../../dump/program-failure.ts'
 import type { RestoreOptions } from '../options.ts'
@@ -270,7 +270,7 @@ function isExpected({ message }: LoadError, options: RestoreOptions): boolean {
  * on through the large objects without one. Before version 15 it does not say why a large object could not be written.
  */
 export function mayAllPass(errors: readonly LoadError[]): boolean {
-  const lost = errors.findIndex(({ sqlstate }) => /^(08|57P0)/.test(sqlstate ?? ''))
+  const lost = errors.findIndex(({ sqlstate }) => endsSession(sqlstate ?? ''))
   const causes = lost < 0 ? errors : errors.slice(0, lost + 1)
   return (
     causes.length > 0 &&

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import { saysExists } from '../../../postgres/sqlstates.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { TargetSession } from './target-session.ts'
@@ -148,9 +149,6 @@ class BytesQuery extends pg.Query {
   }
 }
 
-/** SQLSTATEs of "it exists already", as the server answers to a statement that was carried out before. */
-const duplicates: ReadonlySet<string> = new Set(['42P06', '42P07', '42710', '42723', '42701'])
-
 /**
  * Whether an error says that the entry is there already. Asked only where the entry may have been restored before: the
  * answer to its commit was lost, or an earlier run did it.
@@ -158,7 +156,7 @@ const duplicates: ReadonlySet<string> = new Set(['42P06', '42P07', '42710', '427
 export function saysItExists(error: unknown): boolean {
   const { code = '', schema = '' } = error as { code?: string; schema?: string }
   // some catalogs have no check but their unique index (text search objects, large objects)
-  return duplicates.has(code) || (code === '23505' && schema === 'pg_catalog')
+  return saysExists(code) && (code !== '23505' || schema === 'pg_catalog')
 }
 
 /**

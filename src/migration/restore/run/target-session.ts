@@ -5,6 +5,7 @@ import { cancelQuery, closeSession, connect } from '../../../postgres/connection
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { keepQuiet, triggersSetting } from '../../../postgres/safe-session.ts'
+import { refuses } from '../../../postgres/sqlstates.ts'
 import { safePath } from '../../../postgres/startup.ts'
 import { pause } from '../../retry.ts'
 import type { RestoreOptions } from '../options.ts'
@@ -80,7 +81,7 @@ export class TargetSession {
       await this.#client.query(`SET ${unloggedSetting} = off`)
     } catch (error) {
       // not known, or not for the account: what comes of that shows in the tables (see correctTables)
-      if (!/^(42704|42501|55P02)$/.test(sqlstateOf(error) ?? '')) throw error
+      if (!refuses(sqlstateOf(error) ?? '', 'setting')) throw error
     }
   }
 
