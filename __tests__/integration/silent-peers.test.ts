@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { Failure } from '../../src/failure.ts'
+import { Cancelled, Failure } from '../../src/failure.ts'
 import { type DumpSource, dumpDatabase } from '../../src/migration/dump/programs.ts'
-import { closeSession, connect } from '../../src/postgres/connection.ts'
+import { elsewhere } from '../../src/migration/restore/database/outside.ts'
+import { closeSession, connect, withConnection } from '../../src/postgres/connection.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { mayPass } from '../../src/postgres/errors.ts'
 import { runProgram } from '../../src/postgres/programs/process.ts'
@@ -79,6 +80,38 @@ test('a session that nobody asks anything is left alone', async () => {
   await new Promise((resolve) => setTimeout(resolve, 2000))
   expect((await client.query('SELECT 2 AS answer')).rows).toEqual([{ answer: 2 }])
   await closeSession(client)
+})
+
+test('a cancelled session ends also when the server answers nothing that asks it to cancel', async () => {
+  const stop = new AbortController()
+  const options = { signal: stop.signal, patience: null }
+  const met = proxy.when(/pg_sleep\(601\)/, 'stall')
+  const work = withConnection(parameters(), options, (client) =>
+    client.query('SELECT pg_sleep(601)'),
+  )
+  await met
+  const asked = proxy.when(/pg_cancel_backend/, 'stall')
+  stop.abort(new Cancelled())
+  await expect(work).rejects.toThrow(Cancelled)
+  await asked
+  await server.sql(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.601' AND pid <> pg_backend_pid()`,
+  )
+})
+
+test('what runs in another database is left alone by a cancelled job, and not waited for', async () => {
+  const stop = new AbortController()
+  const place = { target: parameters(), targetName: 'restored' }
+  const met = proxy.when(/pg_sleep\(602\)/, 'slow')
+  const work = elsewhere(place, stop.signal, (client) => client.query('SELECT pg_sleep(602)'))
+  await met
+  stop.abort(new Cancelled())
+  await expect(work).rejects.toThrow(Cancelled)
+  // a DROP DATABASE goes on to its end there
+  const { rowCount } = await server.sql(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.602' AND state = 'active' AND pid <> pg_backend_pid()`,
+  )
+  expect(rowCount).toBe(1)
 })
 
 test('a program that stands still is ended where the server does not work for it, and waited for where it does', async () => {

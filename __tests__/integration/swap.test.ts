@@ -1,11 +1,14 @@
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type pg from 'pg'
+import { Cancelled } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { giveBack } from '../../src/migration/restore/database/drop.ts'
 import { stateSchema } from '../../src/migration/restore/database/mark.ts'
-import { exchange, nameWith } from '../../src/migration/restore/swap/exchange.ts'
+import { dropKept, exchange, nameWith } from '../../src/migration/restore/swap/exchange.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { clientDirectory } from '../support/clients.ts'
+import { newContext } from '../support/context.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { createRoles, Harness, membershipsOf } from '../support/restore-harness.ts'
@@ -214,6 +217,27 @@ describe('swap', () => {
     } finally {
       await superuser.end()
       await harness.close()
+    }
+  })
+
+  test('leaves the owner also when it is cancelled while the old database is being dropped', async () => {
+    await target.backend.sql('CREATE DATABASE aside OWNER app')
+    const superuser = await target.backend.connect('aside')
+    const stop = new AbortController()
+    const context = newContext('migrate', { signal: stop.signal })
+    try {
+      const place = { target: parseConnectionString(target.uri()), targetName: 'shop' }
+      const dropping = dropKept(place, 'aside', context)
+      const dropped = dropping.catch((error: unknown) => error)
+      const asked = `SELECT FROM pg_stat_activity WHERE query = 'DROP DATABASE "aside"' AND state = 'active'`
+      while ((await target.backend.sql(asked)).rowCount === 0) await setTimeout(20)
+      stop.abort(new Cancelled())
+      expect(await dropped).toBeInstanceOf(Cancelled)
+      expect(context.warnings).toEqual([])
+      expect(await membershipsOf(target)).toEqual([])
+    } finally {
+      await superuser.end()
+      await target.backend.sql('DROP DATABASE IF EXISTS aside WITH (FORCE)').catch(() => {})
     }
   })
 

@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { Cancelled } from '../../src/failure.ts'
 import { doStill, endsBy, timeLeftUntil } from '../../src/migration/cancellation.ts'
-import { goodbye } from '../../src/postgres/connection.ts'
+import { cancelTime, goodbye } from '../../src/postgres/connection.ts'
 import { grace } from '../../src/postgres/programs/process.ts'
 
 test('what a cancelled job still does fits into the ten seconds of the runner', () => {
+  // meanwhile the server is asked to cancel queries
+  expect(cancelTime).toBeLessThanOrEqual(grace)
   // programs end, then the sessions of the workers and the one of the steps, before rights are given back
   expect(grace + 2 * goodbye).toBeLessThan(endsBy.rights)
   // the session that gives them back is closed, and something is left for the upload

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
@@ -205,6 +206,7 @@ export async function openConnection(
   const client = await connect(parameters, options)
   const abort = () => void cancelQuery(client, parameters)
   options.signal?.addEventListener('abort', abort, { once: true })
+  if (options.signal?.aborted) abort()
   return {
     client,
     async close() {
@@ -263,22 +265,30 @@ export async function closeSession(client: pg.Client): Promise<void> {
   clearTimeout(timer)
 }
 
+/** Milliseconds for asking a server to cancel a query, whatever of that it does not answer: connecting or the question. */
+export const cancelTime = 2000
+
 /**
  * Ends what a session is running, by a second session of the same account, and closes the session. Best effort: it runs
- * while a job is being cancelled, and the server notices a closed socket by itself in the end.
+ * while a job is being cancelled, and the server notices a closed socket by itself in the end. Never throws.
  */
 export async function cancelQuery(
   client: pg.Client,
   parameters: ConnectionParameters,
 ): Promise<void> {
   const { processID } = client as unknown as { processID: number | null }
-  try {
-    const canceller = await connect({ ...parameters, connectTimeout: 3 })
-    await canceller.query('SELECT pg_catalog.pg_cancel_backend($1)', [processID])
-    await closeSession(canceller)
-  } catch {
-    // nothing more can be done from here
+  const ask = async () => {
+    const signal = AbortSignal.timeout(cancelTime)
+    const canceller = await connect(parameters, { signal, patience: null })
+    const asked = canceller.query('SELECT pg_catalog.pg_cancel_backend($1)', [processID])
+    try {
+      await inTime(canceller, { connectTimeout: cancelTime / 1000 }, asked)
+    } finally {
+      await closeSession(canceller)
+    }
   }
+  // a session that is being cut off is not waited for
+  await Promise.race([ask().catch(() => {}), sleep(cancelTime)])
   await closeSession(client)
 }
 

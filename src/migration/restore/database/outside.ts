@@ -1,10 +1,16 @@
 import type pg from 'pg'
-import { Failure } from '../../../failure.ts'
+import { Cancelled, Failure } from '../../../failure.ts'
 import { closeSession, connect } from '../../../postgres/connection.ts'
 import type { RestoreOptions } from '../options.ts'
 
 /**
  * Runs `work` in a database of the target that is not the one to be restored: there it is created, looked at and dropped.
+ *
+ * When the signal fires the session is cut off at once, however long its statement would take, and the server ends that by
+ * itself. It is not cancelled there: a DROP DATABASE that is interrupted may leave a database behind that lacks what was in
+ * memory alone and does not look like it (before 15.4, 14.9, 13.12, 12.16 and 11.21; see their release notes).
+ *
+ * @throws Failure when no such database lets the account in; Cancelled; what `work` throws
  */
 export async function elsewhere<T>(
   options: Pick<RestoreOptions, 'target' | 'targetName'>,
@@ -25,9 +31,16 @@ export async function elsewhere<T>(
       refused ??= error
       continue
     }
+    const leave = () => void closeSession(client)
+    signal.addEventListener('abort', leave, { once: true })
     try {
+      signal.throwIfAborted()
       return await work(client)
+    } catch (error) {
+      if (signal.aborted) throw new Cancelled()
+      throw error
     } finally {
+      signal.removeEventListener('abort', leave)
       await closeSession(client)
     }
   }

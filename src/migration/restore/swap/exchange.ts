@@ -18,7 +18,7 @@ type Place = Pick<RestoreOptions, 'target' | 'targetName'>
 const nameLength = 63
 
 /** Milliseconds that leaving the owners' roles may take. */
-const undoTime = 5000
+const undoTime = 30_000
 
 /** A database that is built beside the one whose name it is to take. */
 export interface Swap {
@@ -37,40 +37,74 @@ export function nameWith(name: string, suffix: string): string {
   return kept + suffix
 }
 
-/** Makes the account a member of a role, unless it has its rights. @returns what takes it back */
-export async function joinOwner(client: pg.Client, owner: string): Promise<string[]> {
+/**
+ * Makes the account a member of a role, unless it has its rights.
+ *
+ * @param undo gets what takes it back before the server is asked, whose answer may be lost
+ * @returns `undo`
+ */
+export async function joinOwner(
+  client: pg.Client,
+  owner: string,
+  undo: string[] = [],
+): Promise<string[]> {
   const { rows } = await client.query<{ account: string; able: boolean }>(
     `SELECT session_user AS account, pg_catalog.pg_has_role(session_user, $1::pg_catalog.name, 'USAGE') AS able`,
     [owner],
   )
   const [row] = rows
-  if (!row || row.able) return []
+  if (!row || row.able) return undo
   const { major } = await serverVersion(client)
   const [role, account] = [quoteIdentifier(owner), quoteIdentifier(row.account)]
-  await client.query(
-    `GRANT ${role} TO ${account}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
-  )
-  return [`REVOKE ${role} FROM ${account}`]
+  undo.push(`REVOKE ${role} FROM ${account}`)
+  try {
+    await client.query(
+      `GRANT ${role} TO ${account}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
+    )
+  } catch (error) {
+    if (sqlstateOf(error) !== undefined) undo.pop()
+    throw error
+  }
+  return undo
 }
 
 /**
- * Works as an owner of databases. The memberships that it takes are given back, whatever happens.
+ * Works on a database as its owner, from another one (see elsewhere). The membership that this takes is given back, whatever
+ * happens, by a session of its own: the one that works may be lost or cut off.
  */
 export async function asOwner(
-  client: pg.Client,
-  databases: readonly string[],
-  work: () => Promise<void>,
+  place: Place,
+  context: Context,
+  work: (client: pg.Client) => Promise<void>,
 ): Promise<void> {
-  const { rows } = await client.query<{ owner: string }>(
-    'SELECT DISTINCT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database WHERE datname = ANY ($1)',
-    [databases],
-  )
   const undo: string[] = []
   try {
-    for (const { owner } of rows) undo.push(...(await joinOwner(client, owner)))
-    await work()
+    await elsewhere(place, context.signal, async (client) => {
+      const { rows } = await client.query<{ owner: string }>(
+        'SELECT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database WHERE datname = $1',
+        [place.targetName],
+      )
+      for (const { owner } of rows) await joinOwner(client, owner, undo)
+      await work(client)
+    })
   } finally {
-    for (const sql of undo) await client.query(sql)
+    await leaveOwners(place, undo, context)
+  }
+}
+
+/** Takes back memberships; what cannot be had is a warning, since the work with them is done or has failed by itself. */
+async function leaveOwners(place: Place, undo: readonly string[], context: Context): Promise<void> {
+  if (undo.length === 0) return
+  try {
+    await doStill(context.signal, undoTime, (signal) =>
+      elsewhere(place, signal, async (client) => {
+        for (const sql of undo) await client.query(sql)
+      }),
+    )
+  } catch (error) {
+    context.warn(
+      `The account may still be a member of owners on the target (${messageOf(error)}): run there ${printable(undo.join('; '))}`,
+    )
   }
 }
 
@@ -179,15 +213,11 @@ async function asOwners<T>(
   const undo: string[] = []
   try {
     await elsewhere(place, context.signal, async (client) => {
-      for (const owner of missing) undo.push(...(await joinOwner(client, owner)))
+      for (const owner of missing) await joinOwner(client, owner, undo)
     })
     return await work()
   } finally {
-    await doStill(context.signal, undoTime, (signal) =>
-      elsewhere(place, signal, async (client) => {
-        for (const sql of undo) await client.query(sql)
-      }),
-    )
+    await leaveOwners(place, undo, context)
   }
 }
 
@@ -258,11 +288,9 @@ async function freeName(client: pg.Client, name: string, digits: string): Promis
 /** Drops the old database after an exchange. @throws Failure when the target refuses; the new one is in its place all the same */
 export async function dropKept(place: Place, kept: string, context: Context): Promise<void> {
   try {
-    await elsewhere({ ...place, targetName: kept }, context.signal, (client) =>
-      asOwner(client, [kept], async () => {
-        await client.query(`DROP DATABASE ${quoteIdentifier(kept)}`)
-      }),
-    )
+    await asOwner({ ...place, targetName: kept }, context, async (client) => {
+      await client.query(`DROP DATABASE ${quoteIdentifier(kept)}`)
+    })
   } catch (error) {
     if (sqlstateOf(error) === undefined) throw error
     throw new Failure(

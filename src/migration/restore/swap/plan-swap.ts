@@ -123,14 +123,12 @@ async function removeLeftovers(place: Place, building: string, context: Context)
       }
       const loader = await clearUp(there, context)
       // not by force: a run that is under way still works in its own
-      await elsewhere(there, context.signal, (client) =>
-        asOwner(client, [left], async () => {
-          await client.query(line)
-          // it owned nothing but what was in there
-          if (loader !== null) await retireLoginRole(client, loader)
-          await sweepLoginRoles(client)
-        }),
-      )
+      await asOwner(there, context, async (client) => {
+        await client.query(line)
+        // it owned nothing but what was in there
+        if (loader !== null) await retireLoginRole(client, loader)
+        await sweepLoginRoles(client)
+      })
       context.log.info(`Dropped ${printable(left)}, which an earlier run had begun to build`)
     } catch (error) {
       if (context.signal.aborted) throw error
