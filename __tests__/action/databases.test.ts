@@ -77,7 +77,7 @@ test('what is written to the source meanwhile is counted and reported as what it
   const writing = (async () => {
     while (!stop) await writer.query('INSERT INTO t VALUES (-1)')
   })()
-  const run = await migrate({ databases: 'crm=crm_busy' })
+  const run = await migrate({ databases: 'crm=crm_busy', 'allow-writes': 'true' })
   stop = true
   await writing
   await writer.end()

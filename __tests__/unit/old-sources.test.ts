@@ -6,7 +6,9 @@ import { refuseSameServer } from '../../src/migration/checks/same-server.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { readTableSizes } from '../../src/migration/dump/programs.ts'
 import { readSizes } from '../../src/migration/estimate/sizes.ts'
-import { watchWrites } from '../../src/migration/freeze/watch-writes.ts'
+import { readFreezeMark, readReadOnlySettings } from '../../src/migration/freeze/mark.ts'
+import { holderOf, isAlive, otherSessions } from '../../src/migration/freeze/sessions.ts'
+import { openWriters, readBypasses, readWrites } from '../../src/migration/freeze/writes.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 import { readDatabaseProperties } from '../../src/migration/restore/database/properties.ts'
 import { fingerprintDatabase, rereadSequences } from '../../src/migration/verify/fingerprint.ts'
@@ -36,6 +38,11 @@ const features: readonly { since: number; name: string; sql: RegExp }[] = [
     since: 90_000,
     name: 'columns of 9.0',
     sql: /\b(?:reloftype|conexclop|conindid|tgqual|tgisinternal|tgconstrindid|attoptions|laninline)\b/,
+  },
+  {
+    since: 90_000,
+    name: 'what a session is called, from 9.0 on',
+    sql: /\ba\.application_name\b/,
   },
   {
     since: 90_000,
@@ -72,7 +79,7 @@ const features: readonly { since: number; name: string; sql: RegExp }[] = [
   {
     since: 90_200,
     name: 'what 9.2 brought',
-    sql: /\b(?:pg_shseclabel|pg_range|pg_export_snapshot|attfdwoptions|typacl|connoinherit|proleakproof)\b/,
+    sql: /\b(?:a\.pid|a\.query|pg_shseclabel|pg_range|pg_export_snapshot|attfdwoptions|typacl|connoinherit|proleakproof)\b/,
   },
   {
     since: 90_300,
@@ -97,12 +104,12 @@ const features: readonly { since: number; name: string; sql: RegExp }[] = [
   {
     since: 90_600,
     name: 'what 9.6 brought',
-    sql: /\b(?:pg_init_privs|pg_control_system|amhandler|proparallel|aggcombinefn)\b|\bcurrent_setting\([^()]*,/,
+    sql: /\b(?:pg_init_privs|pg_control_system|amhandler|pg_signal_backend|proparallel|aggcombinefn)\b|\bcurrent_setting\([^()]*,/,
   },
   {
     since: 100_000,
     name: 'what 10 brought',
-    sql: /\b(?:pg_sequence|pg_publication\w*|pg_subscription\w*|pg_partitioned_table|pg_statistic_ext|attidentity|relispartition|partbound|collprovider|pg_hba_file_rules)\b/,
+    sql: /\b(?:pg_sequence|pg_publication\w*|pg_subscription\w*|pg_partitioned_table|pg_statistic_ext|attidentity|relispartition|partbound|collprovider|pg_hba_file_rules|backend_type)\b/,
   },
 ]
 
@@ -142,8 +149,11 @@ const answers: Answer[] = [
     rows: () => [{ oid: '16384', name: 'shop', comment: null, owner: 'o', has_acl: 't' }],
   },
   { statement: /AS may$/, rows: () => [{ may: 't' }] },
-  { statement: /txid_current_snapshot/, rows: () => [{ oldest: '5', next: '5', rows: '0' }] },
-  { statement: /AS inserted/, rows: () => [{ inserted: '0', updated: '0', deleted: '0' }] },
+  {
+    statement: /txid_current_snapshot/,
+    rows: () => [{ oldest: '5', next: '5', rows: '0', inserted: '0' }],
+  },
+  { statement: /AS began FROM/, rows: () => [{ pid: '7', began: '20261128000000000000' }] },
   { statement: /'server_encoding'/, rows: () => [{ encoding: 'UTF8' }] },
   { statement: /pg_export_snapshot\(\)/, rows: () => [{ id: '00000003-1' }] },
   { statement: /'polar_version'/, rows: () => [{ value: null }] },
@@ -218,12 +228,18 @@ async function askEverything(server: OldServer): Promise<void> {
   await ask({ source, inputs, runner }, allChecks, context)
   const place = { source: connection, target: connection, databases: [], writes: true } as const
   await refuseSameServer({ ...place, ifTargetNotEmpty: 'fail', sameServer: 'no' }, context)
-  const written = await watchWrites(source, context)
   await withConnection(connection, { role: 'source', readOnly: true }, async (client) => {
     await readRoleCatalog(client)
     await readDatabaseProperties(client)
     await readTableSizes(client)
     await readSizes(client, { name: 'shop', bytes: 1 })
+    await readWrites(client)
+    await openWriters(client)
+    await readBypasses(client)
+    await readFreezeMark(client)
+    await readReadOnlySettings(client)
+    await otherSessions(client, ['shop'], ['replica'])
+    await isAlive(client, await holderOf(client))
   })
   const snapshot = await exportSnapshot(connection, 'shop')
   const options = { connection, database: 'shop', snapshot, level: 'data', jobs: 2 } as const
@@ -237,7 +253,6 @@ async function askEverything(server: OldServer): Promise<void> {
     context,
   )
   await snapshot.close()
-  await written()
 }
 
 const runner = {
@@ -276,6 +291,9 @@ test.each(versions)(
       'AS configuration',
       'lo_open',
       'pg_stat_user_tables',
+      'pg_locks',
+      'pg_prepared_xacts',
+      'backend_start',
       'pg_advisory',
       'relpages',
       'AS keys',

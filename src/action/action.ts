@@ -9,6 +9,7 @@ import { parseInputs, secretInputs } from '../migration/inputs.ts'
 import type { Run } from '../migration/run.ts'
 import { killAllPrograms } from '../postgres/programs/process.ts'
 import { annotations } from '../report/annotations.ts'
+import { brokenPhase } from '../report/findings.ts'
 import { renderHtml } from '../report/html/html.ts'
 import { renderJson } from '../report/json.ts'
 import { renderMarkdown } from '../report/markdown.ts'
@@ -49,7 +50,7 @@ export async function runAction(): Promise<void> {
   } catch (error) {
     failure = error
     const cancelled = stop.signal.aborted || error instanceof Cancelled
-    if (cancelled) record.end('cancelled', cancellation)
+    if (cancelled) record.end('cancelled', cancellation(report))
     else record.end('failed', reportError(error))
     if (!(error instanceof Failure) && !cancelled) log.debug(String((error as Error)?.stack))
   }
@@ -71,11 +72,14 @@ export async function runAction(): Promise<void> {
   } else if (failure) core.setFailed(visible(redact(messageOf(failure))))
 }
 
-const cancellation: ReportError = {
-  message: 'The job was cancelled',
-  cause: 'The runner asked the action to stop',
-  remedy:
-    'Restore the kept dump (command: restore, run-id) with if-target-not-empty: resume, which goes on where it was; or with swap as before',
+function cancellation({ freeze }: Report): ReportError {
+  const goOn =
+    'Restore the kept dump (command: restore, run-id) with if-target-not-empty: resume, which goes on where it was; or with swap as before'
+  return {
+    message: 'The job was cancelled',
+    cause: 'The runner asked the action to stop',
+    remedy: freeze ? `${goOn}. ${freeze.next}` : goOn,
+  }
 }
 
 async function openRun(
@@ -138,6 +142,9 @@ async function writeEvidence(
   await writeFile(html, renderHtml(report))
   core.setOutput('report', json)
   core.setOutput('verified', report.verified)
+  if (report.freeze) core.setOutput('source-frozen', report.freeze.frozen)
+  const broken = report.status === 'succeeded' ? undefined : brokenPhase(report)
+  if (broken) core.setOutput('failed-phase', broken.name)
   if (report.cutoverSeconds !== null) core.setOutput('cutover-seconds', report.cutoverSeconds)
   if (process.env.GITHUB_STEP_SUMMARY) {
     await core.summary.addRaw(renderMarkdown(report)).write()

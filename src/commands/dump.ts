@@ -6,7 +6,7 @@ import {
   openDumpSource,
   sealEverything,
 } from '../migration/dump/everything.ts'
-import { watchWrites } from '../migration/freeze/watch-writes.ts'
+import { SourceWatch } from '../migration/freeze/watch-writes.ts'
 import { startUpload } from '../migration/kept/keep.ts'
 import { tellLosses } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
@@ -30,13 +30,17 @@ async function steps(run: Run): Promise<void> {
     tellLosses(source.losses, run)
     return source
   })
-  const reportWrites = await watchWrites(source, run)
+  const watch = await SourceWatch.begin(source, run)
   const dumpSource = await openDumpSource(source, run)
-  const roles = await dumpTheRoles(source, dumpSource, run)
-  const databases = await dumpDatabases(source, dumpSource, run)
-  const dumped = { client: dumpSource.client, databases, roles }
-  const upload = startUpload(await sealEverything(dumped, source, run), run)
-  await upload.done
-  await reportWrites()
-  upload.check()
+  await watch.during('warning', async (watched) => {
+    const roles = await dumpTheRoles(source, dumpSource, run)
+    const databases = await dumpDatabases(source, dumpSource, run)
+    await watched.dumped()
+    const dumped = { client: dumpSource.client, databases, roles }
+    const manifest = await sealEverything(dumped, source, run)
+    await watched.sealed(manifest)
+    const upload = startUpload(manifest, run)
+    await upload.done
+    upload.check()
+  })
 }

@@ -1,14 +1,16 @@
 import { Failure, messageOf } from '../failure.ts'
 import { assess } from '../migration/checks/assess.ts'
 import { refuseBlockers } from '../migration/checks/note.ts'
+import type { ReachedTarget, Source } from '../migration/checks/preflight.ts'
 import {
   dumpDatabases,
   dumpTheRoles,
   openDumpSource,
   sealEverything,
 } from '../migration/dump/everything.ts'
+import type { DumpSource } from '../migration/dump/programs.ts'
 import { withSchemas } from '../migration/dump/schemas.ts'
-import { watchWrites } from '../migration/freeze/watch-writes.ts'
+import { SourceWatch, type Watched } from '../migration/freeze/watch-writes.ts'
 import { goOnAfterMigrate } from '../migration/go-on.ts'
 import { startUpload } from '../migration/kept/keep.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
@@ -36,8 +38,19 @@ async function steps(run: Run): Promise<void> {
     refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', run)
     return { source, target }
   })
-  const reportWrites = await watchWrites(source, run)
+  const watch = await SourceWatch.begin(source, run)
   const dumpSource = await openDumpSource(source, run, target)
+  await watch.during('blocker', (watched) => transfer(source, dumpSource, target, watched, run))
+}
+
+/** Dumps, keeps and restores, while the source is watched. */
+async function transfer(
+  source: Source,
+  dumpSource: DumpSource,
+  target: ReachedTarget,
+  watched: Watched,
+  run: Run,
+): Promise<void> {
   const { client } = dumpSource
   const began = Date.now()
   const roles = await dumpTheRoles(source, dumpSource, run)
@@ -49,6 +62,7 @@ async function steps(run: Run): Promise<void> {
     ),
   )
   const databases = await dumpDatabases(source, dumpSource, run, target)
+  await watched.dumped()
 
   run.goOn = goOnAfterMigrate(run, true)
   const failures: unknown[] = []
@@ -61,12 +75,20 @@ async function steps(run: Run): Promise<void> {
   await unlessFailed(failures, async () => planned && restoreTheRoles(planned, run))
   // the roles as they were sent belong to the dump, so it is sealed when they are there, or have failed
   const sent = planned?.roles?.script
-  const upload = await evenIfFailed(failures, run, async () =>
-    startUpload(await sealEverything({ client, databases, roles }, source, run, sent), run),
-  )
-  await unlessFailed(failures, async () => planned && restoreDatabases(planned, began, run))
+  const upload = await evenIfFailed(failures, run, async () => {
+    const manifest = await sealEverything({ client, databases, roles }, source, run, sent)
+    await watched.sealed(manifest)
+    return startUpload(manifest, run)
+  })
+  await unlessFailed(failures, async () => {
+    if (!planned) return
+    await restoreDatabases(planned, began, run)
+    const { connection } = target
+    await watched.arrived(
+      run.report.databases.map(({ name, target }) => ({ source: name, target, connection })),
+    )
+  })
   await upload?.done
-  if (!run.signal.aborted) await reportWrites()
   if (failures.length > 0) throw goingOn(failures[0], run)
   upload?.check()
 }

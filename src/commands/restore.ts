@@ -5,6 +5,7 @@ import { checkClientLogin } from '../migration/checks/client-login.ts'
 import { checkDestination } from '../migration/checks/destination.ts'
 import { refuseBlockers } from '../migration/checks/note.ts'
 import { getClient } from '../migration/dump/everything.ts'
+import { tellCutover } from '../migration/freeze/unfreeze.ts'
 import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump, writerOf } from '../migration/kept/load.ts'
 import { rolesFile } from '../migration/kept/manifest.ts'
@@ -40,6 +41,8 @@ async function steps(run: Run): Promise<void> {
     target.named ? named.dbname : undefined,
     databasesOf(manifest.databases, inputs.databases),
   )
+  const dumped = databasesOf(manifest.databases, inputs.databases).map(({ source }) => source)
+  await tellCutover(inputs.source, dumped, manifest.id, run)
   // a dump is read by the major that wrote it
   const client = await getClient(writerOf(manifest), run)
   const { connection } = target

@@ -8,6 +8,7 @@ import { inspectSource, inspectTarget, type Source } from '../migration/checks/p
 import { refuseSameServer } from '../migration/checks/same-server.ts'
 import { getClient } from '../migration/dump/everything.ts'
 import { dumpSchema } from '../migration/dump/programs.ts'
+import { readFreezeMark, withoutMark } from '../migration/freeze/mark.ts'
 import { required } from '../migration/inputs.ts'
 import { autoJobs, autoReaders } from '../migration/jobs.ts'
 import { databasesOf, loadDump } from '../migration/kept/load.ts'
@@ -200,7 +201,10 @@ async function openLive(
   const directory = join(run.temporaryDirectory, `schema-${randomUUID()}`)
   try {
     const place = { database, readOnly: true, role: 'source', signal: run.signal } as const
-    const properties = await withConnection(connection, place, readDatabaseProperties)
+    const { properties, extra } = await withConnection(connection, place, async (client) => ({
+      properties: await readDatabaseProperties(client),
+      extra: withoutMark(await readFreezeMark(client)),
+    }))
     const fingerprint = await fingerprintDatabase(
       { connection, database, snapshot, level: inputs.verify, jobs },
       run,
@@ -211,7 +215,7 @@ async function openLive(
       const logFile = join(run.reportDirectory, `pg_dump-schema-${randomUUID()}.log`)
       await dumpSchema(
         { connection, client, passwordFile, number: version.number },
-        { database, directory, snapshot: snapshot.id ?? undefined, logFile },
+        { database, directory, snapshot: snapshot.id ?? undefined, extra, logFile },
         run,
       )
       return [directory]

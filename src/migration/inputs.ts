@@ -42,6 +42,14 @@ export interface Inputs {
   /** `no`: the user knows that source and target are different servers, where that cannot be found out. */
   sameServer: 'auto' | 'no'
   allowMissing: string[]
+  /** Make the source read-only before the dump. */
+  freezeSource: boolean
+  /** Roles or application names whose sessions a freeze leaves alone. */
+  freezeExcept: string[]
+  /** Migrate although the source is being written to. */
+  allowWrites: boolean
+  /** Unfreeze although the target was written to, or nobody can tell. */
+  confirmUnfreeze: boolean
   verify: 'none' | 'counts' | 'data'
   showKeys: boolean
   showDefinitions: boolean
@@ -130,6 +138,10 @@ export function parseInputs(
     dropSwapped: boolean('drop-swapped', false),
     sameServer: choice('same-server', ['auto', 'no'], 'auto'),
     allowMissing: lines('allow-missing'),
+    freezeSource: boolean('freeze-source', false),
+    freezeExcept: lines('freeze-except'),
+    allowWrites: boolean('allow-writes', false),
+    confirmUnfreeze: boolean('confirm-unfreeze', false),
     verify: choice('verify', ['none', 'counts', 'data'], 'data'),
     showKeys: boolean('show-keys', false),
     showDefinitions: boolean('show-definitions', true),
@@ -160,6 +172,9 @@ export function parseInputs(
         `allowed: a libpq connection string; command ${command} needs it`,
       )
     }
+  }
+  if (inputs.freezeSource && (dump === 'read' || command === 'unfreeze')) {
+    wrong('freeze-source', 'true', `allowed: with a command that dumps, and ${command} does not`)
   }
   if (inputs.clientVersion && !/^(9\.[0-6]|1\d|2\d)$/.test(inputs.clientVersion)) {
     wrong(

@@ -28,9 +28,10 @@ export interface LeftOut {
   reason: string
 }
 
-/** The phase that the run failed or was cancelled in. */
+/** The phase that the run failed or was cancelled in; what was to be undone afterwards counts only where nothing else failed. */
 export function brokenPhase(report: Report): PhaseResult | undefined {
-  return report.phases.findLast((phase) => phase.status === 'failed')
+  const failed = report.phases.filter((phase) => phase.status === 'failed')
+  return failed.findLast(({ name }) => name !== 'unfreeze') ?? failed.at(-1)
 }
 
 /** Whether the table differs without a reason that the restore announced. */

@@ -19,7 +19,7 @@ import {
   tablesInOrder,
 } from './findings.ts'
 import type { CheckResult, Report, RoleDifference } from './model.ts'
-import { compares, outcome, sentence, serverName } from './verdict.ts'
+import { compares, outcome, sentence, serverName, writtenWords } from './verdict.ts'
 
 /** GitHub draws up to 1 MiB of summary a step and refuses a longer one as a whole; some room stays for line ends. */
 const limit = 1024 * 1024 - 4096
@@ -44,6 +44,7 @@ export function renderMarkdown(report: Report): string {
   const page = new Page()
   page.add(heading(report))
   page.add(failure(report))
+  page.add(freeze(report))
   blockers(page, report)
   failedEntries(page, report)
   checklist(page, report)
@@ -150,6 +151,17 @@ function failure({ error }: Report): string {
     ...(error.remedy ? [`**Next step:** ${prose(sentence(error.remedy))}`] : []),
   ]
   return `> [!CAUTION]\n> ${lines.join('\n>\n> ')}`
+}
+
+/** Whether the source takes writes, and what to do about it: whoever cuts over or goes back must not have to look for it. */
+function freeze({ freeze }: Report): string {
+  if (!freeze?.next) return ''
+  const kind = freeze.frozen ? 'IMPORTANT' : 'NOTE'
+  const state = freeze.frozen
+    ? `The source is frozen${freeze.since === null ? '' : ` since ${prose(freeze.since)}`}.`
+    : 'The source is not frozen.'
+  const written = writtenWords(freeze)
+  return `> [!${kind}]\n> **${state}** ${prose(sentence(freeze.next))}${written ? ` ${prose(written)}` : ''}`
 }
 
 const checkColumns = ['Check', 'Result', 'What was found', 'Concerns', 'Next step']

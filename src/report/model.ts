@@ -36,6 +36,7 @@ export const phaseNames = [
   'analyze',
   'verify',
   'swap',
+  'unfreeze',
 ] as const
 export type PhaseName = (typeof phaseNames)[number]
 
@@ -252,6 +253,23 @@ export interface ReportError {
   readonly remedy: string
 }
 
+/** What became of the source's writes. */
+export interface FreezeResult {
+  /** The source is read-only by default now. */
+  readonly frozen: boolean
+  /** When it was frozen (ISO 8601, UTC); null where it never was. */
+  readonly since: string | null
+  readonly databases: readonly string[]
+  /** Sessions that were ended. */
+  readonly ended: number
+  /** Names of roles or applications whose sessions were left alone. */
+  readonly spared: readonly string[]
+  /** Whether anything was written after the freeze. */
+  readonly written: boolean | 'unknown'
+  /** How the source is left and what can be done, in sentences. */
+  readonly next: string
+}
+
 export interface Report {
   readonly command: string
   /** Not in report.json: it follows from the command. */
@@ -280,6 +298,8 @@ export interface Report {
   readonly checklist: readonly ChecklistItem[]
   /** Whether the source stood still while it was dumped: a dump proves its own moment, no later one. */
   readonly sourceStill: boolean | 'unknown'
+  /** Where a freeze was asked for, or one was found. */
+  readonly freeze?: FreezeResult
   readonly verified: boolean
   readonly cutoverSeconds: number | null
   readonly warnings: readonly string[]

@@ -1,6 +1,6 @@
 import { counted, formatCount, formatDuration, shorten, visible } from '../text/text.ts'
 import { brokenPhase, differencesOf, reasonsOf, rowsOf } from './findings.ts'
-import type { Report } from './model.ts'
+import type { FreezeResult, Report } from './model.ts'
 
 /** How a run ended, in the words that every face of the report begins with. Plain text: names in it are as they are. */
 export interface Outcome {
@@ -76,6 +76,13 @@ export function serverName(server: { version: string; polardb?: string | null })
   return server.polardb == null
     ? `PostgreSQL ${server.version}`
     : `PolarDB ${server.version} (polar_version ${server.polardb})`
+}
+
+/** Whether anything was written to a source that is frozen, as a sentence; empty where it is not frozen. */
+export function writtenWords({ frozen, written }: FreezeResult): string {
+  if (!frozen) return ''
+  if (written === 'unknown') return 'Whether anything was written since could not be told.'
+  return written ? 'It was written to since, all the same.' : 'No write was seen since.'
 }
 
 /** `text` as a sentence that ends. */

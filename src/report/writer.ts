@@ -4,6 +4,7 @@ import type {
   ClientResult,
   DatabaseResult,
   Estimate,
+  FreezeResult,
   Loss,
   PhaseName,
   PhaseResult,
@@ -117,6 +118,11 @@ export class ReportWriter {
 
   sourceStill(still: Report['sourceStill']): void {
     this.#report.sourceStill = still
+  }
+
+  /** How the source is left; what was recorded of it before is replaced. */
+  freeze(freeze: FreezeResult): void {
+    this.#report.freeze = freeze
   }
 
   /** The record of a database, which begins when it is first asked for. */

@@ -1,6 +1,7 @@
 import { Failure } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { freeSpace } from '../free-space.ts'
+import { checkFreeze } from '../freeze/beforehand.ts'
 import type { Run } from '../run.ts'
 import { allChecks, firstChecks } from './all.ts'
 import { ask } from './ask.ts'
@@ -58,6 +59,7 @@ export async function assess(given: readonly SideName[], run: Run): Promise<Asse
     given.filter((side) => inputs[side]),
     run,
   )
+  if (source && inputs.freezeSource) await checkFreeze(source, inputs, run)
   return sides
 }
 

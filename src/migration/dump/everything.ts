@@ -13,7 +13,9 @@ import type { Version } from '../../postgres/version.ts'
 import { counted, formatBytes, formatDuration } from '../../text/text.ts'
 import { checkClientLogin } from '../checks/client-login.ts'
 import type { Source, SourceDatabase } from '../checks/preflight.ts'
+import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
 import { readActivity, stillness } from '../freeze/stillness.ts'
+import { rolesBefore, thawArchive } from '../freeze/travel.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
 import { sealDump } from '../kept/directory.ts'
 import { noteDump } from '../kept/load.ts'
@@ -125,11 +127,12 @@ export async function dumpTheRoles(
   return await runPhase(run, 'dump-roles', async () => {
     const options = { readOnly: true, role: 'source', signal: run.signal } as const
     const names = source.databases.map((database) => database.source)
-    const catalog = await retrying(run, () =>
+    const read = await retrying(run, () =>
       withConnection(source.connection, options, (connection) =>
         readRoleCatalog(connection, names),
       ),
     )
+    const catalog = await rolesBefore(read, source, run)
     const file = join(run.dumpDirectory, rolesFile)
     const logFile = join(run.reportDirectory, 'pg_dumpall.log')
     const { rolePasswords, superuserOption, existingRoles } = inputs
@@ -263,12 +266,13 @@ async function dumpMoment(
     const activity = () => readActivity(connection, name, 'source', run.signal)
     const before = unavailable === null ? null : await activity()
     if (unavailable !== null) warnOfMoments(name, unavailable, run)
-    const { sizes, properties } = await withConnection(
+    const { sizes, properties, mark } = await withConnection(
       connection,
       { database: name, readOnly: true, role: 'source', signal: run.signal },
       async (client) => ({
         sizes: await readTableSizes(client),
         properties: await readDatabaseProperties(client),
+        mark: await readFreezeMark(client),
       }),
     )
     // several jobs of pg_dump share a snapshot by themselves: where that cannot be, one session alone sees one moment
@@ -285,7 +289,7 @@ async function dumpMoment(
           compression: inputs.compression,
           snapshot: snapshot.id ?? undefined,
           targetNumber: target?.number,
-          extra: inputs.dumpOptions,
+          extra: [...inputs.dumpOptions, ...withoutMark(mark)],
           logFile: join(run.reportDirectory, `pg_dump-${path.split('/')[1]}.log`),
         },
         sizes,
@@ -304,6 +308,7 @@ async function dumpMoment(
       ),
     ])
     const { bytes, seconds } = dumped
+    await thawArchive(join(run.dumpDirectory, path), mark)
     // the dump may have taken longer than the fingerprint
     if (before) fingerprint.still = stillness(before, await activity())
     await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, run)

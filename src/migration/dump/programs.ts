@@ -149,7 +149,14 @@ export async function dumpDatabase(
  */
 export async function dumpSchema(
   source: DumpSource,
-  options: { database: string; directory: string; snapshot?: string | undefined; logFile: string },
+  options: {
+    database: string
+    directory: string
+    snapshot?: string | undefined
+    /** What is left out of it, as options of pg_dump. */
+    extra?: string[]
+    logFile: string
+  },
   context: Context,
 ): Promise<void> {
   const result = await run(
@@ -161,7 +168,7 @@ export async function dumpSchema(
       jobs: 1,
       compression: compressionArguments(source.client, { method: 'none' }, new Set()),
       sourceNumber: source.number,
-      extra: ['--schema-only'],
+      extra: ['--schema-only', ...(options.extra ?? [])],
     }),
     options.logFile,
     {},

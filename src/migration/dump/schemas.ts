@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { withConnection } from '../../postgres/connection.ts'
 import type { Source } from '../checks/preflight.ts'
+import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
 import { archivePath, type DumpedDatabase } from '../kept/manifest.ts'
 import { readDatabaseProperties } from '../restore/database/properties.ts'
 import { retrying } from '../retry.ts'
@@ -37,10 +38,16 @@ export async function withSchemas<T>(
       await mkdir(dirname(archive), { recursive: true, mode: 0o700 })
       const properties = await retrying(run, async () => {
         await rm(archive, { recursive: true, force: true })
-        await dumpSchema(dumpSource, { database: name, directory: archive, logFile }, run)
-        return await withConnection(source.connection, { ...options, role: 'source' }, (client) =>
-          readDatabaseProperties(client),
+        const { properties, extra } = await withConnection(
+          source.connection,
+          { ...options, role: 'source' },
+          async (client) => ({
+            properties: await readDatabaseProperties(client),
+            extra: withoutMark(await readFreezeMark(client)),
+          }),
         )
+        await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
+        return properties
       })
       databases.push({
         name,

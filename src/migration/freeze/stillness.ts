@@ -32,7 +32,7 @@ export async function readActivity(
         SELECT pg_catalog.txid_snapshot_xmin(t.snapshot)::pg_catalog.text AS oldest,
                pg_catalog.txid_snapshot_xmax(t.snapshot)::pg_catalog.text AS next,
                (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)
-                  FROM pg_catalog.pg_stat_user_tables)::pg_catalog.text AS rows
+                  FROM pg_catalog.pg_stat_user_tables WHERE schemaname !~ '^pg_(toast_)?temp_')::pg_catalog.text AS rows
           FROM (SELECT pg_catalog.txid_current_snapshot() AS snapshot) t`)
       const [row] = rows
       if (!row) throw new Error('the server did not tell its transactions')

@@ -1,97 +1,425 @@
-import type pg from 'pg'
-import { messageOf } from '../../failure.ts'
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
-import { counted } from '../../text/text.ts'
+import type { FreezeResult } from '../../report/model.ts'
+import { firstTen, formatDuration, printable } from '../../text/text.ts'
 import { check } from '../checks/note.ts'
 import type { Source } from '../checks/preflight.ts'
-import type { Context } from '../context.ts'
+import { runPhase, skipPhase } from '../phases.ts'
 import { retrying } from '../retry.ts'
-import { type Activity, readActivity, type Stillness, stillness } from './stillness.ts'
+import type { Run } from '../run.ts'
+import { type ArrivedDatabase, readTargets } from './cutover.ts'
+import { FrozenSource, frozenDatabases, thawOne } from './frozen-source.ts'
+import { namesOf, wait } from './sessions.ts'
+import { openWriters, readWrites, type Writer, type Writes, written } from './writes.ts'
 
-/** Rows written to the tables of a database since its statistics were reset, as the server counts them. */
-interface Writes {
-  inserted: number
-  updated: number
-  deleted: number
-  activity: Activity
+/** Milliseconds between the two looks that show whether anybody writes: sessions hand in their counts within a second. */
+const sample = 2000
+
+/** What a look at a database says of the time since an earlier one. */
+interface Look {
+  database: string
+  /** `unknown` also where it could not be looked at; `why` says then what was in the way. */
+  writes: boolean | 'unknown'
+  what: string
+  writers: Writer[]
+  why?: string
 }
 
-const counts = ['inserted', 'updated', 'deleted'] as const
+/** What the steps of a migration say to whoever watches the source meanwhile. */
+export interface Watched {
+  /** Every row is dumped. @throws Failure where a frozen source was written to */
+  dumped(): Promise<void>
+  /** The dump is sealed: from now on it can be restored, as far as it is kept. */
+  sealed(dump: { id: string }): Promise<void>
+  /** Everything is on the target, and what was to be compared is equal. @param databases where it is */
+  arrived(databases?: ArrivedDatabase[]): Promise<void>
+}
 
-/**
- * Notes how much has been written to each source database, and later says what was written since: rows that are not in the
- * dump. It asks the statistics of user tables (`pg_stat_user_tables`), which count what transactions did, not what the
- * server writes of itself, as vacuum and checkpoints do to the WAL.
- *
- * @returns to be called when the migration is over; notes whether the source stood still, warns and notes a check for each database. A count that cannot be had is a
- *   failed check, too
- */
-export async function watchWrites(source: Source, context: Context): Promise<() => Promise<void>> {
-  const before = new Map<string, Writes>()
-  for (const { source: name } of source.databases)
-    before.set(name, await readWrites(source, name, context))
-  return async () => {
-    const found: Stillness[] = []
-    for (const [name, then] of before) {
-      try {
-        const now = await readWrites(source, name, context)
-        const rows = counts
-          .map((what) => ({ what, count: now[what] - then[what] }))
-          .filter(({ count }) => count !== 0)
-        if (rows.some(({ count }) => count < 0)) {
-          throw new Error('the server began to count anew meanwhile, as it does after a crash')
-        }
-        const quiet = rows.length === 0
-        found.push(quiet && stillness(then.activity, now.activity))
-        const said = rows.map(({ what, count }) => `${counted(count, 'row')} ${what}`).join(', ')
-        const message = quiet
-          ? `nothing was written to "${name}" after its dump began`
-          : `The source database "${name}" was written to after its dump began, and none of that is on the target: ${said}`
-        check(
-          context,
-          'source-writes',
-          'warning',
-          quiet,
-          message,
-          'Stop the writes and migrate again',
-          [name],
-        )
-        if (!quiet) context.warn(message)
-      } catch (error) {
-        if (context.signal.aborted) throw error
-        found.push('unknown')
-        const message = `Whether "${name}" was written to during the migration could not be found out: ${messageOf(error)}`
-        check(
-          context,
-          'source-writes',
-          'warning',
-          false,
-          message,
-          'Make sure that the writes are stopped',
-          [name],
-        )
-        context.warn(message)
+/** Watches the databases of a source for writes, and keeps them away where `freeze-source` says so. */
+export class SourceWatch {
+  private readonly source: Source
+  private readonly run: Run
+  /** The readings that later ones are compared with, by database. */
+  private readonly before = new Map<string, Writes>()
+  private frozen: FrozenSource | undefined
+  /** Transactions in which this run had noted something by the last look. */
+  private noted = 0
+  /** The freeze is complete, so that it can be undone while the steps are still being given up. */
+  private isFrozen = false
+  /** What is noted in the marks just now: a thaw waits for it. */
+  private noting: Promise<void> = Promise.resolve()
+  /** What a thaw that has begun leaves frozen. */
+  private thawing: Promise<string[]> | undefined
+  private isSealed = false
+  private hasArrived = false
+  private wasWritten: boolean | 'unknown' = false
+
+  private constructor(source: Source, run: Run) {
+    this.source = source
+    this.run = run
+  }
+
+  /**
+   * Begins to watch. A freeze that a killed run has left is undone, unless this one freezes as well.
+   *
+   * @throws Failure where another run has frozen the source and is at work; Cancelled
+   */
+  static async begin(source: Source, run: Run): Promise<SourceWatch> {
+    const watch = new SourceWatch(source, run)
+    await watch.meetEarlierFreeze()
+    await watch.look(true)
+    return watch
+  }
+
+  /**
+   * Freezes the source where that is asked for, runs the steps, and decides how the source is left: thawed where nothing can be
+   * resumed, otherwise frozen.
+   *
+   * @param writers what it means without a freeze that somebody writes before the dump begins
+   * @throws what the steps throw, with how it goes on; Failure where somebody writes; Cancelled
+   */
+  async during(
+    writers: 'blocker' | 'warning',
+    steps: (watched: Watched) => Promise<void>,
+  ): Promise<void> {
+    const { run } = this
+    // at once, beside the work that is being given up: the target may take all of the ten seconds
+    const hurry = () => {
+      if (this.isFrozen && !this.stays()) void this.thaw()
+    }
+    run.signal.addEventListener('abort', hurry, { once: true })
+    try {
+      if (run.inputs.freezeSource) await runPhase(run, 'freeze', () => this.freeze())
+      else {
+        skipPhase(run, 'freeze')
+        await this.refuseWriters(writers)
       }
+      await steps({
+        dumped: async () => this.dumped(),
+        sealed: async (dump) => this.sealed(dump),
+        arrived: async (databases) => this.arrived(databases),
+      })
+      await this.lastLook(false)
+    } catch (error) {
+      if (!run.signal.aborted) await this.lastLook(true)
+      throw await this.afterFailure(error)
+    } finally {
+      run.signal.removeEventListener('abort', hurry)
+      await this.frozen?.close()
     }
-    const unsure = found.includes('unknown') ? 'unknown' : true
-    context.record.sourceStill(found.includes(false) ? false : unsure)
+    if (this.frozen) {
+      this.tell(
+        true,
+        this.hasArrived
+          ? 'The source stays frozen: that is the cutover. The way back is command: unfreeze with the same source and databases, which gives the source its writes back; with target it says first what was written there'
+          : 'The source stays frozen until the dump is restored. command: unfreeze with the same source and databases gives it its writes back; this dump is no longer the cutover then',
+      )
+    }
+  }
+
+  private async meetEarlierFreeze(): Promise<void> {
+    const { source, run } = this
+    const found = await frozenDatabases(source, run)
+    if (found.length === 0 || run.inputs.freezeSource) return
+    for (const { database, frozen } of found) {
+      const name = printable(database)
+      if (frozen.dump !== null) {
+        run.warn(
+          `"${name}" is frozen since ${frozen.at}, for the dump ${frozen.dump}, and stays so: command: unfreeze gives it its writes back`,
+        )
+        continue
+      }
+      await thawOne(source, database, run, run.signal, frozen.run)
+      run.warn(
+        `"${name}" was left frozen at ${frozen.at} by a run that did not come to its end: its settings are what they were before, and it takes writes again`,
+      )
+    }
+    const still = found.filter(({ frozen }) => frozen.dump !== null)
+    const [first] = still
+    if (first) {
+      run.record.freeze({
+        ...this.result(),
+        frozen: true,
+        since: first.frozen.at,
+        databases: still.map(({ database }) => database),
+        next: 'The source was frozen before this run and stays so. command: unfreeze gives it its writes back',
+      })
+    }
+  }
+
+  private async freeze(): Promise<void> {
+    const { source, run } = this
+    const frozen = new FrozenSource(source, run)
+    this.frozen = frozen
+    await frozen.freeze()
+    this.tell(true, 'The source is frozen while the migration is under way')
+    // what was still under way when sessions were ended comes in late: the second sample shows who goes on
+    await this.look()
+    let looks: Look[] = []
+    for (let samples = 0; samples < 2; samples++) {
+      await wait(sample, run.signal)
+      looks = await this.look()
+      if (looks.every(({ writes, writers }) => writes !== true && writers.length === 0)) break
+    }
+    this.judge(looks, `within the ${sample / 1000} s after the freeze`)
+    this.isFrozen = true
+  }
+
+  /** Notes what a look has found on a frozen source. @throws Failure where it was written to, unless `allow-writes` */
+  private judge(looks: readonly Look[], when: string): void {
+    const { run } = this
+    const found = looks.filter(({ writes, writers }) => writes === true || writers.length > 0)
+    if (found.length > 0) this.wasWritten = true
+    else if (looks.some(({ writes }) => writes === 'unknown') && this.wasWritten !== true)
+      this.wasWritten = 'unknown'
+    const message =
+      found.length > 0
+        ? `The source was written to ${when}, although it is frozen: ${found.map(sentenceOf).join('; ')}`
+        : `no write came through ${when}`
+    const remedy =
+      'Find who writes: a session that sets default_transaction_read_only to off itself, or a process of the server; end it and run again, or accept it with allow-writes: true'
+    const { allowWrites } = run.inputs
+    const severity = allowWrites ? 'warning' : 'blocker'
+    const names = found.map(({ database }) => database)
+    check(run, 'source-frozen', severity, found.length === 0, message, remedy, names)
+    if (run.report.freeze) run.record.freeze({ ...run.report.freeze, written: this.wasWritten })
+    if (found.length === 0) return
+    if (!allowWrites) throw new Failure('The frozen source was written to', message, remedy)
+    run.warn(message)
+  }
+
+  /** Without a freeze: whether somebody writes while nothing is dumped yet. */
+  private async refuseWriters(severity: 'blocker' | 'warning'): Promise<void> {
+    const { run } = this
+    const began = Math.min(...[...this.before.values()].map(({ at }) => at))
+    let looks = await this.compare()
+    const late = () => performance.now() - began < sample
+    // only where transactions were begun that no count speaks of yet
+    if (late() && looks.some(({ writes, why }) => writes === 'unknown' && why === undefined)) {
+      await wait(sample - (performance.now() - began), run.signal)
+      looks = await this.compare()
+    }
+    const found = looks.filter(({ writes, writers }) => writes === true || writers.length > 0)
+    const seconds = formatDuration((performance.now() - began) / 1000)
+    const message =
+      found.length > 0
+        ? `The source is being written to, and what is written after the dump begins is not migrated: ${found.map(sentenceOf).join('; ')}`
+        : `nobody was seen writing to the source for ${seconds}`
+    const remedy =
+      'Stop the writes; or let the migration do it with freeze-source: true; or migrate all the same with allow-writes: true'
+    const isAllowed = run.inputs.allowWrites || severity === 'warning'
+    const names = found.map(({ database }) => database)
+    const level = isAllowed ? 'warning' : 'blocker'
+    check(run, 'source-writers', level, found.length === 0, message, remedy, names)
+    // what is said at the end counts from here on
+    await this.look()
+    if (found.length === 0) return
+    if (!isAllowed) throw new Failure('The source is being written to', message, remedy)
+    run.warn(message)
+  }
+
+  private async dumped(): Promise<void> {
+    if (!this.frozen) return
+    await this.judgeAgain('between the freeze and the end of the dump')
+  }
+
+  /** Compares with the readings after the freeze, and makes sure that it still holds. */
+  private async judgeAgain(when: string): Promise<void> {
+    const looks = await this.compare()
+    if (this.frozen && !(await this.frozen.stillFrozen())) {
+      this.wasWritten = 'unknown'
+      const why = `Somebody gave the source back its writes ${when}, so nobody can tell what was written`
+      if (!this.run.inputs.allowWrites)
+        throw new Failure(
+          'The source is not frozen any more',
+          why,
+          'Run again, and let nobody unfreeze the source meanwhile',
+        )
+      this.run.warn(why)
+    }
+    this.judge(looks, when)
+  }
+
+  private async sealed({ id }: { id: string }): Promise<void> {
+    if (!this.frozen) return
+    await this.note(() => ({ dump: id, target: null }))
+    this.isSealed = true
+  }
+
+  private async arrived(databases: ArrivedDatabase[] = []): Promise<void> {
+    const { run } = this
+    this.hasArrived = true
+    if (!this.frozen || databases.length === 0) return
+    try {
+      const targets = await readTargets(databases, run)
+      await this.note((database) => ({ target: targets.get(database) ?? null }))
+    } catch (error) {
+      if (run.signal.aborted) throw error
+      run.warn(
+        `What is on the target at the cutover could not be noted, so unfreeze will not know whether anything was written there: ${messageOf(error)}`,
+      )
+    }
+  }
+
+  /** Says at the end what was written since the dump began. @param failed the run has failed already, and keeps its failure */
+  private async lastLook(failed: boolean): Promise<void> {
+    const { run } = this
+    if (this.frozen) {
+      if (failed) return
+      await this.judgeAgain('between the freeze and the end of the run')
+      run.record.sourceStill(this.wasWritten === 'unknown' ? 'unknown' : !this.wasWritten)
+      return
+    }
+    if (this.before.size === 0 || !run.report.phases.some(({ name }) => name === 'dump')) return
+    const looks = await this.compare().catch((error: unknown): Look[] => {
+      if (run.signal.aborted || !failed) throw error
+      return []
+    })
+    for (const { database, writes, what, why } of looks) {
+      const name = printable(database)
+      const message =
+        why !== undefined
+          ? `Whether "${name}" was written to during the migration could not be found out: ${why}`
+          : writes === true
+            ? `The source database "${name}" was written to after its dump began, and none of that is on the target: ${what}`
+            : `nothing was written to "${name}" after its dump began`
+      const isQuiet = writes !== true && why === undefined
+      const remedy =
+        why === undefined
+          ? 'Stop the writes and migrate again'
+          : 'Make sure that the writes are stopped'
+      check(run, 'source-writes', 'warning', isQuiet, message, remedy, [database])
+      if (!isQuiet) run.warn(message)
+    }
+    const found = looks.map(({ writes }) => writes)
+    const isUnknown = looks.length === 0 || found.includes('unknown')
+    run.record.sourceStill(found.includes(true) ? false : isUnknown ? 'unknown' : true)
+  }
+
+  /** Leaves the source as the failure demands. @returns the failure, with how it goes on */
+  private async afterFailure(error: unknown): Promise<unknown> {
+    const { frozen, run } = this
+    if (!frozen) return error
+    if (this.thawing === undefined && this.stays()) {
+      const way = this.hasArrived
+        ? 'The source stays frozen, because everything has arrived on the target'
+        : this.isSealed
+          ? 'The source stays frozen, because the dump that is kept can still be restored (command: restore)'
+          : 'The source stays frozen, as it was before this run, because the dump of an earlier one can still be restored'
+      const next = `${way}; or give it its writes back with command: unfreeze`
+      this.tell(true, next)
+      return amended(error, next)
+    }
+    const left = await this.thaw()
+    if (left.length === 0) {
+      this.tell(false, 'The source takes writes again, with the settings that it had')
+      return error
+    }
+    const next = `The source is still frozen (${firstTen(left)}): command: unfreeze, or the next run, gives it its writes back`
+    this.tell(true, next)
+    run.warn(next)
+    return amended(error, next)
+  }
+
+  /** Whether the source is left frozen after a failure: while there is something to go on with. */
+  private stays(): boolean {
+    const { inputs, report } = this.run
+    if (this.hasArrived) return true
+    if (!this.isSealed) return this.frozen?.hasEarlierDump === true
+    return inputs.keepDump || report.artifact !== undefined
+  }
+
+  private thaw(): Promise<string[]> {
+    const { frozen } = this
+    this.thawing ??= this.noting.then(async () => (await frozen?.thaw()) ?? [])
+    return this.thawing
+  }
+
+  private async note(change: Parameters<FrozenSource['note']>[0]): Promise<void> {
+    const done = this.frozen?.note(change)
+    this.noting = (done ?? Promise.resolve()).catch(() => {})
+    await done
+  }
+
+  private result(): FreezeResult {
+    const { source, run, frozen } = this
+    return {
+      frozen: false,
+      since: frozen?.since ?? null,
+      databases: source.databases.map((database) => database.source),
+      ended: frozen?.ended ?? 0,
+      spared: run.inputs.freezeExcept,
+      written: this.wasWritten,
+      next: '',
+    }
+  }
+
+  private tell(isFrozen: boolean, next: string): void {
+    this.run.record.freeze({ ...this.result(), frozen: isFrozen, next })
+    this.run.log.info(next)
+  }
+
+  /** Looks at every database, and lets later looks count from this one. */
+  private async look(must = false): Promise<Look[]> {
+    const looks: Look[] = []
+    for (const { source: database } of this.source.databases) {
+      const { look, now } = await this.lookAt(database, must)
+      looks.push(look)
+      if (now) this.before.set(database, now)
+    }
+    this.noted = this.frozen?.noted ?? 0
+    return looks
+  }
+
+  /** Looks at every database, and leaves where later looks count from. */
+  private async compare(): Promise<Look[]> {
+    const looks: Look[] = []
+    for (const { source: database } of this.source.databases) {
+      looks.push((await this.lookAt(database)).look)
+    }
+    return looks
+  }
+
+  private async lookAt(database: string, must = false): Promise<{ look: Look; now?: Writes }> {
+    const { source, run } = this
+    const options = { database, readOnly: true, role: 'source', signal: run.signal } as const
+    const before = this.before.get(database)
+    const own = (this.frozen?.noted ?? 0) - this.noted
+    try {
+      const { now, writers } = await retrying(run, () =>
+        withConnection(source.connection, options, async (client) => ({
+          now: await readWrites(client),
+          writers: await openWriters(client),
+        })),
+      )
+      const found = before
+        ? written(before, now, this.frozen !== undefined, own)
+        : { writes: false, what: '' }
+      return { look: { database, writers, ...found }, now }
+    } catch (error) {
+      if (run.signal.aborted) throw new Cancelled()
+      if (must) throw error
+      const look = {
+        database,
+        writes: 'unknown',
+        what: '',
+        writers: [],
+        why: messageOf(error),
+      } as const
+      return { look: { ...look, writers: [] } }
+    }
   }
 }
 
-async function readWrites(source: Source, database: string, context: Context): Promise<Writes> {
-  const options = { database, readOnly: true, role: 'source', signal: context.signal } as const
-  const read = async (client: pg.Client) => {
-    const { rows } = await client.query<Record<(typeof counts)[number], string>>(`
-      SELECT COALESCE(pg_catalog.sum(n_tup_ins), 0) AS inserted, COALESCE(pg_catalog.sum(n_tup_upd), 0) AS updated,
-             COALESCE(pg_catalog.sum(n_tup_del), 0) AS deleted
-        FROM pg_catalog.pg_stat_user_tables`)
-    const [row] = rows
-    return {
-      inserted: Number(row?.inserted),
-      updated: Number(row?.updated),
-      deleted: Number(row?.deleted),
-      activity: await readActivity(source.connection, database, 'source', context.signal),
-    }
-  }
-  return await retrying(context, () => withConnection(source.connection, options, read))
+function sentenceOf({ database, what, writers }: Look): string {
+  const who = writers.length > 0 ? `by ${namesOf(writers)}` : ''
+  return `"${printable(database)}": ${[what, who].filter(Boolean).join(', ')}`
+}
+
+/** A failure that also says what becomes of the source. */
+function amended(error: unknown, next: string): unknown {
+  if (!(error instanceof Failure)) return error
+  const { message, why, remedy, sqlstate, cause } = error
+  const more = /[.!?]$/.test(remedy) || remedy === '' ? remedy : `${remedy}.`
+  return new Failure(message, why, `${more} ${next}`.trim(), { cause, sqlstate })
 }

@@ -32,7 +32,8 @@ export async function tryRoles(
       'setting',
       text(database),
       [{ role, what: subject.setting(parameter, database), loss: lostSetting(role, parameter) }],
-      { trial },
+      // of a role that is there, too: its database may not be
+      { trial: trial === 'itself' ? () => text(null) : trial },
     ),
   )
   const steps = [...plan.stages.flat().filter(isStep), ...deferred]

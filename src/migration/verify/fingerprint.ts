@@ -5,6 +5,7 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { readFreezeMark } from '../freeze/mark.ts'
 import { readActivity, stillness } from '../freeze/stillness.ts'
 import { retrying } from '../retry.ts'
 import { readCatalog } from './catalog/catalog.ts'
@@ -156,7 +157,9 @@ async function takeFingerprint(
   const reading = startTasks(plan, tasks, tables.length, context)
   let catalog: CatalogFingerprint | null
   try {
-    catalog = level === 'data' ? await readCatalog(leader, server) : null
+    // of a target no such mark is believed: what its settings are is what is compared
+    const mark = place.role === 'source' ? await readFreezeMark(leader) : null
+    catalog = level === 'data' ? await readCatalog(leader, server, undefined, mark) : null
   } catch (error) {
     await reading.stop()
     throw error

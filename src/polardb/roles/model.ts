@@ -16,8 +16,8 @@ export interface DeferredSetting {
   database: string
   parameter: string
   values: readonly string[]
-  /** `ALTER ROLE … IN DATABASE … SET …` for a database of the target. */
-  text: (database: string) => string
+  /** `ALTER ROLE … IN DATABASE … SET …` for a database of the target, or for all where it is null. */
+  text: (database: string | null) => string
   /** The setting for all databases instead. */
   trial: Trial
 }

@@ -64,8 +64,53 @@ export async function readArchive(directory: string): Promise<Archive> {
   return archive
 }
 
+/**
+ * The definitions of the entries of a kind in the bytes of a toc.dat: parts of `content` itself, so that what is written into
+ * one changes it.
+ *
+ * @throws Failure as readArchive
+ */
+export function definitionsIn(content: Buffer, directory: string, desc: string): Buffer[] {
+  const { raw } = readContents(content, directory)
+  return raw.filter((entry) => entry.desc === desc).map(({ definition }) => definition)
+}
+
 /** The table of contents in the bytes of a toc.dat; sizes of data files are left at 0. See {@link readArchive}. */
 export function parseArchive(content: Buffer, directory: string): Archive {
+  const { minor, database, serverVersion, clientVersion, raw } = readContents(content, directory)
+  const encoding = settingOf(raw, 'ENCODING') ?? 'UTF8'
+  if (!/^[A-Za-z0-9_]{1,30}$/.test(encoding)) throw damaged(directory, 'its encoding')
+  const decode = decoder(encoding)
+  const ids = new Set<number>()
+  const entries = raw.map((entry) => {
+    if (ids.has(entry.dumpId)) throw damaged(directory, `the id ${entry.dumpId} comes twice`)
+    ids.add(entry.dumpId)
+    return decodeEntry(entry, decode, directory)
+  })
+  checkRows(entries)
+  const searchPath = entries.find((entry) => entry.desc === 'SEARCHPATH')?.definition ?? null
+  return {
+    directory,
+    version: `1.${minor}`,
+    database: decode(database).text,
+    serverVersion: serverVersion.toString('latin1'),
+    clientVersion: clientVersion.toString('latin1'),
+    encoding,
+    standardStrings: settingOf(raw, 'STDSTRINGS') !== 'off',
+    searchPath,
+    entries: inRestoreOrder(entries),
+  }
+}
+
+interface RawContents {
+  minor: number
+  database: Buffer
+  serverVersion: Buffer
+  clientVersion: Buffer
+  raw: RawEntry[]
+}
+
+function readContents(content: Buffer, directory: string): RawContents {
   const reader = new Reader(content, directory)
   if (content.subarray(0, 5).toString('latin1') !== 'PGDMP') {
     throw damaged(directory, 'it does not begin with PGDMP')
@@ -103,29 +148,7 @@ export function parseArchive(content: Buffer, directory: string): Archive {
 
   const raw: RawEntry[] = []
   for (let index = 0; index < count; index++) raw.push(readEntry(reader, minor))
-
-  const encoding = settingOf(raw, 'ENCODING') ?? 'UTF8'
-  if (!/^[A-Za-z0-9_]{1,30}$/.test(encoding)) throw damaged(directory, 'its encoding')
-  const decode = decoder(encoding)
-  const ids = new Set<number>()
-  const entries = raw.map((entry) => {
-    if (ids.has(entry.dumpId)) throw damaged(directory, `the id ${entry.dumpId} comes twice`)
-    ids.add(entry.dumpId)
-    return decodeEntry(entry, decode, directory)
-  })
-  checkRows(entries)
-  const searchPath = entries.find((entry) => entry.desc === 'SEARCHPATH')?.definition ?? null
-  return {
-    directory,
-    version: `1.${minor}`,
-    database: decode(database).text,
-    serverVersion: serverVersion.toString('latin1'),
-    clientVersion: clientVersion.toString('latin1'),
-    encoding,
-    standardStrings: settingOf(raw, 'STDSTRINGS') !== 'off',
-    searchPath,
-    entries: inRestoreOrder(entries),
-  }
+  return { minor, database, serverVersion, clientVersion, raw }
 }
 
 interface RawEntry {

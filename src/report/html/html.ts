@@ -18,7 +18,7 @@ import {
   tablesInOrder,
 } from '../findings.ts'
 import type { CheckResult, DatabaseResult, Report, TableResult } from '../model.ts'
-import { compares, elapsed, outcome, sentence, serverName } from '../verdict.ts'
+import { compares, elapsed, outcome, sentence, serverName, writtenWords } from '../verdict.ts'
 import { checklist } from './checklist.ts'
 import { definitions, undecided } from './definitions.ts'
 import {
@@ -59,7 +59,7 @@ export function renderHtml(report: Report): string {
 <p>${cut(sentence)}</p>
 </div></header>
 <main>
-${failure(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${checklist(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
+${failure(report)}${freeze(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${checklist(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`,
   )
@@ -88,6 +88,20 @@ function failure({ error }: Report): Markup {
     text === '' ? nothing : markup`<dt>${name}</dt><dd class="${kind}">${cut(sentence(text))}</dd>`
   return markup`<dl class="error">${part('What happened', error.message, 'what')}${part('Why', error.cause)}${part('Next step', error.remedy)}</dl>
 `
+}
+
+function freeze({ freeze }: Report): Markup {
+  if (!freeze?.next) return nothing
+  const since = freeze.since === null ? '' : ` since ${freeze.since}`
+  const title = freeze.frozen ? `The source is frozen${since}` : 'The source is not frozen'
+  const sessions = freeze.ended > 0 ? ` ${counted(freeze.ended, 'session')} ended.` : ''
+  const spared =
+    freeze.spared.length > 0 ? markup` Sessions left alone: ${codes(freeze.spared)}.` : nothing
+  return section(
+    title,
+    markup`<p>${cut(sentence(freeze.next))} ${writtenWords(freeze)}${sessions}${spared}</p>
+<p class="quiet">Databases: ${codes(freeze.databases)}</p>`,
+  )
 }
 
 function facts(report: Report): Markup {

@@ -4,6 +4,7 @@ import { Failure } from '../../../failure.ts'
 import { serverVersion } from '../../../postgres/connection.ts'
 import { privilegesIn } from '../../../postgres/portable-sql.ts'
 import { roleSettings } from '../../../postgres/roles/catalog.ts'
+import { readFreezeMark, settingsBefore } from '../../freeze/mark.ts'
 import { fields, flag, list, matching, oneOf, readBy, text, wholeFrom } from '../../kept/schema.ts'
 import { firstNormalOid } from '../plan/target-facts.ts'
 import { extensionGrant, readExtensionGrants } from './extension-grants.ts'
@@ -57,7 +58,7 @@ export type DatabaseProperties = v.InferOutput<typeof databaseProperties>
 export type DatabaseSetting = DatabaseProperties['settings'][number]
 
 /**
- * Reads the properties of the database that a session of the source is in.
+ * Reads the properties of the database that a session of the source is in, as they were before it was frozen, where it is.
  *
  * @param client a session on any server from 8.4 to 18
  */
@@ -122,10 +123,13 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
     acl: row.has_acl ? grants.rows : null,
     // that of a database which initdb made is the server's ("default administrative connection database")
     comment: Number(row.oid) < firstNormalOid ? null : row.comment,
-    settings: settings.rows.map(({ role, setting }) => {
-      const equals = setting.indexOf('=')
-      return { role, name: setting.slice(0, equals), value: setting.slice(equals + 1) }
-    }),
+    settings: settingsBefore(
+      settings.rows.map(({ role, setting }) => {
+        const equals = setting.indexOf('=')
+        return { role, name: setting.slice(0, equals), value: setting.slice(equals + 1) }
+      }),
+      await readFreezeMark(client),
+    ),
     connectionLimit: row.connection_limit,
     template: row.template,
     extensions: extensions.rows,

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { type FreezeMark, freezeSchema } from '../../freeze/mark.ts'
 import { type AclType, aclDifference, explodeAcl } from './acl.ts'
 import { databaseQueries, settingFacets } from './database.ts'
 import { hashOf } from './definition.ts'
@@ -14,14 +15,17 @@ import { typeQueries } from './types.ts'
  * @param client a session with an empty search_path and pinned settings
  * @param server `server_version_num`
  * @param keep what is kept of each text; its hash, unless told otherwise
+ * @param mark of a source that is frozen, which is left out, and its settings are those from before
  * @throws the server's error
  */
 export async function readCatalog(
   client: pg.Client,
   server: number,
   keep: Keep = hashOf,
+  mark: FreezeMark | null = null,
 ): Promise<CatalogFingerprint> {
   const catalog = new CatalogBuilder(keep)
+  const leftOut = mark?.state && mark.empty ? freezeSchema : null
   const queries = [
     ...databaseQueries(server),
     ...relationQueries(server),
@@ -33,11 +37,14 @@ export async function readCatalog(
   }
   const extras: Record<string, Map<string, ExtraFacets>> = {
     pg_class: columns,
-    pg_database: await settingFacets(client, server, keep),
+    pg_database: await settingFacets(client, server, keep, mark),
   }
   for (const query of queries) {
     const { rows } = await client.query<Row>(sqlOf(query, server))
-    for (const row of rows) catalog.add(row, query, extras[query.catalog]?.get(row.oid))
+    for (const row of rows) {
+      if (query.kind === 'schema' && row.name === leftOut) continue
+      catalog.add(row, query, extras[query.catalog]?.get(row.oid))
+    }
   }
   for (const { name, facets, acl } of await readMembers(client, server)) {
     catalog.put(memberKind, { name, facets }, acl)

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { listOf, words } from '../../../postgres/portable-sql.ts'
 import { roleSettings } from '../../../postgres/roles/catalog.ts'
+import { type FreezeMark, settingsBefore } from '../../freeze/mark.ts'
 import { stateSchema } from '../../restore/database/mark.ts'
 import { settingText } from './known-options.ts'
 import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
@@ -243,11 +244,16 @@ export function databaseQueries(server: number): CatalogQuery[] {
   ]
 }
 
-/** The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones. */
+/**
+ * The settings of the database, and of roles in it: each is a facet, since a target may refuse single ones.
+ *
+ * @param mark of a frozen source: its settings are those from before
+ */
 export async function settingFacets(
   client: pg.Client,
   server: number,
   keep: Keep,
+  mark: FreezeMark | null,
 ): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; role: string | null; settings: string[] }>(`
     SELECT r.setdatabase::pg_catalog.text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
@@ -258,10 +264,13 @@ export async function settingFacets(
   for (const { oid, role, settings } of rows) {
     const found = result.get(oid) ?? { facets: {}, acls: [] }
     result.set(oid, found)
-    for (const setting of settings) {
+    const read = settings.map((setting) => {
       const end = setting.indexOf('=')
-      const facet = `setting ${setting.slice(0, end)}${role === null ? '' : ` of ${role}`}`
-      found.facets[facet] = keep(facet, setting.slice(end + 1))
+      return { role, name: setting.slice(0, end), value: setting.slice(end + 1) }
+    })
+    for (const { name, value } of settingsBefore(read, mark)) {
+      const facet = `setting ${name}${role === null ? '' : ` of ${role}`}`
+      found.facets[facet] = keep(facet, value)
     }
   }
   return result

@@ -1,0 +1,348 @@
+import type pg from 'pg'
+import * as v from 'valibot'
+import { serverVersion } from '../../postgres/connection.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
+import { roleSettings } from '../../postgres/roles/catalog.ts'
+import { count, digits, list, matching, name } from '../kept/schema.ts'
+
+/**
+ * A schema that stands empty in a source database while it is frozen, and afterwards where a dump was made of it meanwhile. Its
+ * comment says what the freeze has changed, so that whoever comes next can undo exactly that: it survives the runner.
+ */
+export const freezeSchema = 'migrate-to-polardb-freeze'
+
+/** Makes the transactions of a session read-only unless they say otherwise (PostgreSQL, "Statement Behavior"). */
+export const readOnlySetting = 'default_transaction_read_only'
+
+/** What a boolean setting may be written as, prefixes included (PostgreSQL, "Setting Parameters", Boolean). */
+const spellings = /^(t|tr|tru|true|y|ye|yes|on|1|f|fa|fal|fals|false|n|no|of|off|0)$/i
+
+/** Whether a value of the setting lets a session write. */
+export function letsWrite(value: string): boolean {
+  return spellings.test(value) && /^(f|n|of|0)/i.test(value)
+}
+
+/** The value that was there before the freeze, null for none. */
+const before = v.nullable(matching(spellings))
+const uuid = matching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+const moment = matching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/)
+const serverName = v.pipe(
+  name,
+  v.check((value) => Buffer.byteLength(value) <= 63, 'has more than 63 bytes'),
+)
+
+/** A target as it was when the migration had come to its end. */
+const targetState = v.strictObject({
+  /** OIDs and names may be taken again, but not both by chance. */
+  oid: digits,
+  name: serverName,
+  /** Rows written to the tables of users, since when they are counted, and the number of the next transaction. */
+  rows: digits,
+  since: v.nullable(matching(/^\d{20}$/)),
+  next: digits,
+})
+export type TargetState = v.InferOutput<typeof targetState>
+
+/** A session of the run that froze: while it lives, so does the run. */
+const holder = v.strictObject({ pid: count, began: matching(/^\d{20}$/) })
+export type Holder = v.InferOutput<typeof holder>
+
+const frozen = v.strictObject({
+  /** The run that froze, by a random id. */
+  run: uuid,
+  at: moment,
+  holder,
+  /** What the database's own setting was. */
+  setting: before,
+  /** What the settings of roles in this database were, of those that the freeze has changed. */
+  roles: list(v.strictObject({ role: serverName, setting: before }), 10_000),
+  /** The dump that was sealed of it: while it can be restored, the source stays frozen. */
+  dump: v.nullable(uuid),
+  target: v.nullable(targetState),
+})
+export type Frozen = v.InferOutput<typeof frozen>
+
+/** Strict: with a key that we do not write it is not ours, or of a later version. */
+const freezeState = v.strictObject({
+  format: v.literal(1),
+  /** OID of the database: a copy of it (CREATE DATABASE … TEMPLATE) has the schema, but not the settings. */
+  database: digits,
+  frozen: v.nullable(frozen),
+  /** Dumps after which the source was given back its writes. */
+  revoked: list(v.strictObject({ dump: uuid, at: moment }), 100),
+})
+export type FreezeState = v.InferOutput<typeof freezeState>
+
+/** What a database says of a freeze. */
+export interface FreezeMark {
+  /** Of the schema. */
+  owner: string
+  /**
+   * The account itself, a superuser or the owner of the database wrote it, who may all make this database read-only anyway.
+   * Anybody who may create schemas in the database can make one of this name.
+   */
+  ours: boolean
+  /** Nothing is in the schema. */
+  empty: boolean
+  /** Null where it is not ours, or does not read as what we write. */
+  state: FreezeState | null
+}
+
+/**
+ * Reads the mark of the database that a session is in.
+ *
+ * @param client a session on any server from 8.4 on
+ * @returns null where there is no schema of that name
+ */
+export async function readFreezeMark(client: pg.Client): Promise<FreezeMark | null> {
+  const { rows } = await client.query<{
+    comment: string | null
+    owner: string
+    ours: boolean
+    empty: boolean
+    database: string
+  }>(
+    `SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') AS comment, r.rolname AS owner,
+            r.rolname = session_user OR r.rolsuper OR r.oid = d.datdba AS ours, d.oid::pg_catalog.text AS database,
+            NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend p
+              WHERE p.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND p.refobjid = n.oid) AS empty
+       FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
+       JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+      WHERE n.nspname = ${quoteLiteral(freezeSchema)}`,
+  )
+  const [row] = rows
+  if (!row) return null
+  const { owner, ours, empty } = row
+  const state = ours ? parseFreezeState(row.comment ?? '') : null
+  // a copy of a frozen database is not frozen
+  const copied = state !== null && state.database !== row.database
+  return {
+    ...{ owner, ours, empty },
+    state: copied ? { format: 1, database: row.database, frozen: null, revoked: [] } : state,
+  }
+}
+
+/** What the comment says; null unless it is exactly of the form that we write. */
+export function parseFreezeState(comment: string): FreezeState | null {
+  let value: unknown
+  try {
+    value = JSON.parse(comment)
+  } catch {
+    return null
+  }
+  const { success, output } = v.safeParse(freezeState, value)
+  return success ? output : null
+}
+
+/** Writes the state of the database that a session is in; within the caller's transaction, if there is one. */
+export async function writeFreezeState(client: pg.Client, state: FreezeState): Promise<void> {
+  const schema = quoteIdentifier(freezeSchema)
+  const { rows } = await client.query(
+    `SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = ${quoteLiteral(freezeSchema)}`,
+  )
+  if (rows.length === 0) await client.query(`CREATE SCHEMA ${schema}`)
+  await client.query(`COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(JSON.stringify(state))}`)
+}
+
+/** The option of pg_dump that leaves the mark out, where it is one of ours: an empty schema of the name is nobody's loss. */
+export function withoutMark(mark: FreezeMark | null): string[] {
+  return mark?.state && mark.empty ? [`--exclude-schema="${freezeSchema}"`] : []
+}
+
+/** What is on while a database is frozen, as the server keeps it. */
+const on = 'on'
+
+/**
+ * The settings of a database and of roles in it as they were before the freeze. What somebody has changed since is as it is.
+ *
+ * @param mark of that database, null where it has none
+ */
+export function settingsBefore<T extends { role: string | null; name: string; value: string }>(
+  settings: readonly T[],
+  mark: FreezeMark | null,
+): T[] {
+  const frozen = mark?.state?.frozen
+  if (!frozen) return [...settings]
+  return settings.flatMap((setting) => {
+    const { role, name, value } = setting
+    if (name !== readOnlySetting || value !== on) return [setting]
+    const changed =
+      role === null ? frozen.setting : frozen.roles.find((one) => one.role === role)?.setting
+    if (changed === undefined) return [setting]
+    return changed === null ? [] : [{ ...setting, value: changed }]
+  })
+}
+
+/** The setting as the server has it now, of the database and of roles. */
+export interface ReadOnlySettings {
+  database: string | null
+  /** Of roles in this database. */
+  inDatabase: ReadonlyMap<string, string>
+  /** Of roles in all databases. */
+  everywhere: ReadonlyMap<string, string>
+}
+
+/** Reads who is read-only by default in the database that a session is in. */
+export async function readReadOnlySettings(client: pg.Client): Promise<ReadOnlySettings> {
+  const { number } = await serverVersion(client)
+  const { rows } = await client.query<{ here: boolean; role: string | null; value: string }>(
+    `SELECT s.setdatabase <> 0 AS here, r.rolname AS role,
+            pg_catalog.substr(s.entry, ${readOnlySetting.length + 2}) AS value
+       FROM (SELECT setdatabase, setrole, pg_catalog.unnest(setconfig) AS entry
+               FROM ${roleSettings(number)} AS stored) s
+       JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+       LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+      WHERE s.entry LIKE '${readOnlySetting}=%' AND s.setdatabase IN (0, d.oid)
+        AND (s.setrole = 0) = (r.oid IS NULL)`,
+  )
+  const of = (isHere: boolean) =>
+    new Map(
+      rows.flatMap(({ here, role, value }) =>
+        here === isHere && role !== null ? [[role, value] as const] : [],
+      ),
+    )
+  return {
+    database: rows.find(({ here, role }) => here && role === null)?.value ?? null,
+    inDatabase: of(true),
+    everywhere: of(false),
+  }
+}
+
+/**
+ * Makes a database read-only by default, for its roles that have a setting of their own as well, and marks it: all of it or
+ * nothing. A freeze that is there already is taken over, with what it remembers.
+ *
+ * @param client a session that may write, in that database
+ * @param number `server_version_num`
+ * @returns the mark as it is now
+ */
+export async function freezeDatabase(
+  client: pg.Client,
+  place: { database: string; oid: string; number: number },
+  by: Pick<Frozen, 'run' | 'at' | 'holder'>,
+): Promise<FreezeState> {
+  return await inOne(client, async () => {
+    const state = (await readFreezeMark(client))?.state ?? null
+    const settings = await readReadOnlySettings(client)
+    const earlier = state?.frozen ?? null
+    const roles = [...(earlier?.roles ?? [])].filter(
+      // what somebody has changed since the earlier freeze is what is to come back
+      ({ role }) => settings.inDatabase.get(role) === on,
+    )
+    for (const role of writingRoles(settings)) {
+      roles.push({ role, setting: settings.inDatabase.get(role) ?? null })
+    }
+    const frozen: Frozen = {
+      ...by,
+      at: earlier?.at ?? by.at,
+      setting: earlier && settings.database === on ? earlier.setting : settings.database,
+      roles,
+      dump: earlier?.dump ?? null,
+      target: earlier?.target ?? null,
+    }
+    const now: FreezeState = {
+      format: 1,
+      database: place.oid,
+      frozen,
+      revoked: state?.revoked ?? [],
+    }
+    await writeFreezeState(client, now)
+    const database = quoteIdentifier(place.database)
+    await client.query(`ALTER DATABASE ${database} SET ${readOnlySetting} = ${on}`)
+    for (const role of writingRoles(settings)) {
+      await client.query(
+        `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} SET ${readOnlySetting} = ${on}`,
+      )
+    }
+    return now
+  })
+}
+
+/** Roles whose own setting lets them write in a database that is read-only by default: a role's setting outranks it. */
+export function writingRoles({ inDatabase, everywhere }: ReadOnlySettings): string[] {
+  const names = new Set([...inDatabase.keys(), ...everywhere.keys()])
+  return [...names]
+    .filter((role) => letsWrite(inDatabase.get(role) ?? everywhere.get(role) ?? on))
+    .sort()
+}
+
+/**
+ * Undoes a freeze, exactly: settings that were there before come back, and what somebody has changed since stays. Where a dump
+ * was sealed meanwhile, the mark stays and says that it is no longer the cutover.
+ *
+ * @param client a session that may write, in that database
+ * @param run only a freeze of this run, where it is given
+ * @returns whether there was one
+ */
+export async function thawDatabase(
+  client: pg.Client,
+  database: string,
+  run?: string,
+): Promise<Frozen | null> {
+  return await inOne(client, async () => {
+    const mark = await readFreezeMark(client)
+    const state = mark?.state
+    const frozen = state?.frozen
+    if (!state || !frozen || (run !== undefined && frozen.run !== run)) return null
+    const settings = await readReadOnlySettings(client)
+    const quoted = quoteIdentifier(database)
+    const put = (value: string | null) =>
+      // the value has passed the schema: one of the spellings of a boolean
+      value === null
+        ? `RESET ${readOnlySetting}`
+        : `SET ${readOnlySetting} = ${quoteLiteral(value)}`
+    if (settings.database === on) {
+      await client.query(`ALTER DATABASE ${quoted} ${put(frozen.setting)}`)
+    }
+    for (const { role, setting } of frozen.roles) {
+      // a role that is gone has no settings, either
+      if (settings.inDatabase.get(role) !== on) continue
+      await client.query(
+        `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${quoted} ${put(setting)}`,
+      )
+    }
+    const at = new Date().toISOString()
+    const revoked = [
+      ...state.revoked.filter(({ dump }) => dump !== frozen.dump),
+      ...(frozen.dump === null ? [] : [{ dump: frozen.dump, at }]),
+    ].slice(-100)
+    if (revoked.length === 0 && mark.empty) {
+      await client.query(`DROP SCHEMA ${quoteIdentifier(freezeSchema)}`)
+    } else {
+      await writeFreezeState(client, { ...state, frozen: null, revoked })
+    }
+    return frozen
+  })
+}
+
+/**
+ * Changes what the mark of a frozen database says.
+ *
+ * @param run only of a freeze of this run
+ * @returns false where the database is not frozen by this run any more
+ */
+export async function noteInMark(
+  client: pg.Client,
+  run: string,
+  change: Partial<Pick<Frozen, 'dump' | 'target'>>,
+): Promise<boolean> {
+  return await inOne(client, async () => {
+    const state = (await readFreezeMark(client))?.state
+    if (state?.frozen?.run !== run) return false
+    await writeFreezeState(client, { ...state, frozen: { ...state.frozen, ...change } })
+    return true
+  })
+}
+
+/** In one transaction: done wholly, or not at all. */
+async function inOne<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN')
+  try {
+    const result = await work()
+    await client.query('COMMIT')
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {})
+    throw error
+  }
+}
