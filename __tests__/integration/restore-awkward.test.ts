@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import { planRestore } from '../../src/migration/restore/plan-restore.ts'
+import { beginRestore } from '../../src/migration/restore/restore-database.ts'
 import { failureOf } from '../support/failure.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { createRoles, digestRows, Harness, type RestoreTarget } from '../support/restore-harness.ts'
@@ -176,13 +177,12 @@ describe('rows that depend on others', () => {
     const dump = await harness.dump(source, 'two_failures')
     const options = await harness.options(dump, plain)
     const plan = await planRestore(options, harness.context)
-    const failed: string[] = []
-    const failure = await failureOf(
-      restoreDatabase(options, plan, harness.context, (result) =>
-        failed.push(...result.failed.map(({ entry }) => entry)),
-      ),
-    )
-    expect(failed.sort()).toEqual(['TABLE DATA app.a', 'TABLE DATA app.b'])
+    const restore = await beginRestore(options, plan, harness.context)
+    const failure = await failureOf(restore.carryOut())
+    expect(restore.result.failed.map(({ entry }) => entry).sort()).toEqual([
+      'TABLE DATA app.a',
+      'TABLE DATA app.b',
+    ])
     expect(failure.line).toContain('app.a')
     expect(failure.line).toContain('app.b')
   })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
 import { refusedCollations } from '../../src/migration/restore/database/locales.ts'
 import { stateSchema } from '../../src/migration/restore/database/mark.ts'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive/entry.ts'
 import { failureOf } from '../support/failure.ts'
@@ -13,6 +13,7 @@ import {
   Harness,
   membershipsOf,
   type RestoreTarget,
+  restoreDatabase,
 } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 

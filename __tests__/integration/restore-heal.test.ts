@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { stateSchema } from '../../src/migration/restore/database/mark.ts'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { randomNumbers } from '../support/random.ts'
 import {
@@ -12,6 +12,7 @@ import {
   Harness,
   membershipsOf,
   type RestoreTarget,
+  restoreDatabase,
 } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
 import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import { makeHostileDatabase, oldPlaces, type Place } from '../support/hostile-code.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import {
@@ -10,6 +10,7 @@ import {
   Harness,
   membershipsOf,
   type RestoreTarget,
+  restoreDatabase,
 } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 

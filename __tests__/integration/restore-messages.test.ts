@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { Failure, messageOf } from '../../src/failure.ts'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import { planRestore } from '../../src/migration/restore/plan-restore.ts'
+import { beginRestore } from '../../src/migration/restore/restore-database.ts'
 import { renderHtml } from '../../src/report/html/html.ts'
 import { renderJson } from '../../src/report/json.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
@@ -88,15 +89,15 @@ test.each(cases)('no value is shown of %s that fails', async (what, sql, entry, 
     const record = context.record.database({ source: name, target: name, bytes: 0 })
     const plan = await planRestore(options, context)
     // what fails once the rows are in is told at the end, everything else at once
-    const failure = await restoreDatabase(options, plan, context, (result) => {
-      record.restored(result)
-    }).then(
+    const restore = await beginRestore(options, plan, context)
+    const failure = await restore.carryOut().then(
       async (restored) => {
         await restored.release()
         return restored.failure
       },
       (error: unknown) => error,
     )
+    record.restored(restore.result)
     expect(failure).toBeInstanceOf(Failure)
     const { message, why, remedy } = failure as Failure
     expect(record.result.restore?.failed.map((one) => one.entry)).toEqual([entry])

@@ -1,10 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { planRestore, restoreDatabase } from '../../src/migration/restore/restore-database.ts'
+import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import { explainDifferences } from '../../src/migration/verify/rows/drill.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
-import { createRoles, Harness, type RestoreTarget } from '../support/restore-harness.ts'
+import {
+  createRoles,
+  Harness,
+  type RestoreTarget,
+  restoreDatabase,
+} from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 import { differencesIn, fingerprintOf, recordOf, testContext } from '../support/verify-run.ts'
 

@@ -11,11 +11,9 @@ import {
   readDatabaseProperties,
 } from '../../src/migration/restore/database/properties.ts'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
-import {
-  planRestore,
-  type Restored,
-  restoreDatabase,
-} from '../../src/migration/restore/restore-database.ts'
+import type { RestorePlan } from '../../src/migration/restore/plan/plan.ts'
+import { planRestore } from '../../src/migration/restore/plan-restore.ts'
+import { beginRestore, type Restored } from '../../src/migration/restore/restore-database.ts'
 import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { entryName } from '../../src/postgres/archive/entry.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -27,6 +25,16 @@ import { newContext, type TestContext } from './context.ts'
 import type { TestServer } from './server.ts'
 
 const run = promisify(execFile)
+
+/** Carries a plan out, as the action does. */
+export async function restoreDatabase(
+  options: RestoreOptions,
+  plan: RestorePlan,
+  context: Context,
+): Promise<Restored> {
+  const restore = await beginRestore(options, plan, context)
+  return await restore.carryOut()
+}
 
 /** Where a restore goes: a stand-in, a plain server, or a TestServer with an account made for it. */
 export interface RestoreTarget {

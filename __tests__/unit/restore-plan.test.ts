@@ -12,7 +12,7 @@ import {
   type RestorePlan,
 } from '../../src/migration/restore/plan/plan.ts'
 import type { TargetFacts } from '../../src/migration/restore/plan/target-facts.ts'
-import { refuseLosses } from '../../src/migration/restore/stages.ts'
+import { refuseLosses } from '../../src/migration/restore/plan-restore.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive/entry.ts'
 import { archiveEntry } from '../support/archive-entry.ts'

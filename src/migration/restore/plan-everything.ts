@@ -23,7 +23,7 @@ import { type Destination, describe, type Refused, throwAll } from './destinatio
 import type { RestoreOptions } from './options.ts'
 import { type NeededRole, neededRoles } from './plan/needed-roles.ts'
 import type { RestorePlan } from './plan/plan.ts'
-import { planRestore } from './restore-database.ts'
+import { planRestore } from './plan-restore.ts'
 import type { Swap } from './swap/exchange.ts'
 import { planSwaps } from './swap/swaps.ts'
 

@@ -9,7 +9,7 @@ import { cannotResume } from './database/prepare.ts'
 import type { Destination } from './destinations.ts'
 import type { RestoreOptions } from './options.ts'
 import type { PlannedDatabase } from './plan-everything.ts'
-import { type Restored, restoreDatabase } from './restore-database.ts'
+import { beginRestore, type Restored } from './restore-database.ts'
 
 /**
  * Restores a database by its plan, analyzes and verifies it.
@@ -28,7 +28,14 @@ export async function restoreOne(
   const restored = await runPhase(
     run,
     'restore',
-    () => restoreDatabase(options, plan, run, (outcome) => record.restored(outcome)),
+    async () => {
+      const restore = await beginRestore(options, plan, run)
+      try {
+        return await restore.carryOut()
+      } finally {
+        record.restored(restore.result)
+      }
+    },
     source,
   ).finally(() => {
     record.restoreTook((Date.now() - began) / 1000)
@@ -46,7 +53,11 @@ export async function restoreOne(
     )
     run.record.leftForCutover(restored.checklist)
     await analyzeOne(destination, options, restored, run)
-    await restored.settle()
+    try {
+      await restored.settle()
+    } finally {
+      record.restored(restored.result)
+    }
     await verifyOne(destination, options, restored, sourceIsLive, run)
     proven = true
   } catch (error) {

@@ -1,0 +1,71 @@
+import { borneOut, notOurs, readMark, stateSchema, writeState } from '../database/mark.ts'
+import { endSessions, sessionPrefix } from '../run/target-session.ts'
+import { EntryFailed } from '../run/worker.ts'
+import type { RunningRestore } from '../running-restore.ts'
+
+/** Marks the database, and takes over what an interrupted restore left: its sessions and its rights. */
+export async function begin(restore: RunningRestore): Promise<void> {
+  await restore.worker.retrying('the mark of the restore', '', async (session) => {
+    const client = await session.own()
+    const mark = await readMark(client)
+    if (mark && !mark.ours) throw notOurs(mark)
+    const left = mark?.state
+    if (mark && !left) {
+      restore.context.warn(
+        `The comment of the schema "${stateSchema}" in the target database "${restore.options.targetName}" is none of ours: rights that the account has lent itself in an earlier run cannot be found from it`,
+      )
+    }
+    if (left) {
+      await endSessions(client, `${sessionPrefix}%`, restore.execution.signal, left.loader)
+      const { state } = restore.rights
+      // which dump it is, this run says; what is to be given back, the server must bear out
+      const { dump, ...given } = await borneOut(client, left, restore.plan.facts.target.major)
+      Object.assign(state, given)
+    }
+    await writeState(client, restore.rights.state)
+  })
+  if (restore.resuming) await becomeOwners(restore)
+}
+
+async function becomeOwners(restore: RunningRestore): Promise<void> {
+  // objects that were given away already can only be worked on as their owners
+  const owners = restore.plan.entries.map(({ entry }) => entry.owner)
+  for (const role of new Set([...owners, restore.plan.database.owner].filter(Boolean))) {
+    await restore.worker.retrying(`membership in ${role}`, '', async (session) => {
+      await restore.rights.become(session, role)
+    })
+  }
+}
+
+/**
+ * Lends the account again what it needs to read a database that an earlier run has restored to its end. What cannot be lent
+ * shows in the verification.
+ */
+export async function lookAgain(restore: RunningRestore): Promise<void> {
+  const { state } = restore.rights
+  state.complete = true
+  state.loader = null
+  const { owner } = restore.plan.database
+  try {
+    await restore.worker.retrying('the mark of the restore', '', async (session) => {
+      const client = await session.own()
+      const mark = await readMark(client)
+      if (mark && !mark.ours) throw notOurs(mark)
+      if (mark?.state) {
+        const { memberships } = await borneOut(client, mark.state, restore.plan.facts.target.major)
+        state.memberships = memberships
+      }
+      await restore.rights.markAs(session, owner)
+    })
+    await becomeOwners(restore)
+  } catch (error) {
+    if (!(error instanceof EntryFailed) || error.stops) throw restore.explain(error)
+    // it was no entry of the archive, and what comes of it the verification says
+    const [told] = restore.execution.failed.splice(0)
+    restore.context.log.warning(
+      `The account reads with its own rights alone: ${told?.reason ?? ''}`,
+    )
+  } finally {
+    await restore.worker.close()
+  }
+}

@@ -1,0 +1,141 @@
+import { qualifiedName } from '../../../postgres/identifiers.ts'
+import { writeState } from '../database/mark.ts'
+import { type Loader, makeLoader, withoutLoader } from '../owners/loader.ts'
+import { markForAccount } from '../owners/logins.ts'
+import type { PlannedEntry } from '../plan/planned-entry.ts'
+import { correctTables } from '../run/table-defaults.ts'
+import type { Login } from '../run/target-session.ts'
+import { refillUnlogged } from '../run/unlogged.ts'
+import type { RunningRestore } from '../running-restore.ts'
+
+/** Everything that the archives hold, then owners, grants, and what must come after them. */
+export async function restoreEntries(restore: RunningRestore): Promise<void> {
+  await useLoader(restore)
+  const { loader } = restore.execution
+  const main = mainEntries(restore)
+  await restore.worker.drop()
+  await restore.execution.inOrder(
+    main.filter(
+      ({ entry }) => entry.section === 'pre-data' && !(loader && entry.desc === 'SCHEMA'),
+    ),
+  )
+  restore.refused.push(...(await correctTables(restore.plan, restore.rights, restore.worker)))
+  // what failed and was given up by name has taken its rows, indexes and owner along
+  const remaining = () => main.filter(({ fate }) => fate.kind !== 'leave-out')
+  await restore.execution.inParallel(
+    remaining().filter(({ entry }) => entry.section !== 'pre-data'),
+  )
+  if (loader) await noteOwners(restore)
+  await restore.ownership.giveBack([...remaining(), ...restore.plan.publicSchemas])
+  if (loader) {
+    const owners = restore.plan.entries.map(({ entry }) => entry.owner).filter(Boolean)
+    await restore.worker.retrying('the loader and the owners', '', (session) =>
+      loader.join(session, owners),
+    )
+  }
+  const grants = restore.select(({ entry }) => /^(ACL|DEFAULT ACL)$/.test(entry.desc))
+  await restore.grants.apply(grants)
+  restore.later += grants.length - restore.grants.lost.size
+  for (const item of restore.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
+    if (item.fate.kind === 'leave-out') continue
+    const running = restore.worker.begin(item.name, 1)
+    if (await refresh(restore, item, loader)) restore.later++
+    running.end()
+  }
+  await refill(restore)
+  // they would act on every statement of the restore
+  const eventTriggers = restore.select(
+    ({ entry }) => entry.desc === 'EVENT TRIGGER' || ofEventTrigger(entry.desc, entry.tag),
+  )
+  await restore.execution.inOrder(eventTriggers, 'to the end')
+  await restore.ownership.giveBack(eventTriggers)
+  await refill(restore)
+}
+
+/** Who may work on what an entry is about, now that objects have their owners. */
+function loginOf(restore: RunningRestore, item: PlannedEntry): Login {
+  return restore.execution.loader?.loginFor(restore.ownership.ownerOf(item)) ?? 'account'
+}
+
+/** The code of a materialized view runs as its owner, and must not find the account behind him. */
+async function refresh(
+  restore: RunningRestore,
+  item: PlannedEntry,
+  loader: Loader | null,
+): Promise<boolean> {
+  const { name, entry, archive } = item
+  const view = qualifiedName(entry.namespace, entry.tag)
+  if (loader && restore.ownership.ownerOf(item) === undefined) {
+    await restore.worker.retrying(name, '', (session) => loader.letRead(session, view))
+  }
+  const login = loginOf(restore, item)
+  return await restore.worker.collecting(
+    name,
+    entry.definition,
+    async (session) => {
+      if (login === 'account') {
+        await restore.rights.as(session, entry.owner, entry.definition, item)
+        return
+      }
+      const client = await session.foreign(archive, entry.namespace)
+      await client.query(entry.definition)
+    },
+    item,
+    login,
+  )
+}
+
+/** From here on a resume finds objects with their owners. */
+async function noteOwners(restore: RunningRestore): Promise<void> {
+  restore.rights.state.owners = true
+  await restore.worker.retrying('the mark of the restore', '', async (session) =>
+    writeState(await session.own(), restore.rights.state),
+  )
+}
+
+/** Whenever something was interrupted since the last time, the server may have crashed. */
+async function refill(restore: RunningRestore): Promise<void> {
+  while (restore.refilledAt < restore.execution.attempts) {
+    restore.refilledAt = restore.execution.attempts
+    await refillUnlogged(restore.plan, restore.rights, restore.worker, (item) =>
+      loginOf(restore, item),
+    )
+  }
+}
+
+/** The role that owns what is restored from here on, and loads it: see Loader. */
+async function useLoader(restore: RunningRestore): Promise<void> {
+  const { execution, rights, options, context, worker } = restore
+  markForAccount(restore.plan)
+  const loader = await makeLoader(worker, restore.plan, options, rights, context)
+  if (!loader) return
+  // schemas first, by the account: it takes CREATE on the database to make one, and nothing of the archives runs
+  await execution.inOrder(
+    restore.select(({ entry }) => entry.desc === 'SCHEMA' && entry.section === 'pre-data'),
+  )
+  let refused: string | undefined
+  await worker.retrying('what the loader needs', '', async (session) => {
+    refused = await loader.lend(session)
+    if (refused === undefined) return
+    await loader.dissolve(session)
+    await withoutLoader(session, refused, rights, context)
+  })
+  if (refused !== undefined) return
+  execution.loader = loader
+  restore.plan.loader = loader.name
+  if (restore.resuming && rights.state.owners)
+    await restore.ownership.takeBack(loader.name, mainEntries(restore))
+}
+
+/** What the archives hold but what comes last. */
+function mainEntries(restore: RunningRestore): PlannedEntry[] {
+  return restore.select(
+    ({ entry }) =>
+      !/^(ACL|DEFAULT ACL|EXTENSION|EVENT TRIGGER|MATERIALIZED VIEW DATA)$/.test(entry.desc) &&
+      !ofEventTrigger(entry.desc, entry.tag),
+  )
+}
+
+function ofEventTrigger(desc: string, tag: string): boolean {
+  return desc === 'COMMENT' && tag.startsWith('EVENT TRIGGER ')
+}
