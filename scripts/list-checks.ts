@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { allChecks, firstChecks } from '../src/migration/checks/all.ts'
+import { allChecks, firstChecks, lastChecks } from '../src/migration/checks/all.ts'
 
 const path = join(import.meta.dirname, '..', 'docs', 'checks.md')
 const [start, end] = ['<!-- list: node scripts/list-checks.ts -->', '<!-- end of list -->']
@@ -13,7 +13,9 @@ export function documentedChecks(): string {
 }
 
 function tables(): string {
-  const checks = [...firstChecks, ...allChecks].toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  const checks = [...firstChecks, ...allChecks, ...lastChecks].toSorted((a, b) =>
+    a.id < b.id ? -1 : 1,
+  )
   const titles: Record<string, string> = {
     source: 'Asked of the source',
     target: 'Asked of the target',

@@ -1,28 +1,15 @@
+import { estimateAnswers } from '../estimate/answers.ts'
+import { scratchChecks } from '../restore/scratch-restore.ts'
 import type { Check } from './check.ts'
-import { extensionChecks } from './extensions.ts'
-import { runnerChecks } from './runner.ts'
-import { settingChecks } from './settings.ts'
-import { sourceClients } from './source/clients.ts'
-import { sourceObjects } from './source/objects.ts'
 import { privileges, rowSecurity } from './source/readable.ts'
 import { sourceTexts } from './source/texts.ts'
-import { targetRoom } from './target/room.ts'
 import { together } from './together.ts'
 
 /**
  * Every check, in the order in which the report has them. A new one goes into a file for its subject, which exports a list, and
  * the list into here. `npx node scripts/list-checks.ts` writes docs/checks.md.
  */
-export const allChecks: readonly Check[] = [
-  ...[rowSecurity, privileges, sourceTexts],
-  ...sourceObjects,
-  ...extensionChecks,
-  ...settingChecks,
-  ...sourceClients,
-  ...targetRoom,
-  ...runnerChecks,
-  ...together,
-]
+export const allChecks: readonly Check[] = [...[rowSecurity, privileges, sourceTexts], ...together]
 
 /** What looking at a server says besides, before the others are asked. */
 export const firstChecks: readonly Pick<Check, 'id' | 'severity' | 'why' | 'needs'>[] = [
@@ -62,4 +49,10 @@ export const firstChecks: readonly Pick<Check, 'id' | 'severity' | 'why' | 'need
     why: 'PolarDB for PostgreSQL begins with version 11',
     needs: ['target'],
   },
+]
+
+/** What a preflight finds out when all of them are answered. */
+export const lastChecks: readonly Pick<Check, 'id' | 'severity' | 'why' | 'needs'>[] = [
+  ...estimateAnswers,
+  ...scratchChecks,
 ]

@@ -18,6 +18,28 @@ export interface Place {
 /** Seconds after which a job is cancelled that says nothing else, on a runner of GitHub's in any case (GitHub, "Workflow syntax": timeout-minutes). */
 const jobLimit = 360 * 60
 
+/** The checks that an estimate answers. */
+export const estimateAnswers = [
+  {
+    id: 'estimate-time',
+    severity: 'warning',
+    why: 'a job that outlives its time is cancelled in the middle of the migration',
+    needs: ['source'],
+  },
+  {
+    id: 'estimate-disk',
+    severity: 'warning',
+    why: "the dump is written to the runner's disk before it is restored, and a sample says how large it will be",
+    needs: ['source'],
+  },
+  {
+    id: 'estimate-artifacts',
+    severity: 'warning',
+    why: 'a job may have 500 artifacts, each is uploaded within an hour, and they are kept for so many days',
+    needs: ['source'],
+  },
+] as const
+
 /** What the estimate means for the job, the disk and the artifacts: a check each. */
 export function estimateChecks(estimate: Estimate, place: Place): CheckResult[] {
   return [timeCheck(estimate, place), diskCheck(estimate, place), artifactCheck(estimate, place)]
@@ -26,7 +48,7 @@ export function estimateChecks(estimate: Estimate, place: Place): CheckResult[] 
 function timeCheck({ seconds, phases }: Estimate, { runner }: Place): CheckResult {
   const parts = phases.map((one) => `${one.name} ${inWords(one.seconds, formatDuration)}`)
   const message = `the migration will take ${inWords(seconds, formatDuration)} (${parts.join(', ')})`
-  if (seconds.high <= jobLimit) return result('estimate-time', 'info', message)
+  if (seconds.high <= jobLimit) return result('estimate-time', 'warning', message)
   const hosted = runner === 'github-hosted'
   return result(
     'estimate-time',
@@ -41,7 +63,7 @@ function timeCheck({ seconds, phases }: Estimate, { runner }: Place): CheckResul
 
 function diskCheck({ dumpBytes }: Estimate, { free, directory }: Place): CheckResult {
   const message = `the dump will hold ${inWords(dumpBytes, formatBytes)}, and ${formatBytes(free)} are free in ${directory}`
-  if (dumpBytes.high <= free) return result('estimate-disk', 'info', message)
+  if (dumpBytes.high <= free) return result('estimate-disk', 'warning', message)
   return result(
     'estimate-disk',
     dumpBytes.low > free ? 'blocker' : 'warning',
@@ -55,13 +77,13 @@ function artifactCheck(
   { upload, retentionDays }: Place,
 ): CheckResult {
   const id = 'estimate-artifacts'
-  if (!upload) return result(id, 'info', 'the dump is not uploaded (upload-dump: false)')
+  if (!upload) return result(id, 'warning', 'the dump is not uploaded (upload-dump: false)')
   const days =
     retentionDays === undefined
       ? "as long as the repository's setting says"
       : counted(retentionDays, 'day')
   const message = `the dump will need up to ${counted(artifacts, 'artifact')} of the 500 that a job may have, ${inWords(dumpBytes, formatBytes)} kept ${days}`
-  if (dumpBytes.high <= mostParts * defaultLimits.bytes) return result(id, 'info', message)
+  if (dumpBytes.high <= mostParts * defaultLimits.bytes) return result(id, 'warning', message)
   return result(
     id,
     'warning',
@@ -71,6 +93,13 @@ function artifactCheck(
 }
 
 /** Failed where there is something to be done about it. */
-function result(id: string, severity: Severity, message: string, remedy = ''): CheckResult {
-  return { id, severity, status: remedy === '' ? 'passed' : 'failed', message, objects: [], remedy }
+function result(
+  id: (typeof estimateAnswers)[number]['id'],
+  severity: Severity,
+  message: string,
+  remedy = '',
+): CheckResult {
+  const why = estimateAnswers.find((check) => check.id === id)?.why ?? ''
+  const status = remedy === '' ? 'passed' : 'failed'
+  return { id, severity, status, message, objects: [], remedy, why }
 }

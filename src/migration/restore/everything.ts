@@ -1,8 +1,11 @@
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { printable } from '../../text/text.ts'
 import { runPhase, skipPhase } from '../phases.ts'
+import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { limitConnections } from './database/connection-limit.ts'
+import { elsewhere } from './database/outside.ts'
+import { dropAbandoned } from './database/scratch.ts'
 import { describe, type Refused, throwAll } from './destinations.ts'
 import type { PlannedDatabase, PlannedRestore } from './plan-everything.ts'
 import { restoreOne } from './restore-one.ts'
@@ -40,6 +43,8 @@ export async function restoreDatabases(
   const { databases, swaps } = planned
   let { roles } = planned
   const failures: Refused[] = []
+  const place = { target: planned.target, targetName: '' }
+  await retrying(run, () => elsewhere(place, run.signal, (client) => dropAbandoned(client, run)))
   for (const database of databases) {
     const { record, source } = database.destination
     try {

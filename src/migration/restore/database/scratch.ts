@@ -85,8 +85,8 @@ async function dropScratch(client: pg.Client, name: string, signal: AbortSignal)
   }
 }
 
-/** Drops what runs that died have left: by name, of this account, old, and with nobody in it. */
-async function dropAbandoned(client: pg.Client, context: Context): Promise<void> {
+/** Drops throw-away databases that runs that died have left: by name, of this account, old, and with nobody in it. */
+export async function dropAbandoned(client: pg.Client, context: Context): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT d.datname AS name FROM pg_catalog.pg_database d
       WHERE d.datname ~ $1 AND pg_catalog.pg_get_userbyid(d.datdba) = session_user
