@@ -46,6 +46,8 @@ export interface ServerOptions {
    * vendor's initdb brings. No statement may hold a semicolon at the end of a line before an empty one.
    */
   initial?: { database: string; statements: string[] }[]
+  /** A directory with locales that the system does not have, made by localedef. */
+  locales?: string
   /** Where its programs are, instead of the embedded ones: those of the newest minor release, say (clients.ts). */
   programs?: string
   /** TLS with a certificate of a CA of its own; the certificate is for these names and addresses. */
@@ -64,6 +66,7 @@ export class TestServer {
   frontPort: number | null = null
   #port = 0
   readonly #programs: string
+  #locales: string | undefined
   readonly #dismissGuard: () => Promise<void>
 
   private constructor(major: Major, superuser: string, tls: boolean, programs?: string) {
@@ -97,6 +100,7 @@ export class TestServer {
 
   private async initialise(options: ServerOptions): Promise<void> {
     const { data, directory } = this
+    this.#locales = options.locales
     const initdb = options.initdb ?? ['-E', 'UTF8', '--locale=C.UTF-8']
     const initial = options.initial ?? []
     const key = [options.programs ?? this.major, this.superuser, initdb, initial]
@@ -246,7 +250,8 @@ export class TestServer {
   }
 
   private async program(name: string, args: string[]): Promise<void> {
-    const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
+    const locales = this.#locales === undefined ? {} : { LOCPATH: this.#locales }
+    const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC', ...locales }
     await run(join(this.#programs, name), args, { ...asServerUser, env, cwd: '/' })
   }
 

@@ -805,6 +805,64 @@ const cases: Case[] = [
     loss: 'behaviour',
   },
   {
+    name: 'a planner support function',
+    entry: {
+      desc: 'FUNCTION',
+      definition:
+        'CREATE FUNCTION app.f(integer) RETURNS boolean\n    LANGUAGE sql IMMUTABLE SUPPORT app.f_support\n    AS $$ SELECT true $$;',
+    },
+    reason: /only a superuser may name/,
+    definition:
+      'CREATE FUNCTION app.f(integer) RETURNS boolean\n    LANGUAGE sql IMMUTABLE\n    AS $$ SELECT true $$;',
+  },
+  {
+    name: 'a BRIN index of an operator class of 14 on 13',
+    entry: {
+      desc: 'INDEX',
+      definition: 'CREATE INDEX i ON public.t USING brin (a int4_minmax_multi_ops);',
+    },
+    facts: factsOf({ major: 13 }),
+    reason: /minmax_multi and bloom came with PostgreSQL 14/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'an operator class of the user’s own that is called so',
+    entry: {
+      desc: 'INDEX',
+      definition: 'CREATE INDEX i ON public.t USING brin (a public.my_bloom_ops);',
+    },
+    facts: factsOf({ major: 13 }),
+  },
+  {
+    name: 'INCLUDE of GiST on 11',
+    entry: {
+      desc: 'INDEX',
+      definition: 'CREATE INDEX i ON public.t USING gist (a, lower(b)) INCLUDE (c);',
+    },
+    facts: factsOf({ major: 11 }),
+    reason: /INCLUDE in indexes of the access method gist came with PostgreSQL 12/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'INCLUDE of SP-GiST on 13',
+    entry: {
+      desc: 'CONSTRAINT',
+      definition:
+        'ALTER TABLE ONLY public.t ADD CONSTRAINT e EXCLUDE USING spgist (a WITH &&) INCLUDE (c);',
+    },
+    facts: factsOf({ major: 13 }),
+    reason: /INCLUDE in indexes of the access method spgist came with PostgreSQL 14/,
+    loss: 'behaviour',
+  },
+  {
+    name: 'INCLUDE of a B-tree on 11',
+    entry: {
+      desc: 'INDEX',
+      definition: 'CREATE INDEX i ON public.t USING btree (a) INCLUDE (c);',
+    },
+    facts: factsOf({ major: 11 }),
+  },
+  {
     name: 'an enum',
     entry: { desc: 'TYPE', definition: `CREATE TYPE app.e AS ENUM (\n    'INPUT =',\n    'b'\n);` },
   },

@@ -20,6 +20,8 @@ describe('the startup packet', () => {
     expect(options?.startsWith('-c search_path=x -c search_path=pg_catalog,pg_temp ')).toBe(true)
     expect(options).toContain('-c default_transaction_read_only=on')
     expect(options).not.toContain('event_triggers')
+    // money is read by the same rule on either side
+    expect(options).toContain('-c lc_monetary=C')
     expect(startupOptions(somewhere('a'), 'write', 'settings')).toContain(
       'default_transaction_read_only=off',
     )

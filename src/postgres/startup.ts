@@ -35,6 +35,7 @@ const startupNames = [
   'statement_timeout',
   'standard_conforming_strings',
   'local_preload_libraries',
+  'lc_monetary',
 ].map((name) => `"${name}"`)
 
 /** By server and account: what the last session was opened with. Children are given the same. */
@@ -91,6 +92,8 @@ export function startupOptions(
     'standard_conforming_strings=on',
     // what a database names here is loaded before the first statement, or keeps everybody out where it is missing
     'local_preload_libraries=',
+    // money is written and read as this says, by client programs too: '1.000,00' is another amount in the next country
+    'lc_monetary=C',
     // login event triggers came with version 17, and only a superuser can switch them off
     ...(mode === 'no event triggers' ? ['event_triggers=off'] : []),
   ]

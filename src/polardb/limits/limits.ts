@@ -25,6 +25,14 @@ const privileged: readonly Limit[] = [
     remedy: 'Ask the support of the cluster to mark it LEAKPROOF where row security needs it',
   },
   {
+    kinds: ['FUNCTION'],
+    syntax: /\bSUPPORT\s+\S+/,
+    needs: 'superuser',
+    without: { words: /\s+SUPPORT\s+\S+/g, facets: ['support'] },
+    reason: 'restored without its planner support function, which only a superuser may name',
+    remedy: 'None needed: only plans may differ',
+  },
+  {
     kinds: ['AGGREGATE'],
     syntax: /\bSTYPE\s*=\s*internal\b/,
     needs: 'superuser',

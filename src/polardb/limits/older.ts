@@ -101,6 +101,15 @@ export const lackedByOlder: readonly Limit[] = [
     remedy: 'Create the index without them on the source, or choose a newer target',
   },
   {
+    kinds: ['INDEX'],
+    syntax: /(?<![\w."])\w+_(minmax_multi|bloom)_ops\b/,
+    since: 14,
+    reason: 'BRIN indexes of the operator classes minmax_multi and bloom came with PostgreSQL 14',
+    remedy: 'Create the index with the default operator class (minmax) on the source',
+  },
+  includes('gist', 12),
+  includes('spgist', 14),
+  {
     kinds: [...expressions],
     syntax: /\bIS (NOT )?JSON\b|\bJSON_(OBJECT|ARRAY|OBJECTAGG|ARRAYAGG)\(/,
     since: 16,
@@ -282,6 +291,17 @@ export const lackedByOlder: readonly Limit[] = [
     remedy: 'None needed: only the size of the index may differ',
   },
 ]
+
+/** Columns with INCLUDE in indexes of an access method that did not know them before. */
+function includes(method: string, since: number): Limit {
+  return {
+    kinds: ['INDEX', 'CONSTRAINT'],
+    syntax: new RegExp(`\\bUSING ${method} \\(.*\\) INCLUDE \\(`, 's'),
+    since,
+    reason: `INCLUDE in indexes of the access method ${method} came with PostgreSQL ${since}`,
+    remedy: 'Create the index without INCLUDE on the source, or choose a newer target',
+  }
+}
 
 /** Storage parameters that an older server refuses with the whole table. */
 function storageParameters(names: string, since: number): Limit {
