@@ -1,4 +1,4 @@
-import { privileges, rowSecurity } from '../../src/migration/checks/source/readable.ts'
+import { privileges, rowSecurity } from '../../src/migration/checks/source/privileges.ts'
 import { describeScenarios } from '../support/check-scenarios.ts'
 
 const reader = {

@@ -24,7 +24,7 @@ export interface Scenario {
   /** What trips the check; it passes before. */
   trip: Partial<Record<Side, Sql>>
   /** What it says then. */
-  expected?: { severity?: Severity; objects?: string[]; message?: RegExp; remedy?: RegExp }
+  expected?: { severity?: Severity; objects?: unknown[]; message?: RegExp; remedy?: RegExp }
   /** What mends it: the lines to paste that the check gives (on the side given), or SQL; after it the check passes. Undefined where no SQL does. */
   remedy?: { paste: Side } | Partial<Record<Side, Sql>>
   /** Undoes what outlives the database: roles, settings of the server. */
@@ -104,7 +104,8 @@ async function play(
     })
     if (!scenario.remedy) return
     if (!('paste' in scenario.remedy)) await run(scenario.remedy)
-    else await run({ [scenario.remedy.paste]: failed?.paste ?? 'there is nothing to paste' })
+    // a line is a statement, and some of them allow no other in their transaction
+    else await run({ [scenario.remedy.paste]: (failed?.paste ?? 'nothing to paste').split('\n') })
     expect(await answer()).toMatchObject({ status: 'passed' })
   } finally {
     for (const server of servers.values()) {
@@ -123,8 +124,18 @@ export async function answerOf(
   check: Check,
   servers: ReadonlyMap<Side, TestServer>,
   database: string,
-  { account, inputs: more }: Pick<Scenario, 'account' | 'inputs'> = {},
+  who: Pick<Scenario, 'account' | 'inputs'> = {},
 ): Promise<CheckResult | undefined> {
+  return (await answersOf([check], servers, database, who))[0]
+}
+
+/** What checks say of a database of real servers, as a preflight would ask. */
+export async function answersOf(
+  checks: readonly Check[],
+  servers: ReadonlyMap<Side, TestServer>,
+  database: string,
+  { account, inputs: more }: Pick<Scenario, 'account' | 'inputs'> = {},
+): Promise<CheckResult[]> {
   const context = newContext('preflight', { pauses: [] })
   const uri = (side: Side) => {
     const user = account?.[side]
@@ -149,8 +160,8 @@ export async function answerOf(
   const runner = {
     ...{ dumpDirectory: '/', free: 2 ** 40, processors: 2, canUpload: false, environment: {} },
   }
-  const known = await ask({ ...sides, inputs, runner }, [check], context)
+  const known = await ask({ ...sides, inputs, runner }, checks, context)
   const before = context.report.checks.length
-  judge(known, [check], [...servers.keys()], context)
-  return context.report.checks[before]
+  judge(known, checks, [...servers.keys()], context)
+  return context.report.checks.slice(before)
 }

@@ -6,9 +6,10 @@ import type { Run } from '../run.ts'
 import { allChecks, firstChecks } from './all.ts'
 import { ask } from './ask.ts'
 import { judge } from './judge.ts'
-import { noteFailure } from './note.ts'
+import { check, noteFailure } from './note.ts'
 import { inspectSource, inspectTarget, type ReachedTarget, type Source } from './preflight.ts'
 import type { RunnerFacts, SideName } from './probe.ts'
+import { checkReach, loginRemedy } from './reach.ts'
 
 /** Both sides as far as they were given and reached. */
 export interface Assessed {
@@ -31,17 +32,19 @@ export async function assess(given: readonly SideName[], run: Run): Promise<Asse
   ) => {
     const connection = inputs[side]
     if (!given.includes(side) || !connection) return undefined
+    const id = `${side}-connection`
+    const known = firstChecks.find((first) => first.id === id)
     try {
-      return await inspect(connection)
+      if (!(await checkReach(side, connection, run))) return undefined
+      const reached = await inspect(connection)
+      check(run, id, 'blocker', true, `"${connection.user}" may log in`)
+      return reached
     } catch (error) {
       if (run.signal.aborted || !(error instanceof Failure)) throw error
-      const id = `${side}-connection`
-      noteFailure(
-        run,
-        id,
-        error,
-        firstChecks.find((check) => check.id === id),
-      )
+      const { message, why, sqlstate, cause } = error
+      const { remedy, paste } = loginRemedy(error, side)
+      const failure = new Failure(message, why, remedy, { cause, sqlstate })
+      noteFailure(run, id, failure, { ...known, paste })
       return undefined
     }
   }

@@ -38,7 +38,11 @@ function answerOf(check: Check, known: Known, context: Pick<Context, 'log'>): An
   }
 }
 
-function resultOf(check: Check, answer: Answer): CheckResult {
+/** An answer as the report has it. */
+export function resultOf(
+  check: Pick<Check, 'id' | 'severity' | 'why'>,
+  answer: Answer,
+): CheckResult {
   const failed = answer.status === 'failed' ? answer : undefined
   return {
     id: check.id,

@@ -14,13 +14,18 @@ export function noteFailure(
   context: Pick<Context, 'record'>,
   id: string,
   failure: Failure,
-  { severity = 'blocker', why }: { severity?: Severity; why?: string } = {},
+  {
+    severity = 'blocker',
+    why,
+    paste,
+  }: { severity?: Severity; why?: string; paste?: string | undefined } = {},
 ): void {
   const { message, why: cause, remedy } = failure
   const result: CheckResult = {
     ...{ id, severity, status: 'failed', objects: [], remedy },
     message: [message, cause].filter(Boolean).join(': '),
     ...(why === undefined ? {} : { why }),
+    ...(paste === undefined ? {} : { paste }),
   }
   failures.set(result, failure)
   context.record.check(result)

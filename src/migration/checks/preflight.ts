@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
-import { detectTarget, isPrivileged, type Target } from '../../polardb/detect.ts'
+import { detectTarget, type Target } from '../../polardb/detect.ts'
 import { superuserOption } from '../../polardb/roles/target.ts'
 import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
@@ -198,18 +198,6 @@ export async function inspectTarget(
     polardb: target.polardb,
     superuserOption: superuserOption(target, inputs.superuserOption),
   })
-  const { account } = target
-  const privileged = isPrivileged(account)
-  check(
-    context,
-    'target-account',
-    'warning',
-    privileged,
-    privileged
-      ? `"${account.name}" may create roles and databases`
-      : `"${account.name}" may not create ${account.createRole ? 'databases' : account.createDatabase ? 'roles' : 'roles or databases'}`,
-    'Use a privileged account of the cluster (one that the console made "privileged", or CREATEROLE CREATEDB)',
-  )
   if (target.number < 110_000) {
     const failure = new Failure(
       `The target is PostgreSQL ${target.version}`,
