@@ -178,6 +178,16 @@ describe('a session', () => {
     })
   })
 
+  test('is given up by the server three minutes after its client vanished', async () => {
+    const client = await connect(to(plain))
+    const { rows } = await client.query(
+      `SELECT current_setting('tcp_keepalives_idle')::int
+              + current_setting('tcp_keepalives_interval')::int * current_setting('tcp_keepalives_count')::int AS seconds`,
+    )
+    await client.end()
+    expect(rows).toEqual([{ seconds: 180 }])
+  })
+
   test('that only looks cannot write', async () => {
     const client = await connect(to(plain), { readOnly: true })
     await expect(client.query('CREATE TABLE public.x ()')).rejects.toMatchObject({ code: '25006' })

@@ -87,6 +87,11 @@ class Link {
     return !this.client.destroyed
   }
 
+  /** Neither side has anything of it any more; the server's side of what stalls stays when its client is gone. */
+  get over(): boolean {
+    return this.client.destroyed && this.server.destroyed
+  }
+
   close(): void {
     this.client.destroy()
     this.server.destroy()
@@ -121,7 +126,7 @@ export class TcpProxy {
   private accept(socket: Socket, port: number): void {
     const link = new Link(socket, port, (one, bytes) => this.see(one, bytes))
     if (this.deaf) link.disturb('stall')
-    this.links = this.links.filter((one) => one.open)
+    this.links = this.links.filter((one) => !one.over)
     this.links.push(link)
   }
 

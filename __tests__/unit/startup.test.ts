@@ -69,6 +69,7 @@ test('the first statements only name what a server of that version knows', () =>
       .split('; ')
       .map((statement) => statement.split(' ')[1])
   expect(of(80_400)).not.toContain('bytea_output')
+  expect(of(90_000)).not.toContain('tcp_keepalives_idle')
   expect(of(80_400)).toContain('sql_inheritance')
   expect(of(90_200)).not.toContain('lock_timeout')
   expect(of(160_000)).not.toContain('transaction_timeout')

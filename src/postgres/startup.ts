@@ -148,6 +148,13 @@ export function firstStatements(number: number, access: Access, lockTimeout: num
     'array_nulls = on',
     'transform_null_equals = off',
     ...since(90_000, `bytea_output = 'hex'`),
+    // a runner that vanishes would leave its snapshot on the source for the two hours of the usual keepalives: three minutes
+    ...since(
+      90_100,
+      'tcp_keepalives_idle = 60',
+      'tcp_keepalives_interval = 20',
+      'tcp_keepalives_count = 6',
+    ),
     ...since(90_100, 'default_transaction_deferrable = off', 'exit_on_error = off'),
     ...since(90_300, `lock_timeout = ${lockTimeout}`),
     ...since(90_500, 'row_security = off'),
