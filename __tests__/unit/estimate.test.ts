@@ -42,6 +42,7 @@ const target: TargetSample = {
   load: { row: 1e-6, byte: 0 },
   read: { row: 1e-6, byte: 0 },
   index: { seconds: 0.06, rows: 60_000, bytes: 1_200_000 },
+  analyze: 1e-6,
   definition: 0.001,
   roundTrip: 0.001,
 }

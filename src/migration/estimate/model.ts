@@ -2,7 +2,7 @@ import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { DatabaseEstimate, EstimatedPhase, Range } from '../../report/model.ts'
 import type { DatabaseSizes, SizedTable } from './sizes.ts'
 import type { SourceSample, TableSample } from './source-sample.ts'
-import type { RowCost, TargetSample } from './target-sample.ts'
+import { analyzedRows, type RowCost, type TargetSample } from './target-sample.ts'
 
 /** What the arithmetic goes by; times in seconds. */
 export interface Basis {
@@ -29,6 +29,7 @@ const unmeasured: TargetSample = {
   load: { row: 5e-7, byte: 1.5e-8 },
   read: { row: 4e-7, byte: 8e-9 },
   index: { seconds: 0.04, rows: 60_000, bytes: 1_200_000 },
+  analyze: 8e-7,
   definition: 0.001,
   roundTrip: 0.002,
 }
@@ -47,12 +48,19 @@ const loading: Range = { low: 0.5, high: 2 }
 const digest: Range = { low: 0.5, high: 2.2 }
 /** Checking a foreign key takes a row so long as a part of sorting it. */
 const foreignKey = 0.5
-/** Seconds that ANALYZE takes for a table, and for each value of the rows that it looks at, 30,000 of a table at most. */
-const analyzing = { table: 0.002, value: 8e-7, rows: 30_000 }
+/** Seconds that ANALYZE takes for a table, beside what its rows take. */
+const analyzing: Range = { low: 0.001, high: 0.006 }
 /** Seconds that pg_dump and the catalogs' fingerprint take for an object. */
 const described: Range = { low: 0.0001, high: 0.002 }
 /** Seconds of each phase of a database that no size explains: sessions, the mark, programs that start. */
-const start = { dump: 0.4, restore: 1, verify: 0.3 }
+const start: Record<'dump' | 'restore' | 'analyze' | 'verify', Range> = {
+  dump: { low: 0.3, high: 1 },
+  restore: { low: 0.5, high: 3 },
+  analyze: { low: 0, high: 0.8 },
+  verify: { low: 0.2, high: 1.5 },
+}
+/** The client programs answer quicker than we do, and a processor that is busy answers later. */
+const answering: Range = { low: 0.2, high: 1.5 }
 /** Questions to the server for each large object, by pg_dump, by pg_restore, and for its digest. */
 const askedForObject = { dump: 4, restore: 5, verify: 1 }
 /** Bytes that a message of a large object holds at most (pg_dump's LOBBUFSIZE). */
@@ -197,13 +205,20 @@ function dumpSeconds(
     large.bytes * speed
   // reading and compressing go on at the same time at best, one after the other at worst
   const low =
-    0.7 * together([...tables.map((one) => Math.max(one.read, one.compress)), blobs], jobs.dump)
+    0.5 *
+    together(
+      [...tables.map((one) => Math.max(one.read, one.compress)), 2 * answering.low * blobs],
+      jobs.dump,
+    )
   const high = together(
-    [...tables.map((one) => one.read + one.compress + 3 * roundTrip + 0.001), blobs * 1.5],
+    [
+      ...tables.map((one) => one.read + one.compress + 3 * roundTrip + 0.001),
+      answering.high * blobs,
+    ],
     jobs.dump / 2,
   )
   if (verify !== 'data')
-    return { low: start.dump + objects.low + low, high: 2 * start.dump + objects.high + high }
+    return { low: start.dump.low + objects.low + low, high: start.dump.high + objects.high + high }
   // the fingerprint is read beside it, from the same server
   const reads = [...tables.map(({ read }) => read), large.bytes * speed]
   const proof = {
@@ -211,9 +226,12 @@ function dumpSeconds(
     high: sizes.objects * described.high + together(reads, jobs.fingerprint) * digest.high,
   }
   return {
-    low: start.dump + objects.low + Math.max(low, proof.low),
+    low: start.dump.low + objects.low + Math.max(low, proof.low),
     high:
-      2 * start.dump + objects.high + Math.max(high, proof.high) + 0.5 * Math.min(high, proof.high),
+      start.dump.high +
+      objects.high +
+      Math.max(high, proof.high) +
+      0.5 * Math.min(high, proof.high),
   }
 }
 
@@ -249,13 +267,13 @@ function restoreSeconds(
         indexSeconds(sample, { method: 'btree', bytes: rows * 20 }, { rows, bytes: 0 }, side) *
         times,
     )
-    const base = start.restore * (side === 'low' ? 0.5 : 2) + schema * (side === 'low' ? 0.3 : 2)
-    const loaded = together([...loads, blobs * times], share)
+    const base = start.restore[side] + schema * (side === 'low' ? 0.3 : 2)
+    const loaded = together([...loads, blobs * answering[side]], share)
     // the longest way is a table's load and then its slowest index
     const ways = contents.map(
       (_, i) => (loads[i] ?? 0) + Math.max(0, ...(builds[i] ?? []), keys[i] ?? 0),
     )
-    const all = [...loads, blobs * times, ...builds.flat(), ...keys]
+    const all = [...loads, blobs * answering[side], ...builds.flat(), ...keys]
     const whole = Math.max(together(all, share), ...ways)
     return { loaded: base + loaded, added: whole - loaded }
   }
@@ -286,14 +304,16 @@ export function indexSeconds(
   return (bytes + read) * perByte * (slowness[method] ?? otherKind)[side]
 }
 
-function analyzeSeconds(contents: readonly Content[], { jobs }: Basis): Range {
-  const each = contents.map(
-    ({ table, rows }) =>
-      analyzing.table + Math.min(rows, analyzing.rows) * table.columns * analyzing.value,
-  )
+function analyzeSeconds(contents: readonly Content[], { target, jobs }: Basis): Range {
+  const sample = target ?? unmeasured
+  const each = (side: keyof Range) =>
+    contents.map(
+      ({ table, rows }) =>
+        analyzing[side] + Math.min(rows, analyzedRows) * table.columns * sample.analyze,
+    )
   return {
-    low: together(each, jobs.restore) * 0.5,
-    high: 0.3 + together(each, jobs.restore / 2) * 2,
+    low: start.analyze.low + together(each('low'), jobs.restore) * 0.5,
+    high: start.analyze.high + together(each('high'), jobs.restore / 2) * (target ? 2 : 4),
   }
 }
 
@@ -315,9 +335,9 @@ function verifySeconds(
   const all = [...rows, blobs]
   return {
     low:
-      start.verify * 0.5 + sizes.objects * described.low + together(all, jobs.restore) * digest.low,
+      start.verify.low + sizes.objects * described.low + together(all, jobs.restore) * digest.low,
     high:
-      start.verify * 2 +
+      start.verify.high +
       sizes.objects * described.high +
       together(all, jobs.restore / 2) * digest.high * (target ? 1 : 3),
   }

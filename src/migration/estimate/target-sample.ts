@@ -22,13 +22,18 @@ export interface TargetSample {
   read: RowCost
   /** Seconds for a b-tree of so many rows with so many bytes an entry. */
   index: { seconds: number; rows: number; bytes: number }
+  /** Seconds that ANALYZE takes for each value of the rows that it looks at. */
+  analyze: number
   /** Seconds for a table with a primary key. */
   definition: number
   roundTrip: number
 }
 
 const narrowRows = 60_000
+const narrowColumns = 5
 const wideRows = 2000
+/** Of a table that is larger (PostgreSQL, "ANALYZE": 300 for each of the hundred of default_statistics_target). */
+export const analyzedRows = 30_000
 const definitions = 20
 /** Milliseconds for each statement: a target that is slower than that says so by it. */
 const patience = 20_000
@@ -83,6 +88,7 @@ async function measure(client: pg.Client): Promise<Omit<TargetSample, 'roundTrip
   const load = await both((table, lines) => copyIn(client, `COPY ${table} FROM STDIN`, lines))
   const read = await both((table) => copyOut(client, `COPY ${table} TO STDOUT`, () => {}))
   const seconds = await timed(() => client.query(`CREATE INDEX ON ${narrow} (id)`))
+  const analyze = await timed(() => client.query(`ANALYZE ${narrow}`))
   const definition = await timed(async () => {
     for (let made = 0; made < definitions; made++) {
       await client.query(
@@ -95,6 +101,7 @@ async function measure(client: pg.Client): Promise<Omit<TargetSample, 'roundTrip
     read,
     // sixteen bytes of an entry and four of its pointer
     index: { seconds, rows: narrowRows, bytes: narrowRows * 20 },
+    analyze: analyze / (analyzedRows * narrowColumns),
     definition: definition / definitions,
   }
 }
