@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { documentedChecks } from '../../scripts/list-checks.ts'
 import { Failure } from '../../src/failure.ts'
-import { allChecks, firstChecks } from '../../src/migration/checks/all.ts'
+import { allChecks, firstChecks, lastChecks } from '../../src/migration/checks/all.ts'
 import type { Check } from '../../src/migration/checks/check.ts'
 import { judge } from '../../src/migration/checks/judge.ts'
 import { Known } from '../../src/migration/checks/known.ts'
@@ -21,7 +21,7 @@ describe('the list of checks', () => {
 
   test('has each name once, of a check, of a question and of a probe', () => {
     const twice = (ids: string[]) => ids.filter((id, index) => ids.indexOf(id) < index)
-    expect(twice([...firstChecks, ...allChecks].map(({ id }) => id))).toEqual([])
+    expect(twice([...firstChecks, ...allChecks, ...lastChecks].map(({ id }) => id))).toEqual([])
     for (const side of ['source', 'target'] as const) {
       const asked = new Set(allChecks.flatMap(({ questions }) => questions?.[side] ?? []))
       expect(twice([...asked].map(({ id }) => id))).toEqual([])
@@ -31,7 +31,7 @@ describe('the list of checks', () => {
   })
 
   test('is written in the words that the report uses', () => {
-    for (const { id, why } of [...firstChecks, ...allChecks]) {
+    for (const { id, why } of [...firstChecks, ...allChecks, ...lastChecks]) {
       expect(id).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*$/)
       expect(why).toMatch(/^\S.{10,200}[^.\s]$/)
     }
@@ -101,7 +101,9 @@ describe('judging', () => {
     expect(refusal({}, { ...fails('Broken', 'Mend it'), severity: 'warning' })).toBeUndefined()
     expect(refusal(throws(new NotAsked('nobody knows')))).toBeUndefined()
     expect(refusal(throws(new Failure('This', 'That', 'Do so')), {})).toBe('This. That. Do so.')
-    expect(refusal(fails('Broken', 'Mend it'))).toBe('Broken. a, b. Nothing was touched. Mend it.')
+    expect(refusal(fails('Broken', 'Mend it'))).toBe(
+      'Migration cannot begin: 1 blocker. Broken: a, b. Nothing was touched. Mend it.',
+    )
     expect(refusal(fails('Broken', 'Mend it'), throws(new Failure('This', 'That', 'Do so')))).toBe(
       'Migration cannot begin: 2 blockers. check-0: Broken: a, b; check-1: This: That. Nothing was touched. check-0: Mend it; check-1: Do so.',
     )

@@ -7,7 +7,7 @@ import { manifestFile } from '../migration/kept/manifest.ts'
 import type { PrivateDirectory } from './private-directory.ts'
 
 /**
- * The directory of the dump. Where this run writes it, the directory is empty, belongs to this account and is private (0700)
+ * The directory of the dump. Where this run neither writes nor reads one it is only named. Where this run writes it, the directory is empty, belongs to this account and is private (0700)
  * before the first byte, and is noted for removal. A dump that is to be kept stays once it is one, which its manifest says: what
  * was never sealed can be restored by nobody, holds data and verifiers, and would be in the way of the next run.
  *
@@ -33,6 +33,7 @@ export async function openDumpPlace(
       await mkdir(join(own.path, 'dump'), { mode: 0o700 })
       return join(own.path, 'dump')
     }
+    if (inputs.dump === 'none') return given
     if (!writes) {
       await readdir(given)
       return given

@@ -3,12 +3,13 @@ import { type Wording, wordsOfAnyRun } from '../report/model.ts'
 import type { Command } from './command.ts'
 import { dump } from './dump.ts'
 import { migrate } from './migrate.ts'
+import { preflight } from './preflight.ts'
 import { restore } from './restore.ts'
 import { unfreeze } from './unfreeze.ts'
 import { verify } from './verify.ts'
 
 /** Every command; the first is the default. */
-export const commands: readonly Command[] = [migrate, dump, restore, verify, unfreeze]
+export const commands: readonly Command[] = [migrate, preflight, dump, restore, verify, unfreeze]
 
 /** How the report speaks of a command, of a name that no command has, too. */
 export function wordsOf(name: string): Wording {

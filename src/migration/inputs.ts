@@ -9,6 +9,8 @@ export interface CommandFacts {
   name: string
   /** What it cannot do without. */
   needs: readonly ('source' | 'target')[]
+  /** One of them is enough, and it takes one. */
+  needsOneOf?: readonly ('source' | 'target')[]
   /** What it does with a dump; `result`: writes one, and nothing else is left of the run. */
   dump: 'written' | 'result' | 'read' | 'read without source' | 'none'
 }
@@ -175,6 +177,14 @@ export function parseInputs(
   }
   if (inputs.freezeSource && (dump === 'read' || command === 'unfreeze')) {
     wrong('freeze-source', 'true', `allowed: with a command that dumps, and ${command} does not`)
+  }
+  const oneOf = facts?.needsOneOf ?? []
+  if (oneOf.length > 0 && oneOf.every((name) => get(name) === '')) {
+    wrong(
+      oneOf.join(' and '),
+      'neither is set',
+      `allowed: a libpq connection string; command ${command} needs one of them, and says more with both`,
+    )
   }
   if (inputs.clientVersion && !/^(9\.[0-6]|1\d|2\d)$/.test(inputs.clientVersion)) {
     wrong(

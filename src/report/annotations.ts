@@ -1,6 +1,6 @@
 import { printable, shorten } from '../text/text.ts'
-import { differencesOf, isBlocker } from './findings.ts'
-import type { Report } from './model.ts'
+import { differencesOf } from './findings.ts'
+import { isBlocker, type Report } from './model.ts'
 import { outcome, sentence } from './verdict.ts'
 
 export interface Annotation {

@@ -1,6 +1,5 @@
 import { counted, shorten } from '../text/text.ts'
 import {
-  type CheckResult,
   type DatabaseResult,
   needless,
   type ObjectResult,
@@ -91,11 +90,6 @@ export function databaseResult(database: DatabaseResult): string {
   )
     return 'differs'
   return database.verified ? 'equal' : 'not verified'
-}
-
-/** A check that stops a migration. */
-export function isBlocker(check: CheckResult): boolean {
-  return check.status === 'failed' && check.severity === 'blocker'
 }
 
 /** Everything that compared different without a reason, the tables of a database before its other objects. */

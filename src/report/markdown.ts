@@ -11,14 +11,13 @@ import {
   databaseResult,
   differencesOf,
   differingObjects,
-  isBlocker,
   leftOutOf,
   rowsOf,
   tableDifference,
   tableDiffers,
   tablesInOrder,
 } from './findings.ts'
-import type { CheckResult, Report, RoleDifference } from './model.ts'
+import { type CheckResult, isBlocker, type Report, type RoleDifference } from './model.ts'
 import { compares, outcome, sentence, serverName, writtenWords } from './verdict.ts'
 
 /** GitHub draws up to 1 MiB of summary a step and refuses a longer one as a whole; some room stays for line ends. */

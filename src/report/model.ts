@@ -306,6 +306,21 @@ export interface Report {
   readonly error: ReportError | null
 }
 
+/** A check that stops a migration. */
+export function isBlocker(check: CheckResult): boolean {
+  return check.status === 'failed' && check.severity === 'blocker'
+}
+
+/** A check that would stop a migration if it failed, and that nobody could ask. */
+export function isUnknown(check: CheckResult): boolean {
+  return check.status === 'skipped' && check.severity === 'blocker'
+}
+
+/** Whether no blocker was found, and each could be asked. */
+export function isReady({ checks }: Pick<Report, 'checks'>): boolean {
+  return !checks.some((check) => isBlocker(check) || isUnknown(check))
+}
+
 /** Reasons for entries that are left out because there is nothing to restore: no exception worth a word in the verdict. */
 export const needless = {
   there: 'the target has it already',

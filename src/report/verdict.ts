@@ -1,6 +1,6 @@
 import { counted, formatCount, formatDuration, shorten, visible } from '../text/text.ts'
 import { brokenPhase, differencesOf, reasonsOf, rowsOf } from './findings.ts'
-import type { FreezeResult, Report } from './model.ts'
+import { type FreezeResult, isReady, type Report } from './model.ts'
 
 /** How a run ended, in the words that every face of the report begins with. Plain text: names in it are as they are. */
 export interface Outcome {
@@ -19,6 +19,8 @@ export function outcome(report: Report): Outcome {
       title: `${noun} cancelled`,
       sentence: `${noun} cancelled${where(report)}${took}.`,
     }
+  if (ends === 'checked' && !(report.status === 'failed' && isReady(report)))
+    return readiness(report)
   if (report.status === 'failed')
     return {
       mark: 'bad',
@@ -26,7 +28,6 @@ export function outcome(report: Report): Outcome {
       sentence: `${noun} failed${where(report)}${took}.`,
     }
   const done = `${did} ${amounts(report)} in ${formatDuration(elapsed(report))}`
-  if (ends === 'checked') return readiness(report)
   if (!compares(report)) return { mark: 'good', title: `${noun} succeeded`, sentence: `${done}.` }
   const found = differences(report)
   if (found.length > 0)
@@ -114,20 +115,25 @@ function readiness(report: Report): Outcome {
   const count = (status: string, severity?: string) =>
     report.checks.filter((c) => c.status === status && (severity ?? c.severity) === c.severity)
       .length
-  const [passed, blockers] = [count('passed'), count('failed', 'blocker')]
+  const [passed, blockers, unknown] = [
+    count('passed'),
+    count('failed', 'blocker'),
+    count('skipped', 'blocker'),
+  ]
   const warnings = count('failed', 'warning')
   const all = `${formatCount(passed)} of ${counted(report.checks.length, 'check')} passed`
-  const found = [
+  const found = listed([
     ...(blockers > 0 ? [counted(blockers, 'blocker')] : []),
+    ...(unknown > 0 ? [`${counted(unknown, 'blocker')} that could not be asked`] : []),
     ...(warnings > 0 ? [counted(warnings, 'warning')] : []),
-  ].join(' and ')
-  return blockers > 0
-    ? { mark: 'bad', title: 'Not ready', sentence: `Not ready to migrate: ${found}; ${all}.` }
-    : {
+  ])
+  return isReady(report)
+    ? {
         mark: warnings > 0 ? 'doubtful' : 'good',
-        title: warnings > 0 ? 'Ready, with warnings' : 'Ready',
+        title: `${warnings > 0 ? 'Ready, with warnings' : 'Ready'}${exceptLosses(report)}`,
         sentence: `Ready to migrate: ${all}, no blocker${found ? `, ${found}` : ''}.`,
       }
+    : { mark: 'bad', title: 'Not ready', sentence: `Not ready to migrate: ${found}; ${all}.` }
 }
 
 function differences(report: Report): string[] {

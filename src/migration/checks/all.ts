@@ -2,16 +2,24 @@ import { estimateAnswers } from '../estimate/answers.ts'
 import { scratchChecks } from '../restore/scratch-restore.ts'
 import type { Check } from './check.ts'
 import { connectionChecks } from './connections.ts'
+import { extensionChecks } from './extensions.ts'
+import { type CheckFacts, otherChecks } from './others.ts'
 import { reachSteps } from './reach.ts'
+import { runnerChecks } from './runner.ts'
 import { sessionChecks } from './sessions.ts'
+import { settingChecks } from './settings.ts'
 import { activityChecks } from './source/activity.ts'
+import { sourceClients } from './source/clients.ts'
 import { expressionChecks } from './source/expressions.ts'
 import { healthChecks } from './source/health.ts'
 import { indexChecks } from './source/indexes.ts'
+import { sourceObjects } from './source/objects.ts'
 import { sourcePrivilegeChecks } from './source/privileges.ts'
 import { rowChecks } from './source/rows.ts'
-import { sourceTexts } from './source/texts.ts'
+import { texts } from './source/texts.ts'
+import { contents } from './target/content.ts'
 import { targetPrivilegeChecks } from './target/privileges.ts'
+import { targetRoom } from './target/room.ts'
 import { together } from './together.ts'
 import { versionChecks } from './versions.ts'
 
@@ -32,47 +40,19 @@ export const allChecks: readonly Check[] = [
   ...indexChecks,
   ...expressionChecks,
   ...rowChecks,
-  sourceTexts,
+  ...texts,
+  ...sourceObjects,
+  ...extensionChecks,
+  ...settingChecks,
+  ...sourceClients,
+  ...targetRoom,
+  ...contents,
+  ...runnerChecks,
   ...together,
 ]
 
-/** What looking at a server says besides, before the others are asked. */
-export const firstChecks: readonly Pick<Check, 'id' | 'severity' | 'why' | 'needs'>[] = [
-  ...reachSteps,
-  {
-    id: 'source-connection',
-    severity: 'blocker',
-    why: 'nothing can be migrated from a server that does not let the account in',
-    needs: ['source'],
-  },
-  {
-    id: 'source-databases',
-    severity: 'blocker',
-    why: 'a database that does not exist, or lets nobody in, cannot be dumped',
-    needs: ['source'],
-  },
-  {
-    id: 'target-connection',
-    severity: 'blocker',
-    why: 'nothing can be migrated to a server that does not let the account in',
-    needs: ['target'],
-  },
-  {
-    id: 'target-writable',
-    severity: 'blocker',
-    why: 'a standby, or a read-only endpoint of the cluster, refuses every statement of the restore',
-    needs: ['target'],
-  },
-  {
-    id: 'target-version',
-    severity: 'blocker',
-    why: 'PolarDB for PostgreSQL begins with version 11',
-    needs: ['target'],
-  },
-]
+/** What is said beside them: on the way to the servers, and by the plan. */
+export const firstChecks: readonly CheckFacts[] = [...reachSteps, ...otherChecks]
 
 /** What a preflight finds out when all of them are answered. */
-export const lastChecks: readonly Pick<Check, 'id' | 'severity' | 'why' | 'needs'>[] = [
-  ...estimateAnswers,
-  ...scratchChecks,
-]
+export const lastChecks: readonly CheckFacts[] = [...estimateAnswers, ...scratchChecks]

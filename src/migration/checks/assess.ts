@@ -1,9 +1,10 @@
+import { dirname } from 'node:path'
 import { Failure } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { freeSpace } from '../free-space.ts'
 import { checkFreeze } from '../freeze/beforehand.ts'
 import type { Run } from '../run.ts'
-import { allChecks, firstChecks } from './all.ts'
+import { allChecks } from './all.ts'
 import { ask } from './ask.ts'
 import { judge } from './judge.ts'
 import { check, noteFailure } from './note.ts'
@@ -33,7 +34,6 @@ export async function assess(given: readonly SideName[], run: Run): Promise<Asse
     const connection = inputs[side]
     if (!given.includes(side) || !connection) return undefined
     const id = `${side}-connection`
-    const known = firstChecks.find((first) => first.id === id)
     try {
       if (!(await checkReach(side, connection, run))) return undefined
       const reached = await inspect(connection)
@@ -44,7 +44,7 @@ export async function assess(given: readonly SideName[], run: Run): Promise<Asse
       const { message, why, sqlstate, cause } = error
       const { remedy, paste } = loginRemedy(error, side)
       const failure = new Failure(message, why, remedy, { cause, sqlstate })
-      noteFailure(run, id, failure, { ...known, paste })
+      noteFailure(run, id, failure, { paste })
       return undefined
     }
   }
@@ -68,6 +68,17 @@ export async function assess(given: readonly SideName[], run: Run): Promise<Asse
 
 async function runnerFacts(run: Run): Promise<RunnerFacts> {
   const { dumpDirectory, processors, canUpload, environment } = run
-  const free = await freeSpace(dumpDirectory).catch(() => undefined)
+  const free = await freeFor(dumpDirectory).catch(() => undefined)
   return { dumpDirectory, free, processors, canUpload, environment }
+}
+
+/** Bytes free in a directory, or where it would be made. */
+async function freeFor(directory: string): Promise<number> {
+  try {
+    return await freeSpace(directory)
+  } catch (error) {
+    const above = dirname(directory)
+    if (above === directory || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return await freeFor(above)
+  }
 }

@@ -1,7 +1,14 @@
 import { Failure } from '../../failure.ts'
-import type { CheckResult, Severity } from '../../report/model.ts'
+import {
+  type CheckResult,
+  isBlocker,
+  isUnknown,
+  type Report,
+  type Severity,
+} from '../../report/model.ts'
 import { counted, firstTen, shorten } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { whyOf } from './others.ts'
 
 /** What a result was made of, so that a single blocker stops the run in its own words. */
 const failures = new WeakMap<CheckResult, Failure>()
@@ -16,19 +23,26 @@ export function noteFailure(
   failure: Failure,
   {
     severity = 'blocker',
-    why,
+    why = whyOf(id),
     paste,
-  }: { severity?: Severity; why?: string; paste?: string | undefined } = {},
+  }: { severity?: Severity; why?: string | undefined; paste?: string | undefined } = {},
 ): void {
   const { message, why: cause, remedy } = failure
   const result: CheckResult = {
     ...{ id, severity, status: 'failed', objects: [], remedy },
     message: [message, cause].filter(Boolean).join(': '),
-    ...(why === undefined ? {} : { why }),
+    ...reason(id, why),
     ...(paste === undefined ? {} : { paste }),
   }
   failures.set(result, failure)
   context.record.check(result)
+}
+
+const reason = (id: string, why = whyOf(id)) => (why === undefined ? {} : { why })
+
+/** Keeps a result in the report, with why it matters. */
+export function note(context: Pick<Context, 'record'>, result: CheckResult): void {
+  context.record.check({ ...result, ...reason(result.id, result.why) })
 }
 
 /** Keeps one check's answer in the report. */
@@ -49,36 +63,57 @@ export function check(
     message,
     objects,
     remedy: passed ? '' : remedy,
+    ...reason(id),
   })
 }
 
 /**
- * Stops a run that a check has found a blocker for, before anything is touched.
+ * Stops a run that a check has found a blocker for, before anything is touched. One that could not be asked stops nothing: what
+ * it would have told is met later at the latest.
  *
- * @param noun what does not begin: `Migration`
  * @throws Failure with all of them
  */
-export function refuseBlockers(context: Pick<Context, 'report'>): void {
-  const { checks, words } = context.report
-  const blockers = checks.filter(
-    ({ status, severity }) => status === 'failed' && severity === 'blocker',
-  )
-  const [first] = blockers
+export function refuseBlockers({ report }: Pick<Context, 'report'>): void {
+  const blockers = report.checks.filter(isBlocker)
+  const [first, ...others] = blockers
   if (!first) return
-  const only = blockers.length === 1
   const known = failures.get(first)
-  if (only && known) throw known
+  if (others.length === 0 && known) throw known
+  throw refusal(
+    `${report.words.noun} cannot begin: ${counted(blockers.length, 'blocker')}`,
+    blockers,
+  )
+}
+
+/** What a preflight ends with where it is not ready. */
+export function notReady({ checks }: Report): Failure {
+  const [blockers, unknown] = [checks.filter(isBlocker), checks.filter(isUnknown)]
+  const found = [
+    ...(blockers.length > 0 ? [counted(blockers.length, 'blocker')] : []),
+    ...(unknown.length > 0
+      ? [`${counted(unknown.length, 'blocker')} that could not be asked`]
+      : []),
+  ]
+  return refusal(`Not ready to migrate: ${found.join(' and ')}`, [...blockers, ...unknown])
+}
+
+/** One is told in its own words, several by their names. */
+function refusal(title: string, results: readonly CheckResult[]): Failure {
+  const [first, ...others] = results
+  const only = others.length === 0 ? first : undefined
   const said = ({ message, objects }: CheckResult) =>
     [message, firstTen(objects)].filter(Boolean).join(': ')
-  const pasted = ({ remedy, paste }: CheckResult) =>
+  const mended = ({ remedy, paste }: CheckResult) =>
     paste === undefined ? remedy : `${remedy} (lines to paste are in the report)`
-  throw new Failure(
-    only ? first.message : `${words.noun} cannot begin: ${counted(blockers.length, 'blocker')}`,
-    only
-      ? `${firstTen(first.objects)}${first.objects.length > 0 ? '. ' : ''}Nothing was touched`
-      : `${shorten(blockers.map((one) => `${one.id}: ${said(one)}`).join('; '), longest)}. Nothing was touched`,
-    only
-      ? pasted(first)
-      : shorten(blockers.map((one) => `${one.id}: ${pasted(one)}`).join('; '), longest),
+  const each = (text: (result: CheckResult) => string) =>
+    results
+      .map((result) => ({ id: result.id, text: text(result) }))
+      .filter(({ text }) => text !== '')
+      .map(({ id, text }) => `${id}: ${text}`)
+      .join('; ')
+  return new Failure(
+    title,
+    `${shorten(only ? said(only) : each(said), longest)}. Nothing was touched`,
+    shorten(only ? mended(only) : each(mended), longest),
   )
 }

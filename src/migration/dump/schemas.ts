@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { Failure } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { Source } from '../checks/preflight.ts'
 import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
@@ -19,6 +20,7 @@ export interface DumpedSchemas {
  * Dumps the definitions of every database and hands them on; they are removed afterwards. What would be lost on a target is
  * known from them before the first row is dumped.
  *
+ * @param refused is told what pg_dump refuses, so that the other databases go on; without it that is thrown
  * @throws Failure; Cancelled
  */
 export async function withSchemas<T>(
@@ -26,6 +28,7 @@ export async function withSchemas<T>(
   dumpSource: DumpSource,
   run: Run,
   work: (schemas: DumpedSchemas) => Promise<T>,
+  refused?: (database: string, failure: Failure) => void,
 ): Promise<T> {
   const directory = join(run.temporaryDirectory, 'schemas')
   const databases: DumpedDatabase[] = []
@@ -36,19 +39,26 @@ export async function withSchemas<T>(
       const logFile = join(run.reportDirectory, `pg_dump-schema-${path.split('/')[1]}.log`)
       const options = { database: name, readOnly: true, role: 'source', signal: run.signal }
       await mkdir(dirname(archive), { recursive: true, mode: 0o700 })
-      const properties = await retrying(run, async () => {
-        await rm(archive, { recursive: true, force: true })
-        const { properties, extra } = await withConnection(
-          source.connection,
-          { ...options, role: 'source' },
-          async (client) => ({
-            properties: await readDatabaseProperties(client),
-            extra: withoutMark(await readFreezeMark(client)),
-          }),
-        )
-        await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
-        return properties
-      })
+      let properties: DumpedDatabase['properties']
+      try {
+        properties = await retrying(run, async () => {
+          await rm(archive, { recursive: true, force: true })
+          const { properties, extra } = await withConnection(
+            source.connection,
+            { ...options, role: 'source' },
+            async (client) => ({
+              properties: await readDatabaseProperties(client),
+              extra: withoutMark(await readFreezeMark(client)),
+            }),
+          )
+          await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
+          return properties
+        })
+      } catch (error) {
+        if (!refused || run.signal.aborted || !(error instanceof Failure)) throw error
+        refused(name, error)
+        continue
+      }
       databases.push({
         name,
         target,

@@ -40,6 +40,8 @@ export interface RestorableDump {
   proven: boolean
   /** Definitions without rows, to decide from; what is restored is decided about again. */
   isSchema: boolean
+  /** Nothing may be made on the target, not for a moment either: no role to log in as. */
+  isLookOnly?: boolean
 }
 
 /** One database, where it goes and how. */
@@ -71,6 +73,21 @@ export async function planEverything(
   target: ConnectionParameters,
   run: Run,
 ): Promise<PlannedRestore> {
+  const { planned, refusals } = await decideEverything(dump, target, run)
+  throwAll(refusals, 'cannot be restored')
+  return planned
+}
+
+/**
+ * planEverything() with what is in its way as a list, of each part of the migration.
+ *
+ * @throws Failure of what keeps it from deciding at all; Cancelled
+ */
+export async function decideEverything(
+  dump: RestorableDump,
+  target: ConnectionParameters,
+  run: Run,
+): Promise<{ planned: PlannedRestore; refusals: Refused[] }> {
   const { inputs } = run
   const destinations = chooseDatabases(inputs.databases, dump, run)
   const losses = lossesAmong(dump.losses, destinations, inputs.databases)
@@ -106,8 +123,7 @@ export async function planEverything(
       refusals.push({ what: `the database "${destination.source}"`, error })
     }
   }
-  throwAll(refusals, 'cannot be restored')
-  return { target, databases, swaps, roles, planRoles }
+  return { planned: { target, databases, swaps, roles, planRoles }, refusals }
 }
 
 async function planTheRoles(
@@ -140,6 +156,7 @@ async function planTheRoles(
       completing: inputs.ifTargetNotEmpty === 'resume',
       neededRoles: needed,
       allowMissing: inputs.allowMissing,
+      isLookOnly: dump.isLookOnly ?? false,
     },
     run,
   )

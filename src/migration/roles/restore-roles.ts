@@ -49,6 +49,8 @@ export interface RestoreRolesOptions {
   completing?: boolean
   /** What the roles may lose, as patterns: `MEMBERSHIP * in pg_monitor`, `ROLE repl REPLICATION`, `LOGIN *`. */
   allowMissing: readonly string[]
+  /** No role may be made to try a login with, not for a moment either. */
+  isLookOnly?: boolean
 }
 
 /** Sessions that create roles: the server spends about 5 ms of processor time on each SCRAM verifier. */

@@ -10,14 +10,19 @@ import {
   databaseResult,
   differencesOf,
   differingObjects,
-  isBlocker,
   leftOutOf,
   rowsOf,
   tableDifference,
   tableDiffers,
   tablesInOrder,
 } from '../findings.ts'
-import type { CheckResult, DatabaseResult, Report, TableResult } from '../model.ts'
+import {
+  type CheckResult,
+  type DatabaseResult,
+  isBlocker,
+  type Report,
+  type TableResult,
+} from '../model.ts'
 import { compares, elapsed, outcome, sentence, serverName, writtenWords } from '../verdict.ts'
 import { checklist } from './checklist.ts'
 import { definitions, undecided } from './definitions.ts'

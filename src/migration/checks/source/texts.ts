@@ -7,7 +7,7 @@ const bytes = (text: string) =>
   `pg_catalog.encode(pg_catalog.convert_to(${text}, 'SQL_ASCII'), 'escape')`
 
 /** Texts with bytes beyond ASCII, and what each belongs to. Where the name itself is the text, its bytes are shown escaped. */
-const texts: Question<{ what: string; text: string }> = {
+const strangeTexts: Question<{ what: string; text: string }> = {
   id: 'texts-without-encoding',
   scope: 'database',
   sql: () => `
@@ -37,9 +37,9 @@ export const sourceTexts: Check = {
   severity: 'blocker',
   why: 'a definition in bytes that are no text cannot be read, and so not compared',
   needs: ['source'],
-  questions: { source: [texts] },
+  questions: { source: [strangeTexts] },
   judge({ inputs, source }): Answer {
-    const strange = source.rows(texts).filter(({ text }) => !isUtf8(text))
+    const strange = source.rows(strangeTexts).filter(({ text }) => !isUtf8(text))
     if (strange.length === 0)
       return { status: 'passed', message: 'every text in the catalogs can be read' }
     const message = `${counted(strange.length, 'text')} in the catalogs of an SQL_ASCII database can not be read as UTF-8`
@@ -54,6 +54,8 @@ export const sourceTexts: Check = {
     }
   },
 }
+
+export const texts: readonly Check[] = [sourceTexts]
 
 /** Whether a text in PostgreSQL's escape format of bytes holds UTF-8 (PostgreSQL, "bytea Escape Format"). */
 function isUtf8(escaped: string): boolean {

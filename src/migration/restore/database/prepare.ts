@@ -12,7 +12,7 @@ import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
 import { emptyDatabase } from './empty.ts'
 import { contentOf, mayCreate } from './existing-objects.ts'
 import { refusedLocales } from './locales.ts'
-import { notOurs, readMark } from './mark.ts'
+import { type Mark, notOurs, readMark } from './mark.ts'
 import { databaseExists, elsewhere } from './outside.ts'
 import type { DatabaseProperties } from './properties.ts'
 
@@ -99,17 +99,47 @@ async function prepare(
     await dropDatabase(options, context)
     return create()
   }
-  const { mark } = content
+  const standing = standingOf(content, options, dump)
+  if (standing !== 'full') return { standing, created: false }
+  if (options.inPlace) {
+    await emptyDatabase(options, context)
+    return { standing: 'empty', created: false }
+  }
+  await dropDatabase(options, context)
+  return create()
+}
+
+/** What a database holds before it is restored into. */
+export interface DatabaseContent {
+  /** Names of its objects, at most mostObjects. */
+  objects: string[]
+  mark: Mark | null
+  /** The account may create schemas and the like in it. */
+  mayCreate: boolean
+}
+
+/**
+ * How a database that exists stands before its restore; `full` where it is to be emptied or dropped first.
+ *
+ * @param dump identifies the dump; undefined where there is none yet
+ * @throws Failure when it may not be restored into, as the options say
+ */
+export function standingOf(
+  content: DatabaseContent,
+  options: Pick<RestoreOptions, 'targetName' | 'ifNotEmpty' | 'inPlace'>,
+  dump: string | undefined,
+): Standing | 'full' {
+  const { mark, objects } = content
+  const { targetName } = options
   if (mark && !mark.ours && options.ifNotEmpty !== 'replace') throw notOurs(mark)
-  if (options.ifNotEmpty === 'resume' && content.objects.length > 0) {
-    if (mark && mark.state?.dump !== dump)
+  if (options.ifNotEmpty === 'resume' && objects.length > 0) {
+    if (mark && dump !== undefined && mark.state?.dump !== dump)
       throw cannotResume(
         targetName,
         mark.state ? 'It was begun with another dump' : 'The mark of its restore cannot be read',
       )
-    if (!mark || mark.state?.complete) return { standing: 'complete', created: false }
     // whoever owns the database by now may have been given it by the interrupted restore itself
-    return { standing: 'begun', created: false }
+    return !mark || mark.state?.complete ? 'complete' : 'begun'
   }
   if (!content.mayCreate && (options.ifNotEmpty !== 'replace' || options.inPlace)) {
     throw new Failure(
@@ -121,17 +151,10 @@ async function prepare(
       { sqlstate: '42501' },
     )
   }
-  if (content.objects.length === 0) return { standing: 'empty', created: false }
-  if (options.ifNotEmpty === 'replace') {
-    if (options.inPlace) {
-      await emptyDatabase(options, context)
-      return { standing: 'empty', created: false }
-    }
-    await dropDatabase(options, context)
-    return create()
-  }
-  const left = mark?.state?.dump === dump
-  const holds = `It holds ${counted(content.objects.length, 'object')} (${content.objects.slice(0, 5).map(printable).join(', ')}${content.objects.length > 5 ? ', …' : ''})`
+  if (objects.length === 0) return 'empty'
+  if (options.ifNotEmpty === 'replace') return 'full'
+  const left = dump !== undefined && mark?.state?.dump === dump
+  const holds = `It holds ${counted(objects.length, 'object')} (${objects.slice(0, 5).map(printable).join(', ')}${objects.length > 5 ? ', …' : ''})`
   throw new Failure(
     `The target database "${targetName}" is not empty`,
     left ? `${holds}, left by an interrupted restore of this dump` : holds,
@@ -151,20 +174,28 @@ export function cannotResume(name: string, why: string): Failure {
 }
 
 /** What is in the database; `invalid` where an interrupted DROP DATABASE lets nobody in. */
-async function readContent(options: RestoreOptions, context: Context) {
+async function readContent(
+  options: RestoreOptions,
+  context: Context,
+): Promise<DatabaseContent | 'invalid'> {
   try {
     return await withConnection(
       options.target,
       { database: options.targetName, role: 'target', signal: context.signal },
-      async (client) => ({
-        objects: await contentOf(client),
-        mark: await readMark(client),
-        mayCreate: await mayCreate(client),
-      }),
+      contentIn,
     )
   } catch (error) {
-    if (isInvalid(error)) return 'invalid' as const
+    if (isInvalid(error)) return 'invalid'
     throw error
+  }
+}
+
+/** What is in the database that a session is connected to. */
+export async function contentIn(client: pg.Client): Promise<DatabaseContent> {
+  return {
+    objects: await contentOf(client),
+    mark: await readMark(client),
+    mayCreate: await mayCreate(client),
   }
 }
 

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import type { Failure } from '../../src/failure.ts'
+import type { Report } from '../../src/report/model.ts'
+import { outcome } from '../../src/report/verdict.ts'
+import { dumpCatalogs } from '../support/catalog-dump.ts'
+import { clientDirectory } from '../support/clients.ts'
+import { runInProcess } from '../support/in-process.ts'
+import { between } from '../support/migration.ts'
+import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
+import { TestServer } from '../support/server.ts'
+
+let source: TestServer
+let plain: PlainTarget
+let polar: PolarStandIn
+let client: string
+
+beforeAll(async () => {
+  const found = await clientDirectory(15)
+  if (!found) throw new Error('the client programs of 15 cannot be had on this machine')
+  client = found
+  ;[source, plain, polar] = await Promise.all([
+    TestServer.start(15, { settings: { autovacuum: 'off' } }),
+    startPlainTarget(15),
+    PolarStandIn.start(),
+  ])
+  for (const { backend } of [plain, polar])
+    await backend
+      .sql(`ALTER SYSTEM SET autovacuum = off`)
+      .then(() => backend.sql('SELECT pg_reload_conf()'))
+  await source.sql('CREATE DATABASE shop')
+  await source.sql(
+    `CREATE ROLE owner_role NOLOGIN; CREATE ROLE watcher LOGIN PASSWORD 'w' IN ROLE pg_monitor;
+     SET password_encryption = md5; CREATE ROLE old_login LOGIN PASSWORD 'o'; ALTER ROLE old_login SET search_path = pg_catalog;
+     CREATE SCHEMA app AUTHORIZATION owner_role; CREATE TABLE app.orders (id serial PRIMARY KEY, note text COLLATE "C");
+     CREATE COLLATION app.german (provider = icu, locale = 'de');
+     CREATE FUNCTION app.raw(internal) RETURNS internal LANGUAGE internal AS 'array_subscript_handler'`,
+    'shop',
+  )
+})
+afterAll(async () => {
+  await Promise.all([source, plain, polar].map((one) => one?.stop()))
+})
+
+async function preflight(inputs: Record<string, string>) {
+  const outputs: Record<string, unknown> = {}
+  const result = await runInProcess(
+    { 'client-path': client, command: 'preflight', ...inputs },
+    { setOutput: (name, value) => void Object.assign(outputs, { [name]: value }) },
+  )
+  return { ...result, outputs }
+}
+
+const failed = ({ checks }: Report) => checks.filter(({ status }) => status === 'failed')
+
+test.each([
+  ['a plain server', () => plain],
+  ['a stand-in for PolarDB 11', () => polar],
+])('both servers are afterwards what they were before: %s', async (_, which) => {
+  const target = which()
+  const servers = [source, target.backend]
+  const before = await Promise.all(servers.map(dumpCatalogs))
+  const { report, error, outputs } = await preflight(between(source, target, 'shop'))
+  expect(await Promise.all(servers.map(dumpCatalogs))).toEqual(before)
+  expect(report.phases.map(({ name, status }) => [name, status])).toEqual(
+    ['preflight', 'client', 'dump-roles', 'schema'].map((name) => [name, 'succeeded']),
+  )
+  // the plan was made: what is lost is known by name, with the lines to paste
+  const losses = failed(report).filter(({ id }) => id === 'losses')
+  expect(losses.length).toBeGreaterThan(0)
+  const all = report.checks.find(({ id }) => id === 'losses-all')?.paste ?? ''
+  expect(all).toMatch(/^allow-missing: \|\n( {2}\S.*\n?)+$/)
+  expect((error as Failure).line).toMatch(/^Not ready to migrate/)
+  expect(outputs).toMatchObject({ ready: false, 'source-version': expect.stringMatching(/^15/) })
+  expect(outcome({ ...report, status: 'failed' }).title).toBe('Not ready')
+
+  // pasted, they are all that it takes
+  const lines = all
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim())
+  const accepted = await preflight({
+    ...between(source, target, 'shop'),
+    'allow-missing': lines.join('\n'),
+  })
+  expect(accepted.error).toBeUndefined()
+  expect(accepted.outputs.ready).toBe(true)
+  expect(JSON.parse(String(accepted.outputs['databases-json']))).toMatchObject([
+    { name: 'shop', target: 'shop', bytes: expect.any(Number) },
+  ])
+  expect(accepted.report.losses.map(({ entry }) => entry).sort()).toEqual([...lines].sort())
+})

@@ -1,0 +1,194 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { type CheckResult, type Loss, needless, newReport } from '../../report/model.ts'
+import { ReportWriter } from '../../report/writer.ts'
+import { counted, formatCount, printable } from '../../text/text.ts'
+import { type DumpedRoles, dumpTheRoles, openDumpSource } from '../dump/everything.ts'
+import type { DumpSource } from '../dump/programs.ts'
+import { withSchemas } from '../dump/schemas.ts'
+import { groupLosses } from '../losses.ts'
+import { runPhase } from '../phases.ts'
+import { allowMissing } from '../restore/plan/allow-missing.ts'
+import { decideEverything, type PlannedDatabase } from '../restore/plan-everything.ts'
+import type { Run } from '../run.ts'
+import type { Assessed } from './assess.ts'
+import { note, noteFailure } from './note.ts'
+import type { Source } from './preflight.ts'
+
+/**
+ * Makes the plan of the migration as the migration itself will make it, by the same programs and the same planner: from the roles and
+ * the definitions, without a row. What is lost and what stands in the way are failed checks, all of them, with the lines that
+ * accept the losses. Nothing is left on either server or on the runner.
+ *
+ * @throws Cancelled
+ */
+export async function planAhead({ source, target }: Assessed, run: Run): Promise<void> {
+  if (!source) return
+  if (!target)
+    skip(run, 'plan', 'what becomes of the roles and definitions takes the target to ask')
+  const dumpSource = await attempt(run, 'client-programs', () =>
+    openDumpSource(source, run, target),
+  )
+  if (!dumpSource) {
+    skip(run, 'plan', 'without the client programs nothing can be read as a dump would')
+    return
+  }
+  const directory = join(run.temporaryDirectory, 'ahead')
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  // what is decided goes into a report of its own, every loss accepted, so that all are found
+  const record = new ReportWriter(newReport(run.report.command, run.report.words))
+  const inputs = { ...run.inputs, allowMissing: ['*'] }
+  const ahead = { ...run, record, report: record.report, inputs, dumpDirectory: directory }
+  const quiet = { ...run.log, info: () => {} }
+  try {
+    const roles = await rolesAhead(source, dumpSource, { ...run, dumpDirectory: directory })
+    const refused = (database: string, failure: Failure) =>
+      noteFailure(run, 'plan-schema', named(`the database "${database}"`, failure))
+    await attempt(run, 'plan', () =>
+      runPhase(run, 'schema', () =>
+        withSchemas(
+          source,
+          dumpSource,
+          run,
+          async (schemas) => {
+            if (!target) return
+            const { losses } = source
+            const dump = { client: dumpSource.client, roles, losses, proven: true, ...schemas }
+            const { planned, refusals } = await decideEverything(
+              { ...dump, isSchema: true, isLookOnly: true },
+              target.connection,
+              { ...ahead, log: quiet },
+            )
+            for (const { what, error } of refusals) noteFailure(run, 'plan', named(what, error))
+            for (const database of planned.databases) tellPlan(database, run)
+          },
+          refused,
+        ),
+      ),
+    )
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+  for (const result of record.report.checks) note(run, result)
+  tellLosses(target ? record.report.losses : source.losses, run)
+}
+
+/** @returns null where they are not migrated; those without passwords where only the passwords cannot be had */
+async function rolesAhead(
+  source: Source,
+  dumpSource: DumpSource,
+  run: Run,
+): Promise<DumpedRoles | null> {
+  try {
+    return await dumpTheRoles(source, dumpSource, run)
+  } catch (error) {
+    if (run.signal.aborted || !(error instanceof Failure)) throw error
+    noteFailure(run, 'plan-roles', error)
+    const inputs = { ...run.inputs, rolePasswords: false }
+    return (
+      (await attempt(run, 'plan-roles', () =>
+        dumpTheRoles(source, dumpSource, { ...run, inputs }),
+      )) ?? null
+    )
+  }
+}
+
+/** What a step gives, or a failed check and undefined. @throws Cancelled, and what is no failure of ours */
+async function attempt<T>(run: Run, id: string, step: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await step()
+  } catch (error) {
+    if (run.signal.aborted || error instanceof Cancelled) throw new Cancelled()
+    noteFailure(run, id, named('', error))
+    return undefined
+  }
+}
+
+function named(what: string, error: unknown): Failure {
+  const prefix = what === '' ? '' : `${what}: `
+  if (error instanceof Failure) {
+    const { message, why, remedy, sqlstate } = error
+    return new Failure(`${prefix}${message}`, why, remedy, { cause: error, sqlstate })
+  }
+  return new Failure(
+    `${prefix}it could not be decided about`,
+    messageOf(error),
+    'Look into the logs beside the report',
+  )
+}
+
+function skip(run: Run, id: string, message: string): void {
+  const severity = 'info'
+  note(run, { id, severity, status: 'skipped', message, objects: [], remedy: '' })
+}
+
+/** What becomes of the entries of a database that are not restored as they stand, by the reason. */
+function tellPlan({ destination, plan }: PlannedDatabase, run: Run): void {
+  const { target } = destination
+  const passed = (message: string, objects: string[] = []): CheckResult => ({
+    ...{ id: 'plan', severity: 'info', status: 'passed', remedy: '' },
+    message: `"${target}": ${message}`,
+    objects,
+  })
+  const otherwise = plan.entries.flatMap(({ name, fate }) =>
+    fate.kind === 'restore' || Object.values(needless).includes(fate.reason)
+      ? []
+      : [{ how: fate.kind === 'leave-out' ? 'left out' : 'changed', name, reason: fate.reason }],
+  )
+  const all = plan.entries.length
+  note(
+    run,
+    passed(
+      `${formatCount(all - otherwise.length)} of ${counted(all, 'entry', 'entries')} are restored as they are, or there already`,
+    ),
+  )
+  for (const [key, group] of Map.groupBy(otherwise, ({ how, reason }) => `${how}: ${reason}`)) {
+    const entries = counted(group.length, 'entry', 'entries')
+    note(
+      run,
+      passed(
+        `${entries} ${key}`,
+        group.map(({ name }) => printable(name)),
+      ),
+    )
+  }
+}
+
+/** A failed check for each reason of losses that are not accepted, and the lines that accept all of them. */
+function tellLosses(found: readonly Loss[], run: Run): void {
+  const accepts = allowMissing(run.inputs.allowMissing)
+  // whoever leaves the passwords behind has said so
+  const said = allowMissing(run.inputs.rolePasswords ? [] : ['LOGIN *'])
+  const isAccepted = ({ entry }: Loss) => accepts(entry) || said(entry)
+  run.record.acceptedLosses(found.filter(isAccepted))
+  const open = found.filter((loss) => !isAccepted(loss))
+  if (open.length === 0) {
+    const message = `${counted(found.length, 'loss', 'losses')} accepted, and no other`
+    note(run, {
+      ...{ id: 'losses', severity: 'blocker', status: 'passed', objects: [], remedy: '' },
+      message: found.length === 0 ? 'nothing is lost' : message,
+    })
+    return
+  }
+  const lines = (entries: readonly string[]) =>
+    `allow-missing: |\n${entries.map((entry) => `  ${entry}`).join('\n')}`
+  for (const [database, losses] of Map.groupBy(open, ({ database }) => database)) {
+    const where = database === null ? 'The roles and the server' : `The database "${database}"`
+    for (const { reason, remedy, entries } of groupLosses(losses)) {
+      note(run, {
+        ...{ id: 'losses', severity: 'blocker', status: 'failed' },
+        message: `${where} would lose ${counted(entries.length, 'object')}: ${reason}`,
+        objects: entries,
+        remedy: `${remedy}. Or accept the loss in allow-missing`,
+        paste: lines(entries),
+      })
+    }
+  }
+  note(run, {
+    ...{ id: 'losses-all', severity: 'info', status: 'failed', objects: [] },
+    message: `The lines in allow-missing that accept all ${counted(open.length, 'loss', 'losses')} above`,
+    remedy: 'Read each of them first: what they name will be missing on the target',
+    paste: lines([...run.inputs.allowMissing, ...new Set(open.map(({ entry }) => entry))]),
+  })
+}
