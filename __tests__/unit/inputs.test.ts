@@ -63,8 +63,13 @@ describe('the inputs', () => {
     ]) {
       expect(failure.why).toContain(`${name}: `)
     }
-    expect(failure.why).toContain('"move"; allowed: migrate, dump, restore, verify')
+    expect(failure.why).toContain('"move"; allowed: migrate, preflight, dump, restore, verify')
     expect(failure.line).not.toContain('s3cret')
+  })
+
+  test('of a preflight name one server at least', () => {
+    expect(mistakes({ command: 'preflight' }).why).toContain('source and target: neither is set')
+    expect(read({ command: 'preflight', target: servers.target }).source).toBeUndefined()
   })
 
   test.each(['migrate', 'dump'])(
