@@ -27,12 +27,16 @@ export async function readExtensionGrants(
 ): Promise<ExtensionGrant[]> {
   if (server < 90_600) return []
   const isProcedure = server >= 110_000 ? `p.prokind = 'p'` : 'false'
+  // here and not around it: else every function of the server gets its name for every member
+  const member = (catalog: string) =>
+    `JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = o.oid
+      AND d.objsubid = 0 AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass`
   const inSchema = (catalog: string, name: string, schema: string, tag: string, acl: string) =>
-    `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS catalog, o.oid, n.nspname::pg_catalog.text AS schema, ${tag} AS tag, ${acl} AS acl
-       FROM pg_catalog.${catalog} o JOIN pg_catalog.pg_namespace n ON n.oid = o.${schema} WHERE ${name} IS NOT NULL`
+    `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS catalog, o.oid, n.nspname::pg_catalog.text AS schema, ${tag} AS tag, ${acl} AS acl, d.refobjid AS extension
+       FROM pg_catalog.${catalog} o ${member(catalog)} JOIN pg_catalog.pg_namespace n ON n.oid = o.${schema} WHERE ${name} IS NOT NULL`
   const alone = (catalog: string, kind: string, name: string, acl: string) =>
-    `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '', '${kind} ' || pg_catalog.quote_ident(o.${name}), o.${acl}
-       FROM pg_catalog.${catalog} o WHERE o.${acl} IS NOT NULL`
+    `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '', '${kind} ' || pg_catalog.quote_ident(o.${name}), o.${acl}, d.refobjid
+       FROM pg_catalog.${catalog} o ${member(catalog)} WHERE o.${acl} IS NOT NULL`
   const routine = `CASE WHEN ${isProcedure.replace('p.', 'o.')} THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
     || pg_catalog.quote_ident(o.proname) || '(' || pg_catalog.pg_get_function_identity_arguments(o.oid) || ')'`
   const { rows } = await client.query<ExtensionGrant>(`
@@ -44,9 +48,7 @@ export async function readExtensionGrants(
             UNION ALL ${alone('pg_language', 'LANGUAGE', 'lanname', 'lanacl')}
             UNION ALL ${alone('pg_foreign_data_wrapper', 'FOREIGN DATA WRAPPER', 'fdwname', 'fdwacl')}
             UNION ALL ${alone('pg_foreign_server', 'FOREIGN SERVER', 'srvname', 'srvacl')}) m
-      JOIN pg_catalog.pg_depend d ON d.classid = m.catalog AND d.objid = m.oid AND d.objsubid = 0 AND d.deptype = 'e'
-       AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
-      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+      JOIN pg_catalog.pg_extension e ON e.oid = m.extension
       LEFT JOIN pg_catalog.pg_init_privs i ON i.classoid = m.catalog AND i.objoid = m.oid AND i.objsubid = 0
      WHERE i.initprivs IS NULL OR i.initprivs::pg_catalog.text <> m.acl::pg_catalog.text
      ORDER BY 1, 2, 3`)

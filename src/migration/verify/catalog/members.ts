@@ -33,11 +33,10 @@ export async function readMembers(client: pg.Client, server: number): Promise<Me
            EXISTS (SELECT 1 FROM pg_catalog.pg_depend made
                     WHERE made.classid = m.class AND made.objid = m.oid AND made.objsubid = 0 AND made.deptype = 'n'
                       AND made.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
-                      AND made.xmin = d.xmin AND made.cmin::pg_catalog.text::bigint >= d.cmin::pg_catalog.text::bigint) AS scripted,
+                      AND made.xmin = m.xid AND made.cmin::pg_catalog.text::bigint >= m.cid::pg_catalog.text::bigint) AS scripted,
            ARRAY(${server >= 90600 ? grants : `SELECT NULL::pg_catalog.text WHERE false`}) AS acl
       FROM (${Object.values(sources(server)).join(' UNION ALL ')}) m
-      JOIN pg_catalog.pg_depend d ON d.classid = m.class AND d.objid = m.oid AND d.objsubid = 0 AND d.deptype = 'e'
-      JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+      JOIN pg_catalog.pg_extension e ON e.oid = m.extension
      ORDER BY m.name`)
   return rows.map(({ name, extension, signature, scripted, acl }) => ({
     name,
@@ -66,8 +65,12 @@ function sources(server: number): Record<string, string> {
     signature = 'NULL::pg_catalog.text',
   ) =>
     `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS class, x.oid, ${name} AS name,
-            ${server >= 90600 ? `x.${acl}` : 'NULL::pg_catalog.aclitem[]'} AS acl, ${type}::pg_catalog."char" AS type, x.${owner} AS owner, ${signature} AS signature
-       FROM pg_catalog.${catalog} x`
+            ${server >= 90600 ? `x.${acl}` : 'NULL::pg_catalog.aclitem[]'} AS acl, ${type}::pg_catalog."char" AS type, x.${owner} AS owner, ${signature} AS signature,
+            d.refobjid AS extension, d.xmin AS xid, d.cmin AS cid
+       FROM pg_catalog.${catalog} x
+       -- here and not outside: else every function of the server gets its name for every member
+       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = x.oid AND d.objsubid = 0
+        AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass`
   const inSchema = (prefix: string) =>
     ` JOIN pg_catalog.pg_namespace n ON n.oid = x.${prefix}namespace`
   return {
