@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { clientDirectory } from '../support/clients.ts'
-import { between, canLogIn, readEverything, runJob } from '../support/migration.ts'
+import { between, canLogIn, readEverything, runJob, smallShop } from '../support/migration.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { ResultsServer } from '../support/results-server.ts'
 import { runnerCommands } from '../support/runner.ts'
@@ -107,7 +107,7 @@ describe.each<[Major, Major]>([
     const [source, target] = [await TestServer.start(from), await startPlainTarget(to)]
     try {
       await source.sql('CREATE DATABASE shop')
-      await source.sql(readFileSync('scripts/demo-source.sql', 'utf8'), 'shop')
+      await source.sql(smallShop(), 'shop')
       // what an ordinary account cannot give; from 16 on it cannot grant predefined roles, either
       const accepted = [
         'ROLE auditor BYPASSRLS',

@@ -1,8 +1,7 @@
 // The newest minor release that apt offers, as users have it: it writes into catalogs what older minors do not.
-import { readFileSync } from 'node:fs'
 import { afterAll, expect, test } from '@jest/globals'
 import { newestMinor } from '../support/clients.ts'
-import { between, readEverything, runJob } from '../support/migration.ts'
+import { between, readEverything, runJob, smallShop } from '../support/migration.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { ResultsServer } from '../support/results-server.ts'
 import { type Major, TestServer } from '../support/server.ts'
@@ -22,7 +21,7 @@ lane(
     const target = await startPlainTarget(major, { programs })
     try {
       await source.sql('CREATE DATABASE shop')
-      await source.sql(readFileSync('scripts/demo-source.sql', 'utf8'), 'shop')
+      await source.sql(smallShop(), 'shop')
       const run = await runJob({
         inputs: between(source, target, 'shop', { 'client-path': programs, 'allow-missing': '*' }),
         env: results.environment(),

@@ -18,7 +18,13 @@ import { databasesOf, readParts, writerOf } from '../../src/migration/kept/load.
 import { parseManifest } from '../../src/migration/kept/manifest.ts'
 import { planRoleScript } from '../../src/migration/roles/script.ts'
 import { presumedTarget } from '../../src/polardb/presumed-target.ts'
-import { demoLosses, readEverything, runJob, withoutPassword } from '../support/migration.ts'
+import {
+  demoLosses,
+  readEverything,
+  runJob,
+  smallShop,
+  withoutPassword,
+} from '../support/migration.ts'
 import { mutateJson } from '../support/mutate-json.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { randomIntegers } from '../support/random.ts'
@@ -37,7 +43,7 @@ beforeAll(async () => {
     ResultsServer.start(),
   ])
   await source.sql('CREATE DATABASE shop')
-  await source.sql(readFileSync('scripts/demo-source.sql', 'utf8'), 'shop')
+  await source.sql(smallShop(), 'shop')
 })
 afterAll(async () => {
   await Promise.all([source?.stop(), target?.stop(), results?.stop()])
