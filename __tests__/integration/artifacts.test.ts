@@ -7,6 +7,7 @@ import { ClientError, callClient } from '../../src/action/artifact-client.ts'
 import { GitHubArtifacts } from '../../src/action/artifacts.ts'
 import { Cancelled, type Failure } from '../../src/failure.ts'
 import { ArtifactNameTaken } from '../../src/migration/kept/artifact-store.ts'
+import { isPartOfDump } from '../../src/migration/kept/directory.ts'
 import { downloadDump, openDumpDirectory } from '../../src/migration/kept/download.ts'
 import type { Manifest } from '../../src/migration/kept/manifest.ts'
 import { type UploadOptions, uploadDump } from '../../src/migration/kept/upload.ts'
@@ -236,6 +237,23 @@ describe('a download is refused', () => {
     expect(await get({ passphrase: 'another passphrase' })).toMatch(/the passphrase is wrong/)
     rmSync(scratch.of('into'), { recursive: true })
     expect(await get()).toMatch(/The dump is encrypted\. No passphrase is set\./)
+  })
+
+  test('before it is whole, and then no manifest says that it is', async () => {
+    await upload({ limits })
+    const seen: string[][] = []
+    context.progress.update = (line) => {
+      if (!/Checking the dump/.test(line)) return
+      seen.push(readdirSync(scratch.of('into')))
+      context.stop.abort(new Cancelled())
+    }
+    await expect(
+      downloadDump(store(), { name: 'polardb-dump', into: scratch.of('into') }, context),
+    ).rejects.toThrow(Cancelled)
+    expect(seen[0]).toEqual(['incoming'])
+    expect(existsSync(scratch.of('into/manifest.json'))).toBe(false)
+    expect(existsSync(scratch.of('into/incoming/manifest.json'))).toBe(true)
+    expect(readdirSync(scratch.of('into')).every(isPartOfDump)).toBe(true)
   })
 
   test('into a directory that holds something already', async () => {

@@ -1,11 +1,12 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as core from '@actions/core'
 import { commands, runCommand, wordsOf } from '../commands/index.ts'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { endsBy, timeLeftUntil } from '../migration/cancellation.ts'
-import { parseInputs, secretInputs } from '../migration/inputs.ts'
+import { isFull, temporaryFull, writingTo } from '../migration/free-space.ts'
+import { type Inputs, parseInputs, secretInputs } from '../migration/inputs.ts'
 import type { Run } from '../migration/run.ts'
 import { killAllPrograms } from '../postgres/programs/process.ts'
 import { annotations } from '../report/annotations.ts'
@@ -59,7 +60,6 @@ export async function runAction(): Promise<void> {
     await writeEvidence(report, run, log, stop.signal)
   } catch (error) {
     failure ??= error
-    log.warning(`The report could not be written: ${messageOf(error)}`)
   }
   try {
     await run?.close()
@@ -92,6 +92,22 @@ async function openRun(
   const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
   await removeLeftovers(runnerTemporary, (message) => log.info(message))
   const own = await PrivateDirectory.make(runnerTemporary, leaveToPost)
+  try {
+    return await runIn(own, inputs, runnerTemporary, log, signal, record)
+  } catch (error) {
+    await own.remove().catch(() => {}) // the post step tries again
+    throw error
+  }
+}
+
+async function runIn(
+  own: PrivateDirectory,
+  inputs: Inputs,
+  runnerTemporary: string,
+  log: RunnerLog,
+  signal: AbortSignal,
+  record: ReportWriter,
+): Promise<Run> {
   const warn = (message: string) => {
     if (record.warning(message)) log.warning(message)
   }
@@ -126,6 +142,7 @@ async function openRun(
   }
 }
 
+/** Writes the report, and what GitHub shows of it; that is shown also where the files could not be written. */
 async function writeEvidence(
   unredacted: Report,
   run: Run | undefined,
@@ -133,14 +150,58 @@ async function writeEvidence(
   signal: AbortSignal,
 ): Promise<void> {
   const runnerTemporary = process.env.RUNNER_TEMP ?? tmpdir()
+  const report = redactedReport(unredacted)
+  const files = await writeFiles(report, run, runnerTemporary).catch((error: unknown) => {
+    log.warning(`The report could not be written: ${messageOf(error)}`)
+    return error instanceof Error ? error : new Error(messageOf(error))
+  })
+  await writingTo(runnerTemporary, temporaryFull, () => show(report, log))
+  if (files instanceof Error) throw files
+  core.setOutput('report', files.json)
+  log.info(`The report is in ${files.json} and ${files.html}`)
+  if (!run) return
+  // without the runner's artifact service (another CI, a test) the files are all there is
+  if (!process.env.ACTIONS_RUNTIME_TOKEN) return
+  const limit = signal.aborted
+    ? AbortSignal.timeout(timeLeftUntil(endsBy.report, signal))
+    : new AbortController().signal
+  try {
+    await run.artifacts.uploadReport([files.json, files.html], run.reportDirectory, limit)
+  } catch (error) {
+    log.warning(`The report was not kept as an artifact: ${messageOf(error)}`)
+  }
+}
+
+/** @returns the paths. @throws Failure where the disk is full, and what nobody needs any more has made no room */
+async function writeFiles(
+  report: Report,
+  run: Run | undefined,
+  runnerTemporary: string,
+): Promise<{ json: string; html: string }> {
   const directory =
     run?.reportDirectory ?? (await mkdtemp(join(runnerTemporary, 'polardb-report-')))
-  const report = redactedReport(unredacted)
-  const json = join(directory, 'report.json')
-  const html = join(directory, 'report.html')
-  await writeFile(json, renderJson(report))
-  await writeFile(html, renderHtml(report))
-  core.setOutput('report', json)
+  const [json, html] = [join(directory, 'report.json'), join(directory, 'report.html')]
+  const write = () =>
+    writingTo(directory, temporaryFull, async () => {
+      await writeFile(json, renderJson(report))
+      await writeFile(html, renderHtml(report))
+    })
+  try {
+    await write()
+  } catch {
+    // a report that is empty keeps the directory with the programs' logs, and the unfinished dump goes
+    await writeFile(json, '').catch(() => {})
+    await writeFile(html, '').catch(() => {})
+    await run?.close().catch(() => {})
+    await write().catch(async (error: unknown) => {
+      await rm(directory, { recursive: true, force: true }).catch(() => {})
+      throw error
+    })
+  }
+  return { json, html }
+}
+
+async function show(report: Report, log: RunnerLog): Promise<void> {
   core.setOutput('verified', report.verified)
   if (report.freeze) core.setOutput('source-frozen', report.freeze.frozen)
   const broken = report.status === 'succeeded' ? undefined : brokenPhase(report)
@@ -154,21 +215,11 @@ async function writeEvidence(
     annotate(visible(redact(message)), { title: visible(redact(title)) })
   }
   log.info(verdict(report))
-  log.info(`The report is in ${json} and ${html}`)
-  if (!run) return
-  // without the runner's artifact service (another CI, a test) the files are all there is
-  if (!process.env.ACTIONS_RUNTIME_TOKEN) return
-  const limit = signal.aborted
-    ? AbortSignal.timeout(timeLeftUntil(endsBy.report, signal))
-    : new AbortController().signal
-  try {
-    await run.artifacts.uploadReport([json, html], directory, limit)
-  } catch (error) {
-    log.warning(`The report was not kept as an artifact: ${messageOf(error)}`)
-  }
 }
 
-function reportError(error: unknown): ReportError {
+function reportError(thrown: unknown): ReportError {
+  // all that is written elsewhere says so
+  const error = isFull(thrown) ? temporaryFull(process.env.RUNNER_TEMP ?? tmpdir()) : thrown
   if (error instanceof Failure) {
     const { message, why, remedy } = error
     return { message, cause: why, remedy }

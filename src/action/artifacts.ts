@@ -1,9 +1,10 @@
 import { constants } from 'node:fs'
 import { access, lstat, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import type { Logger } from '../migration/context.ts'
+import { dumpFull, freeSpace, refuseUnlessFree } from '../migration/free-space.ts'
 import type {
   ArtifactStore,
   OtherRun,
@@ -11,6 +12,7 @@ import type {
   UploadRequest,
 } from '../migration/kept/artifact-store.ts'
 import { extractZip } from '../migration/kept/unzip.ts'
+import { formatBytes } from '../text/text.ts'
 import {
   type ClientRequest,
   callClient,
@@ -32,6 +34,8 @@ import {
 const reportName = 'polardb-report'
 /** The client itself gives up an upload after 5 to 10 minutes, and a download after 30 s, without a byte. */
 const defaultPatience = 15 * 60_000
+/** Bytes: where fewer are free, a download has failed for lack of room. */
+const leastFree = 65_536
 /** A matrix has 256 jobs at most. */
 const mostNames = 300
 
@@ -246,6 +250,11 @@ export class GitHubArtifacts implements ArtifactStore {
     onBytes?: (bytes: number) => void,
   ): Promise<void> {
     await mkdir(into, { recursive: true, mode: 0o700 })
+    await refuseUnlessFree(into, artifact.bytes, (free) => [
+      'The artifact does not fit on the disk',
+      `${artifact.name} has ${formatBytes(artifact.bytes)}, and ${formatBytes(free)} are free at ${into}`,
+      'Free space, or set dump-directory to a larger disk',
+    ])
     const directory = await mkdtemp(join(into, '.zip-'))
     try {
       const zip = await this.fetch(artifact, directory, run, signal, onBytes)
@@ -287,6 +296,8 @@ export class GitHubArtifacts implements ArtifactStore {
         return join(path, file)
       } catch (error) {
         if (signal.aborted) throw new Cancelled()
+        // the client has other words for it, and what it has written is still there
+        if ((await freeSpace(directory)) < leastFree) throw dumpFull(dirname(directory))
         const failure = new Failure(
           `The artifact ${artifact.name} could not be downloaded`,
           isNotFound(error)

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { mkdir, mkdtemp, open, readdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Failure, messageOf } from '../failure.ts'
+import { dumpFull, isFull, writingTo } from '../migration/free-space.ts'
 import type { Inputs } from '../migration/inputs.ts'
 import { manifestFile } from '../migration/kept/manifest.ts'
 import type { PrivateDirectory } from './private-directory.ts'
@@ -38,7 +39,7 @@ export async function openDumpPlace(
       await readdir(given)
       return given
     }
-    const wasThere = await makePath(given)
+    const wasThere = await writingTo(given, dumpFull, () => makePath(given))
     await checkEmpty(given)
     await makePrivate(given, warn)
     // somebody may have put something in before
@@ -48,7 +49,8 @@ export async function openDumpPlace(
     ])
     return given
   } catch (error) {
-    if (error instanceof Failure) throw error
+    // what is noted lies elsewhere
+    if (error instanceof Failure || isFull(error)) throw error
     throw new Failure(
       'The dump directory cannot be used',
       messageOf(error),

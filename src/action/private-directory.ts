@@ -75,7 +75,13 @@ export class PrivateDirectory {
   ): Promise<PrivateDirectory> {
     const self = await identity()
     const made = new PrivateDirectory(await mkdtemp(join(runnerTemporary, prefix)), self, leave)
-    await made.note([])
+    try {
+      await made.note([])
+    } catch (error) {
+      // nobody would know whose it is
+      await made.remove().catch(() => {})
+      throw error
+    }
     return made
   }
 

@@ -13,6 +13,7 @@ import type { Version } from '../../postgres/version.ts'
 import { counted, formatBytes, formatDuration } from '../../text/text.ts'
 import { checkClientLogin } from '../checks/client-login.ts'
 import type { Source, SourceDatabase } from '../checks/preflight.ts'
+import { dumpFull, writingTo } from '../free-space.ts'
 import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
 import { readActivity, stillness } from '../freeze/stillness.ts'
 import { rolesBefore, thawArchive } from '../freeze/travel.ts'
@@ -124,6 +125,7 @@ export async function dumpTheRoles(
     skipPhase(run, 'dump-roles')
     return null
   }
+  const { dumpDirectory } = run
   return await runPhase(run, 'dump-roles', async () => {
     const options = { readOnly: true, role: 'source', signal: run.signal } as const
     const names = source.databases.map((database) => database.source)
@@ -133,7 +135,7 @@ export async function dumpTheRoles(
       ),
     )
     const catalog = await rolesBefore(read, source, run)
-    const file = join(run.dumpDirectory, rolesFile)
+    const file = join(dumpDirectory, rolesFile)
     const logFile = join(run.reportDirectory, 'pg_dumpall.log')
     const { rolePasswords, superuserOption, existingRoles } = inputs
     await retrying(run, () => dumpRoles(dumpSource, file, { rolePasswords, logFile }, run))
@@ -144,7 +146,9 @@ export async function dumpTheRoles(
       rolePasswords,
       databases: names,
     })
-    await writeFile(join(run.dumpDirectory, polardbRolesFile), presumed.script, { mode: 0o600 })
+    await writingTo(dumpDirectory, dumpFull, () =>
+      writeFile(join(dumpDirectory, polardbRolesFile), presumed.script, { mode: 0o600 }),
+    )
     return { script, catalog }
   })
 }
@@ -162,7 +166,10 @@ export async function dumpDatabases(
 ): Promise<DumpedDatabase[]> {
   const databases: DumpedDatabase[] = []
   for (const database of source.databases) {
-    const work = () => dumpOne(database, dumpSource, source, run, target)
+    const work = () =>
+      writingTo(run.dumpDirectory, dumpFull, () =>
+        dumpOne(database, dumpSource, source, run, target),
+      )
     databases.push(await runPhase(run, 'dump', work, database.source))
   }
   return databases
@@ -179,8 +186,7 @@ export async function sealEverything(
   run: Run,
   sent?: string,
 ): Promise<Manifest> {
-  if (sent !== undefined)
-    await writeFile(join(run.dumpDirectory, polardbRolesFile), sent, { mode: 0o600 })
+  const { dumpDirectory } = run
   const { version, major } = source.version
   const { losses } = source
   const contents = {
@@ -193,7 +199,11 @@ export async function sealEverything(
   const { passphrase } = run.inputs
   const weakness = passphrase === undefined ? undefined : weaknessOf(passphrase)
   if (weakness) run.warn(weakness)
-  const manifest = await sealDump(run.dumpDirectory, contents, run, passphrase)
+  const manifest = await writingTo(dumpDirectory, dumpFull, async () => {
+    if (sent !== undefined)
+      await writeFile(join(dumpDirectory, polardbRolesFile), sent, { mode: 0o600 })
+    return await sealDump(dumpDirectory, contents, run, passphrase)
+  })
   noteDump(manifest, run)
   const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0)
   run.log.info(`The dump: ${formatBytes(bytes)} in ${counted(manifest.files.length, 'file')}`)

@@ -4,6 +4,7 @@ import type { ProgramResult } from '../../postgres/programs/process.ts'
 import { ProgramLines } from '../../postgres/server-message.ts'
 import { lacksConnection, meaningOf } from '../../postgres/sqlstates.ts'
 import { printable } from '../../text/text.ts'
+import { dumpFull, type NoRoom } from '../free-space.ts'
 
 /**
  * What a client program's end means, in one line. Only lines that say `error` or `fatal` are quoted, as far as they may be
@@ -11,17 +12,21 @@ import { printable } from '../../text/text.ts'
  *
  * @param what what could not be done
  * @param path where the program wrote
+ * @param noRoom what it means that there was no room there
  */
 export function programFailure(
   program: string,
   what: string,
   result: ProgramResult,
   path: string,
+  noRoom: NoRoom = dumpFull,
 ): Failure {
   const { stderr } = result
-  const full = stderr.split('\n').find((line) => /No space left on device/.test(line))
+  const full = stderr
+    .split('\n')
+    .find((line) => /No space left on device|Disk quota exceeded/.test(line))
   // the program reports a disk of its own; what follows ERROR is the server's
-  if (full !== undefined && !/ERROR: /.test(full)) return diskFull(path)
+  if (full !== undefined && !/ERROR: /.test(full)) return noRoom(path)
   const errors = errorsOf(program, stderr)
   const first = errors.filter((line) => line !== workerDied)
   const said = (first.length > 0 ? first : errors).slice(0, 3).join(' / ')
@@ -220,25 +225,5 @@ function killed(program: string, what: string, signal: string): Failure {
     crashed
       ? 'The program itself crashed: use the newest minor release of the client programs (client-path, client-version), then run again'
       : 'Somebody or the kernel (out of memory?) ended it: look into the system log of the runner, then run again',
-  )
-}
-
-/** The disk that the dump is written to is full. */
-export function diskFull(path: string): Failure {
-  return new Failure(
-    'The disk of the runner is full',
-    `${path}: no space left on device`,
-    'Free space, or set dump-directory to a larger disk; a dump needs about as much as the tables of the source',
-    { sqlstate: '53100' },
-  )
-}
-
-/** The disk of logs and reports is full, which is another one than the dump's where `dump-directory` says so. */
-export function temporaryFull(path: string): Failure {
-  return new Failure(
-    'The disk of the runner is full',
-    `${path}: no space left on device`,
-    'Free space where RUNNER_TEMP is, the temporary directory of the runner: logs and reports lie there, the dump where dump-directory says',
-    { sqlstate: '53100' },
   )
 }

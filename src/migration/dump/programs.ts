@@ -22,8 +22,9 @@ import { ProgramLines } from '../../postgres/server-message.ts'
 import { SilentPeer, standingOf } from '../../postgres/watchdog.ts'
 import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { isFull, temporaryFull } from '../free-space.ts'
 import { dumpName, LockWatch } from './lock-watch.ts'
-import { programFailure, temporaryFull } from './program-failure.ts'
+import { programFailure } from './program-failure.ts'
 
 export interface DumpSource {
   connection: ConnectionParameters
@@ -144,7 +145,7 @@ export async function dumpDatabase(
 /**
  * Dumps the schema of one database, without a row, with `pg_dump -Fd --schema-only`.
  *
- * @param options.directory must not exist; it holds the archive afterwards
+ * @param options.directory below the temporary directory; must not exist; it holds the archive afterwards
  * @throws Failure on anything that pg_dump reports; Cancelled
  */
 export async function dumpSchema(
@@ -177,7 +178,7 @@ export async function dumpSchema(
   )
   if (result.code !== 0) {
     const what = `The schema of the database "${options.database}" could not be dumped`
-    throw programFailure('pg_dump', what, result, options.directory)
+    throw programFailure('pg_dump', what, result, options.directory, temporaryFull)
   }
 }
 
@@ -312,7 +313,7 @@ async function run(
         { cause: error },
       )
     }
-    if (logFailed?.code === 'ENOSPC') throw temporaryFull(logFile)
+    if (isFull(logFailed)) throw temporaryFull(logFile)
     if (logFailed) {
       throw new Failure(
         `The log of ${program} cannot be written`,

@@ -28,9 +28,12 @@ export type DumpContext = Pick<Context, 'log' | 'progress' | 'signal'>
 /** Lists the parts of a dump that took several artifacts; the artifacts' files, not the dump's. */
 export const partsFile = 'parts.json'
 
+/** Below the dump's directory, what is downloaded lies here until all of it has proven to be there. */
+export const incomingDirectory = 'incoming'
+
 /** Is this a name that a dump, encrypted or not, or one under way can have at its top? */
 export function isPartOfDump(name: string): boolean {
-  return /^(roles(\.polardb)?\.sql|manifest\.(json|seal)(\.tmp)?|parts\.json|databases|(\d{6,9}|identity|index)\.age|\.zip-\w{6})$/.test(
+  return /^(roles(\.polardb)?\.sql|manifest\.(json|seal)(\.tmp)?|parts\.json|databases|incoming|(\d{6,9}|identity|index)\.age|\.zip-\w{6})$/.test(
     name,
   )
 }

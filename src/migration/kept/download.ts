@@ -1,18 +1,26 @@
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { formatBytes } from '../../text/text.ts'
+import { dumpFull, temporaryFull, writingTo } from '../free-space.ts'
 import {
   type ArtifactStore,
   type OtherRun,
   parseParts,
   type StoredArtifact,
 } from './artifact-store.ts'
-import { type DumpContext, listFiles, openDump, type Proof, partsFile } from './directory.ts'
+import {
+  type DumpContext,
+  incomingDirectory,
+  listFiles,
+  openDump,
+  type Proof,
+  partsFile,
+} from './directory.ts'
 import { decryptDump, isEncrypted } from './encryption.ts'
-import type { Manifest } from './manifest.ts'
+import { type Manifest, manifestFile } from './manifest.ts'
 
 export interface DownloadOptions {
   name: string
@@ -25,7 +33,8 @@ export interface DownloadOptions {
 }
 
 /**
- * Downloads a dump, puts it together, decrypts it and holds every file against the manifest.
+ * Downloads a dump, puts it together, decrypts it and holds every file against the manifest. Until that is done it lies in a
+ * directory of its own below `into`: a manifest in `into` says that the dump is whole.
  *
  * @returns the manifest; `into` then holds the dump
  * @throws Failure when there is no such artifact, a part is missing, or anything is not as it was uploaded; Cancelled
@@ -35,9 +44,28 @@ export async function downloadDump(
   options: DownloadOptions,
   context: DumpContext,
 ): Promise<Manifest> {
-  const { name, run, into, passphrase } = options
-  const { signal } = context
+  const { into } = options
   await checkEmpty(into)
+  const incoming = join(into, incomingDirectory)
+  return await writingTo(into, dumpFull, async () => {
+    await mkdir(incoming, { recursive: true, mode: 0o700 })
+    const manifest = await downloadInto(incoming, store, options, context)
+    // last of all, and in one step, what makes a dump of it
+    const names = (await readdir(incoming)).filter((path) => path !== manifestFile)
+    for (const path of [...names, manifestFile])
+      await rename(join(incoming, path), join(into, path))
+    await rmdir(incoming)
+    return manifest
+  })
+}
+
+async function downloadInto(
+  incoming: string,
+  store: ArtifactStore,
+  { name, run, passphrase }: DownloadOptions,
+  context: DumpContext,
+): Promise<Manifest> {
+  const { signal } = context
   const main = await store.find(name, run, signal)
   if (!main)
     throw new Failure(
@@ -50,7 +78,7 @@ export async function downloadDump(
   let total = main.bytes
   let received = 0
   const fetch = async (artifact: StoredArtifact) => {
-    await store.download(artifact, into, run, signal, (bytes) =>
+    await store.download(artifact, incoming, run, signal, (bytes) =>
       context.progress.update(
         `Downloading ${artifact.name}: ${formatBytes(received + bytes)} of ${formatBytes(total)}`,
       ),
@@ -58,14 +86,15 @@ export async function downloadDump(
     received += artifact.bytes
   }
   await fetch(main)
-  const list = join(into, partsFile)
-  const files = new Set((await listFiles(into)).map(({ path }) => path))
+  const list = join(incoming, partsFile)
+  const files = new Set((await listFiles(incoming)).map(({ path }) => path))
   const parts = files.has(partsFile) ? parseParts(await readFile(list, 'utf8')) : []
   total += parts.reduce((sum, part) => sum + part.bytes, 0)
   for (const part of parts) await fetch(part)
   await rm(list, { force: true })
-  const encrypted = await isEncrypted(into)
-  if (encrypted) await decryptDump(into, into, demand(passphrase), context, { remove: true })
+  const encrypted = await isEncrypted(incoming)
+  if (encrypted)
+    await decryptDump(incoming, incoming, demand(passphrase), context, { remove: true })
   else if (passphrase !== undefined)
     // somebody may have put it in the place of the encrypted one
     throw new Failure(
@@ -73,8 +102,8 @@ export async function downloadDump(
       'passphrase is set, so an encrypted dump was expected',
       'Find out who uploaded it; unset passphrase if it was you',
     )
-  else await joinPieces(into, signal)
-  return openDump(into, context, proofOf(passphrase, encrypted))
+  else await joinPieces(incoming, signal)
+  return openDump(incoming, context, proofOf(passphrase, encrypted))
 }
 
 /**
@@ -95,8 +124,11 @@ export async function openDumpDirectory(
     const manifest = await openDump(directory, context, proofOf(passphrase, false))
     return { manifest, directory }
   }
-  const plain = await mkdtemp(join(scratch, 'decrypted-'))
-  await decryptDump(directory, plain, demand(passphrase), context)
+  const plain = await writingTo(scratch, temporaryFull, async () => {
+    const made = await mkdtemp(join(scratch, 'decrypted-'))
+    await decryptDump(directory, made, demand(passphrase), context)
+    return made
+  })
   const manifest = await openDump(plain, context, proofOf(passphrase, true))
   return { manifest, directory: plain }
 }

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { generateX25519Identity } from 'age-encryption'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { formatBytes } from '../../text/text.ts'
+import { isFull } from '../free-space.ts'
 import { inPool } from '../pool.ts'
 import {
   AgeError,
@@ -268,6 +269,7 @@ async function writeNew(path: string, content: Uint8Array): Promise<void> {
 
 function openNew(path: string): Promise<FileHandle> {
   return open(path, 'wx', 0o600).catch((error: unknown) => {
+    if (isFull(error)) throw error
     throw new Failure(
       'A file of the dump cannot be written',
       messageOf(error),
@@ -276,9 +278,9 @@ function openNew(path: string): Promise<FileHandle> {
   })
 }
 
-/** A Failure for whatever went wrong with one file. */
+/** A Failure for whatever went wrong with one file, but for a full disk: which one that is, the caller knows. */
 function explain(name: string, error: unknown): unknown {
-  if (error instanceof Failure || error instanceof Cancelled) return error
+  if (error instanceof Failure || error instanceof Cancelled || isFull(error)) return error
   if (error instanceof AgeError)
     return refused(
       `${name} was altered or cut off, or belongs to another dump`,

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
 import type { Context } from '../context.ts'
-import { refuseUnlessFree } from '../free-space.ts'
+import { isFull, refuseUnlessFree, temporaryFull, writingTo } from '../free-space.ts'
 import { type ArtifactStore, formatParts, type StoredArtifact } from './artifact-store.ts'
 import { type DumpContext, listFiles, partsFile } from './directory.ts'
 import { DumpEncryption, type Piece } from './encryption.ts'
@@ -151,7 +151,7 @@ class Upload {
    * @param parts those sent before, for the main artifact; undefined for a part
    */
   async send(name: string, pieces: CutPiece[], parts?: StoredArtifact[]): Promise<StoredArtifact> {
-    const { encryption, directory, context } = this
+    const { encryption, directory } = this
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
     if (!encryption && !parts?.length && pieces.every((piece) => piece.cut === undefined))
       return this.upload(
@@ -162,6 +162,19 @@ class Upload {
       )
 
     await checkSpace(this.options.scratch, bytes)
+    return await writingTo(this.options.scratch, temporaryFull, () =>
+      this.sendCopies(name, pieces, bytes, parts),
+    )
+  }
+
+  /** Uploads what must be encrypted or cut before. */
+  private async sendCopies(
+    name: string,
+    pieces: CutPiece[],
+    bytes: number,
+    parts?: StoredArtifact[],
+  ): Promise<StoredArtifact> {
+    const { encryption, directory, context } = this
     const stage = await mkdtemp(join(this.options.scratch, 'upload-'))
     try {
       if (encryption) {
@@ -283,6 +296,7 @@ async function copyPiece(
       )
   } catch (error) {
     if (signal.aborted) throw new Cancelled()
+    if (isFull(error)) throw error
     throw new Failure(
       `A piece of ${piece.path} could not be made for the upload`,
       messageOf(error),

@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Cancelled, Failure } from '../../../failure.ts'
+import { Cancelled, Failure, messageOf } from '../../../failure.ts'
 import { entryName } from '../../../postgres/archive/entry.ts'
 import { openProbe } from '../../../postgres/connection.ts'
 import { conninfo } from '../../../postgres/connection-string.ts'
@@ -16,7 +16,7 @@ import {
 import { isContextOfCode, ProgramLines, shownLine } from '../../../postgres/server-message.ts'
 import { endsSession, isTransient } from '../../../postgres/sqlstates.ts'
 import { SilentPeer, standingOf } from '../../../postgres/watchdog.ts'
-import { temporaryFull } from '../../dump/program-failure.ts'
+import { isFull, temporaryFull } from '../../free-space.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { TargetSession } from './target-session.ts'
@@ -125,13 +125,18 @@ export async function load(
   await writeFile(list, items.map(({ entry }) => `${entry.dumpId};\n`).join(''), { mode: 0o600 })
   const reader = new ErrorReader()
   const log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 })
-  const logFailed = new Promise<never>((_, reject) => log.on('error', reject))
-  logFailed.catch(() => {})
+  // without its log the program is not let run on
+  const stop = new AbortController()
+  let logFailed: NodeJS.ErrnoException | undefined
+  log.on('error', (error) => {
+    logFailed = error
+    stop.abort()
+  })
   log.write(`# pg_restore of ${items.map(({ entry }) => entryName(entry)).join(', ')}\n`)
   const lines = new ProgramLines('pg_restore', (line) => log.write(`${line}\n`))
   let begun = 0
   try {
-    const run = runProgram(
+    const result = await runProgram(
       programPath(options.client, 'pg_restore'),
       loadArguments(options, list, first.archive.directory),
       {
@@ -139,7 +144,7 @@ export async function load(
           ...programEnvironment(options.passwordFile, options.client.libraryPath),
           PGAPPNAME: name,
         },
-        signal,
+        signal: AbortSignal.any([signal, stop.signal]),
         watch: {
           look: () =>
             standingOf({ application: name }, () =>
@@ -160,7 +165,6 @@ export async function load(
         },
       },
     )
-    const result = await Promise.race([run, logFailed])
     const errors = reader.errors.filter((error) => !isExpected(error, options))
     if (result.code === 0 && errors.length === 0) return
     if (result.code === 1 && errors.length === 0 && reader.ignored === reader.errors.length) return
@@ -176,16 +180,22 @@ export async function load(
     throw new LoadFailure(message, errors, mayAllPass(errors))
   } catch (error) {
     if (signal.aborted) throw new Cancelled()
+    if (isFull(logFailed)) throw temporaryFull(options.logFile)
+    if (logFailed) {
+      throw new Failure(
+        'The log of pg_restore cannot be written',
+        messageOf(logFailed),
+        'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner, then run again',
+        { cause: logFailed },
+      )
+    }
     if (error instanceof LoadFailure || error instanceof Cancelled) throw error
     if (error instanceof SilentPeer) {
       throw new LoadFailure(`pg_restore had no answer: ${error.message}`, [], true)
     }
-    const { code, message } = error as NodeJS.ErrnoException
-    // the list of entries and the log lie in the same place
-    if (code === 'ENOSPC') throw temporaryFull(options.logFile)
     throw new Failure(
       'pg_restore could not be run',
-      message,
+      messageOf(error),
       'Check the client programs: client-path, or let the action install them',
       { cause: error },
     )

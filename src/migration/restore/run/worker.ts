@@ -1,6 +1,7 @@
 import { Failure, messageOf } from '../../../failure.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import type { Context } from '../../context.ts'
+import { isFull, temporaryFull } from '../../free-space.ts'
 import { retrying } from '../../retry.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { RestorePlan } from '../plan/plan.ts'
@@ -303,7 +304,11 @@ export class Worker {
         await work(run.resuming || attempt > 0)
       },
       {
-        again: (error) => !(error instanceof EntryFailed) && again(error),
+        again: (error) => {
+          // a list for pg_restore, a password file: nothing of the archive is to blame
+          if (isFull(error)) throw temporaryFull(run.context.temporaryDirectory)
+          return !(error instanceof EntryFailed) && again(error)
+        },
         exhausted,
         interrupted: async () => {
           run.attempts++
