@@ -1,8 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
+import { applySteps, type Outcome } from '../../src/migration/roles/apply.ts'
+import { RoleSession } from '../../src/migration/roles/role-session.ts'
 import { MomentGone } from '../../src/migration/verify/read-session.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
+import { step } from '../../src/polardb/roles/steps.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { TcpProxy, through } from '../support/proxy.ts'
@@ -240,4 +243,34 @@ describe('a verification', () => {
     await met
     await target.backend.up()
   })
+})
+
+test('a role statement is sent again only when the session that it was lost with has ended', async () => {
+  const context = testContext()
+  const session = new RoleSession(parseConnectionString(far.uri('postgres')), context)
+  const holder = await target.backend.connect('postgres')
+  const sent = `SELECT pid FROM pg_stat_activity WHERE query = 'CREATE ROLE app_lost' AND state = 'active'`
+  const pids = async () => (await target.backend.sql(sent)).rows.map(({ pid }) => pid as number)
+  try {
+    // whoever makes the same role waits for what becomes of this one
+    await holder.query('BEGIN; CREATE ROLE app_lost')
+    const met = proxy.when(/CREATE ROLE app_lost/, 'swallow')
+    const outcomes: Outcome[] = []
+    const create = step('create', 'CREATE ROLE app_lost', [])
+    const done = applySteps([session], [create], outcomes, context)
+    done.catch(() => {})
+    await met
+    let first = await pids()
+    while (first.length === 0) first = await pids()
+    let now = first
+    while (now.every((pid) => first.includes(pid))) now = await pids()
+    expect(now).not.toContain(first[0])
+    await holder.query('ROLLBACK')
+    await done
+    expect(outcomes[0]?.refusal).toBeUndefined()
+  } finally {
+    await holder.end()
+    await session.drop()
+    await target.backend.sql('DROP ROLE IF EXISTS app_lost')
+  }
 })

@@ -22,6 +22,8 @@ let polar: Target
 let harness: Harness
 let modern: Dump
 let old: Dump
+/** `modern` with rows as statements, which compute what a COPY does not: `DEFAULT` for a generated column. */
+let inserted: Dump
 let broken: Dump
 
 beforeAll(async () => {
@@ -50,6 +52,7 @@ beforeAll(async () => {
   )
   modern = await harness.dump(source, 'modern')
   old = await harness.dump(source, 'old')
+  inserted = await harness.dump(source, 'modern', ['--inserts'])
   broken = await harness.dump(source, 'broken')
 })
 
@@ -94,6 +97,12 @@ describe('code of the database that runs during a restore', () => {
       'a superuser on 15',
       () => asSuperuser(plain),
       () => modern,
+      [...oldPlaces, 'generated', 'statistics'],
+    ],
+    [
+      'an account that loads INSERT statements on 15',
+      () => plain,
+      () => inserted,
       [...oldPlaces, 'generated', 'statistics'],
     ],
     ['a polar_superuser on a stand-in for PolarDB 11', () => polar, () => old, oldPlaces],
