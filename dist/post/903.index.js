@@ -481,6 +481,7 @@ const startupNames = [
     'statement_timeout',
     'standard_conforming_strings',
     'local_preload_libraries',
+    'lc_monetary',
 ].map((name) => `"${name}"`);
 /** By server and account: what the last session was opened with. Children are given the same. */
 const learned = new Map();
@@ -526,6 +527,8 @@ function startup_startupOptions(parameters, access, mode = learned.get(keyOf(par
         'standard_conforming_strings=on',
         // what a database names here is loaded before the first statement, or keeps everybody out where it is missing
         'local_preload_libraries=',
+        // money is written and read as this says, by client programs too: '1.000,00' is another amount in the next country
+        'lc_monetary=C',
         // login event triggers came with version 17, and only a superuser can switch them off
         ...(mode === 'no event triggers' ? ['event_triggers=off'] : []),
     ];
@@ -579,6 +582,8 @@ function firstStatements(number, access, lockTimeout) {
         'array_nulls = on',
         'transform_null_equals = off',
         ...since(90_000, `bytea_output = 'hex'`),
+        // a runner that vanishes would leave its snapshot on the source for the two hours of the usual keepalives: three minutes
+        ...since(90_100, 'tcp_keepalives_idle = 60', 'tcp_keepalives_interval = 20', 'tcp_keepalives_count = 6'),
         ...since(90_100, 'default_transaction_deferrable = off', 'exit_on_error = off'),
         ...since(90_300, `lock_timeout = ${lockTimeout}`),
         ...since(90_500, 'row_security = off'),
@@ -1181,6 +1186,10 @@ function parseInputs(get, commands) {
         dropSwapped: boolean('drop-swapped', false),
         sameServer: choice('same-server', ['auto', 'no'], 'auto'),
         allowMissing: lines('allow-missing'),
+        freezeSource: boolean('freeze-source', false),
+        freezeExcept: lines('freeze-except'),
+        allowWrites: boolean('allow-writes', false),
+        confirmUnfreeze: boolean('confirm-unfreeze', false),
         verify: choice('verify', ['none', 'counts', 'data'], 'data'),
         showKeys: boolean('show-keys', false),
         showDefinitions: boolean('show-definitions', true),
@@ -1206,6 +1215,13 @@ function parseInputs(get, commands) {
         if (get(name) === '') {
             wrong(name, 'it is not set', `allowed: a libpq connection string; command ${command} needs it`);
         }
+    }
+    if (inputs.freezeSource && (dump === 'read' || command === 'unfreeze')) {
+        wrong('freeze-source', 'true', `allowed: with a command that dumps, and ${command} does not`);
+    }
+    const oneOf = facts?.needsOneOf ?? [];
+    if (oneOf.length > 0 && oneOf.every((name) => get(name) === '')) {
+        wrong(oneOf.join(' and '), 'neither is set', `allowed: a libpq connection string; command ${command} needs one of them, and says more with both`);
     }
     if (inputs.clientVersion && !/^(9\.[0-6]|1\d|2\d)$/.test(inputs.clientVersion)) {
         wrong('client-version', shown(inputs.clientVersion), 'allowed: a major version such as 15 or 9.6');
