@@ -205,7 +205,7 @@ describeScenarios(
                    LOOP EXECUTE format(''REVOKE SELECT (%I) ON pg_subscription FROM PUBLIC'', c); END LOOP; END'`,
       },
       expected: { message: /permission denied for table pg_subscription/ },
-      remedy: { source: 'GRANT SELECT ON pg_subscription TO reader' },
+      remedy: { paste: 'workflow' },
     },
     {
       name: 'of the roles',
@@ -213,7 +213,7 @@ describeScenarios(
       account: { source: 'reader' },
       prepare: { source: `${reader}; GRANT SELECT ON pg_authid TO reader` },
       trip: { source: 'REVOKE SELECT ON pg_authid FROM reader' },
-      remedy: { source: 'ALTER ROLE reader SUPERUSER' },
+      remedy: { paste: 'workflow' },
       clean: { source: 'DROP ROLE reader' },
     },
     {

@@ -25,8 +25,11 @@ export interface Scenario {
   trip: Partial<Record<Side, Sql>>
   /** What it says then. */
   expected?: { severity?: Severity; objects?: unknown[]; message?: RegExp; remedy?: RegExp }
-  /** What mends it: the lines to paste that the check gives (on the side given), or SQL; after it the check passes. Undefined where no SQL does. */
-  remedy?: { paste: Side } | Partial<Record<Side, Sql>>
+  /**
+   * What mends it: the lines to paste that the check gives (SQL on the side given, or inputs of the workflow), or SQL; after it
+   * the check passes. Undefined where neither does.
+   */
+  remedy?: { paste: Side | 'workflow' } | Partial<Record<Side, Sql>>
   /** Undoes what outlives the database: roles, settings of the server. */
   clean?: Partial<Record<Side, Sql>>
   /** Who asks, by default the superuser; a role of that name with the password `p`, which `prepare` makes. */
@@ -88,7 +91,11 @@ async function play(
       }
     }
   }
-  const answer = () => answerOf(scenario.check, servers, database, scenario)
+  const answer = (pasted: Record<string, string> = {}) =>
+    answerOf(scenario.check, servers, database, {
+      ...scenario,
+      inputs: { ...scenario.inputs, ...pasted },
+    })
   for (const server of servers.values()) await server.sql(`CREATE DATABASE "${database}"`)
   try {
     await run(scenario.prepare)
@@ -103,10 +110,17 @@ async function play(
       remedy: expect.stringMatching(remedy ?? /./),
     })
     if (!scenario.remedy) return
+    const mended = 'paste' in scenario.remedy ? scenario.remedy.paste : undefined
+    let pasted: Record<string, string> = {}
     if (!('paste' in scenario.remedy)) await run(scenario.remedy)
-    // a line is a statement, and some of them allow no other in their transaction
-    else await run({ [scenario.remedy.paste]: (failed?.paste ?? 'nothing to paste').split('\n') })
-    expect(await answer()).toMatchObject({ status: 'passed' })
+    else if (mended === 'workflow') {
+      const [, name = '', value = ''] = /^([a-z-]+): (.*)$/.exec(failed?.paste ?? '') ?? []
+      pasted = { [name]: value }
+    } else if (mended) {
+      // a line is a statement, and some of them allow no other in their transaction
+      await run({ [mended]: (failed?.paste ?? 'nothing to paste').split('\n') })
+    }
+    expect(await answer(pasted)).toMatchObject({ status: 'passed' })
   } finally {
     for (const server of servers.values()) {
       await server.sql(
