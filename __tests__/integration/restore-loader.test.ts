@@ -113,7 +113,8 @@ describe('code of the database that runs during a restore', () => {
     const targetName = `hostile_${what.length}`
     const before = await rows(target, rolesOf)
     const warned = harness.context.warnings.length
-    const options = await harness.options(dump, target, { targetName })
+    // whoever made it, its statements are to have no more rights
+    const options = await harness.options(dump, target, { targetName, proven: true })
     const restored = await restoreDatabase(
       options,
       await planRestore(options, harness.context),
