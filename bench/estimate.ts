@@ -15,11 +15,11 @@ import { type Major, majors, TestServer } from '../__tests__/support/server.ts'
 import { inspectSource, inspectTarget } from '../src/migration/checks/preflight.ts'
 import { openDumpSource } from '../src/migration/dump/everything.ts'
 import { withSchemas } from '../src/migration/dump/schemas.ts'
-import { estimateMigration, inWords } from '../src/migration/estimate/estimate.ts'
+import { estimateMigration } from '../src/migration/estimate/estimate.ts'
 import { required } from '../src/migration/inputs.ts'
 import type { Run } from '../src/migration/run.ts'
 import type { Range, Report } from '../src/report/model.ts'
-import { formatBytes, formatDuration } from '../src/text/text.ts'
+import { formatBytes, formatDuration, formatRange } from '../src/text/text.ts'
 
 const major = majors.find((one) => one === Number(process.argv[2] ?? 15)) satisfies
   | Major
@@ -81,7 +81,7 @@ try {
       const factor = outside(range, truth)
       factors.push(factor)
       console.log(
-        `| ${kind} | ${what} | ${inWords(range, format)} | ${format(truth)} | ${factor.toFixed(2)} |`,
+        `| ${kind} | ${what} | ${formatRange(range, format)} | ${format(truth)} | ${factor.toFixed(2)} |`,
       )
     }
     const of = (...names: string[]) =>
@@ -117,9 +117,7 @@ async function estimating(run: Run): Promise<void> {
   const reached = await inspectTarget(required(inputs, 'target'), inputs, run)
   const looked = await inspectSource(required(inputs, 'source'), inputs.databases, run)
   const dumpSource = await openDumpSource(looked, run, reached)
-  const began = Date.now()
-  await withSchemas(looked, dumpSource, run, async ({ databases: [dumped] }) => {
-    const schemaSeconds = new Map([[dumped?.name ?? '', (Date.now() - began) / 1000]])
+  await withSchemas(looked, dumpSource, run, async ({ seconds: schemaSeconds }) => {
     await estimateMigration(looked, reached, run, { client: dumpSource.client, schemaSeconds })
   })
 }

@@ -16,7 +16,9 @@ const others = new Set(
    bookworm-pgdg case-sensitive command-line dnf-plugins-core dpkg-deb exclude-schema exclude-table
    exclude-table-data foreign-data half-made idle-in-transaction idle-session migrate-to-polardb
    no-password not-null other-name percent-encoded percent-encoding polardb-dump polardb-dump-parts polardb-dump-seal stop-commands
-   polardb-report pseudo-type pseudo-types read-only row-level throw-away`.split(/\s+/),
+   polardb-report pseudo-type pseudo-types read-only row-level set-ntp throw-away timeout-minutes verify-ca`.split(
+    /\s+/,
+  ),
 )
 
 /** Files whose strings are style sheets or lists of other programs' options. */

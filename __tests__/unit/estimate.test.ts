@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { estimateChecks } from '../../src/migration/estimate/answers.ts'
-import { databasesJson, inWords } from '../../src/migration/estimate/estimate.ts'
+import { databasesJson } from '../../src/migration/estimate/estimate.ts'
 import {
   type Basis,
   estimateDatabase,
@@ -13,7 +13,7 @@ import { sampleCompression } from '../../src/migration/estimate/source-sample.ts
 import { costOf, type TargetSample } from '../../src/migration/estimate/target-sample.ts'
 import { artifactsFor } from '../../src/migration/kept/upload.ts'
 import type { Estimate } from '../../src/report/model.ts'
-import { formatDuration } from '../../src/text/text.ts'
+import { formatDuration, formatRange } from '../../src/text/text.ts'
 
 const GiB = 1024 ** 3
 
@@ -275,8 +275,8 @@ describe('what it means', () => {
   })
 
   test('a range whose ends read the same is said once', () => {
-    expect(inWords({ low: 60, high: 60.3 }, formatDuration)).toBe('1 min')
-    expect(inWords({ low: 60, high: 90 }, formatDuration)).toBe('1 min to 1 min 30 s')
+    expect(formatRange({ low: 60, high: 60.3 }, formatDuration)).toBe('1 min')
+    expect(formatRange({ low: 60, high: 90 }, formatDuration)).toBe('1 min to 1 min 30 s')
   })
 
   test('a matrix gets each database with its estimate', () => {

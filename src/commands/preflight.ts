@@ -1,13 +1,14 @@
 import { assess } from '../migration/checks/assess.ts'
+import { estimateAhead } from '../migration/checks/estimate-ahead.ts'
 import { notReady } from '../migration/checks/note.ts'
 import { planAhead } from '../migration/checks/plan-ahead.ts'
-import type { Source } from '../migration/checks/preflight.ts'
+import { databasesJson } from '../migration/estimate/estimate.ts'
 import { runPhase } from '../migration/phases.ts'
 import type { Run } from '../migration/run.ts'
 import { isReady } from '../report/model.ts'
 import type { Command } from './command.ts'
 
-/** Everything that can be known before a migration, of the sides that are given. Changes nothing anywhere. */
+/** Everything that can be known before a migration, of the sides that are given. Changes nothing that lasts. */
 export const preflight: Command = {
   name: 'preflight',
   needs: [],
@@ -19,19 +20,11 @@ export const preflight: Command = {
 
 async function steps(run: Run): Promise<void> {
   const assessed = await runPhase(run, 'preflight', () => assess(['source', 'target'], run))
-  await planAhead(assessed, run)
+  const estimate = await estimateAhead(assessed, await planAhead(assessed, run), run)
   const { source } = assessed
   for (const database of source?.databases ?? []) run.record.database(database)
   const ready = isReady(run.report)
-  run.setOutput('databases-json', databasesJson(source))
+  run.setOutput('databases-json', databasesJson(source, estimate))
   run.setOutput('ready', ready)
   if (!ready) throw notReady(run.report)
-}
-
-/** For a matrix: a job a database. */
-function databasesJson(source: Source | undefined): string {
-  const databases = (source?.databases ?? []).map(({ source: name, target, bytes }) => ({
-    ...{ name, target, bytes },
-  }))
-  return JSON.stringify(databases)
 }

@@ -59,6 +59,8 @@ export interface Inputs {
   analyze: boolean
   dumpOptions: string[]
   restoreOptions: string[]
+  /** A preflight tries the definitions in a throw-away database on the target. */
+  preflightRestore: boolean
   clientVersion: string | undefined
   clientPath: string | undefined
   clientMirror: string | undefined
@@ -151,6 +153,7 @@ export function parseInputs(
     analyze: boolean('analyze', true),
     dumpOptions: options('dump-options'),
     restoreOptions: options('restore-options'),
+    preflightRestore: boolean('preflight-restore', false),
     clientVersion: optional('client-version'),
     clientPath: optional('client-path'),
     clientMirror: optional('client-mirror'),

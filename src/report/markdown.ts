@@ -3,6 +3,7 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatRange,
   markdown,
   markdownCode,
   shorten,
@@ -17,7 +18,13 @@ import {
   tableDiffers,
   tablesInOrder,
 } from './findings.ts'
-import { type CheckResult, isBlocker, type Report, type RoleDifference } from './model.ts'
+import {
+  type CheckResult,
+  isBlocker,
+  type Range,
+  type Report,
+  type RoleDifference,
+} from './model.ts'
 import { compares, outcome, sentence, serverName, writtenWords } from './verdict.ts'
 
 /** GitHub draws up to 1 MiB of summary a step and refuses a longer one as a whole; some room stays for line ends. */
@@ -49,6 +56,7 @@ export function renderMarkdown(report: Report): string {
   checklist(page, report)
   differences(page, report)
   page.add(timeline(report))
+  estimate(page, report)
   databases(page, report)
   roles(page, report)
   leftOut(page, report)
@@ -253,6 +261,32 @@ function timeline(report: Report): string {
 /** A name that Mermaid reads as nothing but a name; the tables below show it as it is. */
 function plain(name: string): string {
   return shorten(name.replace(/[^\p{L}\p{M}\p{N}_. -]+/gu, '·'), 20).trim() || '·'
+}
+
+/** What a migration will take, where that was estimated. */
+function estimate(page: Page, { estimate }: Report): void {
+  if (!estimate) return
+  const took = ({ seconds }: { seconds: Range }) => formatRange(seconds, formatDuration)
+  const phases = estimate.phases.map((phase) => [phase.name, took(phase)])
+  page.table(
+    '### Estimate',
+    ['What', 'How much'],
+    [
+      ['the whole migration', took(estimate)],
+      ...phases,
+      ['the dump', formatRange(estimate.dumpBytes, formatBytes)],
+    ],
+  )
+  const each = estimate.databases.map((database) => [
+    markdownCode(database.name),
+    took(database),
+    formatRange(database.dumpBytes, formatBytes),
+  ])
+  if (each.length > 1) page.folded('Each database', ['Database', 'Time', 'Dump'], each)
+  page.list(
+    '',
+    estimate.basis.map((sentence) => `- ${prose(sentence)}`),
+  )
 }
 
 function databases(page: Page, report: Report): void {

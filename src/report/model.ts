@@ -28,6 +28,7 @@ export const phaseNames = [
   'freeze',
   'dump-roles',
   'schema',
+  'scratch-restore',
   'dump',
   'upload',
   'download',

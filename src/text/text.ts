@@ -110,6 +110,15 @@ export function formatRate(bytesPerSecond: number): string {
   return `${formatBytes(bytesPerSecond)}/s`
 }
 
+/** `2 min to 5 min`; once where both ends read the same. */
+export function formatRange(
+  { low, high }: { low: number; high: number },
+  format: (value: number) => string,
+): string {
+  const [from, to] = [format(low), format(high)]
+  return from === to ? from : `${from} to ${to}`
+}
+
 /** A count of rows or things, thousands apart: `1,234,567`. */
 export function formatCount(count: number): string {
   return Math.round(count).toLocaleString('en-US')

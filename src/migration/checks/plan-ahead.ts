@@ -1,30 +1,41 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import { type CheckResult, type Loss, needless, newReport } from '../../report/model.ts'
 import { ReportWriter } from '../../report/writer.ts'
 import { counted, formatCount, printable } from '../../text/text.ts'
 import { type DumpedRoles, dumpTheRoles, openDumpSource } from '../dump/everything.ts'
 import type { DumpSource } from '../dump/programs.ts'
-import { withSchemas } from '../dump/schemas.ts'
+import { type DumpedSchemas, withSchemas } from '../dump/schemas.ts'
 import { groupLosses } from '../losses.ts'
 import { runPhase } from '../phases.ts'
 import { allowMissing } from '../restore/plan/allow-missing.ts'
 import { decideEverything, type PlannedDatabase } from '../restore/plan-everything.ts'
+import { scratchRestore } from '../restore/scratch-restore.ts'
 import type { Run } from '../run.ts'
 import type { Assessed } from './assess.ts'
 import { note, noteFailure } from './note.ts'
 import type { Source } from './preflight.ts'
 
+/** What was learned on the way. */
+export interface Ahead {
+  readonly client?: ClientPrograms
+  /** What pg_dump took for the definitions alone, by database. */
+  readonly schemaSeconds?: ReadonlyMap<string, number>
+}
+
 /**
  * Makes the plan of the migration as the migration itself will make it, by the same programs and the same planner: from the roles and
  * the definitions, without a row. What is lost and what stands in the way are failed checks, all of them, with the lines that
- * accept the losses. Nothing is left on either server or on the runner.
+ * accept the losses. Nothing is left on either server or on the runner. With `preflight-restore` the definitions are tried
+ * in a throw-away database, too.
  *
+ * @returns what an estimate can go by
  * @throws Cancelled
  */
-export async function planAhead({ source, target }: Assessed, run: Run): Promise<void> {
-  if (!source) return
+export async function planAhead({ source, target }: Assessed, run: Run): Promise<Ahead> {
+  if (!source) return {}
   if (!target)
     skip(run, 'plan', 'what becomes of the roles and definitions takes the target to ask')
   const dumpSource = await attempt(run, 'client-programs', () =>
@@ -32,8 +43,9 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
   )
   if (!dumpSource) {
     skip(run, 'plan', 'without the client programs nothing can be read as a dump would')
-    return
+    return {}
   }
+  let schemaSeconds: Ahead['schemaSeconds']
   const directory = join(run.temporaryDirectory, 'ahead')
   await mkdir(directory, { recursive: true, mode: 0o700 })
   // what is decided goes into a report of its own, every loss accepted, so that all are found
@@ -52,6 +64,7 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
           dumpSource,
           run,
           async (schemas) => {
+            schemaSeconds = schemas.seconds
             if (!target) return
             const { losses } = source
             const dump = { client: dumpSource.client, roles, losses, proven: true, ...schemas }
@@ -62,6 +75,8 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
             )
             for (const { what, error } of refusals) noteFailure(run, 'plan', named(what, error))
             for (const database of planned.databases) tellPlan(database, run)
+            if (run.inputs.preflightRestore)
+              await tryAhead({ source, target }, schemas, dumpSource, run)
           },
           refused,
         ),
@@ -72,6 +87,25 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
   }
   for (const result of record.report.checks) note(run, result)
   tellLosses(target ? record.report.losses : source.losses, run)
+  return { client: dumpSource.client, ...(schemaSeconds ? { schemaSeconds } : {}) }
+}
+
+/** What only the target itself can say of the definitions. */
+async function tryAhead(
+  { source, target }: Required<Assessed>,
+  schemas: DumpedSchemas,
+  { client }: DumpSource,
+  run: Run,
+): Promise<void> {
+  const { account } = target
+  const mayCreate = account.superuser || account.createDatabase
+  const options = { source: source.connection, target: target.connection, mayCreate }
+  await attempt(run, 'scratch-restore', () =>
+    runPhase(run, 'scratch-restore', async () => {
+      for (const result of await scratchRestore({ ...options, schemas, client }, run))
+        note(run, result)
+    }),
+  )
 }
 
 /** @returns null where they are not migrated; those without passwords where only the passwords cannot be had */

@@ -14,6 +14,8 @@ import { type DumpSource, dumpSchema } from './programs.ts'
 export interface DumpedSchemas {
   directory: string
   databases: DumpedDatabase[]
+  /** What each of them took, by its name on the source. */
+  seconds: ReadonlyMap<string, number>
 }
 
 /**
@@ -32,6 +34,7 @@ export async function withSchemas<T>(
 ): Promise<T> {
   const directory = join(run.temporaryDirectory, 'schemas')
   const databases: DumpedDatabase[] = []
+  const seconds = new Map<string, number>()
   try {
     for (const { source: name, target, bytes } of source.databases) {
       const path = archivePath(name, 1)
@@ -51,7 +54,9 @@ export async function withSchemas<T>(
               extra: withoutMark(await readFreezeMark(client)),
             }),
           )
+          const began = Date.now()
           await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
+          seconds.set(name, (Date.now() - began) / 1000)
           return properties
         })
       } catch (error) {
@@ -68,7 +73,7 @@ export async function withSchemas<T>(
         fingerprint: undefined,
       })
     }
-    return await work({ directory, databases })
+    return await work({ directory, databases, seconds })
   } finally {
     await rm(directory, { recursive: true, force: true })
   }

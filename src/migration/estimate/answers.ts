@@ -1,7 +1,6 @@
 import type { CheckResult, Estimate, Severity } from '../../report/model.ts'
-import { counted, formatBytes, formatDuration } from '../../text/text.ts'
+import { counted, formatBytes, formatDuration, formatRange } from '../../text/text.ts'
 import { defaultLimits, mostParts } from '../kept/upload.ts'
-import { inWords } from './estimate.ts'
 
 /** Where the migration will run, and what it may use. */
 export interface Place {
@@ -46,8 +45,8 @@ export function estimateChecks(estimate: Estimate, place: Place): CheckResult[] 
 }
 
 function timeCheck({ seconds, phases }: Estimate, { runner }: Place): CheckResult {
-  const parts = phases.map((one) => `${one.name} ${inWords(one.seconds, formatDuration)}`)
-  const message = `the migration will take ${inWords(seconds, formatDuration)} (${parts.join(', ')})`
+  const parts = phases.map((one) => `${one.name} ${formatRange(one.seconds, formatDuration)}`)
+  const message = `the migration will take ${formatRange(seconds, formatDuration)} (${parts.join(', ')})`
   if (seconds.high <= jobLimit) return result('estimate-time', 'warning', message)
   const hosted = runner === 'github-hosted'
   return result(
@@ -62,7 +61,7 @@ function timeCheck({ seconds, phases }: Estimate, { runner }: Place): CheckResul
 }
 
 function diskCheck({ dumpBytes }: Estimate, { free, directory }: Place): CheckResult {
-  const message = `the dump will hold ${inWords(dumpBytes, formatBytes)}, and ${formatBytes(free)} are free in ${directory}`
+  const message = `the dump will hold ${formatRange(dumpBytes, formatBytes)}, and ${formatBytes(free)} are free in ${directory}`
   if (dumpBytes.high <= free) return result('estimate-disk', 'warning', message)
   return result(
     'estimate-disk',
@@ -82,7 +81,7 @@ function artifactCheck(
     retentionDays === undefined
       ? "as long as the repository's setting says"
       : counted(retentionDays, 'day')
-  const message = `the dump will need up to ${counted(artifacts, 'artifact')} of the 500 that a job may have, ${inWords(dumpBytes, formatBytes)} kept ${days}`
+  const message = `the dump will need up to ${counted(artifacts, 'artifact')} of the 500 that a job may have, ${formatRange(dumpBytes, formatBytes)} kept ${days}`
   if (dumpBytes.high <= mostParts * defaultLimits.bytes) return result(id, 'warning', message)
   return result(
     id,

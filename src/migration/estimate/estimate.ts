@@ -2,7 +2,7 @@ import { withConnection } from '../../postgres/connection.ts'
 import { compressionArguments } from '../../postgres/programs/arguments.ts'
 import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import type { Estimate, EstimatedPhase, Range } from '../../report/model.ts'
-import { counted, formatBytes, formatDuration } from '../../text/text.ts'
+import { counted, formatBytes, formatDuration, formatRange } from '../../text/text.ts'
 import type { ReachedTarget, Source } from '../checks/preflight.ts'
 import { compressionMethods } from '../dump/programs.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
@@ -82,32 +82,24 @@ export async function estimateMigration(
   }
   run.record.estimate(estimate)
   run.log.info(
-    `Estimate: ${inWords(estimate.seconds, formatDuration)} in all (${phases.map(({ name, seconds }) => `${name} ${inWords(seconds, formatDuration)}`).join(', ')}); the dump ${inWords(dumpBytes, formatBytes)}`,
+    `Estimate: ${formatRange(estimate.seconds, formatDuration)} in all (${phases.map(({ name, seconds }) => `${name} ${formatRange(seconds, formatDuration)}`).join(', ')}); the dump ${formatRange(dumpBytes, formatBytes)}`,
   )
   return estimate
 }
 
 /** What the output `databases-json` says of each database, for a matrix. */
-export function databasesJson(source: Pick<Source, 'databases'>, estimate: Estimate): string {
+export function databasesJson(
+  source: Pick<Source, 'databases'> | undefined,
+  estimate: Estimate | undefined,
+): string {
+  const whole = ({ low, high }: Range) => ({ low: Math.round(low), high: Math.round(high) })
   return JSON.stringify(
-    source.databases.map(({ source: name, target, bytes }) => {
-      const found = estimate.databases.find((one) => one.name === name)
-      const whole = (range: Range | undefined) =>
-        range && { low: Math.round(range.low), high: Math.round(range.high) }
-      return {
-        name,
-        target,
-        bytes,
-        estimate: { seconds: whole(found?.seconds), dumpBytes: whole(found?.dumpBytes) },
-      }
+    (source?.databases ?? []).map(({ source: name, target, bytes }) => {
+      const found = estimate?.databases.find((one) => one.name === name)
+      const known = found && { seconds: whole(found.seconds), dumpBytes: whole(found.dumpBytes) }
+      return { name, target, bytes, ...(known ? { estimate: known } : {}) }
     }),
   )
-}
-
-/** `2 min to 5 min`; once where both ends read the same. */
-export function inWords({ low, high }: Range, format: (value: number) => string): string {
-  const [from, to] = [format(low), format(high)]
-  return from === to ? from : `${from} to ${to}`
 }
 
 /** Where pg_dump is not at hand: every one knows gzip. */

@@ -26,6 +26,7 @@ import {
 import { compares, elapsed, outcome, sentence, serverName, writtenWords } from '../verdict.ts'
 import { checklist } from './checklist.ts'
 import { definitions, undecided } from './definitions.ts'
+import { estimate } from './estimate.ts'
 import {
   type Cell,
   code,
@@ -64,7 +65,7 @@ export function renderHtml(report: Report): string {
 <p>${cut(sentence)}</p>
 </div></header>
 <main>
-${failure(report)}${freeze(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${checklist(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
+${failure(report)}${freeze(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${checklist(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${estimate(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`,
   )
