@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { allChecks } from '../../src/migration/checks/all.ts'
 import { answersOf } from '../support/check-scenarios.ts'
+import { PolarStandIn } from '../support/polardb-standin.ts'
 import { type Major, TestServer } from '../support/server.ts'
 
 /** What an ordinary application has: nothing in it is a reason to warn anybody. */
@@ -54,4 +55,23 @@ describe.each([
     expect(answers.length).toBe(allChecks.length)
     expect(answers.filter(({ status }) => status !== 'passed')).toEqual([])
   })
+})
+
+test('a target with the manners of PolarDB 11 trips none either', async () => {
+  const source = await TestServer.start(11)
+  const standIn = await PolarStandIn.start({ major: 11 })
+  try {
+    await source.sql('CREATE DATABASE shop')
+    await source.sql(ordinary, 'shop')
+    const servers = new Map([
+      ['source', source],
+      // it is asked for nothing but its address, with the account in it
+      ['target', standIn as unknown as TestServer],
+    ] as const)
+    const answers = await answersOf(allChecks, servers, 'shop')
+    expect(answers.filter(({ status }) => status !== 'passed')).toEqual([])
+  } finally {
+    await source.stop()
+    await standIn.stop()
+  }
 })

@@ -52,12 +52,14 @@ test('majors and kernels of clusters', () => {
     'failed',
   ])
   expect(major(13, null)).toBe('passed')
-  const kernel = (polardb: string | null) => judgeKernel(polardb).status
+  const kernel = (polardb: string | null, extension = 'postgis_topology') =>
+    judgeKernel(polardb, ['plpgsql', extension]).status
   expect([kernel('1.1.20'), kernel('1.1.30'), kernel('1.0.99')]).toEqual([
     'failed',
     'failed',
     'failed',
   ])
+  expect(kernel('1.1.20', 'pgcrypto')).toBe('passed')
   expect([kernel('1.1.31'), kernel('1.2.0'), kernel('2.0.15.2.0'), kernel(null)]).toEqual([
     'passed',
     'passed',

@@ -1,5 +1,7 @@
-import { printable } from '../../text/text.ts'
+import { counted, printable } from '../../text/text.ts'
 import type { Answer, Check } from './check.ts'
+import { extensions } from './extensions.ts'
+import { pastedName } from './paste.ts'
 import type { Question } from './question.ts'
 
 const versionText: Question<{ version: string }> = {
@@ -63,17 +65,27 @@ export function judgeMajor(
 /** The kernel of PolarDB 11 from which on all of its extensions can be created again (Alibaba Cloud's announcement of April 2023). */
 const repaired = [1, 1, 31]
 
-/** Whether the cluster's kernel is known to refuse extensions. */
-export function judgeKernel(polardb: string | null): Answer {
+/** Extensions that older kernels of PolarDB 11 no longer create, by the beginnings of their names. */
+const refused = /^(pg_cron|cube|earthdistance|postgis|ganos|pase|pg_bigm|hypopg)/
+
+/**
+ * Whether the cluster's kernel is known to refuse extensions that the source has.
+ *
+ * @param extensions names of the source's
+ */
+export function judgeKernel(polardb: string | null, extensions: readonly string[]): Answer {
   const parts = /^1\.(\d+)\.(\d+)/.exec(polardb ?? '')
-  if (!parts) return { status: 'passed', message: 'nothing is known against its kernel' }
+  const concerned = [...new Set(extensions.filter((name) => refused.test(name)))]
+  if (!parts || concerned.length === 0)
+    return { status: 'passed', message: 'nothing is known against its kernel' }
   const [, second = 0, third = 0] = parts.map(Number)
   const [, wantedSecond = 0, wantedThird = 0] = repaired
   if (second > wantedSecond || (second === wantedSecond && third >= wantedThird))
     return { status: 'passed', message: 'its kernel is recent enough' }
   return {
     status: 'failed',
-    message: `The kernel ${printable(polardb ?? '')} is older than 1.1.31: since 27 April 2023 such a cluster may refuse to create extensions (pg_cron, cube, earthdistance, postgis, ganos, pase, pg_bigm, hypopg, …)`,
+    message: `The kernel ${printable(polardb ?? '')} is older than 1.1.31: since 27 April 2023 such a cluster may refuse to create ${counted(concerned.length, 'extension')} that the source has`,
+    objects: concerned.map((name) => pastedName(name)),
     remedy:
       'Update the minor version of the cluster before the migration, outside of its night (console: Settings and Management, Version Management)',
   }
@@ -99,7 +111,12 @@ export const versionChecks: readonly Check[] = [
     id: 'target-kernel',
     severity: 'warning',
     why: 'old kernels of PolarDB 11 refuse extensions that they once had',
-    needs: ['target'],
-    judge: ({ target }) => judgeKernel(target.polardb),
+    needs: ['source', 'target'],
+    questions: { source: [extensions] },
+    judge: ({ source, target }) =>
+      judgeKernel(
+        target.polardb,
+        source.rows(extensions).map(({ name }) => name),
+      ),
   },
 ]
