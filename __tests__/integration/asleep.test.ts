@@ -1,4 +1,8 @@
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { messageOf } from '../../src/failure.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { Harness } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
@@ -6,18 +10,46 @@ import { TestServer } from '../support/server.ts'
 let source: TestServer
 let target: TestServer
 let harness: Harness
+let extensions: string
+
+/** The tables of pg_cron 1.6 without its library (citusdata/pg_cron, pg_cron.sql and its updates). */
+async function imitateCron(directory: string): Promise<void> {
+  await mkdir(directory)
+  await writeFile(
+    join(directory, 'pg_cron.control'),
+    "default_version = '1.6'\nrelocatable = false\n",
+  )
+  await writeFile(
+    join(directory, 'pg_cron--1.6.sql'),
+    `CREATE SCHEMA cron; CREATE SEQUENCE cron.jobid_seq;
+     CREATE TABLE cron.job (jobid bigint PRIMARY KEY DEFAULT nextval('cron.jobid_seq'), schedule text NOT NULL, command text NOT NULL,
+       nodename text NOT NULL DEFAULT 'localhost', nodeport int NOT NULL DEFAULT 5432, database text NOT NULL DEFAULT current_database(),
+       username text NOT NULL DEFAULT current_user, active boolean NOT NULL DEFAULT true, jobname text);
+     GRANT SELECT ON cron.job TO PUBLIC; ALTER TABLE cron.job ENABLE ROW LEVEL SECURITY;
+     CREATE POLICY cron_job_policy ON cron.job USING (username = current_user);
+     CREATE FUNCTION cron.schedule_in_database(job_name text, schedule text, command text, database text, username text, active boolean)
+       RETURNS bigint LANGUAGE sql AS 'INSERT INTO cron.job (jobname, schedule, command, database, username, active) VALUES ($1, $2, $3, $4, $5, $6) RETURNING jobid';
+     SELECT pg_catalog.pg_extension_config_dump('cron.job', ''); SELECT pg_catalog.pg_extension_config_dump('cron.jobid_seq', '');`,
+  )
+}
 
 beforeAll(async () => {
   const opened = await Harness.open(13)
   if (!opened) throw new Error('the client programs of 13 cannot be had on this machine')
   harness = opened
   source = await TestServer.start(13)
-  target = await TestServer.start(18)
+  extensions = await mkdtemp(join(tmpdir(), 'extensions-'))
+  await chmod(extensions, 0o755)
+  await imitateCron(join(extensions, 'extension'))
+  target = await TestServer.start(18, {
+    settings: { extension_control_path: `'${extensions}:$system'` },
+  })
 })
 afterAll(async () => {
   await harness?.close()
   await source?.stop()
   await target?.stop()
+  await rm(extensions, { recursive: true, force: true })
 })
 
 async function value(server: TestServer, sql: string): Promise<unknown> {
@@ -63,4 +95,52 @@ test('event triggers act on nothing before the cutover, and the checklist wakes 
   const verified = await runInProcess({ ...common, command: 'verify' })
   expect(verified.error).toBeUndefined()
   expect(verified.report.verified).toBe(true)
+})
+
+test('jobs of pg_cron stay behind, by name alone, and the checklist has the query that writes them', async () => {
+  const client = await Harness.open(18)
+  if (!client) throw new Error('the client programs of 18 cannot be had on this machine')
+  const job = `SELECT jobname, schedule, command, database, username, active FROM cron.job ORDER BY jobid`
+  try {
+    for (const [database, sql] of [
+      ['idle', 'CREATE EXTENSION pg_cron'],
+      [
+        'busy',
+        `CREATE EXTENSION pg_cron; SELECT cron.schedule_in_database('it''s', '0 3 * * *', 'VACUUM', 'busy', 'postgres', true);
+         SELECT cron.schedule_in_database('off', '0 4 * * *', 'SELECT 1', 'busy', 'postgres', false)`,
+      ],
+    ] as const) {
+      await target.sql(`CREATE DATABASE ${database}`)
+      await target.sql(sql, database)
+    }
+    const migrate = (database: string, allowMissing = '') =>
+      runInProcess({
+        command: 'migrate',
+        source: target.uri(database),
+        target: target.uri('postgres'),
+        databases: `${database}=${database}_2`,
+        'client-path': client.client.directory,
+        'upload-dump': 'false',
+        roles: 'skip',
+        // the imitation has no library, which a check would miss
+        'allow-missing': `EXTENSION pg_cron\n${allowMissing}`,
+      })
+    const idle = await migrate('idle')
+    expect(idle.error).toBeUndefined()
+    expect(idle.report).toMatchObject({ verified: true, losses: [] })
+
+    const refused = await migrate('busy')
+    expect(messageOf(refused.error)).toContain('TABLE DATA cron.job')
+    const { report, error } = await migrate('busy', 'TABLE DATA cron.job')
+    expect(error).toBeUndefined()
+    expect(report).toMatchObject({ verified: true, losses: [{ entry: 'TABLE DATA cron.job' }] })
+    expect((await target.sql(job, 'busy_2')).rows).toEqual([])
+    const [item] = report.checklist
+    expect(item).toMatchObject({ side: 'source', database: 'busy' })
+    const { rows } = await target.sql(item?.lines[0] ?? '', 'busy')
+    for (const line of rows) await target.sql(Object.values(line).join(), 'busy_2')
+    expect((await target.sql(job, 'busy_2')).rows).toEqual((await target.sql(job, 'busy')).rows)
+  } finally {
+    await client.close()
+  }
 })

@@ -6,6 +6,7 @@ import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { Loss } from '../../report/model.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
+import { jobsLoss } from '../restore/plan/asleep.ts'
 
 /** A table that belongs to an extension, as the catalog tells of it. */
 interface MemberTable {
@@ -35,7 +36,7 @@ export async function findMemberRows(
   return await withConnection(connection, options, async (client) => {
     const { number } = await serverVersion(client)
     if (number < 90_100) return []
-    const losses: Loss[] = []
+    const losses: Loss[] = (await hasJobs(client)) ? [{ ...jobsLoss, database }] : []
     for (const table of await memberTables(client)) {
       if (!(await holdsRows(client, table))) continue
       const [full, extension] = [`${table.schema}.${table.name}`, table.extension].map(printable)
@@ -50,6 +51,27 @@ export async function findMemberRows(
     }
     return losses
   })
+}
+
+/** Whether pg_cron has jobs in this database. What cannot be read may hold some. */
+async function hasJobs(client: pg.Client): Promise<boolean> {
+  const { rowCount } = await client.query(`
+    SELECT 1 FROM pg_catalog.pg_extension e
+      JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid
+       AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e'
+      JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'r' AND c.relname = 'job'
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'cron'
+     WHERE e.extname = 'pg_cron'`)
+  if (rowCount === 0) return false
+  try {
+    const { rows } = await client.query<{ some: boolean }>(
+      'SELECT EXISTS (SELECT 1 FROM ONLY cron.job) AS some',
+    )
+    return rows[0]?.some ?? false
+  } catch (error) {
+    if (sqlstateOf(error) === undefined) throw error
+    return true
+  }
 }
 
 /** Tables of extensions whose rows a dump leaves out. */

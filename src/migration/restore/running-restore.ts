@@ -110,7 +110,7 @@ export class RunningRestore {
 
   /** See Restored. */
   checklist(): ChecklistItem[] {
-    return wakeUp(this.plan.entries, this.options.targetName)
+    return wakeUp(this.plan.entries, this.options.targetName, this.plan.database.name)
   }
 
   /** What was restored so far, and what was not. */

@@ -1,7 +1,8 @@
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import type { ChecklistItem } from '../../../report/model.ts'
-import type { Fate, PlannedEntry } from './planned-entry.ts'
+import type { DatabaseProperties } from '../database/properties.ts'
+import { type Fate, leaveOut, type PlannedEntry } from './planned-entry.ts'
 
 /** What acts by itself on the target, and so must not before the cutover: it arrives, but asleep. */
 
@@ -25,12 +26,60 @@ export function asleepFate(entry: ArchiveEntry, masked: string): Fate | undefine
   }
 }
 
+/** Why jobs of pg_cron stay behind, and what takes their place: as a loss of the source and of the plan alike. */
+export const jobsLoss = {
+  entry: 'TABLE DATA cron.job',
+  reason: 'jobs of pg_cron would run on the target from this moment on, and on the source as well',
+  remedy:
+    "Accept it, and schedule the jobs at the cutover: the report's checklist has the query that writes the lines",
+}
+
+/** The fate of the jobs of pg_cron: a row in its table is a job that runs, wherever the database is. */
+export function jobsFate(
+  { desc, namespace, tag }: ArchiveEntry,
+  { extensionTables }: DatabaseProperties,
+): Fate | undefined {
+  if (desc !== 'TABLE DATA' || namespace !== 'cron' || tag !== 'job') return undefined
+  const isJobs = extensionTables.some(
+    ({ schema, name, extension }) =>
+      schema === namespace && name === tag && extension === 'pg_cron',
+  )
+  return isJobs ? leaveOut(jobsLoss.reason, jobsLoss.remedy, 'behaviour') : undefined
+}
+
+/** To be run on the source: it writes a statement for each job. `jobname` came with pg_cron 1.3, the function with 1.4. */
+const writeJobs = `SELECT pg_catalog.format('SELECT cron.schedule_in_database(%L, %L, %L, %L, %L, %L);', COALESCE(jobname, 'job ' || jobid), schedule, command, database, username, active) FROM cron.job ORDER BY jobid;`
+
 /**
- * What is to be woken at the cutover, of the entries that are there.
+ * What is to be woken at the cutover, of the entries that are there, and the jobs that were left behind.
  *
  * @param database as the target calls it
+ * @param source as the source calls it
  */
-export function wakeUp(entries: readonly PlannedEntry[], database: string): ChecklistItem[] {
+export function wakeUp(
+  entries: readonly PlannedEntry[],
+  database: string,
+  source: string,
+): ChecklistItem[] {
+  return [...eventTriggers(entries, database), ...jobs(entries, source)]
+}
+
+function jobs(entries: readonly PlannedEntry[], source: string): ChecklistItem[] {
+  const areLeft = entries.some(
+    ({ name, fate }) => name === jobsLoss.entry && fate.kind === 'leave-out',
+  )
+  if (!areLeft) return []
+  return [
+    {
+      what: 'Schedule the jobs of pg_cron, which were left out so that they do not run on both sides: the query writes the lines for the target, where pg_cron has its database',
+      side: 'source',
+      database: source,
+      lines: [writeJobs],
+    },
+  ]
+}
+
+function eventTriggers(entries: readonly PlannedEntry[], database: string): ChecklistItem[] {
   const lines = entries.flatMap(({ entry, fate }) => {
     if (entry.desc !== 'EVENT TRIGGER' || fate.kind !== 'otherwise') return []
     const how = /\bENABLE (ALWAYS|REPLICA)\s*;\s*$/.exec(entry.definition)?.[1]

@@ -8,7 +8,7 @@ import { needless } from '../../../report/model.ts'
 import { extensionOf } from '../database/extension-grants.ts'
 import { stateSchema } from '../database/mark.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
-import { asleepFate } from './asleep.ts'
+import { asleepFate, jobsFate } from './asleep.ts'
 import { builtWithout, withoutCompression } from './built-without.ts'
 import { absentFate, notesFate } from './exceptions.ts'
 import { labelProvider, rolesNamed } from './needed-roles.ts'
@@ -49,6 +49,7 @@ export class Decisions {
     return (
       this.existing(entry) ??
       absentFate(entry, this.facts.absent, this.database) ??
+      jobsFate(entry, this.database) ??
       this.extension(entry) ??
       this.systemObject(entry) ??
       this.extensionMember(entry) ??

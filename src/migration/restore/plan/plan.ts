@@ -8,6 +8,7 @@ import { printable } from '../../../text/text.ts'
 import { extensionOf } from '../database/extension-grants.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
 import { allowMissing } from './allow-missing.ts'
+import { jobsLoss } from './asleep.ts'
 import { Decisions } from './decisions.ts'
 import { rolesNamed } from './needed-roles.ts'
 import { type Fate, isLoss, leaveOut, lossOf, type PlannedEntry } from './planned-entry.ts'
@@ -66,13 +67,15 @@ export function makePlan(
     for (const entry of archive.entries) {
       if (ofDatabase(entry)) continue
       const wanted = options.wanted?.get(archive)
-      const fate: Fate =
+      const decided: Fate =
         wanted && !wanted.has(entry.dumpId)
           ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
           : decisions.decide(entry)
       const needs = unnamedNeeds(archive, entry, options.database)
       const table = qualifiedName(entry.namespace, entry.tag)
       const empty = entry.desc === 'TABLE DATA' && options.expectedRows?.get(table) === 0
+      const isNoJob = empty && decided.kind === 'leave-out' && decided.reason === jobsLoss.reason
+      const fate: Fate = isNoJob ? { kind: 'restore' } : decided
       entries.push({ archive, entry, name: entryName(entry), fate, needs, empty })
     }
   }
