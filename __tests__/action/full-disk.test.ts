@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import type { Report } from '../../src/report/model.ts'
@@ -57,13 +57,14 @@ async function dump(more: Record<string, string>, env: Record<string, string>) {
 
 test('a dump that fills RUNNER_TEMP makes way for the report of it', async () => {
   if (!disk) return
-  const { report, log, cleanUp } = await dump({}, { RUNNER_TEMP: temp })
+  const { report, log, outputs, cleanUp } = await dump({}, { RUNNER_TEMP: temp })
   expect(report?.error).toMatchObject({
     message: 'The disk of the runner is full',
     cause: expect.stringContaining(`${temp}/polardb-migration-`),
     remedy: expect.stringContaining('dump-directory'),
   })
   expect(log).not.toContain('could not be written')
+  expect(statSync(outputs.report ?? '').mode & 0o777).toBe(0o600)
   expect(readdirSync(temp)).toEqual([expect.stringMatching(/^polardb-report-/)])
   cleanUp()
 })

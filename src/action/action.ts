@@ -183,15 +183,15 @@ async function writeFiles(
   const [json, html] = [join(directory, 'report.json'), join(directory, 'report.html')]
   const write = () =>
     writingTo(directory, temporaryFull, async () => {
-      await writeFile(json, renderJson(report))
-      await writeFile(html, renderHtml(report))
+      await writeFile(json, renderJson(report), { mode: 0o600 })
+      await writeFile(html, renderHtml(report), { mode: 0o600 })
     })
   try {
     await write()
   } catch {
     // a report that is empty keeps the directory with the programs' logs, and the unfinished dump goes
-    await writeFile(json, '').catch(() => {})
-    await writeFile(html, '').catch(() => {})
+    await writeFile(json, '', { mode: 0o600 }).catch(() => {})
+    await writeFile(html, '', { mode: 0o600 }).catch(() => {})
     await run?.close().catch(() => {})
     await write().catch(async (error: unknown) => {
       await rm(directory, { recursive: true, force: true }).catch(() => {})
