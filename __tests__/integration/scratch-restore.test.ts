@@ -169,3 +169,28 @@ test('without CREATEDB it is skipped, with the reason', async () => {
     await target.backend.sql(`ALTER ROLE ${target.account} CREATEDB`)
   }
 })
+
+test('a preflight asks for it, tells it in its report, and is not ready for it', async () => {
+  const before = await things()
+  const inputs = {
+    ...between(source, target, 'hostile'),
+    'client-path': programs,
+    command: 'preflight',
+    'preflight-restore': 'true',
+  }
+  const outputs: Record<string, unknown> = {}
+  const { report, error } = await runInProcess(inputs, {
+    setOutput: (name, value) => void Object.assign(outputs, { [name]: value }),
+  })
+  expect(failedOf(report.checks).filter(([id]) => id === 'scratch-restore')).toEqual([
+    ['scratch-restore', 'FUNCTION public.a_clock()', 'VIEW public.on_it'],
+    ['scratch-restore', 'INDEX public.constant\\nvalue'],
+  ])
+  expect(report.phases.map(({ name }) => name)).toContain('scratch-restore')
+  expect(report.checks.map(({ id }) => id)).toEqual(
+    expect.arrayContaining(['estimate-time', 'estimate-disk', 'estimate-artifacts']),
+  )
+  expect(error).toBeDefined()
+  expect(outputs.ready).toBe(false)
+  expect(await things()).toBe(before)
+})
