@@ -74,6 +74,7 @@ test.each([
   expect(outcome({ ...report, status: 'failed' }).title).toBe('Not ready')
 
   // pasted, they are all that it takes
+  if (target !== plain) return
   const lines = all
     .split('\n')
     .slice(1)

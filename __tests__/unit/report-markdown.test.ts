@@ -78,18 +78,22 @@ test('the summary of a run that went well is exactly this', () => {
     '',
     '### Warnings of checks',
     '',
-    '| Check | Result | What was found | Concerns | Next step |',
-    '| --- | --- | --- | --- | --- |',
-    '| `extension-unavailable` | warning | The target does not have 1 extension of the source; allow-missing lets it be left out | `plpython3u` | Rewrite what uses it, or ask Alibaba Cloud for it |',
+    '**`extension-unavailable`** (warning): The target does not have 1 extension of the source; allow-missing lets it be left out<br>',
+    'Concerns `plpython3u`<br>',
+    '**Next step:** Rewrite what uses it, or ask Alibaba Cloud for it',
+    '',
+    '',
+    '### Checks that could not be asked',
+    '',
+    '- allow-writes is set (`source-writes`)',
     '',
     '<details>',
-    '<summary>Checks: 2 passed, 1 skipped</summary>',
+    '<summary>Checks: 2 passed</summary>',
     '',
-    '| Check | Result | What was found |',
-    '| --- | --- | --- |',
-    '| `target-version` | passed | The target is no older than the source |',
-    '| `target-empty` | passed | No target database exists yet |',
-    '| `source-writes` | skipped | allow-writes is set |',
+    '| Check | What was found |',
+    '| --- | --- |',
+    '| `target-version` | The target is no older than the source |',
+    '| `target-empty` | No target database exists yet |',
     '',
     '</details>',
     '',
@@ -211,18 +215,22 @@ test('the summary of a failed run is exactly this', () => {
     '',
     '### Warnings of checks',
     '',
-    '| Check | Result | What was found | Concerns | Next step |',
-    '| --- | --- | --- | --- | --- |',
-    '| `extension-unavailable` | warning | The target does not have 1 extension of the source; allow-missing lets it be left out | `plpython3u` | Rewrite what uses it, or ask Alibaba Cloud for it |',
+    '**`extension-unavailable`** (warning): The target does not have 1 extension of the source; allow-missing lets it be left out<br>',
+    'Concerns `plpython3u`<br>',
+    '**Next step:** Rewrite what uses it, or ask Alibaba Cloud for it',
+    '',
+    '',
+    '### Checks that could not be asked',
+    '',
+    '- allow-writes is set (`source-writes`)',
     '',
     '<details>',
-    '<summary>Checks: 2 passed, 1 skipped</summary>',
+    '<summary>Checks: 2 passed</summary>',
     '',
-    '| Check | Result | What was found |',
-    '| --- | --- | --- |',
-    '| `target-version` | passed | The target is no older than the source |',
-    '| `target-empty` | passed | No target database exists yet |',
-    '| `source-writes` | skipped | allow-writes is set |',
+    '| Check | What was found |',
+    '| --- | --- |',
+    '| `target-version` | The target is no older than the source |',
+    '| `target-empty` | No target database exists yet |',
     '',
     '</details>',
     '',
@@ -293,10 +301,10 @@ test('the summary of a cancelled run is exactly this', () => {
     '<details>',
     '<summary>Checks: 2 passed</summary>',
     '',
-    '| Check | Result | What was found |',
-    '| --- | --- | --- |',
-    '| `target-version` | passed | The target is no older than the source |',
-    '| `target-empty` | passed | No target database exists yet |',
+    '| Check | What was found |',
+    '| --- | --- |',
+    '| `target-version` | The target is no older than the source |',
+    '| `target-empty` | No target database exists yet |',
     '',
     '</details>',
     '',
@@ -326,7 +334,7 @@ describe('hostile names and messages', () => {
   test('begin no element, link, image, emphasis, math or mention outside code', () => {
     const prose = `${before}${after}`
       .replace(/`[^`\n]*`/g, '')
-      .replace(/<\/?(?:span|code|details|summary)>/g, '')
+      .replace(/<\/?(?:span|code|details|summary|br)>/g, '')
       .replace(/<span>[^<]*<\/span>/g, '')
       .replace(/^> \[!CAUTION\]$/m, '')
       .replaceAll('**', '')
@@ -354,6 +362,25 @@ describe('hostile names and messages', () => {
         /^ {2}(?:section [\p{L}\p{M}\p{N}_. ·…-]+|dump 1\.0 s(?: failed)? :(?:crit, )?\d+, 1000ms)$/u,
       )
     }
+  })
+})
+
+describe('what a check gives to be pasted', () => {
+  const pasting = (paste: string) => {
+    const report = hostileReport()
+    report.checks = report.checks.slice(0, 1).map((check) => ({ ...check, paste, why: 'because' }))
+    return renderMarkdown(report)
+  }
+
+  test('is a block of code that nothing in it ends', () => {
+    const text = pasting('GRANT a\r\n```\n::error::x\u202e\n````` </pre>')
+    expect(text).toContain('\n``````\nGRANT a\\r\n```\n::error::x\\u202e\n````` </pre>\n``````\n')
+    expect(text).toContain('Why it matters: because')
+  })
+
+  test('is cut where it is long, and says so', () => {
+    const text = pasting(Array.from({ length: 1000 }, (_, line) => `line ${line}`).join('\n'))
+    expect(text).toContain('line 39\n```\n\n960 more lines are in `report.json`.')
   })
 })
 

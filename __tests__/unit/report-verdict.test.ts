@@ -162,4 +162,20 @@ test('a preflight with a blocker is not ready, although it ran well', () => {
     title: 'Not ready',
     sentence: 'Not ready to migrate: 1 blocker and 1 warning; 2 of 5 checks passed.',
   })
+  // the step fails then, which is no failure of the preflight
+  expect(outcome({ ...report, status: 'failed' }).title).toBe('Not ready')
+})
+
+test('a preflight is not ready while a blocker could not be asked', () => {
+  const report = spotless({
+    command: 'preflight',
+    words: { did: 'Checked', noun: 'Preflight', ends: 'checked' },
+    databases: [],
+  })
+  const [first] = report.checks
+  report.checks.push({ ...first, severity: 'blocker', status: 'skipped' } as never)
+  expect(outcome(report)).toMatchObject({
+    title: 'Not ready',
+    sentence: expect.stringMatching(/1 blocker that could not be asked and 1 warning/),
+  })
 })

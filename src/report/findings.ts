@@ -1,6 +1,9 @@
 import { counted, shorten } from '../text/text.ts'
 import {
+  type CheckResult,
   type DatabaseResult,
+  isBlocker,
+  isUnknown,
   needless,
   type ObjectResult,
   type PhaseResult,
@@ -90,6 +93,36 @@ export function databaseResult(database: DatabaseResult): string {
   )
     return 'differs'
   return database.verified ? 'equal' : 'not verified'
+}
+
+/** Checks in the order in which they are to be read; those that were skipped for one reason are one. */
+export interface OrderedChecks {
+  blockers: CheckResult[]
+  /** Warnings, and what is worth knowing. */
+  warnings: CheckResult[]
+  /** Blockers that could not be asked come first. */
+  skipped: { reason: string; isUnknown: boolean; ids: string[] }[]
+  passed: CheckResult[]
+}
+
+/** See OrderedChecks. */
+export function checksInOrder({ checks }: Pick<Report, 'checks'>): OrderedChecks {
+  const of = (status: CheckResult['status']) => checks.filter((check) => check.status === status)
+  const rank = ({ severity }: CheckResult) => (severity === 'warning' ? 0 : 1)
+  const groups = Map.groupBy(of('skipped'), ({ message }) => message)
+  const skipped = [...groups].map(([reason, group]) => ({
+    reason,
+    isUnknown: group.some(isUnknown),
+    ids: group.map(({ id }) => id),
+  }))
+  return {
+    blockers: checks.filter(isBlocker),
+    warnings: of('failed')
+      .filter((check) => !isBlocker(check))
+      .toSorted((a, b) => rank(a) - rank(b)),
+    skipped: skipped.toSorted((a, b) => Number(b.isUnknown) - Number(a.isUnknown)),
+    passed: of('passed'),
+  }
 }
 
 /** Everything that compared different without a reason, the tables of a database before its other objects. */

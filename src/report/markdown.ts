@@ -18,13 +18,8 @@ import {
   tableDiffers,
   tablesInOrder,
 } from './findings.ts'
-import {
-  type CheckResult,
-  isBlocker,
-  type Range,
-  type Report,
-  type RoleDifference,
-} from './model.ts'
+import { blockerPart, passedRows, warningParts } from './markdown-checks.ts'
+import type { Range, Report, RoleDifference } from './model.ts'
 import { compares, outcome, sentence, serverName, writtenWords } from './verdict.ts'
 
 /** GitHub draws up to 1 MiB of summary a step and refuses a longer one as a whole; some room stays for line ends. */
@@ -52,6 +47,8 @@ export function renderMarkdown(report: Report): string {
   page.add(failure(report))
   page.add(freeze(report))
   blockers(page, report)
+  // where checks are all there is, they are read first
+  if (isPreflight(report)) checkWarnings(page, report)
   failedEntries(page, report)
   checklist(page, report)
   differences(page, report)
@@ -63,11 +60,14 @@ export function renderMarkdown(report: Report): string {
   notCompared(page, report)
   const warnings = report.warnings.map((warning) => `- ${prose(warning)}`)
   page.list('### Warnings', warnings)
-  checks(page, report)
+  if (!isPreflight(report)) checkWarnings(page, report)
+  passedChecks(page, report)
   tables(page, report)
   objects(page, report)
   return page.text
 }
+
+const isPreflight = ({ words }: Report) => words.ends === 'checked'
 
 class Page {
   text = ''
@@ -171,17 +171,9 @@ function freeze({ freeze }: Report): string {
   return `> [!${kind}]\n> **${state}** ${prose(sentence(freeze.next))}${written ? ` ${prose(written)}` : ''}`
 }
 
-const checkColumns = ['Check', 'Result', 'What was found', 'Concerns', 'Next step']
-const checkRow = (check: CheckResult) => [
-  code(check.id),
-  check.status === 'failed' ? check.severity : check.status,
-  prose(check.message),
-  codes(check.objects),
-  prose(check.remedy),
-]
-
 function blockers(page: Page, report: Report): void {
-  page.table('### Blockers', checkColumns, report.checks.filter(isBlocker).map(checkRow))
+  const { head, lines } = blockerPart(report)
+  page.list(head, lines)
 }
 
 function failedEntries(page: Page, report: Report): void {
@@ -352,15 +344,14 @@ function notCompared(page: Page, report: Report): void {
   page.table('### Not compared', ['Database', 'What'], rows)
 }
 
-function checks(page: Page, report: Report): void {
-  const warnings = report.checks.filter((check) => check.status === 'failed' && !isBlocker(check))
-  page.table('### Warnings of checks', checkColumns, warnings.map(checkRow))
-  const fine = report.checks.filter((check) => check.status !== 'failed')
-  const passed = fine.filter((check) => check.status === 'passed').length
-  const skipped = fine.length - passed
-  const summary = `Checks: ${formatCount(passed)} passed${skipped > 0 ? `, ${formatCount(skipped)} skipped` : ''}`
-  const rows = fine.map((check) => checkRow(check).slice(0, 3))
-  page.folded(summary, checkColumns.slice(0, 3), rows)
+/** What failed but stops nothing, and what could not be asked. */
+function checkWarnings(page: Page, report: Report): void {
+  for (const { head, lines } of warningParts(report)) page.list(head, lines)
+}
+
+function passedChecks(page: Page, report: Report): void {
+  const rows = passedRows(report)
+  page.folded(`Checks: ${formatCount(rows.length)} passed`, ['Check', 'What was found'], rows)
 }
 
 function tables(page: Page, report: Report): void {

@@ -16,15 +16,10 @@ import {
   tableDiffers,
   tablesInOrder,
 } from '../findings.ts'
-import {
-  type CheckResult,
-  type DatabaseResult,
-  isBlocker,
-  type Report,
-  type TableResult,
-} from '../model.ts'
+import type { DatabaseResult, Report, TableResult } from '../model.ts'
 import { compares, elapsed, outcome, sentence, serverName, writtenWords } from '../verdict.ts'
 import { checklist } from './checklist.ts'
+import { blockers, checkWarnings, passedChecks } from './checks.ts'
 import { definitions, undecided } from './definitions.ts'
 import { estimate } from './estimate.ts'
 import {
@@ -57,6 +52,8 @@ const mostTables = 50_000
 export function renderHtml(report: Report): string {
   const { mark, title, sentence } = outcome(report)
   const databases = report.databases.map(({ name }) => name).join(', ')
+  // where checks are all there is, they are read first
+  const isPreflight = report.words.ends === 'checked'
   return page(
     shorten(databases ? `${title}: ${databases}` : title, 200),
     markup`<header class="${mark}"><div>
@@ -65,7 +62,7 @@ export function renderHtml(report: Report): string {
 <p>${cut(sentence)}</p>
 </div></header>
 <main>
-${failure(report)}${freeze(report)}${facts(report)}${blockers(report)}${failedEntries(report)}${checklist(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${estimate(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${checks(report)}${tables(report)}${objects(report)}
+${failure(report)}${freeze(report)}${facts(report)}${blockers(report)}${isPreflight ? checkWarnings(report) : nothing}${failedEntries(report)}${checklist(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${estimate(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${isPreflight ? nothing : checkWarnings(report)}${passedChecks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`,
   )
@@ -126,39 +123,6 @@ ${dump ? fact('Dump', dump.id, `made at ${dump.createdAt}`) : nothing}
 ${artifact ? fact('Dump kept as artifact', artifact.name, formatBytes(artifact.bytes)) : nothing}
 </dl>
 `
-}
-
-function checkRow(check: CheckResult): Cell[] {
-  const how = check.status !== 'failed' ? 'good' : check.severity === 'blocker' ? 'bad' : 'doubtful'
-  const what = check.status === 'failed' ? check.severity : check.status
-  const objects = check.objects.length > 0 ? markup`<br>${codes(check.objects)}` : nothing
-  const remedy =
-    check.status === 'failed' && check.remedy
-      ? markup`<span class="remedy">Next step: ${cut(check.remedy)}</span>`
-      : nothing
-  return [code(check.id), state(how, what), markup`${cut(check.message)}${objects}${remedy}`]
-}
-
-const checkColumns = ['Check', 'Result', 'What was found']
-
-function blockers(report: Report): Markup {
-  const rows = report.checks.filter(isBlocker).map(checkRow)
-  return rows.length === 0 ? nothing : section('Blockers', table('Blockers', checkColumns, rows))
-}
-
-function checks(report: Report): Markup {
-  const warnings = report.checks.filter((check) => check.status === 'failed' && !isBlocker(check))
-  const fine = report.checks.filter((check) => check.status !== 'failed')
-  if (warnings.length + fine.length === 0) return nothing
-  const skipped = fine.filter((check) => check.status === 'skipped').length
-  const summary = `${counted(fine.length - skipped, 'check')} passed${skipped > 0 ? `, ${formatCount(skipped)} skipped` : ''}`
-  return section(
-    'Checks',
-    warnings.length > 0
-      ? table('Warnings of checks', checkColumns, warnings.map(checkRow))
-      : nothing,
-    fine.length > 0 ? folded(summary, table('Checks', checkColumns, fine.map(checkRow))) : nothing,
-  )
 }
 
 function failedEntries(report: Report): Markup {

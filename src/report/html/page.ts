@@ -171,6 +171,9 @@ tbody th { font-weight: 400; min-width: 6rem }
 .state.doubtful { color: var(--doubtful); font-weight: 600 }
 .state.bad { color: var(--bad); font-weight: 600 }
 .remedy { display: block; margin-top: .15rem }
+.paste { margin: .35rem 0; padding: .5rem .7rem; background: var(--panel); border: 1px solid var(--line); border-radius: 4px;
+  font: .85em/1.45 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace; white-space: pre-wrap;
+  overflow-wrap: anywhere; unicode-bidi: isolate; user-select: all }
 td details { border: 0 }
 td details > summary { padding: .2rem 0 }
 details { border-bottom: 1px solid var(--line) }
