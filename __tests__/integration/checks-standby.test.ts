@@ -118,3 +118,17 @@ test('the way to a server with TLS, its certificate verified or not', async () =
     isOpen: true,
   })
 })
+
+test('a server that has no room for several sessions is not judged by them', async () => {
+  await primary.sql('CREATE DATABASE narrow CONNECTION LIMIT 2')
+  await primary.sql(`CREATE ROLE narrow LOGIN PASSWORD 'p'`)
+  const checks = allChecks.filter(({ id }) => /^source-(endpoint|latency|connections)$/.test(id))
+  const servers = new Map([['source', primary]] as const)
+  const answers = await answersOf(checks, servers, 'narrow', { account: { source: 'narrow' } })
+  const said = Object.fromEntries(answers.map(({ id, status }) => [id, status]))
+  expect(said).toEqual({
+    'source-endpoint': 'skipped',
+    'source-latency': 'skipped',
+    'source-connections': expect.stringMatching(/failed|skipped/),
+  })
+})

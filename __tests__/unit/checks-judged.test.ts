@@ -228,12 +228,14 @@ test.each([
   ['c', 'de_DE.UTF-8', '2.36', true],
   ['c', 'de_DE.UTF-8', '2.31', false],
   ['c', 'de_DE.UTF-8', null, false],
+  ['c', 'fr_FR.UTF-8', null, false],
   ['i', 'de', '153.14', true],
   ['i', 'de', '153.80', false],
 ])('text under %s %s of version %s', (provider, locale, version, alike) => {
   const target = [
     { provider: 'c', locale: 'de_DE.utf8', version: '2.36' },
     { provider: 'i', locale: 'de', version: '153.14' },
+    { provider: 'c', locale: 'fr_FR.utf8', version: null },
   ]
   expect(sortsAlike({ provider, locale, version }, target)).toBe(alike)
 })

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { messageOf } from '../../failure.ts'
+import { Failure, messageOf } from '../../failure.ts'
 import { type Opened, openConnection, serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { formatDuration, printable } from '../../text/text.ts'
@@ -177,13 +177,19 @@ function probe(side: SideName): Probe<Sessions> {
     async run({ source, target }, { signal }) {
       const server = side === 'source' ? source : target
       if (!server) throw new NotAsked(`the ${side} was not reached`)
-      const database = source && side === 'source' ? source.databases[0]?.source : undefined
-      return await probeSessions(
-        server.connection,
-        database ?? server.connection.dbname,
-        side,
-        signal,
-      )
+      const database = (side === 'source' && source?.databases[0]?.source) || undefined
+      try {
+        return await probeSessions(
+          server.connection,
+          database ?? server.connection.dbname,
+          side,
+          signal,
+        )
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error
+        // one session was opened before: why there are no more is what the check of connections says
+        throw new NotAsked(`${sessions} sessions at once could not be opened: ${error.line}`)
+      }
     },
   }
 }
