@@ -27,6 +27,8 @@ export interface Context {
   pauses?: readonly number[]
   /** What the peer of a program may be silent for; see watchdog.ts. */
   patience?: Patience
+  /** Milliseconds between two looks that show whether the source is written to; see freeze/watch-writes.ts. */
+  sample?: number
   /** How a restore that did not end well goes on, as the end of a sentence; see go-on.ts. */
   goOn?: string
   /** A private directory (0700) under the runner's temporary one, removed by the post step. */

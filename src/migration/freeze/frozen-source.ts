@@ -14,7 +14,9 @@ import {
   freezeDatabase,
   noteInMark,
   readFreezeMark,
+  readReadOnlySettings,
   thawDatabase,
+  writingRoles,
 } from './mark.ts'
 import { endSessions, holderOf, isAlive } from './sessions.ts'
 
@@ -80,12 +82,16 @@ export class FrozenSource {
     run.log.info(`Read-only by default: ${firstTen(names.map(printable))}; ${ended}`)
   }
 
-  /** Whether every database is still as this run has frozen it. */
+  /** Whether every database is still as this run has frozen it, and no role has been let out of it since. */
   async stillFrozen(): Promise<boolean> {
     let frozen = true
     await this.each(this.run, async (_, client) => {
       const state = (await readFreezeMark(client))?.state
-      frozen &&= state?.frozen?.run === this.id
+      const settings = await readReadOnlySettings(client)
+      frozen &&=
+        state?.frozen?.run === this.id &&
+        settings.database === 'on' &&
+        writingRoles(settings).length === 0
     })
     return frozen
   }

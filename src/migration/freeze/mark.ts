@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { serverVersion } from '../../postgres/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { roleSettings } from '../../postgres/roles/catalog.ts'
+import { keepQuiet } from '../../postgres/safe-session.ts'
 import { count, digits, list, matching, name } from '../kept/schema.ts'
 
 /**
@@ -334,8 +335,9 @@ export async function noteInMark(
   })
 }
 
-/** In one transaction: done wholly, or not at all. */
+/** In one transaction: done wholly, or not at all. Event triggers of the database act on none of it where the account may say so. */
 async function inOne<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await keepQuiet(client)
   await client.query('BEGIN')
   try {
     const result = await work()

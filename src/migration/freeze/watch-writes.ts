@@ -1,29 +1,17 @@
-import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { withConnection } from '../../postgres/connection.ts'
+import { Failure, messageOf } from '../../failure.ts'
 import type { FreezeResult } from '../../report/model.ts'
 import { firstTen, formatDuration, printable } from '../../text/text.ts'
 import { check } from '../checks/note.ts'
 import type { Source } from '../checks/preflight.ts'
 import { runPhase, skipPhase } from '../phases.ts'
-import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { type ArrivedDatabase, readTargets } from './cutover.ts'
 import { FrozenSource, frozenDatabases, thawOne } from './frozen-source.ts'
-import { namesOf, wait } from './sessions.ts'
-import { openWriters, readWrites, type Writer, type Writes, written } from './writes.ts'
+import { isWritten, type Look, Looks, sentenceOf } from './looks.ts'
+import { wait } from './sessions.ts'
 
 /** Milliseconds between the two looks that show whether anybody writes: sessions hand in their counts within a second. */
-const sample = 2000
-
-/** What a look at a database says of the time since an earlier one. */
-interface Look {
-  database: string
-  /** `unknown` also where it could not be looked at; `why` says then what was in the way. */
-  writes: boolean | 'unknown'
-  what: string
-  writers: Writer[]
-  why?: string
-}
+const defaultSample = 2000
 
 /** What the steps of a migration say to whoever watches the source meanwhile. */
 export interface Watched {
@@ -39,11 +27,8 @@ export interface Watched {
 export class SourceWatch {
   private readonly source: Source
   private readonly run: Run
-  /** The readings that later ones are compared with, by database. */
-  private readonly before = new Map<string, Writes>()
+  private readonly looks: Looks
   private frozen: FrozenSource | undefined
-  /** Transactions in which this run had noted something by the last look. */
-  private noted = 0
   /** The freeze is complete, so that it can be undone while the steps are still being given up. */
   private isFrozen = false
   /** What is noted in the marks just now: a thaw waits for it. */
@@ -53,10 +38,14 @@ export class SourceWatch {
   private isSealed = false
   private hasArrived = false
   private wasWritten: boolean | 'unknown' = false
+  /** Milliseconds. */
+  private readonly sample: number
 
   private constructor(source: Source, run: Run) {
     this.source = source
     this.run = run
+    this.sample = run.sample ?? defaultSample
+    this.looks = new Looks(source, run)
   }
 
   /**
@@ -67,7 +56,7 @@ export class SourceWatch {
   static async begin(source: Source, run: Run): Promise<SourceWatch> {
     const watch = new SourceWatch(source, run)
     await watch.meetEarlierFreeze()
-    await watch.look(true)
+    await watch.looks.begin()
     return watch
   }
 
@@ -151,31 +140,34 @@ export class SourceWatch {
     const { source, run } = this
     const frozen = new FrozenSource(source, run)
     this.frozen = frozen
+    this.looks.frozen = frozen
     await frozen.freeze()
     this.tell(true, 'The source is frozen while the migration is under way')
     // what was still under way when sessions were ended comes in late: the second sample shows who goes on
-    await this.look()
+    await this.looks.look()
     let looks: Look[] = []
     for (let samples = 0; samples < 2; samples++) {
-      await wait(sample, run.signal)
-      looks = await this.look()
-      if (looks.every(({ writes, writers }) => writes !== true && writers.length === 0)) break
+      await wait(this.sample, run.signal)
+      looks = await this.looks.look()
+      if (!looks.some(isWritten)) break
     }
-    this.judge(looks, `within the ${sample / 1000} s after the freeze`)
+    this.judge(looks, `within the ${this.sample / 1000} s after the freeze`)
     this.isFrozen = true
   }
 
   /** Notes what a look has found on a frozen source. @throws Failure where it was written to, unless `allow-writes` */
   private judge(looks: readonly Look[], when: string): void {
     const { run } = this
-    const found = looks.filter(({ writes, writers }) => writes === true || writers.length > 0)
+    const found = looks.filter(isWritten)
     if (found.length > 0) this.wasWritten = true
     else if (looks.some(({ writes }) => writes === 'unknown') && this.wasWritten !== true)
       this.wasWritten = 'unknown'
     const message =
       found.length > 0
         ? `The source was written to ${when}, although it is frozen: ${found.map(sentenceOf).join('; ')}`
-        : `no write came through ${when}`
+        : this.wasWritten === 'unknown'
+          ? `no write was counted ${when}; transactions ran on the server that may belong to other databases`
+          : `no write came through ${when}`
     const remedy =
       'Find who writes: a session that sets default_transaction_read_only to off itself, or a process of the server; end it and run again, or accept it with allow-writes: true'
     const { allowWrites } = run.inputs
@@ -191,15 +183,15 @@ export class SourceWatch {
   /** Without a freeze: whether somebody writes while nothing is dumped yet. */
   private async refuseWriters(severity: 'blocker' | 'warning'): Promise<void> {
     const { run } = this
-    const began = Math.min(...[...this.before.values()].map(({ at }) => at))
-    let looks = await this.compare()
-    const late = () => performance.now() - began < sample
+    const { began } = this.looks
+    let looks = await this.looks.compare()
+    const late = () => performance.now() - began < this.sample
     // only where transactions were begun that no count speaks of yet
     if (late() && looks.some(({ writes, why }) => writes === 'unknown' && why === undefined)) {
-      await wait(sample - (performance.now() - began), run.signal)
-      looks = await this.compare()
+      await wait(this.sample - (performance.now() - began), run.signal)
+      looks = await this.looks.compare()
     }
-    const found = looks.filter(({ writes, writers }) => writes === true || writers.length > 0)
+    const found = looks.filter(isWritten)
     const seconds = formatDuration((performance.now() - began) / 1000)
     const message =
       found.length > 0
@@ -212,7 +204,7 @@ export class SourceWatch {
     const level = isAllowed ? 'warning' : 'blocker'
     check(run, 'source-writers', level, found.length === 0, message, remedy, names)
     // what is said at the end counts from here on
-    await this.look()
+    await this.looks.look()
     if (found.length === 0) return
     if (!isAllowed) throw new Failure('The source is being written to', message, remedy)
     run.warn(message)
@@ -225,7 +217,7 @@ export class SourceWatch {
 
   /** Compares with the readings after the freeze, and makes sure that it still holds. */
   private async judgeAgain(when: string): Promise<void> {
-    const looks = await this.compare()
+    const looks = await this.looks.compare()
     if (this.frozen && !(await this.frozen.stillFrozen())) {
       this.wasWritten = 'unknown'
       const why = `Somebody gave the source back its writes ${when}, so nobody can tell what was written`
@@ -270,8 +262,8 @@ export class SourceWatch {
       run.record.sourceStill(this.wasWritten === 'unknown' ? 'unknown' : !this.wasWritten)
       return
     }
-    if (this.before.size === 0 || !run.report.phases.some(({ name }) => name === 'dump')) return
-    const looks = await this.compare().catch((error: unknown): Look[] => {
+    if (!run.report.phases.some(({ name }) => name === 'dump')) return
+    const looks = await this.looks.compare().catch((error: unknown): Look[] => {
       if (run.signal.aborted || !failed) throw error
       return []
     })
@@ -358,62 +350,6 @@ export class SourceWatch {
     this.run.record.freeze({ ...this.result(), frozen: isFrozen, next })
     this.run.log.info(next)
   }
-
-  /** Looks at every database, and lets later looks count from this one. */
-  private async look(must = false): Promise<Look[]> {
-    const looks: Look[] = []
-    for (const { source: database } of this.source.databases) {
-      const { look, now } = await this.lookAt(database, must)
-      looks.push(look)
-      if (now) this.before.set(database, now)
-    }
-    this.noted = this.frozen?.noted ?? 0
-    return looks
-  }
-
-  /** Looks at every database, and leaves where later looks count from. */
-  private async compare(): Promise<Look[]> {
-    const looks: Look[] = []
-    for (const { source: database } of this.source.databases) {
-      looks.push((await this.lookAt(database)).look)
-    }
-    return looks
-  }
-
-  private async lookAt(database: string, must = false): Promise<{ look: Look; now?: Writes }> {
-    const { source, run } = this
-    const options = { database, readOnly: true, role: 'source', signal: run.signal } as const
-    const before = this.before.get(database)
-    const own = (this.frozen?.noted ?? 0) - this.noted
-    try {
-      const { now, writers } = await retrying(run, () =>
-        withConnection(source.connection, options, async (client) => ({
-          now: await readWrites(client),
-          writers: await openWriters(client),
-        })),
-      )
-      const found = before
-        ? written(before, now, this.frozen !== undefined, own)
-        : { writes: false, what: '' }
-      return { look: { database, writers, ...found }, now }
-    } catch (error) {
-      if (run.signal.aborted) throw new Cancelled()
-      if (must) throw error
-      const look = {
-        database,
-        writes: 'unknown',
-        what: '',
-        writers: [],
-        why: messageOf(error),
-      } as const
-      return { look: { ...look, writers: [] } }
-    }
-  }
-}
-
-function sentenceOf({ database, what, writers }: Look): string {
-  const who = writers.length > 0 ? `by ${namesOf(writers)}` : ''
-  return `"${printable(database)}": ${[what, who].filter(Boolean).join(', ')}`
 }
 
 /** A failure that also says what becomes of the source. */
