@@ -153,6 +153,12 @@ describe('a migration', () => {
     const refused = await migrate({ 'freeze-source': 'false', databases: 'shop=busy' })
     expect(messageOf(refused.error)).toMatch(/source is being written to.*postgres, process/)
     expect(refused.report.phases.map(({ name }) => name)).not.toContain('dump')
+    const asked = await migrate({ command: 'preflight', 'freeze-source': 'false' })
+    expect(asked.report.checks.find(({ id }) => id === 'source-writers')).toMatchObject({
+      severity: 'warning',
+      status: 'failed',
+      objects: ['shop'],
+    })
     await writer.query('ROLLBACK')
     const { error } = await migrate({ 'freeze-source': 'false', databases: 'shop=calm' })
     expect(error).toBeUndefined()

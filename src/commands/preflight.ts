@@ -3,6 +3,7 @@ import { estimateAhead } from '../migration/checks/estimate-ahead.ts'
 import { notReady } from '../migration/checks/note.ts'
 import { planAhead } from '../migration/checks/plan-ahead.ts'
 import { databasesJson } from '../migration/estimate/estimate.ts'
+import { expectNoWriters } from '../migration/freeze/writers.ts'
 import { runPhase } from '../migration/phases.ts'
 import type { Run } from '../migration/run.ts'
 import { isReady } from '../report/model.ts'
@@ -20,8 +21,10 @@ export const preflight: Command = {
 
 async function steps(run: Run): Promise<void> {
   const assessed = await runPhase(run, 'preflight', () => assess(['source', 'target'], run))
-  const estimate = await estimateAhead(assessed, await planAhead(assessed, run), run)
   const { source } = assessed
+  const sayWriters = source && (await expectNoWriters(source, run))
+  const estimate = await estimateAhead(assessed, await planAhead(assessed, run), run)
+  await sayWriters?.()
   for (const database of source?.databases ?? []) run.record.database(database)
   const ready = isReady(run.report)
   run.setOutput('databases-json', databasesJson(source, estimate))

@@ -41,6 +41,48 @@ export const otherChecks: readonly CheckFacts[] = [
     needs: ['target'],
   },
   {
+    id: 'source-writers',
+    severity: 'blocker',
+    why: 'what is written after the dump began is not migrated; a blocker in migrate alone, without allow-writes',
+    needs: ['source'],
+  },
+  {
+    id: 'freeze-standby',
+    severity: 'blocker',
+    why: 'with freeze-source: a standby takes no changes, and its primary goes on writing to it',
+    needs: ['source'],
+  },
+  {
+    id: 'freeze-owner',
+    severity: 'blocker',
+    why: 'with freeze-source: only the owner of a database or a superuser makes it read-only by default',
+    needs: ['source'],
+  },
+  {
+    id: 'freeze-mark',
+    severity: 'blocker',
+    why: 'with freeze-source: a schema in the database says what was changed, so that it can be undone by whoever comes next',
+    needs: ['source'],
+  },
+  {
+    id: 'freeze-roles',
+    severity: 'blocker',
+    why: 'with freeze-source: a setting of a role outranks that of the database',
+    needs: ['source'],
+  },
+  {
+    id: 'freeze-bypass',
+    severity: 'blocker',
+    why: 'with freeze-source: prepared transactions and enabled subscriptions write to a database that is read-only by default',
+    needs: ['source'],
+  },
+  {
+    id: 'freeze-sessions',
+    severity: 'blocker',
+    why: 'with freeze-source: a session keeps the settings that it began with, so those that are open have to be ended',
+    needs: ['source'],
+  },
+  {
     id: 'client-programs',
     severity: 'blocker',
     why: 'the dump is made by the client programs, which have to be there and to be let in',

@@ -1,6 +1,6 @@
 import { Failure, messageOf } from '../../failure.ts'
 import type { FreezeResult } from '../../report/model.ts'
-import { firstTen, formatDuration, printable } from '../../text/text.ts'
+import { firstTen, printable } from '../../text/text.ts'
 import { check } from '../checks/note.ts'
 import type { Source } from '../checks/preflight.ts'
 import { runPhase, skipPhase } from '../phases.ts'
@@ -9,9 +9,7 @@ import { type ArrivedDatabase, readTargets } from './cutover.ts'
 import { FrozenSource, frozenDatabases, thawOne } from './frozen-source.ts'
 import { isWritten, type Look, Looks, sentenceOf } from './looks.ts'
 import { wait } from './sessions.ts'
-
-/** Milliseconds between the two looks that show whether anybody writes: sessions hand in their counts within a second. */
-const defaultSample = 2000
+import { sampleOf, seeWriters } from './writers.ts'
 
 /** What the steps of a migration say to whoever watches the source meanwhile. */
 export interface Watched {
@@ -44,7 +42,7 @@ export class SourceWatch {
   private constructor(source: Source, run: Run) {
     this.source = source
     this.run = run
-    this.sample = run.sample ?? defaultSample
+    this.sample = sampleOf(run)
     this.looks = new Looks(source, run)
   }
 
@@ -182,32 +180,14 @@ export class SourceWatch {
 
   /** Without a freeze: whether somebody writes while nothing is dumped yet. */
   private async refuseWriters(severity: 'blocker' | 'warning'): Promise<void> {
-    const { run } = this
-    const { began } = this.looks
-    let looks = await this.looks.compare()
-    const late = () => performance.now() - began < this.sample
-    // only where transactions were begun that no count speaks of yet
-    if (late() && looks.some(({ writes, why }) => writes === 'unknown' && why === undefined)) {
-      await wait(this.sample - (performance.now() - began), run.signal)
-      looks = await this.looks.compare()
-    }
-    const found = looks.filter(isWritten)
-    const seconds = formatDuration((performance.now() - began) / 1000)
-    const message =
-      found.length > 0
-        ? `The source is being written to, and what is written after the dump begins is not migrated: ${found.map(sentenceOf).join('; ')}`
-        : `nobody was seen writing to the source for ${seconds}`
-    const remedy =
-      'Stop the writes; or let the migration do it with freeze-source: true; or migrate all the same with allow-writes: true'
+    const { run, looks } = this
     const isAllowed = run.inputs.allowWrites || severity === 'warning'
-    const names = found.map(({ database }) => database)
-    const level = isAllowed ? 'warning' : 'blocker'
-    check(run, 'source-writers', level, found.length === 0, message, remedy, names)
+    const found = await seeWriters(looks, run, isAllowed ? 'warning' : 'blocker')
     // what is said at the end counts from here on
-    await this.looks.look()
-    if (found.length === 0) return
-    if (!isAllowed) throw new Failure('The source is being written to', message, remedy)
-    run.warn(message)
+    await looks.look()
+    if (!found) return
+    if (!isAllowed) throw new Failure('The source is being written to', found.message, found.remedy)
+    run.warn(found.message)
   }
 
   private async dumped(): Promise<void> {
