@@ -178,6 +178,7 @@ test('what the target cannot take ends a migration before a row is dumped, and n
   expect(refused.report.phases.map(({ name, status }) => `${name} ${status}`)).toEqual([
     'preflight succeeded',
     'client succeeded',
+    'freeze skipped',
     'dump-roles succeeded',
     'schema failed',
   ])
