@@ -14,19 +14,18 @@ let plain: PlainTarget
 let polar: PolarStandIn
 let client: string
 
+/** From the start: what vacuum writes into the catalogs would look like a change of ours. */
+const settings = { autovacuum: 'off' }
+
 beforeAll(async () => {
   const found = await clientDirectory(15)
   if (!found) throw new Error('the client programs of 15 cannot be had on this machine')
   client = found
   ;[source, plain, polar] = await Promise.all([
-    TestServer.start(15, { settings: { autovacuum: 'off' } }),
-    startPlainTarget(15),
-    PolarStandIn.start(),
+    TestServer.start(15, { settings }),
+    startPlainTarget(15, { settings }),
+    PolarStandIn.start({ settings }),
   ])
-  for (const { backend } of [plain, polar])
-    await backend
-      .sql(`ALTER SYSTEM SET autovacuum = off`)
-      .then(() => backend.sql('SELECT pg_reload_conf()'))
   await source.sql('CREATE DATABASE shop')
   await source.sql(
     `CREATE ROLE owner_role NOLOGIN; CREATE ROLE watcher LOGIN PASSWORD 'w' IN ROLE pg_monitor;
