@@ -54,8 +54,7 @@ async function lines(server: TestServer, queries: string[], database?: string): 
 export class FaultScene {
   readonly source: TestServer
   readonly target: PlainTarget
-  /** A dump of the source that `restore` is given. */
-  readonly dump = mkdtempSync(join(tmpdir(), 'faults-dump-'))
+  private readonly dump = mkdtempSync(join(tmpdir(), 'faults-dump-'))
   /** Where dumps are written that are killed. */
   readonly scratch = mkdtempSync(join(tmpdir(), 'faults-scratch-'))
   /** Removes both directories, also when the test is killed. */
@@ -70,7 +69,7 @@ export class FaultScene {
     this.target = target
   }
 
-  /** Starts both, migrates once and dumps once without any fault: what later states are measured against. */
+  /** Starts both, and migrates once without any fault: what later states are measured against. */
   static async start(): Promise<FaultScene> {
     const [source, target] = await Promise.all([TestServer.start(15), startPlainTarget(15)])
     const scene = new FaultScene(source, target)
@@ -81,15 +80,11 @@ export class FaultScene {
       'shop',
     )
     scene.untouched = await scene.sourceState()
-    const wrong = [
-      ...(await scene.succeed(scene.inputs({ 'if-target-not-empty': 'replace' }))),
-      ...(await scene.succeed(
-        scene.inputs({ command: 'dump', 'dump-directory': scene.dump, 'keep-dump': 'true' }),
-      )),
-    ]
-    if (wrong.length > 0) {
+    try {
+      await scene.mustSucceed({ 'if-target-not-empty': 'replace' })
+    } catch (error) {
       await scene.stop()
-      throw new Error(`the scene is not as it should be: ${wrong.join('; ')}`)
+      throw error
     }
     scene.settledTarget = await lines(target.backend, inNames)
     return scene
@@ -104,6 +99,22 @@ export class FaultScene {
   /** A dump that was sealed before its run was killed is whole and stays, and no other may be written over it: so it is moved away. */
   removeWholeDump(): void {
     if (readdirSync(this.scratch).includes('manifest.json')) this.emptyScratch()
+  }
+
+  /** A directory with a dump of the source, made when it is first asked for: what `restore` is given. */
+  async wholeDump(): Promise<string> {
+    if (readdirSync(this.dump).length === 0)
+      await this.mustSucceed({
+        command: 'dump',
+        'dump-directory': this.dump,
+        'keep-dump': 'true',
+      })
+    return this.dump
+  }
+
+  private async mustSucceed(more: Record<string, string>): Promise<void> {
+    const wrong = await this.succeed(this.inputs(more))
+    if (wrong.length > 0) throw new Error(`the scene is not as it should be: ${wrong.join('; ')}`)
   }
 
   emptyScratch(): void {

@@ -79,7 +79,10 @@ export async function killAtRandom(
     const { first, next, phases } = ways[way]
     const where =
       way === 'restore' || way === 'dump'
-        ? { 'dump-directory': way === 'dump' ? scene.scratch : scene.dump, 'keep-dump': 'true' }
+        ? {
+            'dump-directory': way === 'dump' ? scene.scratch : await scene.wholeDump(),
+            'keep-dump': 'true',
+          }
         : {}
     if (way === 'migrate' || way === 'restore')
       await scene.target.backend.sql('DROP DATABASE IF EXISTS shop WITH (FORCE)')
