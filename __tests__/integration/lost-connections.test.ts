@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
+import { inspectSource, inspectTarget } from '../../src/migration/checks/preflight.ts'
+import { decideSameServer } from '../../src/migration/checks/same-server.ts'
 import { applySteps, type Outcome } from '../../src/migration/roles/apply.ts'
 import { RoleSession } from '../../src/migration/roles/role-session.ts'
 import { MomentGone } from '../../src/migration/verify/read-session.ts'
@@ -177,6 +179,45 @@ describe('a connection that is lost', () => {
     expect(rows).toEqual([{ n: 22 }])
     await target.backend.sql('DROP DATABASE analyzed')
   })
+})
+
+test('a connection that is lost while both sides are looked at is nothing that anybody notices', async () => {
+  const near = await TcpProxy.start(source.port)
+  try {
+    const context = testContext()
+    const [from, to] = [
+      parseConnectionString(through(near, source.uri('shop'))),
+      parseConnectionString(far.uri('postgres')),
+    ]
+    const met = [
+      near.when(/pg_database_size/, 'cut'),
+      near.when(/superuser_reserved_connections/, 'reset'),
+      near.when(/extconfig/, 'cut'),
+      near.when(/pg_advisory_xact_lock/, 'cut'),
+      proxy.when(/pg_is_in_recovery/, 'cut'),
+    ]
+    const databases = [{ source: 'shop', target: 'shop' }]
+    await inspectSource(from, databases, context)
+    await inspectTarget(to, { superuserOption: 'auto', roles: 'migrate' }, context)
+    await decideSameServer(
+      {
+        source: from,
+        target: to,
+        databases,
+        writes: true,
+        ifTargetNotEmpty: 'fail',
+        sameServer: 'auto',
+      },
+      context,
+    )
+    await Promise.all(met)
+    expect(context.report.checks.map(({ id, status }) => [id, status])).toEqual([
+      ['source-databases', 'passed'],
+      ['target-writable', 'passed'],
+    ])
+  } finally {
+    await near.stop()
+  }
 })
 
 describe('a verification', () => {

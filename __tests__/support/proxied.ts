@@ -92,10 +92,16 @@ export async function disturbAtRandom(
         if (error) {
           if (![error.message, error.cause, error.remedy].every((part) => part.trim() !== ''))
             fault('unclear')(JSON.stringify(error))
-          if (/a bug|TypeError|undefined|not a function/.test(`${error.message} ${error.cause}`))
+          if (
+            /a bug|TypeError|undefined|not a function|does not know/.test(
+              `${error.message} ${error.cause}`,
+            )
+          )
             fault('unclear')(JSON.stringify(error))
           const said = runnerCommands(run.log).filter(
-            ({ command, message }) => command === 'error' && message.includes(error.message),
+            ({ command, message, properties }) =>
+              // a blocker has an annotation of its own beside the line with which the step ends
+              command === 'error' && !properties.title && message.includes(error.message),
           )
           if (said.length !== 1) fault('unclear')(`said ${said.length} times: ${error.message}`)
           if (run.outputs.verified === 'true') fault('verified')(JSON.stringify(error))

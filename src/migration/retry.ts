@@ -57,6 +57,27 @@ export async function retrying<T>(
   }
 }
 
+/**
+ * The same for a look at a server that may be the first: one that cannot be reached at all, or not with these inputs, is told
+ * at once; what is lost on the way is tried again.
+ *
+ * @param work must bear repetition
+ * @throws as `retrying`
+ */
+export async function lookingAgain<T>(
+  context: Pick<Context, 'log' | 'pauses' | 'signal'>,
+  work: () => Promise<T>,
+): Promise<T> {
+  let reached = false
+  return await retrying(context, work, {
+    again: (error) => {
+      // what fails in connecting is a Failure, what fails in a session is what the driver threw
+      reached ||= !(error instanceof Failure)
+      return reached && mayPass(error)
+    },
+  })
+}
+
 function stayedLost(error: unknown): Failure {
   if (error instanceof Failure) return error
   return new Failure(

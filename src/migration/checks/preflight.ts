@@ -12,6 +12,7 @@ import type { Loss } from '../../report/model.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import type { DatabaseName, Inputs } from '../inputs.ts'
+import { lookingAgain } from '../retry.ts'
 import { type FirstConnection, firstConnection } from './destination.ts'
 import { isEmptyDatabase } from './empty-database.ts'
 import { check, noteFailure } from './note.ts'
@@ -50,7 +51,7 @@ export async function inspectSource(
   context: Context,
 ): Promise<Source> {
   const options = { role: 'source', readOnly: true, signal: context.signal } as const
-  const source = await withConnection(connection, options, async (client) => {
+  const look = async (client: pg.Client) => {
     const version = await serverVersion(client)
     context.record.source({ version: version.version, major: version.major })
     if (version.number < oldestSource) {
@@ -77,15 +78,6 @@ export async function inspectSource(
       ...name,
       bytes: Number(rows.find((row) => row.name === name.source)?.bytes ?? 0),
     }))
-    if (failure) noteFailure(context, 'source-databases', failure)
-    else
-      check(
-        context,
-        'source-databases',
-        'blocker',
-        true,
-        `${databases.length} to migrate${idle.map((name) => `; passed over: "${name}", which is empty`).join('')}`,
-      )
     const { rows: state } = await client.query<{
       superuser: boolean
       standby: boolean
@@ -96,6 +88,16 @@ export async function inspectSource(
                - (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity)
                - CASE WHEN rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END AS free
         FROM pg_catalog.pg_roles WHERE rolname = session_user`)
+    // last, since a look that is interrupted is taken again
+    if (failure) noteFailure(context, 'source-databases', failure)
+    else
+      check(
+        context,
+        'source-databases',
+        'blocker',
+        true,
+        `${databases.length} to migrate${idle.map((name) => `; passed over: "${name}", which is empty`).join('')}`,
+      )
     return {
       connection,
       version,
@@ -105,7 +107,8 @@ export async function inspectSource(
       freeConnections: state[0]?.free ?? 0,
       losses: wanted === 'all' ? closedDatabases(rows) : [],
     }
-  })
+  }
+  const source = await lookingAgain(context, () => withConnection(connection, options, look))
   for (const { source: name } of source.databases) {
     source.losses.push(...(await findMemberRows(connection, name, context)))
   }
@@ -135,7 +138,7 @@ async function lookIntoTemplate(connection: ConnectionParameters, context: Conte
   } as const
   let objects: string[]
   try {
-    objects = await withConnection(connection, options, ownObjects)
+    objects = await lookingAgain(context, () => withConnection(connection, options, ownObjects))
   } catch (error) {
     if (context.signal.aborted) throw error
     // most servers let anybody in; where this one does not, nothing of it is migrated, and that is to be known
@@ -214,6 +217,7 @@ async function reach(connection: ConnectionParameters, context: Context): Promis
     const { rows } = await client.query<{ standby: boolean; read_only: string }>(
       `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('transaction_read_only') AS read_only`,
     )
+    const target = await detectTarget(client)
     const standby = rows[0]?.standby ?? false
     if (standby || rows[0]?.read_only === 'on') {
       const failure = new Failure(
@@ -226,9 +230,10 @@ async function reach(connection: ConnectionParameters, context: Context): Promis
       )
       noteFailure(context, 'target-writable', failure)
     } else check(context, 'target-writable', 'blocker', true, 'the target accepts writes')
-    return await detectTarget(client)
+    return target
   }
-  return await withConnection(connection, { role: 'target', signal: context.signal }, inspect)
+  const options = { role: 'target', signal: context.signal } as const
+  return await lookingAgain(context, () => withConnection(connection, options, inspect))
 }
 
 /** The databases to migrate that there are, with a failure that names all that do not exist or refuse connections. */

@@ -8,6 +8,7 @@ import { recoveryOf } from '../../postgres/startup.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import type { DatabaseName, Inputs } from '../inputs.ts'
+import { lookingAgain } from '../retry.ts'
 import { check, noteFailure } from './note.ts'
 
 /** What a server says of who it is. */
@@ -93,9 +94,9 @@ export async function refuseSameServer(
  */
 export async function decideSameServer(
   options: SameServerOptions,
-  context: Pick<Context, 'signal'>,
+  context: Pick<Context, 'log' | 'pauses' | 'signal'>,
 ): Promise<string> {
-  const { source, target, lockSeen } = await observe(options, context)
+  const { source, target, lockSeen } = await lookingAgain(context, () => observe(options, context))
   const relation = relationOf(source, target, lockSeen)
   // written to must be neither itself nor what another one of the list is read from
   const sources = new Set(options.databases.map((database) => database.source))

@@ -7,6 +7,7 @@ import type { Loss } from '../../report/model.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { jobsLoss } from '../restore/plan/asleep.ts'
+import { lookingAgain } from '../retry.ts'
 
 /** A table that belongs to an extension, as the catalog tells of it. */
 interface MemberTable {
@@ -30,10 +31,10 @@ interface MemberTable {
 export async function findMemberRows(
   connection: ConnectionParameters,
   database: string,
-  context: Pick<Context, 'signal'>,
+  context: Pick<Context, 'log' | 'pauses' | 'signal'>,
 ): Promise<Loss[]> {
   const options = { database, readOnly: true, role: 'source', signal: context.signal } as const
-  return await withConnection(connection, options, async (client) => {
+  const look = async (client: pg.Client) => {
     const { number } = await serverVersion(client)
     if (number < 90_100) return []
     const losses: Loss[] = (await hasJobs(client)) ? [{ ...jobsLoss, database }] : []
@@ -50,7 +51,8 @@ export async function findMemberRows(
       })
     }
     return losses
-  })
+  }
+  return await lookingAgain(context, () => withConnection(connection, options, look))
 }
 
 /** Whether pg_cron has jobs in this database. What cannot be read may hold some. */
