@@ -8,6 +8,7 @@ import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { pause, retrying } from '../../retry.ts'
+import { endSessions, sessionPrefix } from '../run/target-session.ts'
 import { elsewhere } from './outside.ts'
 import { createDatabase } from './prepare.ts'
 import type { DatabaseProperties } from './properties.ts'
@@ -39,8 +40,13 @@ export async function withScratchDatabase<T>(
   const place = { target, targetName }
   /** A lost connection may leave one behind whose creation was never confirmed. */
   const names: string[] = []
+  const creator = `${sessionPrefix}scratch ${randomBytes(6).toString('hex')}`
   try {
     const create = async (client: pg.Client) => {
+      await client.query('SELECT pg_catalog.set_config($1, $2, false)', [
+        'application_name',
+        creator,
+      ])
       await dropAbandoned(client, context)
       const { rows } = await client.query<{ time: string }>(
         'SELECT pg_catalog.floor(pg_catalog.date_part($1, pg_catalog.now()))::pg_catalog.int8::pg_catalog.text AS time',
@@ -59,7 +65,11 @@ export async function withScratchDatabase<T>(
         // a signal that has fired must not keep the database
         await doStill(context.signal, dropTimeout, (signal) =>
           retrying({ ...context, signal }, () =>
-            elsewhere(place, signal, (client) => dropScratch(client, name, signal)),
+            elsewhere(place, signal, async (client) => {
+              // the server may still be creating it for a session that was cut off
+              await endSessions(client, creator, signal)
+              await dropScratch(client, name, signal)
+            }),
           ),
         )
       } catch (error) {
