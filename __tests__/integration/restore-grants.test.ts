@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import type { Restored } from '../../src/migration/restore/restore-database.ts'
-import type { RoleSubstitute } from '../../src/migration/verify/compare/catalogs.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
+import type { RoleSubstitute } from '../../src/migration/verify/compare/sides.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import {
   createRoles,

@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
-import {
-  planRoleRestore,
-  type RestoreRolesOptions,
-} from '../../src/migration/roles/restore-roles.ts'
+import type { RestoreRolesOptions } from '../../src/migration/roles/options.ts'
+import { planRoleRestore } from '../../src/migration/roles/restore-roles.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import type { CatalogRole, RoleCatalog } from '../../src/postgres/roles/catalog.ts'
 import { ReportWriter } from '../../src/report/writer.ts'

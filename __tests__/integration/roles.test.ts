@@ -5,12 +5,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import pg from 'pg'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
+import type { RestoreRolesOptions } from '../../src/migration/roles/options.ts'
 import { requireRoles } from '../../src/migration/roles/preconditions.ts'
-import {
-  planRoleRestore,
-  type RestoreRolesOptions,
-  type RoleRestore,
-} from '../../src/migration/roles/restore-roles.ts'
+import { planRoleRestore } from '../../src/migration/roles/restore-roles.ts'
+import type { RoleRestore } from '../../src/migration/roles/role-restore.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import {
   type CatalogRole,

@@ -1,9 +1,9 @@
 import type { Context } from '../../src/migration/context.ts'
-import type { RoleSubstitute } from '../../src/migration/verify/compare/catalogs.ts'
 import {
   type Comparison,
   compareFingerprints,
 } from '../../src/migration/verify/compare/fingerprints.ts'
+import type { RoleSubstitute } from '../../src/migration/verify/compare/sides.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import type { MayAlter } from '../../src/migration/verify/read-session.ts'
 import { rebuildDefinitions } from '../../src/migration/verify/rebuild/rebuild.ts'

@@ -1,9 +1,7 @@
 import type { Context } from '../../src/migration/context.ts'
-import {
-  planRoleRestore,
-  type RestoreRolesOptions,
-  type RoleRestore,
-} from '../../src/migration/roles/restore-roles.ts'
+import type { RestoreRolesOptions } from '../../src/migration/roles/options.ts'
+import { planRoleRestore } from '../../src/migration/roles/restore-roles.ts'
+import type { RoleRestore } from '../../src/migration/roles/role-restore.ts'
 
 /** Plans the roles of a dump and restores them, as a run does. */
 export async function restoreRoles(

@@ -3,12 +3,8 @@ import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { commands } from '../../src/commands/index.ts'
 import type { Failure } from '../../src/failure.ts'
-import {
-  type Inputs,
-  parseCompression,
-  parseDatabases,
-  parseInputs,
-} from '../../src/migration/inputs.ts'
+import { parseDatabases } from '../../src/migration/database-names.ts'
+import { type Inputs, parseCompression, parseInputs } from '../../src/migration/inputs.ts'
 import { failureThrown } from '../support/failure.ts'
 
 const servers = { source: 'postgresql://u@s/shop', target: 'postgresql://u@t/postgres' }

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { compareDefinitions } from '../../src/migration/restore/scratch-restore.ts'
-import type { CatalogSide } from '../../src/migration/verify/compare/catalogs.ts'
+import type { CatalogSide } from '../../src/migration/verify/compare/sides.ts'
 
 const side = (kinds: CatalogSide['catalog']['kinds']): CatalogSide => ({
   server: 150000,

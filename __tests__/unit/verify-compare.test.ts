@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 import { type Decisions, hashOf } from '../../src/migration/verify/catalog/definition.ts'
 import type { CatalogFingerprint, CatalogObject } from '../../src/migration/verify/catalog/model.ts'
-import type { RoleSubstitute } from '../../src/migration/verify/compare/catalogs.ts'
 import {
   type Comparison,
   compareFingerprints,
 } from '../../src/migration/verify/compare/fingerprints.ts'
+import type { RoleSubstitute } from '../../src/migration/verify/compare/sides.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import type { EntryResult } from '../../src/report/model.ts'
 

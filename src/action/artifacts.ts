@@ -1,8 +1,7 @@
-import { constants } from 'node:fs'
-import { access, lstat, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { Cancelled, Failure } from '../failure.ts'
 import type { Logger } from '../migration/context.ts'
 import { dumpFull, freeSpace, refuseUnlessFree } from '../migration/free-space.ts'
 import type {
@@ -17,7 +16,6 @@ import {
   type ClientRequest,
   callClient,
   type Environment,
-  type ListedArtifact,
   type Listener,
 } from './artifact-client.ts'
 import {
@@ -30,10 +28,13 @@ import {
   uploadFailure,
   whyOf,
 } from './artifact-errors.ts'
+import { checkReadable, findBy, isAttemptOf, numbered, stored } from './artifact-names.ts'
 
 const reportName = 'polardb-report'
+
 /** The client itself gives up an upload after 5 to 10 minutes, and a download after 30 s, without a byte. */
 const defaultPatience = 15 * 60_000
+
 /** Bytes: where fewer are free, a download has failed for lack of room. */
 const leastFree = 65_536
 /** A matrix has 256 jobs at most. */
@@ -333,42 +334,4 @@ interface Attempt {
   created: boolean
   /** Of all that was sent. */
   digest: string | null
-}
-
-function stored(artifact: ListedArtifact): StoredArtifact {
-  const { id, name, size, digest } = artifact
-  return { id, name, digest: digest || null, bytes: size }
-}
-
-function findBy(run: OtherRun | undefined) {
-  if (!run) return {}
-  const [repositoryOwner = '', repositoryName = ''] = run.repository.split('/')
-  return {
-    findBy: { token: run.token, workflowRunId: run.id, repositoryOwner, repositoryName },
-  }
-}
-
-/** `<base>-2`, `<base>-3`, …; nothing for the first. */
-function numbered(base: string, number: number): string | undefined {
-  return number === 1 ? undefined : `${base}-${number}`
-}
-
-function isAttemptOf(candidate: string, name: string): boolean {
-  return candidate.startsWith(`${name}-attempt-`) && /^\d+$/.test(candidate.slice(name.length + 9))
-}
-
-/** @throws Failure naming a file that is no plain file or that the account may not read */
-async function checkReadable(directory: string, files: string[]): Promise<void> {
-  for (const file of files) {
-    try {
-      await access(join(directory, file), constants.R_OK)
-      if (!(await lstat(join(directory, file))).isFile()) throw new Error('it is no plain file')
-    } catch (error) {
-      throw new Failure(
-        `${file} cannot be uploaded`,
-        messageOf(error),
-        'Check the disk, and that the file belongs to the user who runs the job',
-      )
-    }
-  }
 }

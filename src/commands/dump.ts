@@ -1,11 +1,7 @@
 import { assess } from '../migration/checks/assess.ts'
 import { refuseBlockers } from '../migration/checks/note.ts'
-import {
-  dumpDatabases,
-  dumpTheRoles,
-  openDumpSource,
-  sealEverything,
-} from '../migration/dump/everything.ts'
+import { dumpDatabases, dumpTheRoles, sealEverything } from '../migration/dump/everything.ts'
+import { openDumpSource } from '../migration/dump/source.ts'
 import { SourceWatch } from '../migration/freeze/watch-writes.ts'
 import { startUpload } from '../migration/kept/keep.ts'
 import { tellLosses } from '../migration/losses.ts'

@@ -2,14 +2,10 @@ import { Failure, messageOf } from '../failure.ts'
 import { assess } from '../migration/checks/assess.ts'
 import { refuseBlockers } from '../migration/checks/note.ts'
 import type { ReachedTarget, Source } from '../migration/checks/preflight.ts'
-import {
-  dumpDatabases,
-  dumpTheRoles,
-  openDumpSource,
-  sealEverything,
-} from '../migration/dump/everything.ts'
+import { dumpDatabases, dumpTheRoles, sealEverything } from '../migration/dump/everything.ts'
 import type { DumpSource } from '../migration/dump/programs.ts'
 import { withSchemas } from '../migration/dump/schemas.ts'
+import { openDumpSource } from '../migration/dump/source.ts'
 import { SourceWatch, type Watched } from '../migration/freeze/watch-writes.ts'
 import { goOnAfterMigrate } from '../migration/go-on.ts'
 import { startUpload } from '../migration/kept/keep.ts'

@@ -3,8 +3,8 @@ import { connect, isIP, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { type ConnectionOptions, checkServerIdentity, connect as connectTls } from 'node:tls'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
-import { tlsAttempts } from './connection.ts'
 import type { ConnectionParameters } from './connection-string.ts'
+import { tlsAttempts } from './transport.ts'
 
 /** The certificate that a server shows. */
 export interface ServerCertificate {

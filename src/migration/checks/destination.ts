@@ -1,7 +1,7 @@
 import { Failure } from '../../failure.ts'
 import { connect } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import type { DatabaseName } from '../inputs.ts'
+import type { DatabaseName } from '../database-names.ts'
 
 /** Where every server lets accounts connect to create a database. */
 const maintenance = 'postgres'

@@ -3,15 +3,12 @@ import { join } from 'node:path'
 import { Cancelled } from '../../failure.ts'
 import { presumedTarget } from '../../polardb/presumed-target.ts'
 import { withConnection } from '../../postgres/connection.ts'
-import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass } from '../../postgres/errors.ts'
 import { takesSnapshot } from '../../postgres/programs/arguments.ts'
-import { clientEnvironment, provideClient } from '../../postgres/programs/clients/provide.ts'
-import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
+import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import { type RoleCatalog, readRoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { Version } from '../../postgres/version.ts'
 import { counted, formatBytes, formatDuration } from '../../text/text.ts'
-import { checkClientLogin } from '../checks/client-login.ts'
 import type { Source, SourceDatabase } from '../checks/preflight.ts'
 import { dumpFull, writingTo } from '../free-space.ts'
 import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
@@ -37,6 +34,7 @@ import { fingerprintDatabase, rereadSequences } from '../verify/fingerprint.ts'
 import { MomentGone } from '../verify/read-session.ts'
 import { exportSnapshot } from '../verify/snapshot.ts'
 import { type DumpSource, dumpDatabase, dumpRoles, readTableSizes } from './programs.ts'
+import type { KnownTarget } from './source.ts'
 
 /** The roles of a source as they were dumped. */
 export interface DumpedRoles {
@@ -50,63 +48,6 @@ export interface DumpedEverything {
   client: ClientPrograms
   databases: DumpedDatabase[]
   roles: DumpedRoles | null
-}
-
-/** Finds or installs the client programs for a source and notes them in the report. */
-export async function getClient(source: Version, run: Run): Promise<ClientPrograms> {
-  const { inputs } = run
-  const client = await runPhase(run, 'client', () =>
-    provideClient(
-      {
-        source,
-        ...(inputs.clientVersion ? { version: inputs.clientVersion } : {}),
-        ...(inputs.clientPath ? { path: inputs.clientPath } : {}),
-        ...(inputs.clientMirror ? { mirror: inputs.clientMirror } : {}),
-      },
-      run,
-      run.toolCache,
-      clientEnvironment(run.environment),
-    ),
-  )
-  for (const warning of client.warnings) run.warn(warning)
-  const { version, directory, origin, bytes, seconds } = client
-  run.record.client({
-    version,
-    directory,
-    origin,
-    ...(bytes === undefined ? {} : { bytes }),
-    ...(seconds === undefined ? {} : { seconds }),
-  })
-  run.setOutput('client-version', version)
-  run.log.info(`Client programs of PostgreSQL ${version} in ${directory} (${origin})`)
-  return client
-}
-
-/** What is known of the target where the same job restores. */
-export interface KnownTarget extends Version {
-  connection: ConnectionParameters
-}
-
-/**
- * Finds or installs the client programs and makes sure that they can log in to both sides.
- *
- * @throws Failure; Cancelled
- */
-export async function openDumpSource(
-  source: Source,
-  run: Run,
-  target?: KnownTarget,
-): Promise<DumpSource> {
-  const client = await getClient(source.version, run)
-  const { temporaryDirectory } = run
-  const { connection } = source
-  const passwordFile = await writePasswordFile(temporaryDirectory, 'source', connection)
-  await checkClientLogin(client, connection, 'source', passwordFile, run)
-  if (target) {
-    const file = await writePasswordFile(temporaryDirectory, 'target', target.connection)
-    await checkClientLogin(client, target.connection, 'target', file, run)
-  }
-  return { connection, client, passwordFile, number: source.version.number }
 }
 
 /**

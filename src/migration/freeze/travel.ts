@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { definitionsIn } from '../../postgres/archive/archive.ts'
+import { definitionsIn } from '../../postgres/archive/toc.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { CatalogSetting, RoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { Source } from '../checks/preflight.ts'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { Failure } from '../../failure.ts'
 import { printable, shorten } from '../../text/text.ts'
-import { flawOfName } from '../inputs.ts'
+import { flawOfName } from '../database-names.ts'
 import { count, fields, list, matching, readBy, text } from './schema.ts'
 import { sealFile } from './seal.ts'
 

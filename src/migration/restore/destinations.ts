@@ -1,7 +1,7 @@
 import { Failure, messageOf } from '../../failure.ts'
 import type { ReportError } from '../../report/model.ts'
 import type { DatabaseRecord } from '../../report/writer.ts'
-import type { DatabaseName } from '../inputs.ts'
+import type { DatabaseName } from '../database-names.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import type { DatabaseProperties } from './database/properties.ts'
 

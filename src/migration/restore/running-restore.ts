@@ -15,7 +15,8 @@ import type { RestorePlan } from './plan/plan.ts'
 import { announce, type PlannedEntry } from './plan/planned-entry.ts'
 import { PlanRefused } from './plan-restore.ts'
 import { Execution } from './run/execution.ts'
-import { EntryFailed, type Worker } from './run/worker.ts'
+import { EntryFailed } from './run/patient-session.ts'
+import type { Worker } from './run/worker.ts'
 
 /**
  * One restore while it runs: what its steps (restore/steps/) share. The steps are taken in the order in which

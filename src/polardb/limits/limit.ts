@@ -35,3 +35,9 @@ export interface Limit {
   /** Nothing is lost that rows or behaviour depend on. */
   trifle?: true
 }
+
+/** Whether a statement, with its literals and comments masked, has what the limit is about. */
+export function concerns({ syntax }: Limit, masked: string, kind: string): boolean {
+  if (syntax === undefined) return true
+  return typeof syntax === 'function' ? syntax(masked, kind) : syntax.test(masked)
+}

@@ -1,16 +1,16 @@
-import type { Limit } from '../../../polardb/limits/limit.ts'
+import { concerns, type Limit } from '../../../polardb/limits/limit.ts'
 import { limits, superuserContexts } from '../../../polardb/limits/limits.ts'
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
 import { majorOf } from '../../../postgres/version.ts'
 import { needless } from '../../../report/model.ts'
-import { extensionOf } from '../database/extension-grants.ts'
 import { stateSchema } from '../database/mark.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
 import { asleepFate, jobsFate } from './asleep.ts'
 import { builtWithout, withoutCompression } from './built-without.ts'
 import { absentFate, notesFate } from './exceptions.ts'
+import { extensionFate, extensionMemberFate } from './extensions.ts'
 import { labelProvider, rolesNamed } from './needed-roles.ts'
 import { type Fate, leaveOut, lossOf } from './planned-entry.ts'
 import { cutAll, cutSettings } from './rewrite.ts'
@@ -50,15 +50,14 @@ export class Decisions {
       this.existing(entry) ??
       absentFate(entry, this.facts.absent, this.database) ??
       jobsFate(entry, this.database) ??
-      this.extension(entry) ??
+      extensionFate(entry, this.facts, this.database) ??
       this.systemObject(entry) ??
-      this.extensionMember(entry) ??
+      extensionMemberFate(entry, this.facts, this.database) ??
       this.label(entry) ??
       this.roles(entry) ??
       this.language(entry) ??
       this.collation(entry) ??
-      this.cast(entry) ??
-      this.transform(entry) ??
+      this.ofOwnType(entry) ??
       builtWithout(entry, this.mask(entry), this.facts) ??
       viewOnItself(entry, this.mask(entry)) ??
       this.oids(entry) ??
@@ -105,54 +104,6 @@ export class Decisions {
     return undefined
   }
 
-  private extension(entry: ArchiveEntry): Fate | undefined {
-    if (entry.desc !== 'EXTENSION') return undefined
-    const { target, available, refused } = this.facts
-    const { account, supportedExtensions } = target
-    const name = entry.tag
-    const rid = `Drop what uses ${name} on the source`
-    const refusal = refused.get(name)
-    if (refusal !== undefined) {
-      return leaveOut(
-        `the target refuses to create the extension: ${refusal}`,
-        `Let an administrator of the cluster create it in the database beforehand, or: ${rid}`,
-        'behaviour',
-      )
-    }
-    // the list is asked first: PolarDB refuses what is not on it, installed or not (docs/polardb.md, "Extensions")
-    if (supportedExtensions && !supportedExtensions.has(name) && !account.superuser) {
-      return leaveOut(
-        'this PolarDB does not support the extension (polar_supported_extensions)',
-        `Ask the support of the cluster for it, or: ${rid}`,
-        'behaviour',
-      )
-    }
-    const found = available.get(name)
-    if (!found) {
-      return leaveOut(
-        'the target does not have the extension (pg_available_extensions)',
-        `Choose a target that offers it, or: ${rid}`,
-        'behaviour',
-      )
-    }
-    const may = account.superuser || account.polarSuperuser || found.trusted || !found.superuser
-    if (!may && !supportedExtensions?.has(name)) {
-      return leaveOut(
-        'the account may not create the extension: it takes a superuser',
-        `Let an administrator of the cluster create it in the database beforehand, or: ${rid}`,
-        'behaviour',
-      )
-    }
-    const version = this.database.extensions.find((extension) => extension.name === name)?.version
-    if (version === undefined || found.versions.has(version)) return undefined
-    return {
-      kind: 'otherwise',
-      definition: entry.definition,
-      facets: ['version'],
-      reason: `restored at version ${found.defaultVersion ?? 'of the target'}: the target does not have the source's ${version}`,
-    }
-  }
-
   /** Comments, grants and labels on what is the server's own. */
   private systemObject(entry: ArchiveEntry): Fate | undefined {
     if (!/^(ACL|COMMENT)$/.test(entry.desc) || this.facts.target.account.superuser) return undefined
@@ -172,25 +123,6 @@ export class Decisions {
       return skip(`the schema ${schema} belongs to the superuser of the target`)
     }
     return undefined
-  }
-
-  /**
-   * Grants on what a trusted extension brings: its objects are the superuser's, whoever creates it (PostgreSQL, "CREATE
-   * EXTENSION"), and the server answers to other people's grants with no more than a warning. What PolarDB makes of it
-   * differs between its versions, and shows when it is tried.
-   */
-  private extensionMember(entry: ArchiveEntry): Fate | undefined {
-    const { target, available } = this.facts
-    if (entry.desc !== 'ACL' || target.account.superuser || target.polardb !== null)
-      return undefined
-    const extension = extensionOf(this.database.extensionGrants, entry)
-    const found = extension === undefined ? undefined : available.get(extension)
-    if (!found?.trusted || !found.superuser) return undefined
-    return leaveOut(
-      `the objects of the extension ${extension} belong to a superuser on the target, and only he may grant on them`,
-      'Let a superuser of the target make these grants, or take them back on the source',
-      'behaviour',
-    )
   }
 
   private label(entry: ArchiveEntry): Fate | undefined {
@@ -268,30 +200,18 @@ export class Decisions {
     return undefined
   }
 
-  /** A cast takes the owner of one of its types: casts between types that nobody owns take a superuser. */
-  private cast(entry: ArchiveEntry): Fate | undefined {
-    if (entry.desc !== 'CAST' || this.has('superuser')) return undefined
+  /** A cast takes the owner of one of its types, a transform that of its type: where nobody owns them, a superuser. */
+  private ofOwnType(entry: ArchiveEntry): Fate | undefined {
+    const types = ownedTypes.get(entry.desc)
+    if (types === undefined || this.has('superuser')) return undefined
     const ownType = entry.dependencies.some((id) =>
       /^(TYPE|DOMAIN|TABLE|VIEW)$/.test(this.byId.get(id)?.desc ?? ''),
     )
     if (ownType) return undefined
+    const what = entry.desc.toLowerCase()
     return leaveOut(
-      'only a superuser may create a cast between types of the system or of an extension',
-      'Do without the cast on the source, or let a superuser of the target create it',
-      'behaviour',
-    )
-  }
-
-  /** A transform takes the owner of its type, too. */
-  private transform(entry: ArchiveEntry): Fate | undefined {
-    if (entry.desc !== 'TRANSFORM' || this.has('superuser')) return undefined
-    const ownType = entry.dependencies.some((id) =>
-      /^(TYPE|DOMAIN|TABLE|VIEW)$/.test(this.byId.get(id)?.desc ?? ''),
-    )
-    if (ownType) return undefined
-    return leaveOut(
-      'only a superuser may create a transform for a type of the system or of an extension',
-      'Do without the transform on the source, or let a superuser of the target create it',
+      `only a superuser may create a ${what} ${types}`,
+      `Do without the ${what} on the source, or let a superuser of the target create it`,
       'behaviour',
     )
   }
@@ -369,7 +289,7 @@ export class Decisions {
         (limit.needs === undefined || this.has(limit.needs)) &&
         (limit.since === undefined || target.major >= limit.since) &&
         (limit.until === undefined || target.major <= limit.until)
-      if (able || !this.speaksOf(limit) || !matches(limit, masked, entry.desc)) continue
+      if (able || !this.speaksOf(limit) || !concerns(limit, masked, entry.desc)) continue
       if (!limit.without) {
         return leaveOut(limit.reason, limit.remedy, limit.trifle ? 'nothing' : lossOf(entry))
       }
@@ -411,10 +331,11 @@ export class Decisions {
   }
 }
 
-function matches({ syntax }: Limit, masked: string, kind: string): boolean {
-  if (syntax === undefined) return true
-  return typeof syntax === 'function' ? syntax(masked, kind) : syntax.test(masked)
-}
+/** What takes the owner of a type, and of which types nobody owns one. */
+const ownedTypes: ReadonlyMap<string, string> = new Map([
+  ['CAST', 'between types of the system or of an extension'],
+  ['TRANSFORM', 'for a type of the system or of an extension'],
+])
 
 /** Names of the multirange types that the range types of an archive bring along, as statements write them. */
 function multirangesOf(archive: Archive): string[] {

@@ -14,11 +14,12 @@ import { allowMissing } from '../plan/allow-missing.ts'
 import { lossesOf, type RestorePlan, takeAlong } from '../plan/plan.ts'
 import { isLoss, leaveOut, lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
 import { remedyFor } from '../plan/remedies.ts'
+import { EntryFailed } from './patient-session.ts'
 import { RestoreProgress } from './progress.ts'
 import { makeTasks, mostTogether, Schedule } from './schedule.ts'
 import type { Login } from './target-session.ts'
 import { sessionPrefix } from './target-session.ts'
-import { EntryFailed, Worker } from './worker.ts'
+import { Worker } from './worker.ts'
 
 /**
  * One restore being carried out: the bookkeeping that its workers share. A failure that no retry can mend stops all of

@@ -1,6 +1,6 @@
 import { borneOut, notOurs, readMark, stateSchema, writeState } from '../database/mark.ts'
+import { EntryFailed } from '../run/patient-session.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
-import { EntryFailed } from '../run/worker.ts'
 import type { RunningRestore } from '../running-restore.ts'
 
 /** Marks the database, and takes over what an interrupted restore left: its sessions and its rights. */

@@ -1,11 +1,12 @@
 import type pg from 'pg'
 import { type FreezeMark, freezeSchema } from '../../freeze/mark.ts'
 import { type AclType, aclDifference, explodeAcl } from './acl.ts'
+import { columnFacets, oldSequenceFacets } from './columns.ts'
 import { databaseQueries, settingFacets } from './database.ts'
 import { hashOf } from './definition.ts'
 import { memberKind, readMembers } from './members.ts'
 import type { CatalogFingerprint, CatalogObject, CatalogQuery, ExtraFacets, Keep } from './model.ts'
-import { columnFacets, oldSequenceFacets, relationQueries } from './relations.ts'
+import { relationQueries } from './relations.ts'
 import { typeQueries } from './types.ts'
 
 /**

@@ -1,6 +1,4 @@
 import type { DefinitionResult, EntryResult, ObjectResult } from '../../../report/model.ts'
-import { printable } from '../../../text/text.ts'
-import { describeAcl, granteeOf, ownerMark } from '../catalog/acl.ts'
 import {
   type Decisions,
   isPrinted,
@@ -9,24 +7,20 @@ import {
   sameText,
 } from '../catalog/definition.ts'
 import { memberKind } from '../catalog/members.ts'
-import type { CatalogFingerprint, CatalogObject } from '../catalog/model.ts'
+import type { CatalogObject } from '../catalog/model.ts'
 import type { Announced } from './announced.ts'
+import { entriesOf, entriesOfFacet, isOfFacet, parentEntries } from './archive-names.ts'
+import { grantDifferences } from './grants.ts'
 import {
-  entriesOf,
-  entriesOfFacet,
-  entriesOn,
-  isOfFacet,
-  type Named,
-  parentEntries,
-} from './archive-names.ts'
-
-/** Why a role of the source is not, or not everywhere, on the target: its objects are somebody else's there. */
-export interface RoleSubstitute {
-  role: string
-  /** Who owns its objects instead; null when nobody in particular. */
-  instead: string | null
-  reason: string
-}
+  type CatalogSide,
+  type Difference,
+  entriesOfObject,
+  label,
+  named,
+  nameOf,
+  type RoleSubstitute,
+  shown,
+} from './sides.ts'
 
 /** Facets that older servers do not have: compared only where both do. */
 const facetSince: Record<string, number> = {
@@ -44,14 +38,6 @@ const tellingFacets = new Set([
   'in family',
   'owner since initdb',
 ])
-
-/** What initdb grants everybody on the schema public (PostgreSQL 15 release notes). */
-const initialGrants = (server: number) => (server >= 150000 ? ['+:USAGE'] : ['+:CREATE', '+:USAGE'])
-
-export interface CatalogSide {
-  server: number
-  catalog: CatalogFingerprint
-}
 
 /**
  * Compares two catalogs, kind by kind.
@@ -77,19 +63,12 @@ export function compareCatalogs(
   return { objects, open: comparison.open }
 }
 
-interface Difference {
-  what: string
-  reason: string | undefined
-  undecided?: string
-  texts?: { source: string | null; target: string | null } | undefined
-}
-
 class CatalogComparison {
   readonly open: OpenDefinition[] = []
-  private readonly source: CatalogSide
-  private readonly target: CatalogSide
-  private readonly announced: Announced
-  private readonly substitutes: ReadonlyMap<string, RoleSubstitute>
+  readonly source: CatalogSide
+  readonly target: CatalogSide
+  readonly announced: Announced
+  readonly substitutes: ReadonlyMap<string, RoleSubstitute>
   private readonly decisions: Decisions | undefined
 
   constructor(
@@ -200,7 +179,7 @@ class CatalogComparison {
     other: CatalogObject,
   ): Generator<Difference> {
     yield* this.ownerDifference(kind, object, other)
-    yield* this.aclDifferences(kind, object, other)
+    yield* grantDifferences(kind, object, other, this)
     const facets = new Set([
       ...Object.keys(object.facets ?? {}),
       ...Object.keys(other.facets ?? {}),
@@ -340,58 +319,6 @@ class CatalogComparison {
         : this.announced.reasonFor(entriesOf(kind, object.name).map((entry) => `OWNER ${entry}`)),
     }
   }
-
-  private *aclDifferences(kind: string, object: CatalogObject, other: CatalogObject) {
-    const here = this.source.catalog.acls[object.acl ?? -1] ?? []
-    const there = this.target.catalog.acls[other.acl ?? -1] ?? []
-    const owner = nameOf(this.target.catalog.owners, other.owner)
-    const lost = here.filter((line) => !there.includes(line) && !isOwnersAnyway(line, owner, there))
-    // from before 9.6 a dump grants everything on public to its owner by name, who is another on the target
-    const born = object.facets?.['owner since initdb']?.slice(1) ?? null
-    const gained = there.filter((line) => !here.includes(line) && !isOwnersAnyway(line, born, here))
-    if (lost.length + gained.length === 0) return
-    if (kind === 'schema' && object.name === 'public' && this.sameSinceInitdb(here, there)) return
-    const entries =
-      kind === memberKind ? memberEntries(named(object)) : entriesOn('ACL', kind, named(object))
-    const reason = this.announced.reasonFor(entries)
-    for (const line of [...lost, ...gained]) {
-      // what the default grants and the source took away is a line as well
-      const isLoss = lost.includes(line) === line.startsWith('+')
-      yield {
-        what: `grants (${isLoss ? 'lost' : 'gained'}: ${shown(describeAcl(line))})`,
-        reason:
-          reason ??
-          this.announced.reasonFor(columnEntries(object.name, line)) ??
-          this.substitutes.get(granteeOf(line))?.reason,
-      }
-    }
-  }
-
-  /** Before 15 everybody may create in public, later nobody: a dump carries only what was changed since. */
-  private sameSinceInitdb(here: string[], there: string[]): boolean {
-    const changes = (lines: string[], server: number) => {
-      const initial = initialGrants(server)
-      return [
-        ...lines.filter((line) => !initial.includes(line)),
-        ...initial.filter((line) => !lines.includes(line)).map((line) => `not ${line}`),
-      ].join('\n')
-    }
-    return changes(here, this.source.server) === changes(there, this.target.server)
-  }
-}
-
-/**
- * A grant to the object's owner, or on a column to the owner of the table: he has every privilege that nobody took away.
- *
- * @param owner who owns it on the other side
- * @param other the grants there
- */
-function isOwnersAnyway(line: string, owner: string | null, other: readonly string[]): boolean {
-  const grantee = granteeOf(line)
-  if (!line.startsWith('+') || (grantee !== ownerMark && grantee !== owner)) return false
-  // of a column, too: `UPDATE (name)*`
-  const privilege = /[A-Z]+/.exec(line.slice(line.lastIndexOf(':') + 1))?.[0]
-  return !other.includes(`-${ownerMark}:${privilege}`)
 }
 
 /** Also what a warning is made of: whoever counts on the order of columns must know. */
@@ -401,41 +328,4 @@ export const columnOrderReason =
 /** Every database has it, unless somebody dropped it, and a dump does not carry that. */
 function isExpectedExtra(kind: string, name: string): boolean {
   return (kind === 'extension' && name === 'plpgsql') || (kind === 'schema' && name === 'public')
-}
-
-function nameOf(names: string[], index: number | undefined): string | null {
-  return index === undefined ? null : (names[index] ?? null)
-}
-
-/** The entries for the grants on the column that a line of `aclDifference` names at its end. */
-function columnEntries(name: string, line: string): string[] {
-  const column = / \((.*)\)$/s.exec(line.slice(line.lastIndexOf(':')))?.[1]
-  return column === undefined ? [] : [`ACL COLUMN ${name}.${column}`]
-}
-
-/** The entries for the grants on an object of an extension, whose name begins with its kind. */
-function memberEntries({ name, signature }: Named): string[] {
-  const full = signature === undefined ? [] : [name.replace(/\([^()]*\)$/s, `(${signature})`)]
-  return [name, ...full].flatMap((one) => [`ACL ${one}`, `ACL ${one.replace(/^[A-Z ]+ /, '')}`])
-}
-
-/** The entries that an object is made by; an index may be that of a constraint. */
-function entriesOfObject(kind: string, { name, facets }: CatalogObject): string[] {
-  const constraint = facets?.['of constraint']?.slice(1)
-  return [
-    ...entriesOf(kind, name),
-    ...(constraint === undefined ? [] : entriesOf('constraint', constraint)),
-  ]
-}
-
-function named({ name, facets }: CatalogObject): Named {
-  return { name, signature: facets?.signature?.slice(1) }
-}
-
-function label(name: string, what: string): string {
-  return name === '' ? what : `${name}: ${what}`
-}
-
-function shown(name: string): string {
-  return printable(name)
 }

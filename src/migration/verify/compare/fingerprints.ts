@@ -4,8 +4,9 @@ import type { DatabaseFingerprint, SequenceFingerprint, TableFingerprint } from 
 import type { SequenceState } from '../rows/sequences.ts'
 import { keyOf } from '../rows/tables.ts'
 import { Announced, type AnnouncedEntry } from './announced.ts'
-import { compareCatalogs, type RoleSubstitute } from './catalogs.ts'
+import { compareCatalogs } from './catalogs.ts'
 import { compareLargeObjects } from './large-objects.ts'
+import type { RoleSubstitute } from './sides.ts'
 
 export interface Comparison {
   tables: TableResult[]

@@ -7,7 +7,7 @@ import type {
   LargeObjectsFingerprint,
 } from '../rows/large-objects.ts'
 import type { Announced } from './announced.ts'
-import type { RoleSubstitute } from './catalogs.ts'
+import type { RoleSubstitute } from './sides.ts'
 
 /**
  * Compares large objects: their contents, and apart from that their owners, grants and comments.

@@ -1,0 +1,212 @@
+import { join } from 'node:path'
+import { Failure } from '../../failure.ts'
+import { printable } from '../../text/text.ts'
+
+/** Formats that exist: 1.10 (pg_dump 8.3) is the first with everything read here, 1.16 (17, 18) the last known. */
+const oldest = 10
+
+const newest = 16
+
+const mostEntries = 20_000_000
+
+/**
+ * The definitions of the entries of a kind in the bytes of a toc.dat: parts of `content` itself, so that what is written into
+ * one changes it.
+ *
+ * @throws Failure as readArchive
+ */
+export function definitionsIn(content: Buffer, directory: string, desc: string): Buffer[] {
+  const { raw } = readContents(content, directory)
+  return raw.filter((entry) => entry.desc === desc).map(({ definition }) => definition)
+}
+
+interface RawContents {
+  minor: number
+  database: Buffer
+  serverVersion: Buffer
+  clientVersion: Buffer
+  raw: RawEntry[]
+}
+
+export function readContents(content: Buffer, directory: string): RawContents {
+  const reader = new Reader(content, directory)
+  if (content.subarray(0, 5).toString('latin1') !== 'PGDMP') {
+    throw damaged(directory, 'it does not begin with PGDMP')
+  }
+  reader.skip(5)
+  const [major, minor] = [reader.byte(), reader.byte()]
+  reader.byte() // revision, of no consequence
+  if (major !== 1 || minor < oldest || minor > newest) {
+    throw new Failure(
+      `The archive has format version ${major}.${minor}`,
+      `This program reads 1.${oldest} to 1.${newest}, from pg_dump 8.3 to 18`,
+      'Dump with the client of the source server’s major version',
+    )
+  }
+  reader.integerSize = reader.byte()
+  if (reader.integerSize < 2 || reader.integerSize > 8) throw damaged(directory, 'its integer size')
+  reader.byte() // size of offsets, which a directory does not use
+  const format = reader.byte()
+  // a directory's toc.dat calls itself tar, "for now" since 9.1; 5 is what the directory format's own number is
+  if (format !== 3 && format !== 5) {
+    throw new Failure(
+      'The archive is not a directory archive',
+      `toc.dat is of archive format ${format}`,
+      'Dump with pg_dump -Fd',
+    )
+  }
+  if (minor >= 15) reader.byte()
+  else reader.integer() // compression: each data file tells it by its name as well
+  for (let part = 0; part < 7; part++) reader.integer() // when the dump began, in local time without a zone
+  const database = reader.text() ?? Buffer.alloc(0)
+  const serverVersion = reader.text() ?? Buffer.alloc(0)
+  const clientVersion = reader.text() ?? Buffer.alloc(0)
+  const count = reader.integer()
+  if (count < 0 || count > mostEntries) throw damaged(directory, `it counts ${count} entries`)
+
+  const raw: RawEntry[] = []
+  for (let index = 0; index < count; index++) raw.push(readEntry(reader, minor))
+  return { minor, database, serverVersion, clientVersion, raw }
+}
+
+export interface RawEntry {
+  dumpId: number
+  hasData: boolean
+  withOids: boolean
+  tableOid: string
+  oid: string
+  tag: Buffer
+  desc: string
+  section: number
+  definition: Buffer
+  dropStatement: Buffer
+  copyStatement: Buffer | null
+  namespace: Buffer
+  tablespace: Buffer
+  accessMethod: Buffer
+  relationKind: string
+  owner: Buffer
+  dependencies: number[]
+  dataFile: string
+}
+
+const nothing = Buffer.alloc(0)
+
+function readEntry(reader: Reader, minor: number): RawEntry {
+  const dumpId = reader.integer()
+  if (dumpId <= 0 || dumpId > 0x7fffffff) throw reader.damaged(`an entry has the id ${dumpId}`)
+  const hasData = reader.integer() !== 0
+  const tableOid = (reader.text() ?? nothing).toString('latin1')
+  const oid = (reader.text() ?? nothing).toString('latin1')
+  const tag = reader.text() ?? nothing
+  const desc = (reader.text() ?? nothing).toString('latin1')
+  if (!/^[A-Z<>a-z ]{1,60}$/.test(desc)) throw reader.damaged(`the entry ${dumpId} has no kind`)
+  const section = minor >= 11 ? reader.integer() : oldSection(desc)
+  const definition = reader.text() ?? nothing
+  const dropStatement = reader.text() ?? nothing
+  const copyStatement = reader.text()
+  const namespace = reader.text() ?? nothing
+  const tablespace = reader.text() ?? nothing
+  const accessMethod = (minor >= 14 ? reader.text() : null) ?? nothing
+  const kind = minor >= 16 ? reader.integer() : 0
+  const owner = reader.text() ?? nothing
+  const withOids = reader.text()?.toString('latin1') === 'true'
+  const dependencies: number[] = []
+  for (let text = reader.text(); text !== null; text = reader.text()) {
+    const id = Number.parseInt(text.toString('latin1'), 10)
+    if (!(id > 0 && id <= 0x7fffffff)) throw reader.damaged(`a dependency of the entry ${dumpId}`)
+    dependencies.push(id)
+  }
+  let dataFile = (reader.text() ?? nothing).toString('latin1')
+  // pg_restore opens directory/name: nothing but a plain name may get there
+  if (!/^(?!\.{1,2}$)[A-Za-z0-9_.-]{0,100}$/.test(dataFile)) {
+    throw reader.damaged(
+      `the entry ${dumpId} names the file ${printable(JSON.stringify(dataFile))}`,
+    )
+  }
+  // before archives of 17 there is one list of large objects, whatever the entry names: clients before 12 name a file in it
+  // that they never write (pg_backup_directory.c, _ArchiveEntry and _LoadLOs)
+  if (minor < 16 && desc === 'BLOBS' && dataFile !== '') dataFile = 'blobs.toc'
+  return {
+    dumpId,
+    hasData,
+    withOids,
+    tableOid,
+    oid,
+    tag,
+    desc,
+    section,
+    definition,
+    dropStatement,
+    copyStatement,
+    namespace,
+    tablespace,
+    accessMethod,
+    relationKind: kind > 0 && kind < 128 ? String.fromCharCode(kind) : '',
+    owner,
+    dependencies,
+    dataFile,
+  }
+}
+
+/** Sections of archives from before 9.2, by kind; the numbers are those of newer archives. */
+function oldSection(desc: string): number {
+  if (/^(COMMENT|ACL|ACL LANGUAGE)$/.test(desc)) return 1
+  if (/^(TABLE DATA|BLOBS|BLOB COMMENTS)$/.test(desc)) return 3
+  if (/^((CHECK |FK )?CONSTRAINT|INDEX|RULE|TRIGGER)$/.test(desc)) return 4
+  return 2
+}
+
+class Reader {
+  integerSize = 4
+  private position = 0
+  private readonly content: Buffer
+  private readonly directory: string
+
+  constructor(content: Buffer, directory: string) {
+    this.content = content
+    this.directory = directory
+  }
+
+  byte(): number {
+    const value = this.content[this.position++]
+    if (value === undefined) throw this.damaged('it ends early')
+    return value
+  }
+
+  skip(count: number): void {
+    this.position += count
+  }
+
+  /** A sign byte, then the magnitude, least significant byte first. */
+  integer(): number {
+    const sign = this.byte()
+    let value = 0
+    for (let index = 0; index < this.integerSize; index++) value += this.byte() * 256 ** index
+    if (!Number.isSafeInteger(value)) throw this.damaged('a number is out of range')
+    return sign ? -value : value
+  }
+
+  /** A length, then as many bytes; a negative length is NULL. */
+  text(): Buffer | null {
+    const length = this.integer()
+    if (length < 0) return null
+    if (length > this.content.length - this.position) throw this.damaged('it ends early')
+    const bytes = this.content.subarray(this.position, this.position + length)
+    if (bytes.includes(0)) throw this.damaged('a text holds a NUL')
+    this.position += length
+    return bytes
+  }
+
+  damaged(what: string): Failure {
+    return damaged(this.directory, `${what} (at byte ${this.position})`)
+  }
+}
+
+export function damaged(directory: string, what: string): Failure {
+  return new Failure(
+    'The table of contents of the archive is damaged',
+    `${printable(join(directory, 'toc.dat'))}: ${what}`,
+    'Fetch the dump again, or dump again',
+  )
+}
