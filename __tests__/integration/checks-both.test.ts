@@ -50,7 +50,7 @@ describeScenarios(
       ...asMover,
       name: 'the database is to be made anew',
       check: named('target-privileges'),
-      inputs: { 'if-target-not-empty': 'replace' },
+      inputs: { 'if-target-not-empty': 'swap' },
       prepare: { target: `CREATE ROLE mover LOGIN CREATEDB PASSWORD 'p'` },
       trip: { target: 'ALTER ROLE mover NOCREATEDB' },
       expected: { objects: ['CREATEDB'] },

@@ -20,7 +20,16 @@ import {
   runnerMemory,
 } from '../../src/migration/checks/runner.ts'
 import { consoleNames, plainSetting, roleNames } from '../../src/migration/checks/settings.ts'
-import { placeOf } from '../../src/migration/checks/source/objects.ts'
+import { inheritedNotNull, lostNulls, placeOf } from '../../src/migration/checks/source/objects.ts'
+import { content } from '../../src/migration/checks/target/content.ts'
+import {
+  databaseRights,
+  publicObjects,
+  publicRights,
+  sourceRoles,
+  targetPrivilegeChecks,
+  targetRoles,
+} from '../../src/migration/checks/target/privileges.ts'
 import { storage } from '../../src/migration/checks/target/room.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 
@@ -40,11 +49,12 @@ function judge(check: Check, world: World) {
     [{ name: 'preflight', needs: [], dump: 'none' }],
   )
   const connection = { user: 'me', dbname: 'shop' }
+  const account = { name: 'me', superuser: false, createRole: true, createDatabase: false }
   const databases = world.databases ?? [{ source: 'shop', target: 'shop', bytes: 1e9 }]
   const known = new Known(
     {
       source: { connection, databases } as Source,
-      target: { connection, polardb: world.polardb ?? null, major: 15 } as ReachedTarget,
+      target: { connection, polardb: world.polardb ?? null, major: 15, account } as ReachedTarget,
       inputs,
       runner: {
         ...{ dumpDirectory: '/dump', free: 1, processors: 1, canUpload: false, environment: {} },
@@ -84,6 +94,8 @@ describe('an extension whose library must be loaded', () => {
 
   test('is none where it is loaded, given up, or not offered anyway', () => {
     expect(judge(extensionLibraries, world('pg_cron', 'a, "pg_cron"', polardb))).toEqual(passed)
+    const written = `$libdir/pg_hint_plan, '$libdir/x',"$libdir/pg_cron.so"`
+    expect(judge(extensionLibraries, world('pg_cron', written, polardb))).toEqual(passed)
     const given = { inputs: { 'allow-missing': 'EXTENSION pg_cron' } }
     expect(judge(extensionLibraries, world('pg_cron', '', given))).toEqual(passed)
     const other = world('pg_cron', '')
@@ -190,4 +202,41 @@ test('what is added to an extension is taken out by statements that can be paste
   expect(judge(addedMembers, { source: question ? [[question, rows]] : [] })).toMatchObject({
     paste: 'ALTER EXTENSION "my ext" DROP MATERIALIZED VIEW s."V";',
   })
+})
+
+test('columns that lose their NULLs block where they are sure to be compared', () => {
+  const severity = (inputs: Record<string, string>) =>
+    judge(inheritedNotNull, {
+      inputs,
+      source: [[lostNulls, [{ schema: 'public', table: 'child', column: 'a' }]]],
+    })
+  expect(severity({})).toMatchObject({ severity: 'blocker' })
+  expect(severity({ verify: 'counts' })).toMatchObject({ severity: 'warning' })
+  expect(severity({ 'dump-options': '--exclude-table=child' })).toMatchObject({
+    severity: 'warning',
+  })
+})
+
+test('replace takes CREATEDB only where a database is dropped', () => {
+  const [check] = targetPrivilegeChecks
+  if (!check) throw new TypeError('no check')
+  const objects = (owner: boolean, found: string[], there = ['shop']) =>
+    judge(check, {
+      inputs: { 'if-target-not-empty': 'replace' },
+      source: [
+        [publicObjects, []],
+        [sourceRoles, []],
+      ],
+      target: [
+        [databaseRights, there.map((name) => ({ name, connect: true, create: true, owner }))],
+        [publicRights, []],
+        [targetRoles, []],
+        [content, [{ objects: found, mark: null, mayCreate: true }]],
+      ],
+    })
+  const needed = { status: 'failed', objects: ['CREATEDB'] }
+  expect(objects(true, ['public.t'])).toMatchObject(needed)
+  expect(objects(true, [], [])).toMatchObject(needed)
+  expect(objects(true, [])).toEqual(passed)
+  expect(objects(false, ['public.t'])).toEqual(passed)
 })

@@ -1,5 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
+import type pg from 'pg'
+import { answerOf } from '../../src/migration/checks/ask.ts'
 import { judgeConnections, judgeExpiry } from '../../src/migration/checks/connections.ts'
+import { selectDatabases } from '../../src/migration/checks/preflight.ts'
+import { NotAsked, type Question } from '../../src/migration/checks/question.ts'
 import {
   judgeClock,
   judgeEndpoint,
@@ -8,18 +12,16 @@ import {
   type Sessions,
 } from '../../src/migration/checks/sessions.ts'
 import { dependsOnClock, tablesNamed } from '../../src/migration/checks/source/expressions.ts'
+import { judgeFields, largestFields } from '../../src/migration/checks/source/fields.ts'
 import {
   judgeAges,
   judgeChecksums,
   judgeLockTable,
   judgeStandby,
 } from '../../src/migration/checks/source/health.ts'
-import {
-  judgeFields,
-  judgeLargeObjects,
-  sortsAlike,
-} from '../../src/migration/checks/source/rows.ts'
+import { judgeLargeObjects, sortsAlike } from '../../src/migration/checks/source/rows.ts'
 import { judgeKernel, judgeKind, judgeMajor } from '../../src/migration/checks/versions.ts'
+import { ofClient } from '../../src/postgres/portable-sql.ts'
 
 /** What no server here can show, judged from answers that one would give. */
 
@@ -148,7 +150,8 @@ test('a password that ends', () => {
     'passed',
   ])
   expect(judge(2 * day)).toMatchObject({ severity: 'warning' })
-  expect(judge(3600)).toMatchObject({
+  expect(judge(3600)).toMatchObject({ severity: 'warning' })
+  expect(judge(10 * 60)).toMatchObject({
     severity: 'blocker',
     paste: `ALTER ROLE "reader" VALID UNTIL 'infinity';`,
   })
@@ -275,4 +278,71 @@ test('tables that a function names, with and without a schema, are told from oth
     `SELECT orders($1)`,
   ])
     expect(named(source)).toEqual({ any: [], bare: [] })
+})
+
+test('reading values for their length ends after its time, for the columns that are left as well', async () => {
+  const sent: string[] = []
+  const client = {
+    async query(sql: string) {
+      sent.push(sql)
+      if (sql.includes('pg_catalog.max(')) {
+        if (sql.includes('"small"')) return { rows: [{ bytes: 7 }] }
+        throw Object.assign(new Error('annulation'), { code: '57014', severity: 'ERREUR' })
+      }
+      if (sql.includes('current_setting')) {
+        return sql.includes('relpages')
+          ? {
+              rows: ['small', 'large'].map((name) => ({
+                ...{ schema: 'public', name, column: 'a', readable: true },
+              })),
+            }
+          : { rows: [{ limit: '1min' }] }
+      }
+      return { rows: [] }
+    },
+  } as unknown as pg.Client
+  const about = { number: 150_000, major: 15, polardb: null, superuser: false }
+  const bytes = async (limit: number) => {
+    const question = largestFields(1, 1, limit)
+    if (!('read' in question)) throw new TypeError('it is one statement')
+    return (await question.read(client, about)).map((row) => row.bytes)
+  }
+  expect(await bytes(30_000)).toEqual([7, null])
+  expect(sent.at(-1)).toContain('set_config')
+  expect(sent.some((sql) => /^SET statement_timeout = (29|30)\d{3}$/.test(sql))).toBe(true)
+  expect(await bytes(0)).toEqual([null, null])
+})
+
+test('databases that providers keep for themselves are not meant by all', () => {
+  const names = ['shop', 'rdsadmin', 'cloudsqladmin', 'azure_sys', 'polardb_admin', 'azure_system']
+  const { chosen } = selectDatabases(
+    'all',
+    'shop',
+    names.map((name) => ({ name, connectable: true })),
+  )
+  expect(chosen.map(({ source }) => source)).toEqual(['shop', 'azure_system'])
+})
+
+test('a session whose kind is hidden is a client, and one of nobody is not', () => {
+  expect(ofClient('s.')).toBe(
+    `s.usesysid IS NOT NULL AND COALESCE(s.backend_type, 'client backend') = 'client backend'`,
+  )
+})
+
+test('a question that its limits end, in whatever language, is not asked again', async () => {
+  const answer = async (error: Error) => {
+    const question: Question<object> = {
+      id: 'slow',
+      scope: 'server',
+      read: () => Promise.reject(error),
+    }
+    const about = { number: 150_000, major: 15, polardb: null, superuser: false }
+    return await answerOf({} as pg.Client, question, about)
+  }
+  const said = (code: string) => Object.assign(new Error('annulé'), { code, severity: 'ERREUR' })
+  const own = new NotAsked('not of this version')
+  expect(await answer(own)).toBe(own)
+  expect(await answer(said('57014'))).toBeInstanceOf(NotAsked)
+  expect(await answer(said('55P03'))).toBeInstanceOf(NotAsked)
+  await expect(answer(said('57P01'))).rejects.toThrow('annulé')
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { estimateChecks } from '../../src/migration/estimate/answers.ts'
+import { estimateChecks, leavesOut } from '../../src/migration/estimate/answers.ts'
 import { databasesJson } from '../../src/migration/estimate/estimate.ts'
 import {
   type Basis,
@@ -224,6 +224,7 @@ describe('what it means', () => {
     runner: 'github-hosted',
     upload: true,
     retentionDays: 7,
+    partial: false,
   }
   const failed = (changes: Partial<Estimate>, where: Partial<typeof place> = {}) =>
     estimateChecks(estimate(changes), { ...place, ...where })
@@ -252,6 +253,10 @@ describe('what it means', () => {
   test('a dump that the disk cannot take is a blocker, one that it may not take a warning', () => {
     expect(failed({}, { free: 1.5 * GiB })).toEqual(['estimate-disk: warning'])
     expect(failed({}, { free: 0.5 * GiB })).toEqual(['estimate-disk: blocker'])
+    expect(failed({}, { free: 0.5 * GiB, partial: true })).toEqual(['estimate-disk: warning'])
+    const partial = ['-T', '--exclude-table-data=log', '--schema=a', '-n']
+    expect(partial.map((option) => leavesOut([option]))).toEqual(partial.map(() => true))
+    expect(leavesOut(['--load-via-partition-root', '--no-owner'])).toBe(false)
   })
 
   test('artifacts of more than a gibibyte are named', () => {

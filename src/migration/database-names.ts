@@ -9,6 +9,13 @@ export function isSystemDatabase(name: string): boolean {
   return /^(template[01]|polardb_admin)$/.test(name)
 }
 
+/** Databases that providers of PostgreSQL keep on a server for themselves and let nobody into. */
+export function isProvidersDatabase(name: string): boolean {
+  return /^(polardb_admin|rdsadmin|cloudsqladmin|alloydb(admin|metadata)|azure_(maintenance|sys))$/.test(
+    name,
+  )
+}
+
 /**
  * Why a text cannot be the name of a database; undefined when it can. PostgreSQL cuts a name after 63 bytes off without an
  * error ("Identifiers and Key Words"), and so would meet another database.

@@ -1,4 +1,5 @@
-import { statfs } from 'node:fs/promises'
+import { stat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { Failure } from '../failure.ts'
 
 /**
@@ -9,6 +10,22 @@ import { Failure } from '../failure.ts'
 export async function freeSpace(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory)
   return bavail * bsize
+}
+
+/**
+ * The directory itself, or the nearest above it that is there: where it would be made.
+ *
+ * @throws Error of the file system, but that it is not there
+ */
+export async function nearestExisting(directory: string): Promise<string> {
+  try {
+    await stat(directory)
+    return directory
+  } catch (error) {
+    const above = dirname(directory)
+    if (above === directory || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return await nearestExisting(above)
+  }
 }
 
 /**

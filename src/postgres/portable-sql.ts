@@ -21,6 +21,16 @@ export const letter = (condition: string) => `CASE WHEN ${condition} THEN 't' EL
 export const listOf = (text: string, rows: string, order: string, separator = `', '`) =>
   `NULLIF(pg_catalog.array_to_string(ARRAY(SELECT (${text})::pg_catalog.text ${rows} ORDER BY ${order}), ${separator}), '')`
 
+/**
+ * SQL: a session in pg_stat_activity is a client's, on version 10 or newer. What kind of session it is the server hides from those
+ * who may not read all statistics; whose it is it tells everybody, and the server's own processes are nobody's
+ * (PostgreSQL, "pg_stat_activity").
+ *
+ * @param alias of pg_stat_activity, with its point
+ */
+export const ofClient = (alias = '') =>
+  `${alias}usesysid IS NOT NULL AND COALESCE(${alias}backend_type, 'client backend') = 'client backend'`
+
 /** What the letters of an aclitem stand for (PostgreSQL, "Privileges"; those of 8.4, which had no more). */
 const privilegeLetters: Record<string, string> = {
   r: 'SELECT',

@@ -21,8 +21,8 @@ const lockPatience = 5_000
 const most = 4
 
 /**
- * Asks everything that the checks want to know, each thing once: over one session a database, several databases at once, and
- * both sides at the same time. Changes nothing. What a server refuses to answer costs nothing but its own answer.
+ * Asks everything that the checks want to know, each thing once: first the probes, one after the other, then the questions, over
+ * one session a database, several databases at once, and both sides at the same time. Changes nothing. What a server refuses to answer costs nothing but its own answer.
  *
  * @throws Cancelled
  */
@@ -37,9 +37,10 @@ export async function ask(
   const given = checks.filter(({ needs }) => needs.every((side) => known.has(side)))
   const questions = (side: 'source' | 'target') =>
     distinct(checks.flatMap(({ questions }) => questions?.[side] ?? []))
-  const work: Promise<void>[] = distinct(given.flatMap(({ probes = [] }) => probes)).map((probe) =>
-    find(probe, sides, known, context),
-  )
+  // one after the other and before the questions: an account may have a limit of few sessions, which is no finding
+  for (const probe of distinct(given.flatMap(({ probes = [] }) => probes)))
+    await find(probe, sides, known, context)
+  const work: Promise<void>[] = []
   if (source) {
     const databases = source.databases.map((database) => database.source)
     const { superuser, freeConnections } = source
@@ -136,8 +137,8 @@ async function completed(client: pg.Client, about: About): Promise<About> {
   return { ...about, polardb: rows[0]?.polardb ?? null }
 }
 
-/** @throws what ended the session, or will pass */
-async function answerOf(
+/** What a server answers, or why it does not. @throws what ended the session, or will pass */
+export async function answerOf(
   client: pg.Client,
   question: Question<object>,
   about: About,
@@ -147,9 +148,11 @@ async function answerOf(
     const sql = question.sql(about)
     return sql === undefined ? [] : (await client.query<object>(sql)).rows
   } catch (error) {
+    if (error instanceof NotAsked) return error
     const sqlstate = sqlstateOf(error)
-    const isLock = sqlstate === '55P03'
-    if (sqlstate === undefined || (mayPass(error) && !isLock)) throw error
+    // what the session's own limits have ended, they would end again
+    const isLimit = sqlstate === '55P03' || sqlstate === '57014'
+    if (sqlstate === undefined || (mayPass(error) && !isLimit)) throw error
     return new NotAsked(`${question.id} could not be asked: ${messageOf(error)} [${sqlstate}]`)
   }
 }

@@ -1,7 +1,6 @@
-import { dirname } from 'node:path'
 import { Failure } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import { freeSpace } from '../free-space.ts'
+import { freeSpace, nearestExisting } from '../free-space.ts'
 import { checkFreeze } from '../freeze/beforehand.ts'
 import type { Run } from '../run.ts'
 import { allChecks } from './all.ts'
@@ -68,17 +67,8 @@ export async function assess(given: readonly SideName[], run: Run): Promise<Asse
 
 async function runnerFacts(run: Run): Promise<RunnerFacts> {
   const { dumpDirectory, processors, canUpload, environment } = run
-  const free = await freeFor(dumpDirectory).catch(() => undefined)
+  const free = await nearestExisting(dumpDirectory)
+    .then(freeSpace)
+    .catch(() => undefined)
   return { dumpDirectory, free, processors, canUpload, environment }
-}
-
-/** Bytes free in a directory, or where it would be made. */
-async function freeFor(directory: string): Promise<number> {
-  try {
-    return await freeSpace(directory)
-  } catch (error) {
-    const above = dirname(directory)
-    if (above === directory || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    return await freeFor(above)
-  }
 }

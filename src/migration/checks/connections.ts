@@ -1,3 +1,4 @@
+import { ofClient } from '../../postgres/portable-sql.ts'
 import { counted, formatDuration, printable } from '../../text/text.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
 import type { Answer, Check } from './check.ts'
@@ -20,7 +21,7 @@ export interface Limits {
 
 /** SQL: a session `s` is a client's, before 10 every one is. Ours that ask now will be closed when a run begins. */
 const clients = (number: number) =>
-  `${number >= 100_000 ? `s.backend_type = 'client backend'` : 'true'} AND ${number >= 90_000 ? `COALESCE(s.application_name, '') <> 'migrate-to-polardb'` : 'true'}`
+  `${number >= 100_000 ? ofClient('s.') : 'true'} AND ${number >= 90_000 ? `COALESCE(s.application_name, '') <> 'migrate-to-polardb'` : 'true'}`
 
 /** Sessions that are open count for the server and for the account, those of the server's own workers do not. */
 const limits: Question<Limits> = {
@@ -127,6 +128,9 @@ export function judgeConnections(
 
 const day = 24 * 3600
 
+/** Seconds that the least migration takes with all that is around it. */
+const shortest = 15 * 60
+
 /** Whether the account's password is good for long enough. */
 export function judgeExpiry({ valid }: Limits, account: string, side: SideName): Answer {
   if (valid === null) return { status: 'passed', message: 'the account has no end' }
@@ -137,7 +141,7 @@ export function judgeExpiry({ valid }: Limits, account: string, side: SideName):
     return { status: 'passed', message: `the password is good for ${formatDuration(valid)}` }
   return {
     status: 'failed',
-    severity: valid < day ? 'blocker' : 'warning',
+    severity: valid < shortest ? 'blocker' : 'warning',
     message: `The password of "${printable(account)}" on the ${side} ends in ${formatDuration(valid)}: sessions that are opened after that are refused`,
     remedy: 'Put its end off until after the migration',
     paste: `ALTER ROLE ${pastedName(account)} VALID UNTIL 'infinity';`,

@@ -1,9 +1,9 @@
-import { Failure, messageOf } from '../../failure.ts'
+import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import type { Estimate } from '../../report/model.ts'
-import { estimateAnswers, estimateChecks } from '../estimate/answers.ts'
+import { estimateAnswers, estimateChecks, leavesOut } from '../estimate/answers.ts'
 import { estimateMigration } from '../estimate/estimate.ts'
-import { freeSpace } from '../free-space.ts'
+import { freeSpace, nearestExisting } from '../free-space.ts'
 import { runPhase } from '../phases.ts'
 import type { Run } from '../run.ts'
 import type { Assessed } from './assess.ts'
@@ -28,12 +28,18 @@ export async function estimateAhead(
     try {
       const estimate = await estimateMigration(source, target, run, known)
       const { uploadDump: upload, retentionDays } = inputs
-      const place = { directory, upload, retentionDays, runner: environment.RUNNER_ENVIRONMENT }
-      const free = await freeSpace(directory)
+      const place = {
+        ...{ directory, upload, retentionDays, runner: environment.RUNNER_ENVIRONMENT },
+        partial: leavesOut(inputs.dumpOptions),
+      }
+      const free = await freeSpace(await nearestExisting(directory))
       for (const result of estimateChecks(estimate, { ...place, free })) note(run, result)
       return estimate
     } catch (error) {
-      if (run.signal.aborted || !(error instanceof Failure || sqlstateOf(error))) throw error
+      if (run.signal.aborted || error instanceof Cancelled) throw error
+      // whatever is wrong with an estimate, the migration is not
+      if (!(error instanceof Failure || sqlstateOf(error)))
+        run.log.debug(String((error as Error)?.stack))
       const message = `nothing could be estimated: ${messageOf(error)}`
       for (const check of estimateAnswers)
         note(run, { ...check, status: 'skipped', message, objects: [], remedy: '' })

@@ -38,6 +38,14 @@ const preloaded: Readonly<Record<string, { library: string; stock: 'refuses' | '
     pg_jieba: { library: 'pg_jieba', stock: 'fine' },
   }
 
+/** The name of a library without the quotes, the directory (`$libdir/` on PolarDB) and the ending that it may be written with. */
+const libraryName = (written: string) =>
+  written
+    .trim()
+    .replace(/^"(.*)"$/, '$1')
+    .replace(/^.*\//, '')
+    .replace(/\.so$/, '')
+
 export const targetLibraries: Question<{ libraries: string }> = {
   id: 'preloaded-libraries',
   scope: 'server',
@@ -74,12 +82,7 @@ export const extensionLibraries: Check = {
         message: 'no extension needs a library at the start of the target',
       }
     // only now: not every account may read the setting
-    const loaded = new Set(
-      target
-        .row(targetLibraries)
-        .libraries.split(',')
-        .map((name) => name.trim().replace(/^"(.*)"$/, '$1')),
-    )
+    const loaded = new Set(target.row(targetLibraries).libraries.split(',').map(libraryName))
     const missing = known.filter(({ library }) => !loaded.has(library))
     if (missing.length === 0)
       return { status: 'passed', message: 'the target has loaded what the extensions need' }

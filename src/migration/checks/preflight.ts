@@ -11,7 +11,7 @@ import type { Version } from '../../postgres/version.ts'
 import type { Loss } from '../../report/model.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
-import type { DatabaseName } from '../database-names.ts'
+import { type DatabaseName, isProvidersDatabase } from '../database-names.ts'
 import type { Inputs } from '../inputs.ts'
 import { lookingAgain } from '../retry.ts'
 import { type FirstConnection, firstConnection } from './destination.ts'
@@ -89,6 +89,11 @@ export async function inspectSource(
                - (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity)
                - CASE WHEN rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END AS free
         FROM pg_catalog.pg_roles WHERE rolname = session_user`)
+    const kept = wanted === 'all' ? rows.map(({ name }) => name).filter(isProvidersDatabase) : []
+    const passedOver = [
+      ...idle.map((name) => `"${name}", which is empty`),
+      ...kept.map((name) => `"${name}", which the provider keeps for itself`),
+    ]
     // last, since a look that is interrupted is taken again
     if (failure) noteFailure(context, 'source-databases', failure)
     else
@@ -97,7 +102,7 @@ export async function inspectSource(
         'source-databases',
         'blocker',
         true,
-        `${databases.length} to migrate${idle.map((name) => `; passed over: "${name}", which is empty`).join('')}`,
+        `${databases.length} to migrate${passedOver.map((one) => `; passed over: ${one}`).join('')}`,
       )
     return {
       connection,
@@ -120,7 +125,7 @@ export async function inspectSource(
 /** Databases that nobody may connect to, pg_dump included; an interrupted DROP DATABASE leaves one, too (connection limit -2). */
 function closedDatabases(existing: readonly { name: string; connectable: boolean }[]): Loss[] {
   return existing
-    .filter(({ connectable }) => !connectable)
+    .filter(({ connectable, name }) => !connectable && !isProvidersDatabase(name))
     .map(({ name }) => ({
       entry: `DATABASE ${printable(name)}`,
       database: null,
@@ -245,7 +250,7 @@ export function selectDatabases(
 ): { chosen: DatabaseName[]; failure: Failure | undefined } {
   if (wanted === 'all') {
     const chosen = existing
-      .filter(({ connectable, name }) => connectable && name !== 'polardb_admin')
+      .filter(({ connectable, name }) => connectable && !isProvidersDatabase(name))
       .map(({ name }) => ({ source: name, target: name }))
     return { chosen, failure: undefined }
   }

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { formatBytes, formatCount } from '../../text/text.ts'
+import { nearestExisting } from '../free-space.ts'
 import type { Answer, Check } from './check.ts'
 import type { Probe } from './probe.ts'
 import type { Question } from './question.ts'
@@ -22,7 +23,7 @@ export const fileSystem: Probe<FileSystem> = {
   id: 'runner-file-system',
   needs: [],
   async run({ runner }) {
-    const { type, files, ffree } = await statfs(runner.dumpDirectory)
+    const { type, files, ffree } = await statfs(await nearestExisting(runner.dumpDirectory))
     return {
       files: files > 0 ? ffree : null,
       inMemory: memoryFileSystems.has(type),

@@ -1,5 +1,6 @@
 import { Failure } from '../../failure.ts'
 import { formatBytes } from '../../text/text.ts'
+import { leavesOut } from '../estimate/answers.ts'
 import type { Answer, Check } from './check.ts'
 import { checkDestination } from './destination.ts'
 import type { Probe } from './probe.ts'
@@ -62,10 +63,10 @@ const disk: Check = {
   severity: 'warning',
   why: "the dump is written to the runner's disk before it is restored",
   needs: ['source'],
-  judge({ source, runner: { free, dumpDirectory } }): Answer {
+  judge({ source, inputs, runner: { free, dumpDirectory } }): Answer {
     if (free === undefined) throw new NotAsked(`${dumpDirectory} does not say how much is free`)
     const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
-    if (free < reserve + bytes / 20) {
+    if (free < reserve + bytes / 20 && !leavesOut(inputs.dumpOptions)) {
       throw new Failure(
         "The runner's disk is too small for the dump",
         `${formatBytes(free)} are free in ${dumpDirectory}, and the databases hold ${formatBytes(bytes)}`,

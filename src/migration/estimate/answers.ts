@@ -12,6 +12,20 @@ export interface Place {
   /** The dump is kept as an artifact, for so many days where the inputs say so. */
   upload: boolean
   retentionDays: number | undefined
+  /** The dump holds less than the databases that were estimated; see leavesOut(). */
+  partial: boolean
+}
+
+/**
+ * Whether options of pg_dump leave tables or rows out, so that the dump may be much smaller than the databases (PostgreSQL,
+ * "pg_dump").
+ */
+export function leavesOut(dumpOptions: readonly string[]): boolean {
+  return dumpOptions.some((option) =>
+    /^(-[tTnNes]|--(table|schema|exclude-|extension|filter|section|no-data|no-large-objects|no-blobs|statistics-only))/.test(
+      option,
+    ),
+  )
 }
 
 /** Seconds after which a job is cancelled that says nothing else, on a runner of GitHub's in any case (GitHub, "Workflow syntax": timeout-minutes). */
@@ -60,13 +74,13 @@ function timeCheck({ seconds, phases }: Estimate, { runner }: Place): CheckResul
   )
 }
 
-function diskCheck({ dumpBytes }: Estimate, { free, directory }: Place): CheckResult {
+function diskCheck({ dumpBytes }: Estimate, { free, directory, partial }: Place): CheckResult {
   const message = `the dump will hold ${formatRange(dumpBytes, formatBytes)}, and ${formatBytes(free)} are free in ${directory}`
   if (dumpBytes.high <= free) return result('estimate-disk', 'warning', message)
   return result(
     'estimate-disk',
-    dumpBytes.low > free ? 'blocker' : 'warning',
-    message,
+    dumpBytes.low > free && !partial ? 'blocker' : 'warning',
+    partial ? `${message}; without what dump-options leave out it holds less` : message,
     'Set dump-directory to a larger disk, or use a runner with a larger one (disk-gib of runner/start)',
   )
 }

@@ -1,4 +1,5 @@
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
+import { ofClient } from '../../../postgres/portable-sql.ts'
 import { counted, formatDuration, printable } from '../../../text/text.ts'
 import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
@@ -76,7 +77,7 @@ const transactions: Question<Transaction> = {
              ${query} = '<insufficient privilege>' AS hidden
         FROM pg_catalog.pg_stat_activity
        WHERE ${pid} <> pg_catalog.pg_backend_pid() AND datname IS NOT NULL
-         AND ${number >= 100_000 ? `backend_type = 'client backend'` : `${query} NOT LIKE 'autovacuum:%'`}
+         AND ${number >= 100_000 ? ofClient() : `${query} NOT LIKE 'autovacuum:%'`}
          AND (xact_start IS NOT NULL OR ${query} = '<insufficient privilege>')
        ORDER BY xact_start`
   },

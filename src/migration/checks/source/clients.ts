@@ -1,4 +1,5 @@
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
+import { ofClient } from '../../../postgres/portable-sql.ts'
 import { counted, printable } from '../../../text/text.ts'
 import type { Answer, Check } from '../check.ts'
 import { objectsOf, pastedName, statementsFor } from '../paste.ts'
@@ -23,7 +24,7 @@ const clients: Question<Client> = {
     const own = number >= 90_200 ? 'pid' : 'procpid'
     const isClient =
       number >= 100_000
-        ? `backend_type = 'client backend'`
+        ? ofClient()
         : `${number >= 90_200 ? 'query' : 'current_query'} NOT LIKE 'autovacuum:%'`
     return `
       SELECT datname AS of, usename AS account, ${application} AS application,

@@ -70,13 +70,13 @@ export function judgeChecksums(rows: readonly Failures[], names: ReadonlySet<str
   if (found.length === 0) return { status: 'passed', message: 'no page is known to be damaged' }
   return {
     status: 'failed',
-    message: `${counted(found.length, 'database')} had pages whose checksum was wrong: a dump ends at such a page, or carries what is wrong`,
+    message: `${counted(found.length, 'database')} had pages whose checksum was wrong since the server began to count: where they still are, a dump ends at such a page`,
     objects: found.map(
       ({ name, failures }) =>
         `${name === null ? 'the catalogs that all databases share' : pastedName(name)}: ${counted(failures, 'failure')}`,
     ),
     remedy:
-      'Find the pages (pg_amcheck, pg_checksums --check on a stopped copy) and bring them back from a backup. When all is well again, let the server count anew, in each of the databases',
+      'If they were not mended since, find the pages before the migration (pg_amcheck, pg_checksums --check on a stopped copy) and bring them back from a backup. When all is well again, let the server count anew, in each of the databases',
     paste: found
       .flatMap(({ name }) =>
         name === null
@@ -238,7 +238,8 @@ export const healthChecks: readonly Check[] = [
   },
   {
     id: 'source-checksums',
-    severity: 'blocker',
+    // the server counts what was wrong at any time, and mended since
+    severity: 'warning',
     why: 'a damaged page ends a dump where it is met, or travels',
     needs: ['source'],
     questions: { source: [checksums] },

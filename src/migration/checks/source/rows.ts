@@ -1,9 +1,9 @@
-import { qualifiedName, quoteIdentifier } from '../../../postgres/identifiers.ts'
-import { counted, formatBytes, printable } from '../../../text/text.ts'
+import { counted } from '../../../text/text.ts'
 import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
 import { objectsOf, pastedName, statementsFor } from '../paste.ts'
 import type { Question } from '../question.ts'
+import { largeFields } from './fields.ts'
 
 /** Rows that a dump or restore has trouble with: too large, in another partition on the target, or not in this database at all. */
 
@@ -13,7 +13,6 @@ interface Named {
 }
 
 const nameOf = ({ schema, name }: Named) => pastedName(schema, name)
-const userSchemas = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`
 
 /**
  * Tables partitioned by the hash of what has another hash on another server: arrays of enums, whose values are hashed by their OIDs,
@@ -128,84 +127,6 @@ function judgeKeys(known: Known): Answer {
   }
 }
 
-interface Field extends Named {
-  column: string
-  /** The longest value in bytes; null where the table was too large to be read for it. */
-  bytes: number | null
-}
-
-/**
- * How large the largest values are, of tables that have much in their TOAST.
- *
- * @param toast bytes of TOAST from which on a table is looked at
- * @param heap bytes of the table itself up to which it is read: the values' lengths are in it
- */
-export const largestFields = (toast: number, heap: number): Question<Field> => ({
-  id: 'largest-fields',
-  scope: 'database',
-  async read(client, { number }) {
-    const { rows } = await client.query<Named & { column: string; readable: boolean }>(`
-      SELECT n.nspname AS schema, c.relname AS name, a.attname AS column,
-             c.relpages::pg_catalog.float8 * s.size <= ${heap} AS readable
-        FROM (SELECT pg_catalog.current_setting('block_size')::int AS size) s, pg_catalog.pg_class c
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-       WHERE c.relkind = 'r' AND t.relpages::pg_catalog.float8 * s.size >= ${toast} AND ${userSchemas}
-         AND a.attnum > 0 AND NOT a.attisdropped
-         AND a.atttypid IN ('pg_catalog.bytea'::pg_catalog.regtype, 'pg_catalog.text'::pg_catalog.regtype, 'pg_catalog.varchar'::pg_catalog.regtype)
-         AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-         ${number >= 90_500 ? 'AND NOT pg_catalog.row_security_active(c.oid)' : ''}
-       ORDER BY 1, 2, 3 LIMIT 100`)
-    const found: Field[] = []
-    for (const { readable, schema, name, column } of rows) {
-      let bytes: number | null = null
-      if (readable) {
-        const { rows } = await client.query<{ bytes: number | null }>(
-          `SELECT pg_catalog.max(pg_catalog.octet_length(${quoteIdentifier(column)}))::pg_catalog.float8 AS bytes FROM ONLY ${qualifiedName(schema, name)}`,
-        )
-        bytes = rows[0]?.bytes ?? 0
-      }
-      found.push({ schema, name, column, bytes })
-    }
-    return found
-  },
-})
-
-const fields = largestFields(2 ** 30, 2 ** 30)
-
-/** Bytes of a value that may not go through COPY: bytea is written as two digits a byte, and no text is longer than 1 GB. */
-const most = 500 * 2 ** 20
-
-/** Whether values are too large for COPY (PostgreSQL, "bytea Hex Format"; "Limits", field size). */
-export function judgeFields(rows: readonly (Field & { database: string })[]): Answer {
-  const large = rows.filter(({ bytes }) => bytes !== null && bytes > most)
-  const unread = rows.filter(({ bytes }) => bytes === null).length
-  if (large.length === 0) {
-    return {
-      status: 'passed',
-      message: `no value is known to be too large for a dump${unread > 0 ? `; ${counted(unread, 'column')} of large tables ${unread === 1 ? 'was' : 'were'} not looked at` : ''}`,
-    }
-  }
-  return {
-    status: 'failed',
-    message: `${counted(large.length, 'column')} ${large.length === 1 ? 'holds' : 'hold'} values of more than ${formatBytes(most)}: pg_dump writes bytea as text of twice its length, and no text may be longer than 1 GB ("invalid memory alloc request size")`,
-    objects: objectsOf(
-      large,
-      ({ column, bytes, ...row }) =>
-        `${nameOf(row)}: ${pastedName(column)}, ${formatBytes(bytes ?? 0)}`,
-    ),
-    remedy:
-      'Move such values to large objects or to a store of files before the migration, or leave out the rows of the table and copy them by COPY … WITH (FORMAT binary)',
-    paste: large
-      .map(
-        ({ schema, name }) =>
-          `dump-options: --exclude-table-data=${printable(qualifiedName(schema, name))}`,
-      )
-      .join('\n'),
-  }
-}
-
 const largeObjects: Question<{ count: number }> = {
   id: 'large-object-count',
   scope: 'database',
@@ -296,6 +217,7 @@ function judgeForeignViews({ source }: Known): Answer {
 }
 
 export const rowChecks: readonly Check[] = [
+  largeFields,
   {
     id: 'source-partition-keys',
     severity: 'warning',
@@ -303,14 +225,6 @@ export const rowChecks: readonly Check[] = [
     needs: ['source', 'target'],
     questions: { source: [hashKeys, rangeKeys], target: [targetLocales] },
     judge: judgeKeys,
-  },
-  {
-    id: 'source-large-fields',
-    severity: 'warning',
-    why: 'a value whose text is longer than 1 GB ends a dump in its middle',
-    needs: ['source'],
-    questions: { source: [fields] },
-    judge: ({ source }) => judgeFields(source.rows(fields)),
   },
   {
     id: 'source-large-objects',

@@ -4,7 +4,7 @@ import { contentIn, type DatabaseContent, standingOf } from '../../restore/datab
 import type { Answer, Check } from '../check.ts'
 import { NotAsked, type Question } from '../question.ts'
 
-const content: Question<DatabaseContent> = {
+export const content: Question<DatabaseContent> = {
   id: 'target-content',
   scope: 'database',
   read: async (client) => [await contentIn(client)],

@@ -3,31 +3,37 @@ import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
 import { pastedName } from '../paste.ts'
 import type { Question } from '../question.ts'
+import { content } from './content.ts'
 
 interface DatabaseRights {
   name: string
   connect: boolean
   create: boolean
+  /** The account has the rights of its owner, or can take them. */
+  owner: boolean
 }
 
-const databaseRights: Question<DatabaseRights> = {
+export const databaseRights: Question<DatabaseRights> = {
   id: 'target-database-rights',
   scope: 'server',
   sql: () => `
     SELECT datname AS name, datallowconn AND pg_catalog.has_database_privilege(oid, 'CONNECT') AS connect,
-           pg_catalog.has_database_privilege(oid, 'CREATE') AS create
+           pg_catalog.has_database_privilege(oid, 'CREATE') AS create,
+           pg_catalog.pg_has_role(datdba, 'MEMBER')
+             OR EXISTS (SELECT 1 FROM pg_catalog.pg_roles o, pg_catalog.pg_roles a
+                         WHERE o.oid = datdba AND NOT o.rolsuper AND a.rolname = session_user AND a.rolcreaterole) AS owner
       FROM pg_catalog.pg_database ORDER BY 1`,
 }
 
 /** The schema of every database that a dump does not create anew; where somebody dropped it, there is no row. */
-const publicRights: Question<{ create: boolean }> = {
+export const publicRights: Question<{ create: boolean }> = {
   id: 'target-public-rights',
   scope: 'database',
   sql: () =>
     `SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') AS create FROM pg_catalog.pg_namespace WHERE nspname = 'public'`,
 }
 
-const publicObjects: Question<{ some: boolean }> = {
+export const publicObjects: Question<{ some: boolean }> = {
   id: 'source-public-objects',
   scope: 'database',
   sql: () => `
@@ -44,8 +50,8 @@ const roleNames = (side: string): Question<{ name: string }> => ({
   scope: 'server',
   sql: () => `SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY 1`,
 })
-const sourceRoles = roleNames('source')
-const targetRoles = roleNames('target')
+export const sourceRoles = roleNames('source')
+export const targetRoles = roleNames('target')
 
 /** A right that the account lacks: by its name, with what it is for, and the statement that gives it. */
 interface Missing {
@@ -64,7 +70,18 @@ function missing(known: Known): Missing[] {
   const rights = new Map(target.rows(databaseRights).map((row) => [row.name, row]))
   const { ifTargetNotEmpty, createDatabase } = inputs
   const anew = ifTargetNotEmpty === 'swap' || ifTargetNotEmpty === 'replace'
-  const created = source.databases.filter(({ target: name }) => anew || !rights.has(name))
+  // replace leaves an empty database alone, and empties in place what the account may not drop
+  const replaced = ifTargetNotEmpty === 'replace' && !account.createDatabase
+  const empty = new Set(
+    (replaced ? target.rows(content) : []).flatMap(({ database, objects }) =>
+      objects.length === 0 ? [database] : [],
+    ),
+  )
+  const stays = (name: string) =>
+    replaced && rights.has(name) && (empty.has(name) || !rights.get(name)?.owner)
+  const created = source.databases.filter(
+    ({ target: name }) => !rights.has(name) || (anew && !stays(name)),
+  )
   const attributes: string[] = []
   if (!account.createDatabase && (createDatabase || anew) && created.length > 0) {
     attributes.push('CREATEDB')
@@ -166,7 +183,7 @@ export const targetPrivilegeChecks: readonly Check[] = [
     needs: ['target'],
     questions: {
       source: [publicObjects, sourceRoles],
-      target: [databaseRights, publicRights, targetRoles],
+      target: [databaseRights, publicRights, targetRoles, content],
     },
     judge,
   },

@@ -1,4 +1,5 @@
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
+import { ofClient } from '../../../postgres/portable-sql.ts'
 import { counted, formatBytes, printable } from '../../../text/text.ts'
 import { stateSchema } from '../../restore/database/mark.ts'
 import { temporaryRole } from '../../restore/owners/login-role.ts'
@@ -47,7 +48,7 @@ const sessionCounts: Question<Sessions> = {
     SELECT pg_catalog.current_setting('max_connections')::pg_catalog.int4 AS limit,
            pg_catalog.count(*)::pg_catalog.int4 AS used
       FROM pg_catalog.pg_stat_activity
-     WHERE datname IS NOT NULL AND ${number >= 100_000 ? `backend_type = 'client backend'` : 'usename IS NOT NULL'}`,
+     WHERE datname IS NOT NULL AND ${number >= 100_000 ? ofClient() : 'usename IS NOT NULL'}`,
 }
 const targetSessionCounts = { ...sessionCounts, id: 'target-session-counts' }
 
@@ -87,7 +88,7 @@ const guests: Question<Guest> = {
   sql: () => `
     SELECT usename AS account, application_name AS application, pg_catalog.count(*)::pg_catalog.int4 AS sessions
       FROM pg_catalog.pg_stat_activity
-     WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'
+     WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND ${ofClient()}
        AND COALESCE(application_name, '') NOT LIKE 'migrate-to-polardb%'
      GROUP BY 1, 2 ORDER BY 1, 2`,
 }
