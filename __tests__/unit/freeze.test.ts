@@ -148,6 +148,15 @@ test('a write is what takes a number and is counted', () => {
   expect(written(reading(), defined, true).writes).toBe(true)
   expect(written(reading(), defined, false).writes).toBe('unknown')
   expect(() => written(reading(), reading({ ...moved, inserted: 0 }), true)).toThrow(/count anew/)
+  // a table that is dropped takes its counts with it, a server that counts anew begins with everything
+  const dropped = { ...moved, inserted: 0, updated: 9, definitions: 53 }
+  expect(written(reading(), reading(dropped), false)).toEqual({
+    writes: true,
+    what: '4 rows updated, tables dropped',
+  })
+  for (const anew of [{ definitions: 3 }, { largeObjects: 0 }]) {
+    expect(() => written(reading(), reading({ ...dropped, ...anew }), false)).toThrow(/count anew/)
+  }
 })
 
 test('every face of the report says whether the source is frozen, and what to do', () => {

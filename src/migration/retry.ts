@@ -88,7 +88,7 @@ function stayedLost(error: unknown): Failure {
   )
 }
 
-function isGivenUp(error: unknown): boolean {
+export function isGivenUp(error: unknown): boolean {
   return typeof error === 'object' && error !== null && givenUp.has(error)
 }
 

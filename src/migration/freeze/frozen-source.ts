@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Failure, messageOf } from '../../failure.ts'
 import { type Opened, openConnection, withConnection } from '../../postgres/connection.ts'
+import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { counted, firstTen, printable } from '../../text/text.ts'
 import { doStill } from '../cancellation.ts'
 import type { Source } from '../checks/preflight.ts'
@@ -8,14 +9,15 @@ import { runPhase } from '../phases.ts'
 import { inPool } from '../pool.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
+import { freezeDatabase, noteInMark, otherRun, thawDatabase } from './freeze-database.ts'
 import {
   type FreezeState,
   type Frozen,
-  freezeDatabase,
-  noteInMark,
+  freezeSchema,
+  letsWrite,
   readFreezeMark,
+  readOnlySetting,
   readReadOnlySettings,
-  thawDatabase,
   writingRoles,
 } from './mark.ts'
 import { endSessions, holderOf, isAlive } from './sessions.ts'
@@ -123,9 +125,17 @@ export class FrozenSource {
     await doStill(this.run.signal, thawing, async (signal) => {
       const names = this.source.databases.map((database) => database.source)
       const work = (database: string) =>
-        thawOne(this.source, database, this.run, signal, this.id).catch((error: unknown) => {
-          left.push(`"${printable(database)}": ${messageOf(error)}`)
-        })
+        thawOne(this.source, database, this.run, signal, {
+          run: this.id,
+          setting: this.states.get(database)?.frozen?.setting,
+        }).then(
+          (isDone) => {
+            if (!isDone) left.push(notOurs(database))
+          },
+          (error: unknown) => {
+            left.push(`"${printable(database)}": ${messageOf(error)}`)
+          },
+        )
       // on the clock of what must still be done, whatever became of the run
       const undo = async () => {
         await inPool(names, { workers, signal: new AbortController().signal }, work)
@@ -158,17 +168,34 @@ export class FrozenSource {
   }
 }
 
-/** Undoes the freeze of a database, with new tries while the connection is lost. */
+/** Says of a database that it is still read-only, and that no mark of this run says so any more. */
+function notOurs(database: string): string {
+  const statement = `ALTER DATABASE ${printable(quoteIdentifier(database))} RESET ${readOnlySetting}`
+  return `"${printable(database)}": its mark is gone or another run's, and it is read-only; if no run is at work: ${statement}`
+}
+
+/**
+ * Undoes the freeze of a database, with new tries while the connection is lost.
+ *
+ * @param mark of which run, and what the setting was before it; undefined where that run froze nothing there that is known of
+ * @returns false where no freeze of that run is there any more, and the database is read-only although it was not before
+ */
 export async function thawOne(
   { connection }: Pick<Source, 'connection'>,
   database: string,
   context: Pick<Run, 'log' | 'pauses'>,
   signal: AbortSignal,
-  run?: string,
-): Promise<Frozen | null> {
+  { run, setting }: { run: string; setting: Frozen['setting'] | undefined },
+): Promise<boolean> {
   const options = { database, role: 'source', signal } as const
   return await retrying({ ...context, signal }, () =>
-    withConnection(connection, options, (client) => thawDatabase(client, database, run)),
+    withConnection(connection, options, async (client) => {
+      if (await thawDatabase(client, database, run)) return true
+      if (setting === undefined || (setting !== null && !letsWrite(setting))) return true
+      // an earlier try may have undone it before its connection was lost, or somebody else has
+      const { database: now } = await readReadOnlySettings(client)
+      return now === null || letsWrite(now)
+    }),
   )
 }
 
@@ -192,14 +219,22 @@ export interface LeftFrozen {
  */
 export async function frozenDatabases(
   source: Pick<Source, 'connection' | 'databases'>,
-  run: Pick<Run, 'log' | 'pauses' | 'signal'>,
+  run: Pick<Run, 'log' | 'pauses' | 'signal' | 'warn'>,
 ): Promise<LeftFrozen[]> {
   const found: LeftFrozen[] = []
   const options = { role: 'source', readOnly: true, signal: run.signal } as const
   await inPool(source.databases, { workers, signal: run.signal }, ({ source: database }) =>
     retrying(run, () =>
       withConnection(source.connection, { ...options, database }, async (client) => {
-        const frozen = (await readFreezeMark(client))?.state?.frozen
+        const mark = await readFreezeMark(client)
+        const { database: setting } = await readReadOnlySettings(client)
+        if (mark && !mark.state && setting !== null && !letsWrite(setting)) {
+          const [name, owner] = [printable(database), printable(mark.owner)]
+          run.warn(
+            `"${name}" is read-only by default, and its schema "${freezeSchema}" of "${owner}" is not read as a mark: if "${owner}" froze it, run command: unfreeze with that account`,
+          )
+        }
+        const frozen = mark?.state?.frozen
         if (!frozen) return
         if (await isAlive(client, frozen.holder)) throw otherRun(database, frozen)
         found.push({ database, frozen })
@@ -207,12 +242,4 @@ export async function frozenDatabases(
     ),
   )
   return found
-}
-
-function otherRun(database: string, { at, holder }: Frozen): Failure {
-  return new Failure(
-    `"${printable(database)}" is frozen by another run that is still at work`,
-    `It froze the database at ${at}, and its session, process ${holder.pid} of the source, is there`,
-    `Wait for that run or cancel it, which thaws; if it is gone without its session, end that: SELECT pg_catalog.pg_terminate_backend(${holder.pid})`,
-  )
 }

@@ -2,7 +2,7 @@ import { Cancelled, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { firstTen, printable } from '../../text/text.ts'
 import type { Source } from '../checks/preflight.ts'
-import { retrying } from '../retry.ts'
+import { isGivenUp, retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import type { FrozenSource } from './frozen-source.ts'
 import { namesOf } from './sessions.ts'
@@ -83,34 +83,46 @@ export class Looks {
   /** Looks at every database, and leaves where later looks count from. */
   async compare(): Promise<Look[]> {
     const looks: Look[] = []
+    // the source was waited for in full once: for the next of its databases it is not waited again
+    let isLost = false
     for (const { source: database } of this.source.databases) {
-      looks.push((await this.lookAt(database)).look)
+      const found = await this.lookAt(database, false, isLost)
+      looks.push(found.look)
+      isLost ||= found.isLost === true
     }
     return looks
   }
 
-  private async lookAt(database: string, must = false): Promise<{ look: Look; now?: Writes }> {
+  private async lookAt(
+    database: string,
+    must = false,
+    once = false,
+  ): Promise<{ look: Look; now?: Writes; isLost?: boolean }> {
     const { source, run } = this
-    const options = { database, readOnly: true, role: 'source', signal: run.signal } as const
+    const { log, signal } = run
+    const options = { database, readOnly: true, role: 'source', signal } as const
     const before = this.before.get(database)
     const own = (this.frozen?.noted ?? 0) - this.noted
+    const look: Look = { database, writes: false, what: '', writers: [], prepared: [] }
     try {
-      const { now, writers, prepared } = await retrying(run, () =>
+      const { now, ...others } = await retrying(once ? { log, signal, pauses: [] } : run, () =>
         withConnection(source.connection, options, async (client) => ({
           now: await readWrites(client),
           writers: await openWriters(client),
           prepared: this.frozen ? (await readBypasses(client)).prepared : [],
         })),
       )
-      const found = before
-        ? written(before, now, this.frozen !== undefined, own)
-        : { writes: false, what: '' }
-      return { look: { database, writers, prepared, ...found }, now }
+      // whoever is at work is seen, whatever the counts say
+      Object.assign(look, others)
+      if (before) Object.assign(look, written(before, now, this.frozen !== undefined, own))
+      return { look, now }
     } catch (error) {
-      if (run.signal.aborted) throw new Cancelled()
+      if (signal.aborted) throw new Cancelled()
       if (must) throw error
-      const why = messageOf(error)
-      return { look: { database, writes: 'unknown', what: '', writers: [], prepared: [], why } }
+      return {
+        look: { ...look, writes: 'unknown', why: messageOf(error) },
+        isLost: isGivenUp(error),
+      }
     }
   }
 }

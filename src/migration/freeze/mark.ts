@@ -3,7 +3,6 @@ import * as v from 'valibot'
 import { serverVersion } from '../../postgres/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { roleSettings } from '../../postgres/roles/catalog.ts'
-import { keepQuiet } from '../../postgres/safe-session.ts'
 import { count, digits, list, matching, name } from '../kept/schema.ts'
 
 /**
@@ -79,8 +78,8 @@ export interface FreezeMark {
   /** Of the schema. */
   owner: string
   /**
-   * The account itself, a superuser or the owner of the database wrote it, who may all make this database read-only anyway.
-   * Anybody who may create schemas in the database can make one of this name.
+   * The account itself wrote it, a superuser, or who has the rights of the database's owner: all may make this database read-only
+   * anyway. Anybody who may create schemas in the database can make one of this name.
    */
   ours: boolean
   /** Nothing is in the schema. */
@@ -104,7 +103,7 @@ export async function readFreezeMark(client: pg.Client): Promise<FreezeMark | nu
     database: string
   }>(
     `SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') AS comment, r.rolname AS owner,
-            r.rolname = session_user OR r.rolsuper OR r.oid = d.datdba AS ours, d.oid::pg_catalog.text AS database,
+            r.rolname = session_user OR pg_catalog.pg_has_role(r.oid, d.datdba, 'USAGE') AS ours, d.oid::pg_catalog.text AS database,
             NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend p
               WHERE p.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND p.refobjid = n.oid) AS empty
        FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
@@ -151,7 +150,7 @@ export function withoutMark(mark: FreezeMark | null): string[] {
 }
 
 /** What is on while a database is frozen, as the server keeps it. */
-const on = 'on'
+export const on = 'on'
 
 /**
  * The settings of a database and of roles in it as they were before the freeze. What somebody has changed since is as it is.
@@ -209,142 +208,10 @@ export async function readReadOnlySettings(client: pg.Client): Promise<ReadOnlyS
   }
 }
 
-/**
- * Makes a database read-only by default, for its roles that have a setting of their own as well, and marks it: all of it or
- * nothing. A freeze that is there already is taken over, with what it remembers.
- *
- * @param client a session that may write, in that database
- * @param number `server_version_num`
- * @returns the mark as it is now
- */
-export async function freezeDatabase(
-  client: pg.Client,
-  place: { database: string; oid: string; number: number },
-  by: Pick<Frozen, 'run' | 'at' | 'holder'>,
-): Promise<FreezeState> {
-  return await inOne(client, async () => {
-    const state = (await readFreezeMark(client))?.state ?? null
-    const settings = await readReadOnlySettings(client)
-    const earlier = state?.frozen ?? null
-    const roles = [...(earlier?.roles ?? [])].filter(
-      // what somebody has changed since the earlier freeze is what is to come back
-      ({ role }) => settings.inDatabase.get(role) === on,
-    )
-    for (const role of writingRoles(settings)) {
-      roles.push({ role, setting: settings.inDatabase.get(role) ?? null })
-    }
-    const frozen: Frozen = {
-      ...by,
-      at: earlier?.at ?? by.at,
-      setting: earlier && settings.database === on ? earlier.setting : settings.database,
-      roles,
-      dump: earlier?.dump ?? null,
-      target: earlier?.target ?? null,
-    }
-    const now: FreezeState = {
-      format: 1,
-      database: place.oid,
-      frozen,
-      revoked: state?.revoked ?? [],
-    }
-    await writeFreezeState(client, now)
-    const database = quoteIdentifier(place.database)
-    await client.query(`ALTER DATABASE ${database} SET ${readOnlySetting} = ${on}`)
-    for (const role of writingRoles(settings)) {
-      await client.query(
-        `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} SET ${readOnlySetting} = ${on}`,
-      )
-    }
-    return now
-  })
-}
-
 /** Roles whose own setting lets them write in a database that is read-only by default: a role's setting outranks it. */
 export function writingRoles({ inDatabase, everywhere }: ReadOnlySettings): string[] {
   const names = new Set([...inDatabase.keys(), ...everywhere.keys()])
   return [...names]
     .filter((role) => letsWrite(inDatabase.get(role) ?? everywhere.get(role) ?? on))
     .sort()
-}
-
-/**
- * Undoes a freeze, exactly: settings that were there before come back, and what somebody has changed since stays. Where a dump
- * was sealed meanwhile, the mark stays and says that it is no longer the cutover.
- *
- * @param client a session that may write, in that database
- * @param run only a freeze of this run, where it is given
- * @returns whether there was one
- */
-export async function thawDatabase(
-  client: pg.Client,
-  database: string,
-  run?: string,
-): Promise<Frozen | null> {
-  return await inOne(client, async () => {
-    const mark = await readFreezeMark(client)
-    const state = mark?.state
-    const frozen = state?.frozen
-    if (!state || !frozen || (run !== undefined && frozen.run !== run)) return null
-    const settings = await readReadOnlySettings(client)
-    const quoted = quoteIdentifier(database)
-    const put = (value: string | null) =>
-      // the value has passed the schema: one of the spellings of a boolean
-      value === null
-        ? `RESET ${readOnlySetting}`
-        : `SET ${readOnlySetting} = ${quoteLiteral(value)}`
-    if (settings.database === on) {
-      await client.query(`ALTER DATABASE ${quoted} ${put(frozen.setting)}`)
-    }
-    for (const { role, setting } of frozen.roles) {
-      // a role that is gone has no settings, either
-      if (settings.inDatabase.get(role) !== on) continue
-      await client.query(
-        `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${quoted} ${put(setting)}`,
-      )
-    }
-    const at = new Date().toISOString()
-    const revoked = [
-      ...state.revoked.filter(({ dump }) => dump !== frozen.dump),
-      ...(frozen.dump === null ? [] : [{ dump: frozen.dump, at }]),
-    ].slice(-100)
-    if (revoked.length === 0 && mark.empty) {
-      await client.query(`DROP SCHEMA ${quoteIdentifier(freezeSchema)}`)
-    } else {
-      await writeFreezeState(client, { ...state, frozen: null, revoked })
-    }
-    return frozen
-  })
-}
-
-/**
- * Changes what the mark of a frozen database says.
- *
- * @param run only of a freeze of this run
- * @returns false where the database is not frozen by this run any more
- */
-export async function noteInMark(
-  client: pg.Client,
-  run: string,
-  change: Partial<Pick<Frozen, 'dump' | 'target'>>,
-): Promise<boolean> {
-  return await inOne(client, async () => {
-    const state = (await readFreezeMark(client))?.state
-    if (state?.frozen?.run !== run) return false
-    await writeFreezeState(client, { ...state, frozen: { ...state.frozen, ...change } })
-    return true
-  })
-}
-
-/** In one transaction: done wholly, or not at all. Event triggers of the database act on none of it where the account may say so. */
-async function inOne<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
-  await keepQuiet(client)
-  await client.query('BEGIN')
-  try {
-    const result = await work()
-    await client.query('COMMIT')
-    return result
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => {})
-    throw error
-  }
 }

@@ -70,7 +70,10 @@ export async function thawArchive(directory: string, mark: FreezeMark | null): P
               : frozen.roles.find((one) => one.role === name)?.setting
           if (changed === undefined) return statement
           if (changed === null) return ' '.repeat(statement.length)
-          return letsWrite(changed) ? statement.replace(` TO 'on';`, ` TO'off';`) : statement
+          // its end: a name may hold the same words
+          return letsWrite(changed)
+            ? `${statement.slice(0, -` TO 'on';`.length)} TO'off';`
+            : statement
         },
       )
       // what definitionsIn returns are parts of the file's content themselves

@@ -81,7 +81,10 @@ export async function unfreeze(
   const left: string[] = []
   for (const { database, frozen: mark } of frozen) {
     try {
-      await thawOne({ connection }, database, context, context.signal, mark.run)
+      if (!(await thawOne({ connection }, database, context, context.signal, mark))) {
+        left.push(`"${printable(database)}": another run has taken it over meanwhile`)
+        continue
+      }
       const dump = mark.dump === null ? '' : `; the dump ${mark.dump} is no longer the cutover`
       context.log.info(`"${printable(database)}" takes writes again, as before ${mark.at}${dump}`)
     } catch (error) {
@@ -95,7 +98,7 @@ export async function unfreeze(
       ? 'A database is still frozen'
       : `${counted(left.length, 'database')} are still frozen`,
     left.join(' | '),
-    'Unfreeze with the account that froze it, its owner or a superuser: what a freeze sets takes one of them to undo',
+    'Unfreeze, once no other run is at work, with the account that froze it, or a superuser: what a freeze sets takes one of them to undo',
   )
 }
 

@@ -116,9 +116,11 @@ export class SourceWatch {
         )
         continue
       }
-      await thawOne(source, database, run, run.signal, frozen.run)
+      const isThawed = await thawOne(source, database, run, run.signal, frozen)
       run.warn(
-        `"${name}" was left frozen at ${frozen.at} by a run that did not come to its end: its settings are what they were before, and it takes writes again`,
+        isThawed
+          ? `"${name}" was left frozen at ${frozen.at} by a run that did not come to its end: its settings are what they were before, and it takes writes again`
+          : `"${name}" was left frozen at ${frozen.at}, and another run has taken it over meanwhile: it is read-only`,
       )
     }
     const still = found.filter(({ frozen }) => frozen.dump !== null)
@@ -167,7 +169,7 @@ export class SourceWatch {
           ? `no write was counted ${when}; transactions ran on the server that may belong to other databases`
           : `no write came through ${when}`
     const remedy =
-      'Find who writes: a session that sets default_transaction_read_only to off itself, or a process of the server; end it and run again, or accept it with allow-writes: true'
+      'Find who writes: a session that sets default_transaction_read_only to off itself, or a process of the server; end it and run again, or accept it with allow-writes: true. REINDEX, CLUSTER and VACUUM FULL, which a read-only session may run, count as well'
     const { allowWrites } = run.inputs
     const severity = allowWrites ? 'warning' : 'blocker'
     const names = found.map(({ database }) => database)

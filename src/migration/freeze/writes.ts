@@ -43,7 +43,7 @@ export async function readWrites(client: pg.Client): Promise<Writes> {
            (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_sys_tables
              WHERE relname = 'pg_largeobject' AND schemaname = 'pg_catalog') AS "largeObjects",
            (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_sys_tables y
-             WHERE schemaname = 'pg_catalog' AND relname NOT IN ('pg_largeobject', 'pg_description', 'pg_statistic', 'pg_statistic_ext_data')
+             WHERE schemaname = 'pg_catalog' AND relname NOT IN ('pg_largeobject', 'pg_description', 'pg_statistic', 'pg_statistic_ext', 'pg_statistic_ext_data')
                AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid = y.relid AND c.relisshared)) AS definitions
       FROM (SELECT pg_catalog.txid_current_snapshot() AS snapshot) t,
            (SELECT COALESCE(pg_catalog.sum(n_tup_ins), 0) AS inserted, COALESCE(pg_catalog.sum(n_tup_upd), 0) AS updated,
@@ -86,17 +86,23 @@ export function written(before: Writes, after: Writes, definitions: boolean, own
   )
     .map(([noun, field]) => ({ noun, field, more: after[field] - before[field] }))
     .filter(({ more }) => more !== 0)
-  if (found.some(({ more }) => more < 0)) {
+  const fewer = found.filter(({ more }) => more < 0)
+  // what was counted for a table goes with it; where the server counts anew, the rows of the catalogs are fewer as well
+  const areDropped =
+    after.definitions > before.definitions && fewer.every(({ field }) => field !== 'largeObjects')
+  if (fewer.length > 0 && !areDropped) {
     throw new Error('the server began to count anew meanwhile, as it does after a crash')
   }
   if (found.length === 0) return { writes: 'unknown', what: '' }
-  const what = found.map(({ noun, field, more }) => {
+  const more = found.filter((one) => one.more > 0)
+  const what = more.map(({ noun, field, more }) => {
     if (field === 'largeObjects')
       return `${formatCount(more)} ${more === 1 ? 'page' : 'pages'} of large objects written`
     if (field === 'definitions')
       return `definitions changed (${counted(more, noun, 'rows of the catalogs')})`
     return `${counted(more, noun)} ${field}`
   })
+  if (fewer.length > 0) what.push('tables dropped')
   return { writes: true, what: what.join(', ') }
 }
 
@@ -117,7 +123,7 @@ export async function openWriters(client: pg.Client): Promise<Writer[]> {
   const { rows } = await client.query<Writer>(`
     SELECT a.${pid} AS pid, a.usename AS role, ${application} AS application
       FROM pg_catalog.pg_stat_activity a
-     WHERE a.datname = pg_catalog.current_database() AND a.${pid} <> pg_catalog.pg_backend_pid() AND ${isClient}
+     WHERE a.datname = pg_catalog.current_database() AND a.${pid} <> pg_catalog.pg_backend_pid() AND a.usesysid IS NOT NULL AND ${isClient}
        AND EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.pid = a.${pid} AND l.locktype = 'transactionid'
                       AND l.mode = 'ExclusiveLock' AND l.granted)
        AND EXISTS (SELECT 1 FROM pg_catalog.pg_locks l
