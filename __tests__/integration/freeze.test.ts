@@ -189,11 +189,14 @@ describe('a migration', () => {
     const frozen = await findFrozen(place, [], context)
     await checkTarget(frozen, there, false, context)
     expect(context.report.checks).toMatchObject([{ id: 'target-written', status: 'passed' }])
-    await target.backend.sql('INSERT INTO public.t VALUES (-1)', 'shop')
     const given = {
       target: withoutPassword(target.uri('postgres')),
       'target-password': target.password,
     }
+    await target.backend.sql('CREATE TABLE public.later ()', 'shop')
+    const defined = await unfreeze(source, given)
+    expect(messageOf(defined.error)).toMatch(/not known: definitions were changed since/)
+    await target.backend.sql('INSERT INTO public.t VALUES (-1)', 'shop')
     const refused = await unfreeze(source, given)
     expect(messageOf(refused.error)).toMatch(/1 row inserted, updated or deleted.*confirm-unfreeze/)
     expect(await write(source)).toBe(readOnly)
@@ -203,6 +206,12 @@ describe('a migration', () => {
   })
 
   test('whose restore failed leaves the source frozen while its dump can be restored', async () => {
+    const broken = when('restore shop', () => {
+      throw new Error('broken')
+    })
+    const place = parseConnectionString(source.uri('shop'))
+    const marks = async () =>
+      (await findFrozen(place, [], newContext('unfreeze'))).map(({ frozen }) => frozen.dump)
     for (const kept of [true, false]) {
       const { error, report } = await migrate(
         {
@@ -210,14 +219,20 @@ describe('a migration', () => {
           'keep-dump': String(kept),
           'dump-directory': join(scratch(), `kept-${kept}`),
         },
-        when('restore shop', () => {
-          throw new Error('broken')
-        }),
+        broken,
       )
       expect(messageOf(error)).toMatch('broken')
       expect(report.freeze).toMatchObject({ frozen: kept, written: false })
       if (kept) expect(report.freeze?.next).toMatch(/command: restore.*command: unfreeze/)
       expect(await write(source)).toBe(kept ? readOnly : 'written')
+      if (kept) {
+        // a second run whose own dump is lost takes nothing away from the dump that is kept
+        const [first] = await marks()
+        const again = await migrate({ 'if-target-not-empty': 'replace' }, broken)
+        expect(again.report.freeze).toMatchObject({ frozen: true, written: false })
+        expect(again.report.freeze?.next).toMatch(/the dump of an earlier one/)
+        expect(await marks()).toEqual([first])
+      }
       await unfreeze(source)
     }
   })

@@ -1,4 +1,6 @@
 import { expect, test } from '@jest/globals'
+import type pg from 'pg'
+import { freezeDatabase, thawDatabase } from '../../src/migration/freeze/freeze-database.ts'
 import {
   type FreezeMark,
   type FreezeState,
@@ -39,7 +41,12 @@ function state(frozen: object = {}, more: object = {}): unknown {
 
 test('a mark is read as we write it, and in no other form', () => {
   expect(parseFreezeState(JSON.stringify(state()))).toEqual(state())
+  const target = { oid: '1', name: 'shop', rows: '2', since: null, next: '3' }
+  for (const one of [target, { ...target, definitions: '4' }]) {
+    expect(parseFreezeState(JSON.stringify(state({ target: one })))).not.toBeNull()
+  }
   const wrong = [
+    state({ target: { ...target, definitions: 'x' } }),
     state({ setting: 'on; DROP TABLE t' }),
     state({ setting: '' }),
     state({ roles: [{ role: 'app', setting: 'maybe' }] }),
@@ -56,6 +63,50 @@ test('a mark is read as we write it, and in no other form', () => {
   ]
   for (const one of wrong) expect([one, parseFreezeState(JSON.stringify(one))]).toEqual([one, null])
   expect(parseFreezeState('{')).toBeNull()
+})
+
+/** A session of a server on which a mark stands. @param foreign roles that its owner may not change */
+function sessionWith(mark: object, foreign: string[] = []) {
+  const asked: string[] = []
+  const answers: [RegExp, object[]][] = [
+    [/server_version_num/, [{ number: 150_000, server_version_num: '150000', version: '15.0' }]],
+    [/obj_description/, [{ owner: 'mallory', empty: true, database: '16384', ...mark }]],
+    [/unnest\(setconfig\)/, [{ here: true, role: 'app', value: 'on' }]],
+    [/JOIN pg_catalog\.pg_roles o/, foreign.map((role) => ({ role }))],
+    [/pg_stat_activity/, [{}]],
+  ]
+  const query = async (text: string) => {
+    asked.push(text)
+    return { rows: answers.find(([pattern]) => pattern.test(text))?.[1] ?? [] }
+  }
+  return { client: { query } as unknown as pg.Client, asked }
+}
+
+const comment = JSON.stringify(state())
+
+test('what a mark says of roles is undone only where its owner may change them', async () => {
+  const honest = sessionWith({ ours: true, comment })
+  expect(await thawDatabase(honest.client, 'shop')).toMatchObject({ run })
+  expect(honest.asked.join()).toMatch(/ALTER ROLE "?app"? IN DATABASE/)
+  const planted = sessionWith({ ours: true, comment }, ['app'])
+  await expect(thawDatabase(planted.client, 'shop')).rejects.toThrow(/not its owner's to change/)
+  expect(planted.asked.join()).not.toMatch(/ALTER|DROP|COMMENT ON/)
+})
+
+test.each([
+  ['a schema of somebody else', { ours: false, comment }, /is not ours/],
+  ['one that holds objects', { ours: true, empty: false, comment }, /is not ours/],
+  ['a run that lives', { ours: true, comment }, /another run that is still at work/],
+])('a freeze does not write over %s', async (_, mark, message) => {
+  const { client, asked } = sessionWith(mark)
+  const place = { database: 'shop', oid: '16384', number: 150_000 }
+  const by = {
+    run: run.replace('0', '1'),
+    at: '2026-11-28T02:00:00Z',
+    holder: { pid: 8, began: '20261128020000000000' },
+  }
+  await expect(freezeDatabase(client, place, by)).rejects.toThrow(message)
+  expect(asked.join()).not.toMatch(/ALTER|CREATE|COMMENT ON/)
 })
 
 test.each([

@@ -7,6 +7,7 @@ import type { Context } from '../context.ts'
 import { retrying } from '../retry.ts'
 import type { TargetState } from './mark.ts'
 import { wait } from './sessions.ts'
+import { definitionsWritten } from './writes.ts'
 
 /** A database of the source that has arrived, and where. */
 export interface ArrivedDatabase {
@@ -47,7 +48,8 @@ async function settledState(
   for (let tries = 0; tries < 8; tries++) {
     await wait(settling, context.signal)
     const now = await read()
-    if (now.state.rows === before.state.rows) return now
+    const { rows, definitions } = now.state
+    if (rows === before.state.rows && definitions === before.state.definitions) return now
     before = now
   }
   return before
@@ -62,6 +64,7 @@ async function readState(client: pg.Client): Promise<Reading> {
               WHERE schemaname !~ '^pg_(toast_)?temp_')
             + (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_sys_tables
                 WHERE schemaname = 'pg_catalog' AND relname = 'pg_largeobject'))::pg_catalog.text AS rows,
+           ${definitionsWritten}::pg_catalog.text AS definitions,
            (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity a
              WHERE a.datname = d.datname AND a.pid <> pg_catalog.pg_backend_pid() AND a.usesysid IS NOT NULL) AS others
       FROM pg_catalog.pg_database d JOIN pg_catalog.pg_stat_database s ON s.datid = d.oid
@@ -121,6 +124,12 @@ export async function sinceCutover(
       what: `"${shown}" was written to since the cutover: ${counted(Number(more), 'row')} inserted, updated or deleted`,
     }
   }
+  if (state.next !== noted.next && state.definitions !== noted.definitions)
+    return unknown(
+      noted.definitions === undefined
+        ? 'nobody noted at the cutover how often definitions had been changed'
+        : 'definitions were changed since, as TRUNCATE and temporary tables do as well',
+    )
   if (state.next !== noted.next && others > 0)
     return unknown(
       `${counted(others, 'session')} of others may not have handed in yet what they wrote`,

@@ -38,6 +38,8 @@ const targetState = v.strictObject({
   name: serverName,
   /** Rows written to the tables of users, since when they are counted, and the number of the next transaction. */
   rows: digits,
+  /** Rows written to its catalogs, which TRUNCATE and changes of definitions write; earlier versions did not note them. */
+  definitions: v.exactOptional(digits),
   since: v.nullable(matching(/^\d{20}$/)),
   next: digits,
 })

@@ -34,6 +34,8 @@ export class SourceWatch {
   /** What a thaw that has begun leaves frozen. */
   private thawing: Promise<string[]> | undefined
   private isSealed = false
+  /** The dump that is sealed and not noted in the marks: it must not push out an earlier one that is kept while it may be lost. */
+  private unnoted: string | undefined
   private hasArrived = false
   private wasWritten: boolean | 'unknown' = false
   /** Milliseconds. */
@@ -86,6 +88,7 @@ export class SourceWatch {
         sealed: async (dump) => this.sealed(dump),
         arrived: async (databases) => this.arrived(databases),
       })
+      await this.noteDump()
       await this.lastLook(false)
     } catch (error) {
       if (!run.signal.aborted) await this.lastLook(true)
@@ -216,8 +219,16 @@ export class SourceWatch {
 
   private async sealed({ id }: { id: string }): Promise<void> {
     if (!this.frozen) return
-    await this.note(() => ({ dump: id, target: null }))
+    this.unnoted = id
+    if (this.isKept() || !this.frozen.hasEarlierDump) await this.noteDump()
     this.isSealed = true
+  }
+
+  private async noteDump(): Promise<void> {
+    const dump = this.unnoted
+    if (dump === undefined) return
+    await this.note(() => ({ dump, target: null }))
+    this.unnoted = undefined
   }
 
   private async arrived(databases: ArrivedDatabase[] = []): Promise<void> {
@@ -225,6 +236,7 @@ export class SourceWatch {
     this.hasArrived = true
     if (!this.frozen || databases.length === 0) return
     try {
+      await this.noteDump()
       const targets = await readTargets(databases, run)
       await this.note((database) => ({ target: targets.get(database) ?? null }))
     } catch (error) {
@@ -275,9 +287,11 @@ export class SourceWatch {
     const { frozen, run } = this
     if (!frozen) return error
     if (this.thawing === undefined && this.stays()) {
+      const isKept = this.isSealed && this.isKept()
+      if (isKept && !run.signal.aborted) await this.noteDump().catch(() => {})
       const way = this.hasArrived
         ? 'The source stays frozen, because everything has arrived on the target'
-        : this.isSealed
+        : isKept
           ? 'The source stays frozen, because the dump that is kept can still be restored (command: restore)'
           : 'The source stays frozen, as it was before this run, because the dump of an earlier one can still be restored'
       const next = `${way}; or give it its writes back with command: unfreeze`
@@ -297,9 +311,13 @@ export class SourceWatch {
 
   /** Whether the source is left frozen after a failure: while there is something to go on with. */
   private stays(): boolean {
+    if (this.hasArrived || this.frozen?.hasEarlierDump) return true
+    return this.isSealed && this.isKept()
+  }
+
+  /** Whether the dump of this run outlives it. */
+  private isKept(): boolean {
     const { inputs, report } = this.run
-    if (this.hasArrived) return true
-    if (!this.isSealed) return this.frozen?.hasEarlierDump === true
     return inputs.keepDump || report.artifact !== undefined
   }
 

@@ -29,6 +29,11 @@ export interface Written {
 /** Schemas of temporary tables, which a session that is read-only may write to. */
 const temporary = `'^pg_(toast_)?temp_'`
 
+/** Rows of catalogs written, without those that comments, and vacuum and analyze of themselves, write. */
+export const definitionsWritten = `(SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_sys_tables y
+             WHERE schemaname = 'pg_catalog' AND relname NOT IN ('pg_largeobject', 'pg_description', 'pg_statistic', 'pg_statistic_ext', 'pg_statistic_ext_data')
+               AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid = y.relid AND c.relisshared))`
+
 /**
  * Reads what has been written to the database that a session is in. What vacuum, analyze and checkpoints write of themselves
  * is not counted. A session that is at work hands in its counts a little later: up to half a second before version 15, up to a
@@ -42,9 +47,7 @@ export async function readWrites(client: pg.Client): Promise<Writes> {
            pg_catalog.txid_snapshot_xmax(t.snapshot)::pg_catalog.text AS next, s.inserted, s.updated, s.deleted,
            (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_sys_tables
              WHERE relname = 'pg_largeobject' AND schemaname = 'pg_catalog') AS "largeObjects",
-           (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_sys_tables y
-             WHERE schemaname = 'pg_catalog' AND relname NOT IN ('pg_largeobject', 'pg_description', 'pg_statistic', 'pg_statistic_ext', 'pg_statistic_ext_data')
-               AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.oid = y.relid AND c.relisshared)) AS definitions
+           ${definitionsWritten} AS definitions
       FROM (SELECT pg_catalog.txid_current_snapshot() AS snapshot) t,
            (SELECT COALESCE(pg_catalog.sum(n_tup_ins), 0) AS inserted, COALESCE(pg_catalog.sum(n_tup_upd), 0) AS updated,
                    COALESCE(pg_catalog.sum(n_tup_del), 0) AS deleted
