@@ -288,7 +288,7 @@ function warnOfMoments(name: string, why: string, run: Run): void {
   const jobs =
     dumpJobs === 'auto' || dumpJobs === 1 ? '' : `, and not ${dumpJobs} as dump-jobs says`
   run.warn(
-    `${name}: ${why}. The database is dumped by one run, which is of one moment${jobs}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`,
+    `${name}: ${why}. The database is dumped by one session, which is of one moment${jobs}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`,
   )
 }
 
