@@ -63,21 +63,24 @@ test('a verification on a day of its own knows what allow-missing accepts, and n
   expect(messageOf(gone.error)).toContain('public.u')
 })
 
-test('roles that were made for a database that is then refused are named', async () => {
-  await source.sql('CREATE DATABASE taken')
+test('roles that were made for a database whose rows are then refused are named', async () => {
+  await source.sql('CREATE DATABASE brittle')
   await source.sql('CREATE ROLE made_for_nothing')
-  await source.sql('CREATE TABLE t (id int)', 'taken')
-  await target.backend.sql(`CREATE DATABASE taken OWNER ${target.account}`)
-  await target.backend.sql('CREATE TABLE theirs (id int)', 'taken')
+  await source.sql(
+    `CREATE FUNCTION allowed(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+     CREATE TABLE t (id int CHECK (public.allowed(id))); INSERT INTO t VALUES (1);
+     CREATE OR REPLACE FUNCTION allowed(int) RETURNS bool LANGUAGE sql AS 'SELECT false'`,
+    'brittle',
+  )
   const { report, error } = await runInProcess({
     command: 'migrate',
-    source: source.uri('taken'),
+    source: source.uri('brittle'),
     target: target.uri('postgres'),
     'client-path': harness.client.directory,
-    'dump-directory': `${harness.directory}/taken`,
+    'dump-directory': `${harness.directory}/brittle`,
     'keep-dump': 'true',
     'upload-dump': 'false',
   })
-  expect(messageOf(error)).toContain('is not empty')
+  expect(messageOf(error)).toContain('brittle')
   expect(report.warnings.join('\n')).toMatch(/Roles that this run created stay.*made_for_nothing/)
 })
