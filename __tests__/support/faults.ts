@@ -69,12 +69,16 @@ export class FaultScene {
     this.target = target
   }
 
-  /** Starts both, and migrates once without any fault: what later states are measured against. */
-  static async start(): Promise<FaultScene> {
+  /**
+   * Starts both, and migrates once without any fault: what later states are measured against.
+   *
+   * @param shop SQL of the source, by default the whole demo's
+   */
+  static async start(shop = readFileSync('scripts/demo-source.sql', 'utf8')): Promise<FaultScene> {
     const [source, target] = await Promise.all([TestServer.start(15), startPlainTarget(15)])
     const scene = new FaultScene(source, target)
     await source.sql('CREATE DATABASE shop')
-    await source.sql(readFileSync('scripts/demo-source.sql', 'utf8'), 'shop')
+    await source.sql(shop, 'shop')
     await source.sql(
       'CREATE TABLE public.run (number int); INSERT INTO public.run VALUES (0)',
       'shop',
