@@ -25,6 +25,7 @@ export default {
     folder('servers', 'integration'), // starts real servers
     folder('action', 'action'), // runs the bundle in dist/ as a runner does
   ],
+  testSequencer: '<rootDir>/jest.sequencer.js',
   testTimeout: 120_000, // real servers start and stop in tests; nothing asserts how fast
   // half as many again as processors: what takes long here waits for servers and for time limits
   maxWorkers: Math.ceil(availableParallelism() * 1.5),
