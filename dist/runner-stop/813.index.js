@@ -589,7 +589,7 @@ const lostWords = /^(Connection terminated( unexpectedly| due to connection time
  *
  * @param error what was thrown: the server's error, one of Node's network, or a Failure made of one
  */
-function mayPass(error) {
+function errors_mayPass(error) {
     const sqlstate = error instanceof failure_Failure ? error.sqlstate : sqlstateOf(error);
     if (sqlstate !== undefined) {
         const said = error instanceof failure_Failure ? `${error.why} ${failure_messageOf(error.cause)}` : failure_messageOf(error);
@@ -598,7 +598,7 @@ function mayPass(error) {
     const cause = error instanceof failure_Failure ? error.cause : error;
     const inner = cause instanceof AggregateError ? cause.errors[0] : cause;
     if (inner instanceof failure_Failure)
-        return inner !== error && mayPass(inner);
+        return inner !== error && errors_mayPass(inner);
     const { code, message } = (inner ?? {});
     return typeof code === 'string' ? lostCodes.test(code) : lostWords.test(String(message));
 }
@@ -627,7 +627,7 @@ const givenUp = new WeakSet();
  * @throws what `work` threw, once it cannot pass or the tries are used up; Cancelled as soon as the signal has fired
  */
 async function retrying(context, work, options = {}) {
-    const { again = mayPass, exhausted = stayedLost, interrupted } = options;
+    const { again = errors_mayPass, exhausted = stayedLost, interrupted } = options;
     const pauses = context.pauses ?? defaultPauses;
     const most = Math.min(options.most ?? pauses.length, pauses.length);
     for (let attempt = 0;; attempt++) {
@@ -651,6 +651,23 @@ async function retrying(context, work, options = {}) {
             await retry_pause(wait, context.signal);
         }
     }
+}
+/**
+ * The same for a look at a server that may be the first: one that cannot be reached at all, or not with these inputs, is told
+ * at once; what is lost on the way is tried again.
+ *
+ * @param work must bear repetition
+ * @throws as `retrying`
+ */
+async function lookingAgain(context, work) {
+    let reached = false;
+    return await retrying(context, work, {
+        again: (error) => {
+            // what fails in connecting is a Failure, what fails in a session is what the driver threw
+            reached ||= !(error instanceof Failure);
+            return reached && mayPass(error);
+        },
+    });
 }
 function stayedLost(error) {
     if (error instanceof failure_Failure)
@@ -793,6 +810,11 @@ function two(large, unit, small, smallUnit) {
 /** A rate in bytes per second: `35 MB/s`. */
 function formatRate(bytesPerSecond) {
     return `${formatBytes(bytesPerSecond)}/s`;
+}
+/** `2 min to 5 min`; once where both ends read the same. */
+function formatRange({ low, high }, format) {
+    const [from, to] = [format(low), format(high)];
+    return from === to ? from : `${from} to ${to}`;
 }
 /** A count of rows or things, thousands apart: `1,234,567`. */
 function formatCount(count) {
