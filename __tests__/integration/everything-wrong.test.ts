@@ -58,6 +58,7 @@ const wrongWithTarget = [
   `CREATE ROLE mover LOGIN CREATEROLE PASSWORD 'p' IN ROLE pg_monitor; CREATE ROLE "migrate-to-polardb loader 0123456789abcdef"`,
   tomorrow('mover'),
   'CREATE DATABASE shop CONNECTION LIMIT 6',
+  'GRANT CREATE ON DATABASE shop TO mover', // without it nobody would say that the database is not empty
 ]
 
 /** What a preflight finds, by the check that names it. */
@@ -159,6 +160,9 @@ test('a preflight of servers where everything is wrong reports all of it at once
     expected,
   )
   expect(failed.filter(({ remedy }) => remedy === '')).toEqual([])
+
+  const content = failed.find(({ id }) => id === 'target-content')
+  expect(content?.message).toMatch(/"shop".* not empty/)
 
   // neither passwords that cannot be read nor a database that cannot be dumped keep the plan from being made
   const lost = failed.filter(({ id }) => id === 'losses').flatMap(({ objects }) => objects)
