@@ -92,3 +92,28 @@ test.each([
   ])
   expect(accepted.report.losses.map(({ entry }) => entry).sort()).toEqual([...lines].sort())
 })
+
+test('a database that is not there keeps nobody from the plan of the others, and nothing is called whole', async () => {
+  const inputs = between(source, plain, 'shop', { databases: 'shop, gone' })
+  const { report } = await preflight(inputs)
+  expect(report.checks.filter(({ id }) => id === 'plan').map(({ message }) => message)).toEqual(
+    expect.arrayContaining([expect.stringMatching(/^"shop": \d+ of \d+ entries/)]),
+  )
+  const losses = report.checks.filter(({ id }) => id === 'losses')
+  expect(losses.length).toBeGreaterThan(0)
+  expect(losses.filter(({ status }) => status === 'passed')).toEqual([])
+})
+
+test('where no plan could be made, nobody says that nothing is lost', async () => {
+  await plain.backend.sql(`CREATE ROLE powerless LOGIN CREATEDB PASSWORD 'p'`)
+  try {
+    const target = plain.uri('postgres').replace(/\/\/[^@]*@/, '//powerless@')
+    const inputs = { ...between(source, plain, 'shop'), target, 'target-password': 'p' }
+    const { report, outputs } = await preflight(inputs)
+    const losses = report.checks.filter(({ id }) => id === 'losses')
+    expect(losses).toMatchObject([{ status: 'skipped', severity: 'blocker' }])
+    expect(outputs).toMatchObject({ ready: false })
+  } finally {
+    await plain.backend.sql('DROP ROLE powerless')
+  }
+})

@@ -47,17 +47,20 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
     return {}
   }
   let schemaSeconds: Ahead['schemaSeconds']
+  let isDecided = !target
+  let isWhole = true
   const directory = join(run.temporaryDirectory, 'ahead')
   await mkdir(directory, { recursive: true, mode: 0o700 })
   // what is decided goes into a report of its own, every loss accepted, so that all are found
   const record = new ReportWriter(newReport(run.report.command, run.report.words))
-  const inputs = { ...run.inputs, allowMissing: ['*'] }
-  const ahead = { ...run, record, report: record.report, inputs, dumpDirectory: directory }
+  const ahead = { ...run, record, report: record.report, dumpDirectory: directory }
   const quiet = { ...run.log, info: () => {} }
   try {
     const roles = await rolesAhead(source, dumpSource, { ...run, dumpDirectory: directory })
-    const refused = (database: string, failure: Failure) =>
+    const refused = (database: string, failure: Failure) => {
+      isWhole = false
       noteFailure(run, 'plan-schema', named(`the database "${database}"`, failure))
+    }
     await attempt(run, 'plan', () =>
       runPhase(run, 'schema', () =>
         withSchemas(
@@ -69,11 +72,18 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
             if (!target) return
             const { losses } = source
             const dump = { client: dumpSource.client, roles, losses, proven: true, ...schemas }
+            // one that is not there, or cannot be read, is a failed check already, and keeps nobody from the others' plan
+            const databases = schemas.databases.map(({ name, target }) => ({
+              source: name,
+              target: target ?? name,
+            }))
+            const inputs = { ...run.inputs, allowMissing: ['*'], databases }
             const { planned, refusals } = await decideEverything(
               { ...dump, isSchema: true, isLookOnly: true },
               target.connection,
-              { ...ahead, log: quiet },
+              { ...ahead, inputs, log: quiet },
             )
+            isDecided = true
             for (const { what, error } of refusals) noteFailure(run, 'plan', named(what, error))
             for (const database of planned.databases) tellPlan(database, run)
             if (run.inputs.preflightRestore)
@@ -87,7 +97,7 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
     await rm(directory, { recursive: true, force: true })
   }
   for (const result of record.report.checks) note(run, result)
-  tellLosses(target ? record.report.losses : source.losses, run)
+  tellLosses(target ? record.report.losses : source.losses, isDecided && isWhole, run)
   return { client: dumpSource.client, ...(schemaSeconds ? { schemaSeconds } : {}) }
 }
 
@@ -190,14 +200,25 @@ function tellPlan({ destination, plan }: PlannedDatabase, run: Run): void {
   }
 }
 
-/** A failed check for each reason of losses that are not accepted, and the lines that accept all of them. */
-function tellLosses(found: readonly Loss[], run: Run): void {
+/**
+ * A failed check for each reason of losses that are not accepted, and the lines that accept all of them.
+ *
+ * @param isWhole everything was decided about: else nobody can say that nothing is lost
+ */
+function tellLosses(found: readonly Loss[], isWhole: boolean, run: Run): void {
   const accepts = allowMissing(run.inputs.allowMissing)
   // whoever leaves the passwords behind has said so
   const said = allowMissing(run.inputs.rolePasswords ? [] : ['LOGIN *'])
   const isAccepted = ({ entry }: Loss) => accepts(entry) || said(entry)
   run.record.acceptedLosses(found.filter(isAccepted))
   const open = found.filter((loss) => !isAccepted(loss))
+  if (open.length === 0 && !isWhole) {
+    note(run, {
+      ...{ id: 'losses', severity: 'blocker', status: 'skipped', objects: [], remedy: '' },
+      message: 'what would be lost is not known: not everything could be decided about',
+    })
+    return
+  }
   if (open.length === 0) {
     const message = `${counted(found.length, 'loss', 'losses')} accepted, and no other`
     note(run, {
