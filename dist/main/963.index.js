@@ -31393,23 +31393,34 @@ async function planAhead({ source, target }, run) {
         return {};
     }
     let schemaSeconds;
+    let isDecided = !target;
+    let isWhole = true;
     const directory = (0,external_node_path_.join)(run.temporaryDirectory, 'ahead');
     await (0,promises_.mkdir)(directory, { recursive: true, mode: 0o700 });
     // what is decided goes into a report of its own, every loss accepted, so that all are found
     const record = new ReportWriter(newReport(run.report.command, run.report.words));
-    const inputs = { ...run.inputs, allowMissing: ['*'] };
-    const ahead = { ...run, record, report: record.report, inputs, dumpDirectory: directory };
+    const ahead = { ...run, record, report: record.report, dumpDirectory: directory };
     const quiet = { ...run.log, info: () => { } };
     try {
         const roles = await rolesAhead(source, dumpSource, { ...run, dumpDirectory: directory });
-        const refused = (database, failure) => noteFailure(run, 'plan-schema', plan_ahead_named(`the database "${database}"`, failure));
+        const refused = (database, failure) => {
+            isWhole = false;
+            noteFailure(run, 'plan-schema', plan_ahead_named(`the database "${database}"`, failure));
+        };
         await plan_ahead_attempt(run, 'plan', () => runPhase(run, 'schema', () => withSchemas(source, dumpSource, run, async (schemas) => {
             schemaSeconds = schemas.seconds;
             if (!target)
                 return;
             const { losses } = source;
             const dump = { client: dumpSource.client, roles, losses, proven: true, ...schemas };
-            const { planned, refusals } = await decideEverything({ ...dump, isSchema: true, isLookOnly: true }, target.connection, { ...ahead, log: quiet });
+            // one that is not there, or cannot be read, is a failed check already, and keeps nobody from the others' plan
+            const databases = schemas.databases.map(({ name, target }) => ({
+                source: name,
+                target: target ?? name,
+            }));
+            const inputs = { ...run.inputs, allowMissing: ['*'], databases };
+            const { planned, refusals } = await decideEverything({ ...dump, isSchema: true, isLookOnly: true }, target.connection, { ...ahead, inputs, log: quiet });
+            isDecided = true;
             for (const { what, error } of refusals)
                 noteFailure(run, 'plan', plan_ahead_named(what, error));
             for (const database of planned.databases)
@@ -31423,7 +31434,7 @@ async function planAhead({ source, target }, run) {
     }
     for (const result of record.report.checks)
         note(run, result);
-    plan_ahead_tellLosses(target ? record.report.losses : source.losses, run);
+    plan_ahead_tellLosses(target ? record.report.losses : source.losses, isDecided && isWhole, run);
     return { client: dumpSource.client, ...(schemaSeconds ? { schemaSeconds } : {}) };
 }
 /** What only the target itself can say of the definitions. */
@@ -31491,14 +31502,25 @@ function tellPlan({ destination, plan }, run) {
         note(run, passed(`${entries} ${key}`, group.map(({ name }) => printable(name))));
     }
 }
-/** A failed check for each reason of losses that are not accepted, and the lines that accept all of them. */
-function plan_ahead_tellLosses(found, run) {
+/**
+ * A failed check for each reason of losses that are not accepted, and the lines that accept all of them.
+ *
+ * @param isWhole everything was decided about: else nobody can say that nothing is lost
+ */
+function plan_ahead_tellLosses(found, isWhole, run) {
     const accepts = allowMissing(run.inputs.allowMissing);
     // whoever leaves the passwords behind has said so
     const said = allowMissing(run.inputs.rolePasswords ? [] : ['LOGIN *']);
     const isAccepted = ({ entry }) => accepts(entry) || said(entry);
     run.record.acceptedLosses(found.filter(isAccepted));
     const open = found.filter((loss) => !isAccepted(loss));
+    if (open.length === 0 && !isWhole) {
+        note(run, {
+            ...{ id: 'losses', severity: 'blocker', status: 'skipped', objects: [], remedy: '' },
+            message: 'what would be lost is not known: not everything could be decided about',
+        });
+        return;
+    }
     if (open.length === 0) {
         const message = `${counted(found.length, 'loss', 'losses')} accepted, and no other`;
         note(run, {
