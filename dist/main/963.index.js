@@ -4781,6 +4781,17 @@ function privilegesIn(acl, server) {
                      pg_catalog.regexp_matches(${part(`=([a-zA-Z*]*)/${name.replace('(', '(?:')}$`)}, '([a-zA-Z])([*]?)', 'g') AS letter
                 FROM (SELECT pg_catalog.unnest(${acl})::pg_catalog.text AS item) t) p`;
 }
+/**
+ * SQL: joins the extension that an object is a member of, as `d.refobjid`, to its row of a catalog. It belongs beside that catalog
+ * and not around a union of several: else every function of the server gets its name for every member.
+ *
+ * @param catalog without its schema
+ * @param row the alias of the catalog
+ */
+function joinExtension(catalog, row) {
+    return `JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = ${row}.oid
+      AND d.objsubid = 0 AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass`;
+}
 
 ;// CONCATENATED MODULE: ./lib/migration/verify/catalog/acl.js
 
@@ -5892,6 +5903,7 @@ function isShown(kind, facet) {
 }
 
 ;// CONCATENATED MODULE: ./lib/migration/verify/catalog/members.js
+
 /** The kind under which a fingerprint has the objects of extensions. */
 const memberKind = 'member of an extension';
 /**
@@ -5936,10 +5948,7 @@ function sources(server) {
     const from = (catalog, name, acl, type, owner, signature = 'NULL::pg_catalog.text') => `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS class, x.oid, ${name} AS name,
             ${server >= 90600 ? `x.${acl}` : 'NULL::pg_catalog.aclitem[]'} AS acl, ${type}::pg_catalog."char" AS type, x.${owner} AS owner, ${signature} AS signature,
             d.refobjid AS extension, d.xmin AS xid, d.cmin AS cid
-       FROM pg_catalog.${catalog} x
-       -- here and not outside: else every function of the server gets its name for every member
-       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = x.oid AND d.objsubid = 0
-        AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass`;
+       FROM pg_catalog.${catalog} x ${joinExtension(catalog, 'x')}`;
     const inSchema = (prefix) => ` JOIN pg_catalog.pg_namespace n ON n.oid = x.${prefix}namespace`;
     return {
         relations: from('pg_class', `CASE x.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE'
@@ -7364,6 +7373,7 @@ async function hasLabelProvider(client, provider) {
 
 ;// CONCATENATED MODULE: ./lib/migration/restore/database/extension-grants.js
 
+
 /**
  * Grants on a member of an extension that were made after its creation: a dump carries them in an ACL entry, without a word
  * of the extension.
@@ -7385,13 +7395,10 @@ async function readExtensionGrants(client, server) {
     if (server < 90_600)
         return [];
     const isProcedure = server >= 110_000 ? `p.prokind = 'p'` : 'false';
-    // here and not around it: else every function of the server gets its name for every member
-    const member = (catalog) => `JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = o.oid
-      AND d.objsubid = 0 AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass`;
     const inSchema = (catalog, name, schema, tag, acl) => `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS catalog, o.oid, n.nspname::pg_catalog.text AS schema, ${tag} AS tag, ${acl} AS acl, d.refobjid AS extension
-       FROM pg_catalog.${catalog} o ${member(catalog)} JOIN pg_catalog.pg_namespace n ON n.oid = o.${schema} WHERE ${name} IS NOT NULL`;
+       FROM pg_catalog.${catalog} o ${joinExtension(catalog, 'o')} JOIN pg_catalog.pg_namespace n ON n.oid = o.${schema} WHERE ${name} IS NOT NULL`;
     const alone = (catalog, kind, name, acl) => `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '', '${kind} ' || pg_catalog.quote_ident(o.${name}), o.${acl}, d.refobjid
-       FROM pg_catalog.${catalog} o ${member(catalog)} WHERE o.${acl} IS NOT NULL`;
+       FROM pg_catalog.${catalog} o ${joinExtension(catalog, 'o')} WHERE o.${acl} IS NOT NULL`;
     const routine = `CASE WHEN ${isProcedure.replace('p.', 'o.')} THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
     || pg_catalog.quote_ident(o.proname) || '(' || pg_catalog.pg_get_function_identity_arguments(o.oid) || ')'`;
     const { rows } = await client.query(`

@@ -73,3 +73,15 @@ export function privilegesIn(acl: string, server: number): string {
                      pg_catalog.regexp_matches(${part(`=([a-zA-Z*]*)/${name.replace('(', '(?:')}$`)}, '([a-zA-Z])([*]?)', 'g') AS letter
                 FROM (SELECT pg_catalog.unnest(${acl})::pg_catalog.text AS item) t) p`
 }
+
+/**
+ * SQL: joins the extension that an object is a member of, as `d.refobjid`, to its row of a catalog. It belongs beside that catalog
+ * and not around a union of several: else every function of the server gets its name for every member.
+ *
+ * @param catalog without its schema
+ * @param row the alias of the catalog
+ */
+export function joinExtension(catalog: string, row: string): string {
+  return `JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = ${row}.oid
+      AND d.objsubid = 0 AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass`
+}

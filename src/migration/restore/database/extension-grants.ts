@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type * as v from 'valibot'
+import { joinExtension } from '../../../postgres/portable-sql.ts'
 import { fields, text } from '../../kept/schema.ts'
 
 /**
@@ -27,16 +28,12 @@ export async function readExtensionGrants(
 ): Promise<ExtensionGrant[]> {
   if (server < 90_600) return []
   const isProcedure = server >= 110_000 ? `p.prokind = 'p'` : 'false'
-  // here and not around it: else every function of the server gets its name for every member
-  const member = (catalog: string) =>
-    `JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = o.oid
-      AND d.objsubid = 0 AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass`
   const inSchema = (catalog: string, name: string, schema: string, tag: string, acl: string) =>
     `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS catalog, o.oid, n.nspname::pg_catalog.text AS schema, ${tag} AS tag, ${acl} AS acl, d.refobjid AS extension
-       FROM pg_catalog.${catalog} o ${member(catalog)} JOIN pg_catalog.pg_namespace n ON n.oid = o.${schema} WHERE ${name} IS NOT NULL`
+       FROM pg_catalog.${catalog} o ${joinExtension(catalog, 'o')} JOIN pg_catalog.pg_namespace n ON n.oid = o.${schema} WHERE ${name} IS NOT NULL`
   const alone = (catalog: string, kind: string, name: string, acl: string) =>
     `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass, o.oid, '', '${kind} ' || pg_catalog.quote_ident(o.${name}), o.${acl}, d.refobjid
-       FROM pg_catalog.${catalog} o ${member(catalog)} WHERE o.${acl} IS NOT NULL`
+       FROM pg_catalog.${catalog} o ${joinExtension(catalog, 'o')} WHERE o.${acl} IS NOT NULL`
   const routine = `CASE WHEN ${isProcedure.replace('p.', 'o.')} THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
     || pg_catalog.quote_ident(o.proname) || '(' || pg_catalog.pg_get_function_identity_arguments(o.oid) || ')'`
   const { rows } = await client.query<ExtensionGrant>(`

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { joinExtension } from '../../../postgres/portable-sql.ts'
 import type { CatalogObject } from './model.ts'
 
 /** The kind under which a fingerprint has the objects of extensions. */
@@ -67,10 +68,7 @@ function sources(server: number): Record<string, string> {
     `SELECT 'pg_catalog.${catalog}'::pg_catalog.regclass AS class, x.oid, ${name} AS name,
             ${server >= 90600 ? `x.${acl}` : 'NULL::pg_catalog.aclitem[]'} AS acl, ${type}::pg_catalog."char" AS type, x.${owner} AS owner, ${signature} AS signature,
             d.refobjid AS extension, d.xmin AS xid, d.cmin AS cid
-       FROM pg_catalog.${catalog} x
-       -- here and not outside: else every function of the server gets its name for every member
-       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass AND d.objid = x.oid AND d.objsubid = 0
-        AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass`
+       FROM pg_catalog.${catalog} x ${joinExtension(catalog, 'x')}`
   const inSchema = (prefix: string) =>
     ` JOIN pg_catalog.pg_namespace n ON n.oid = x.${prefix}namespace`
   return {
