@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { type DumpSource, dumpDatabase } from '../../src/migration/dump/programs.ts'
-import { elsewhere } from '../../src/migration/restore/database/outside.ts'
+import { inMaintenanceDatabase } from '../../src/migration/restore/database/maintenance-database.ts'
 import { closeSession, connect, withConnection } from '../../src/postgres/connection.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { mayPass } from '../../src/postgres/errors.ts'
@@ -103,7 +103,9 @@ test('what runs in another database is left alone by a cancelled job, and not wa
   const stop = new AbortController()
   const place = { target: parameters(), targetName: 'restored' }
   const met = proxy.when(/pg_sleep\(602\)/, 'slow')
-  const work = elsewhere(place, stop.signal, (client) => client.query('SELECT pg_sleep(602)'))
+  const work = inMaintenanceDatabase(place, stop.signal, (client) =>
+    client.query('SELECT pg_sleep(602)'),
+  )
   await met
   stop.abort(new Cancelled())
   await expect(work).rejects.toThrow(Cancelled)

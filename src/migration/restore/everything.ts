@@ -4,7 +4,7 @@ import { runPhase, skipPhase } from '../phases.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { limitConnections } from './database/connection-limit.ts'
-import { elsewhere } from './database/outside.ts'
+import { inMaintenanceDatabase } from './database/maintenance-database.ts'
 import { dropAbandoned } from './database/scratch.ts'
 import { describe, type Refused, throwAll } from './destinations.ts'
 import type { PlannedDatabase, PlannedRestore } from './plan-everything.ts'
@@ -44,7 +44,9 @@ export async function restoreDatabases(
   let { roles } = planned
   const failures: Refused[] = []
   const place = { target: planned.target, targetName: '' }
-  await retrying(run, () => elsewhere(place, run.signal, (client) => dropAbandoned(client, run)))
+  await retrying(run, () =>
+    inMaintenanceDatabase(place, run.signal, (client) => dropAbandoned(client, run)),
+  )
   for (const database of databases) {
     const { record, source } = database.destination
     try {

@@ -10,7 +10,7 @@ import { refuseUnaccepted } from '../losses.ts'
 import { retrying } from '../retry.ts'
 import type { PlannedRoles } from '../roles/weigh.ts'
 import { refusedCollations } from './database/locales.ts'
-import { databaseExists, elsewhere } from './database/outside.ts'
+import { databaseExists, inMaintenanceDatabase } from './database/maintenance-database.ts'
 import { checkLocale } from './database/prepare.ts'
 import type { DatabaseProperties } from './database/properties.ts'
 import { refusedSettings } from './database/settings.ts'
@@ -108,7 +108,7 @@ async function askTarget(
   const exists = await databaseExists(options, context.signal)
   // what replace drops says nothing about the database that takes its place
   if (!exists || (options.ifNotEmpty === 'replace' && !options.inPlace)) {
-    return elsewhere(options, context.signal, async (client) => {
+    return inMaintenanceDatabase(options, context.signal, async (client) => {
       if (createDatabase) await checkLocale(client, targetName, database)
       return await factsFor(client, archives, database, false)
     })

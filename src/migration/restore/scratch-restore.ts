@@ -28,7 +28,7 @@ import { Announced, type AnnouncedEntry } from '../verify/compare/announced.ts'
 import { compareCatalogs } from '../verify/compare/catalogs.ts'
 import type { CatalogSide } from '../verify/compare/sides.ts'
 import { withSession } from '../verify/read-session.ts'
-import { databaseExists, elsewhere } from './database/outside.ts'
+import { databaseExists, inMaintenanceDatabase } from './database/maintenance-database.ts'
 import {
   type DatabaseProperties,
   parseDatabaseProperties,
@@ -164,7 +164,7 @@ async function restoreOne(one: OneDatabase, run: Run): Promise<Outcome> {
   } finally {
     // a restore that ended early has left its role without login; nothing that it owns is there any more
     if (!clean) {
-      const sweep = (signal: AbortSignal) => elsewhere(place, signal, sweepLoginRoles)
+      const sweep = (signal: AbortSignal) => inMaintenanceDatabase(place, signal, sweepLoginRoles)
       await doStill(run.signal, sweepTime, sweep).catch(() => {})
     }
   }

@@ -7,7 +7,7 @@ import type { EntryResult } from '../../../report/model.ts'
 import type { Context } from '../../context.ts'
 import type { RestoreOptions } from '../options.ts'
 import { allowMissing } from '../plan/allow-missing.ts'
-import { elsewhere } from './outside.ts'
+import { inMaintenanceDatabase } from './maintenance-database.ts'
 import type { DatabaseProperties } from './properties.ts'
 
 /** The entries by which the verification after a restore expects a limit that is set only later; none without such a limit. */
@@ -33,7 +33,7 @@ export async function limitConnections(options: RestoreOptions, context: Context
   if (connectionLimit === -1) return
   const sql = `ALTER DATABASE ${quoteIdentifier(targetName)} CONNECTION LIMIT ${connectionLimit}`
   try {
-    await elsewhere(options, context.signal, async (client) => {
+    await inMaintenanceDatabase(options, context.signal, async (client) => {
       try {
         await client.query(sql)
       } catch (error) {

@@ -11,8 +11,8 @@ import type { RestoreOptions } from '../options.ts'
 import { retireLoginRole, sweepLoginRoles } from '../owners/login-role.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
 import { contentOf, mostObjects } from './existing-objects.ts'
+import { inMaintenanceDatabase } from './maintenance-database.ts'
 import { borneOut, type RestoreState, readMark } from './mark.ts'
-import { elsewhere } from './outside.ts'
 
 /**
  * Drops the target database, never one of the system's: its subscriptions first, which would block it, and our own sessions
@@ -53,7 +53,7 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
   await clear.catch((error: unknown) => {
     if (!isInvalid(error)) throw error
   })
-  await elsewhere(options, context.signal, async (client) => {
+  await inMaintenanceDatabase(options, context.signal, async (client) => {
     try {
       // the account may have been its owner by what was just given back
       await becomeOwner(client, targetName)

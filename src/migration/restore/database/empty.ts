@@ -11,8 +11,8 @@ import { joinOwner } from '../swap/exchange.ts'
 import { resetDefaultPrivileges } from './default-privileges.ts'
 import { giveBack, tellWhatIsDropped } from './drop.ts'
 import { objectsQuery } from './existing-objects.ts'
+import { databaseExists, inMaintenanceDatabase } from './maintenance-database.ts'
 import { readMark, removeState } from './mark.ts'
-import { databaseExists, elsewhere } from './outside.ts'
 
 type Place = Pick<RestoreOptions, 'target' | 'targetName'>
 
@@ -35,7 +35,7 @@ interface Found {
 export async function mustEmpty(place: Place, context: Context): Promise<boolean> {
   const { targetName: name } = place
   if (!(await databaseExists(place, context.signal))) return false
-  const owner = await elsewhere(place, context.signal, async (client) => {
+  const owner = await inMaintenanceDatabase(place, context.signal, async (client) => {
     const { rows } = await client.query<{ owner: string }>(
       'SELECT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database WHERE datname = $1',
       [name],

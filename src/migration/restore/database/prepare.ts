@@ -12,8 +12,8 @@ import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
 import { emptyDatabase } from './empty.ts'
 import { contentOf, mayCreate } from './existing-objects.ts'
 import { refusedLocales } from './locales.ts'
+import { databaseExists, inMaintenanceDatabase } from './maintenance-database.ts'
 import { type Mark, notOurs, readMark } from './mark.ts'
-import { databaseExists, elsewhere } from './outside.ts'
 import type { DatabaseProperties } from './properties.ts'
 
 /** Where the target database stands before its restore. */
@@ -67,7 +67,7 @@ async function prepare(
   const { targetName, database } = options
   const exists = await databaseExists(options, context.signal)
   const create = async () => {
-    await elsewhere(options, context.signal, (client) =>
+    await inMaintenanceDatabase(options, context.signal, (client) =>
       createDatabase(client, targetName, database, lost),
     )
     return { standing: 'empty' as const, created: true }
@@ -84,7 +84,9 @@ async function prepare(
   }
   if (options.ifNotEmpty === 'replace' && !options.inPlace) {
     // its owner may have let nobody else connect, the account included
-    await elsewhere(options, context.signal, (client) => becomeOwner(client, targetName))
+    await inMaintenanceDatabase(options, context.signal, (client) =>
+      becomeOwner(client, targetName),
+    )
   }
   const content = await readContent(options, context)
   if (content === 'invalid') {

@@ -9,7 +9,7 @@ import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { pause, retrying } from '../../retry.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
-import { elsewhere } from './outside.ts'
+import { inMaintenanceDatabase } from './maintenance-database.ts'
 import { createDatabase } from './prepare.ts'
 import type { DatabaseProperties } from './properties.ts'
 
@@ -58,14 +58,16 @@ export async function withScratchDatabase<T>(
       await client.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(name)} FROM PUBLIC`)
       return name
     }
-    return await work(await retrying(context, () => elsewhere(place, context.signal, create)))
+    return await work(
+      await retrying(context, () => inMaintenanceDatabase(place, context.signal, create)),
+    )
   } finally {
     for (const name of names) {
       try {
         // a signal that has fired must not keep the database
         await doStill(context.signal, dropTimeout, (signal) =>
           retrying({ ...context, signal }, () =>
-            elsewhere(place, signal, async (client) => {
+            inMaintenanceDatabase(place, signal, async (client) => {
               // the server may still be creating it for a session that was cut off
               await endSessions(client, creator, signal)
               await dropScratch(client, name, signal)

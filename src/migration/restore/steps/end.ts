@@ -2,8 +2,8 @@ import { messageOf } from '../../../failure.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { goOn } from '../../go-on.ts'
 import { applyProperties } from '../database/apply-properties.ts'
+import { inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { writeState } from '../database/mark.ts'
-import { elsewhere } from '../database/outside.ts'
 import { newLoaderName } from '../owners/loader.ts'
 import type { RunningRestore } from '../running-restore.ts'
 
@@ -87,7 +87,7 @@ export async function giveBackRights(restore: RunningRestore): Promise<void> {
 /** Removes the database that was created for nothing. */
 export async function dropAgain(restore: RunningRestore): Promise<void> {
   await restore.worker.close()
-  await elsewhere(restore.options, restore.context.signal, (client) =>
+  await inMaintenanceDatabase(restore.options, restore.context.signal, (client) =>
     client.query(`DROP DATABASE ${quoteIdentifier(restore.options.targetName)}`),
   )
 }

@@ -8,8 +8,8 @@ import { printable } from '../../../text/text.ts'
 import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { pause } from '../../retry.ts'
+import { inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { readMark, removeState, stateSchema, writeState } from '../database/mark.ts'
-import { elsewhere } from '../database/outside.ts'
 import type { RestoreOptions } from '../options.ts'
 
 type Place = Pick<RestoreOptions, 'target' | 'targetName'>
@@ -69,7 +69,7 @@ export async function joinOwner(
 }
 
 /**
- * Works on a database as its owner, from another one (see elsewhere). The membership that this takes is given back, whatever
+ * Works on a database as its owner, from another one (see inMaintenanceDatabase). The membership that this takes is given back, whatever
  * happens, by a session of its own: the one that works may be lost or cut off.
  */
 export async function asOwner(
@@ -79,7 +79,7 @@ export async function asOwner(
 ): Promise<void> {
   const undo: string[] = []
   try {
-    await elsewhere(place, context.signal, async (client) => {
+    await inMaintenanceDatabase(place, context.signal, async (client) => {
       const { rows } = await client.query<{ owner: string }>(
         'SELECT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database WHERE datname = $1',
         [place.targetName],
@@ -97,7 +97,7 @@ async function leaveOwners(place: Place, undo: readonly string[], context: Conte
   if (undo.length === 0) return
   try {
     await doStill(context.signal, undoTime, (signal) =>
-      elsewhere(place, signal, async (client) => {
+      inMaintenanceDatabase(place, signal, async (client) => {
         for (const sql of undo) await client.query(sql)
       }),
     )
@@ -132,8 +132,8 @@ export async function exchange(
     context.signal.throwIfAborted()
     try {
       const kept = await asOwners(place, swap, context, () =>
-        elsewhere(place, context.signal, (client) =>
-          elsewhere(place, context.signal, (other) => rename(client, other, swap)),
+        inMaintenanceDatabase(place, context.signal, (client) =>
+          inMaintenanceDatabase(place, context.signal, (other) => rename(client, other, swap)),
         ),
       )
       await removeMark(place, context)
@@ -145,7 +145,9 @@ export async function exchange(
     }
     await pause(1, context.signal)
   }
-  const who = await elsewhere(place, context.signal, (client) => sessionsOn(client, name))
+  const who = await inMaintenanceDatabase(place, context.signal, (client) =>
+    sessionsOn(client, name),
+  )
   throw new Failure(
     `The database "${name}" could not be exchanged`,
     `${messageOf(refused)}${who ? `; connected: ${who}` : ''}`,
@@ -192,7 +194,7 @@ async function asOwners<T>(
   context: Context,
   work: () => Promise<T>,
 ): Promise<T> {
-  const missing = await elsewhere(place, context.signal, async (client) => {
+  const missing = await inMaintenanceDatabase(place, context.signal, async (client) => {
     const { rows } = await client.query<{ owner: string }>(
       `SELECT DISTINCT pg_catalog.pg_get_userbyid(datdba) AS owner FROM pg_catalog.pg_database
         WHERE datname = ANY ($1) AND NOT pg_catalog.pg_has_role(session_user, datdba, 'USAGE')`,
@@ -212,7 +214,7 @@ async function asOwners<T>(
   )
   const undo: string[] = []
   try {
-    await elsewhere(place, context.signal, async (client) => {
+    await inMaintenanceDatabase(place, context.signal, async (client) => {
       for (const owner of missing) await joinOwner(client, owner, undo)
     })
     return await work()

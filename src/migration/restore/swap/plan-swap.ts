@@ -9,8 +9,8 @@ import { formatBytes, printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { giveBack } from '../database/drop.ts'
 import { contentOf } from '../database/existing-objects.ts'
+import { databaseExists, inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { readMark } from '../database/mark.ts'
-import { databaseExists, elsewhere } from '../database/outside.ts'
 import type { RestoreOptions } from '../options.ts'
 import { retireLoginRole, sweepLoginRoles } from '../owners/login-role.ts'
 import { asOwner, joinOwner, nameWith, type Swap } from './exchange.ts'
@@ -38,7 +38,7 @@ export async function planSwap(place: Place, dump: string, context: Context): Pr
   if ((await contentIn(place, context)) === 0) return null
   await clearUp(place, context)
   const building = nameWith(name, `_new_${dump.slice(0, 8)}`)
-  await elsewhere(place, context.signal, async (client) => {
+  await inMaintenanceDatabase(place, context.signal, async (client) => {
     await assertRenamable(client, name)
     const { rows } = await client.query<{ bytes: string }>(
       'SELECT pg_catalog.pg_database_size(oid) AS bytes FROM pg_catalog.pg_database WHERE datname = $1',
@@ -101,7 +101,7 @@ async function markIn(place: Place, context: Context): Promise<string | undefine
 /** Databases that dead runs were building for the same name: with the mark they are dropped, without it they are named. */
 async function removeLeftovers(place: Place, building: string, context: Context): Promise<void> {
   const { targetName: name } = place
-  const found = await elsewhere(place, context.signal, async (client) => {
+  const found = await inMaintenanceDatabase(place, context.signal, async (client) => {
     const { rows } = await client.query<{ name: string }>(
       'SELECT datname AS name FROM pg_catalog.pg_database WHERE datallowconn AND datname <> $1',
       [building],

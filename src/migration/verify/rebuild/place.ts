@@ -6,7 +6,7 @@ import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
-import { elsewhere } from '../../restore/database/outside.ts'
+import { inMaintenanceDatabase } from '../../restore/database/maintenance-database.ts'
 import { createLoginRole, sweepLoginRoles, temporaryRole } from '../../restore/owners/login-role.ts'
 import type { TargetFacts } from '../../restore/plan/target-facts.ts'
 import { sessionPrefix, TargetSession } from '../../restore/run/target-session.ts'
@@ -85,7 +85,7 @@ export async function dropBuilders(
   for (const name of roles) {
     try {
       await doStill(context.signal, dropTime, (signal) =>
-        elsewhere(place, signal, (client) =>
+        inMaintenanceDatabase(place, signal, (client) =>
           client.query(`DROP ROLE IF EXISTS ${quoteIdentifier(name)}`),
         ),
       )

@@ -4,7 +4,7 @@ import type { ConnectionParameters } from '../../../postgres/connection-string.t
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { counted } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
-import { elsewhere } from '../../restore/database/outside.ts'
+import { inMaintenanceDatabase } from '../../restore/database/maintenance-database.ts'
 import type { DatabaseProperties } from '../../restore/database/properties.ts'
 import { withScratchDatabase } from '../../restore/database/scratch.ts'
 import { makePlan, type RestorePlan } from '../../restore/plan/plan.ts'
@@ -98,7 +98,7 @@ async function rebuildBeside(
 ): Promise<number> {
   const { connection, database, schema } = options
   const place = { target: connection, targetName: database }
-  const facts = await elsewhere(place, context.signal, (client) =>
+  const facts = await inMaintenanceDatabase(place, context.signal, (client) =>
     readTargetFacts(client, { databaseExists: false, labelProviders: [] }),
   )
   const plan = planOf(archives, facts, schema)

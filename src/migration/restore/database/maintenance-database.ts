@@ -4,7 +4,8 @@ import { closeSession, connect } from '../../../postgres/connection.ts'
 import type { RestoreOptions } from '../options.ts'
 
 /**
- * Runs `work` in a database of the target that is not the one to be restored: there it is created, looked at and dropped.
+ * Runs `work` in a database of the target that is not the one to be restored, as the client programs do in what they call the
+ * maintenance database: there it is created, looked at and dropped.
  *
  * When the signal fires the session is cut off at once, however long its statement would take, and the server ends that by
  * itself. It is not cancelled there: a DROP DATABASE that is interrupted may leave a database behind that lacks what was in
@@ -12,7 +13,7 @@ import type { RestoreOptions } from '../options.ts'
  *
  * @throws Failure when no such database lets the account in; Cancelled; what `work` throws
  */
-export async function elsewhere<T>(
+export async function inMaintenanceDatabase<T>(
   options: Pick<RestoreOptions, 'target' | 'targetName'>,
   signal: AbortSignal,
   work: (client: pg.Client) => Promise<T>,
