@@ -144,9 +144,13 @@ function planOf(
 /** Why each entry is not restored as it is, by name. */
 function outcomes(plan: RestorePlan): Record<string, string> {
   return Object.fromEntries(
-    plan.entries.map(({ name, fate }) => [
+    plan.entries.map(({ name, decision }) => [
       name,
-      fate.kind === 'restore' ? 'restored' : fate.kind === 'otherwise' ? fate.reason : fate.reason,
+      decision.kind === 'restore'
+        ? 'restored'
+        : decision.kind === 'otherwise'
+          ? decision.reason
+          : decision.reason,
     ]),
   )
 }
@@ -871,15 +875,15 @@ const cases: Case[] = [
 describe('one entry', () => {
   test.each(cases)('$name', ({ entry, facts, reason, loss, definition }) => {
     const [planned] = planOf([entry], facts).entries
-    const fate = planned?.fate
-    if (!reason) expect(fate).toEqual({ kind: 'restore' })
+    const decision = planned?.decision
+    if (!reason) expect(decision).toEqual({ kind: 'restore' })
     else if (definition !== undefined) {
       // what of the object may then differ is named: nothing else is excused
       const facets = expect.arrayContaining([expect.any(String)])
       const why = expect.stringMatching(reason)
-      expect(fate).toEqual({ kind: 'otherwise', definition, reason: why, facets })
+      expect(decision).toEqual({ kind: 'otherwise', definition, reason: why, facets })
     } else {
-      expect(fate).toMatchObject({
+      expect(decision).toMatchObject({
         kind: 'leave-out',
         loss,
         reason: expect.stringMatching(reason),
@@ -1048,7 +1052,7 @@ describe('a plan that loses something', () => {
       wanted: new Map([[archive, new Set<number>()]]),
     })
     expect(plan.losing).toEqual([])
-    expect(plan.entries[0]?.fate).toMatchObject({ reason: 'restore-options leave it out' })
+    expect(plan.entries[0]?.decision).toMatchObject({ reason: 'restore-options leave it out' })
   })
 
   test('warns when everybody may create in public on the target', () => {
@@ -1164,7 +1168,7 @@ describe('an extension version', () => {
   const at = (version: string) =>
     planOf([{ desc: 'EXTENSION', tag: 'hstore' }], factsOf({}), {
       database: { ...database, extensions: [{ name: 'hstore', version, schema: 'public' }] },
-    }).entries[0]?.fate
+    }).entries[0]?.decision
 
   test('is the source’s where the target has it, and told where not', () => {
     expect(at('1.8')).toEqual({ kind: 'restore' })

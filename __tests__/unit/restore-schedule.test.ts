@@ -20,7 +20,7 @@ function itemsOf(entries: Partial<ArchiveEntry>[], directory = '/dump'): Planned
       ...given,
     })
     archive.entries.push(entry)
-    return { archive, entry, name: entryName(entry), fate: { kind: 'restore' } }
+    return { archive, entry, name: entryName(entry), decision: { kind: 'restore' } }
   })
 }
 

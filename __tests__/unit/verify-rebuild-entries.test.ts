@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import type { Fate, PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
+import type { Decision, PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
 import type { OpenDefinition } from '../../src/migration/verify/catalog/definition.ts'
 import { selectEntries, withoutServer } from '../../src/migration/verify/rebuild/entries.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
@@ -15,7 +15,7 @@ function planned(...list: [string, string, string, number[]?, Partial<ArchiveEnt
       ...{ section: 'pre-data', hasData: false, definition: '' },
       ...more,
     } as ArchiveEntry
-    return { archive, entry, name: entryName(entry), fate: { kind: 'restore' } }
+    return { archive, entry, name: entryName(entry), decision: { kind: 'restore' } }
   })
 }
 
@@ -98,10 +98,10 @@ test('an index that a constraint made is rebuilt with the constraint', () => {
 })
 
 test('a foreign table becomes an ordinary one, whatever its options hold', () => {
-  const define = (sql: string, fate: Fate = { kind: 'restore' }) => {
+  const define = (sql: string, decision: Decision = { kind: 'restore' }) => {
     const [one] = planned(['FOREIGN TABLE', 's', 't', [], { definition: sql }])
     if (!one) throw new Error('one')
-    return withoutServer({ ...one, fate }).fate
+    return withoutServer({ ...one, decision }).decision
   }
   expect(
     define(`CREATE FOREIGN TABLE s.t (
@@ -132,6 +132,6 @@ ALTER FOREIGN TABLE ONLY s.t ALTER COLUMN a OPTIONS (
   expect(define(`CREATE TABLE s.t (a text DEFAULT ';ALTER FOREIGN TABLE x');`)).toEqual({
     kind: 'restore',
   })
-  const left: Fate = { kind: 'leave-out', reason: '', remedy: '', loss: 'rows' }
+  const left: Decision = { kind: 'leave-out', reason: '', remedy: '', loss: 'rows' }
   expect(define('CREATE FOREIGN TABLE s.t ()', left)).toBe(left)
 })

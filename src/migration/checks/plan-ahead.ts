@@ -176,10 +176,16 @@ function tellPlan({ destination, plan }: PlannedDatabase, run: Run): void {
     message: `"${target}": ${message}`,
     objects,
   })
-  const otherwise = plan.entries.flatMap(({ name, fate }) =>
-    fate.kind === 'restore' || Object.values(needless).includes(fate.reason)
+  const otherwise = plan.entries.flatMap(({ name, decision }) =>
+    decision.kind === 'restore' || Object.values(needless).includes(decision.reason)
       ? []
-      : [{ how: fate.kind === 'leave-out' ? 'left out' : 'changed', name, reason: fate.reason }],
+      : [
+          {
+            how: decision.kind === 'leave-out' ? 'left out' : 'changed',
+            name,
+            reason: decision.reason,
+          },
+        ],
   )
   const all = plan.entries.length
   note(

@@ -4,10 +4,10 @@ import { administersPublic, ownedPublic, type RestorePlan } from './plan/plan.ts
 
 /** What a plan leaves out or changes, each with its reason; what failed is told apart from it. */
 export function leftOutBy(plan: RestorePlan): EntryResult[] {
-  const skipped = plan.entries.flatMap(({ name, fate }) =>
-    fate.kind === 'restore' || (fate.kind === 'leave-out' && fate.failed)
+  const skipped = plan.entries.flatMap(({ name, decision }) =>
+    decision.kind === 'restore' || (decision.kind === 'leave-out' && decision.failed)
       ? []
-      : [{ entry: name, reason: fate.reason }],
+      : [{ entry: name, reason: decision.reason }],
   )
   return [...skipped, ...placesLost(plan), ...publicStays(plan)]
 }
@@ -15,8 +15,8 @@ export function leftOutBy(plan: RestorePlan): EntryResult[] {
 /** Tablespaces and table access methods that the target lacks: what was in them is where the target puts it by default. */
 function placesLost(plan: RestorePlan): EntryResult[] {
   const lost = new Map<string, number>()
-  for (const { entry, fate } of plan.entries) {
-    if (fate.kind === 'leave-out') continue
+  for (const { entry, decision } of plan.entries) {
+    if (decision.kind === 'leave-out') continue
     if (entry.tablespace !== '' && !plan.facts.tablespaces.has(entry.tablespace)) {
       count(`TABLESPACE ${printable(entry.tablespace)}`)
     }

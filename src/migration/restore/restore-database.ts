@@ -165,7 +165,7 @@ async function restoredBefore(
     ),
   )
   const tables = plan.entries.filter(
-    ({ entry, fate }) => entry.desc === 'TABLE' && fate.kind !== 'leave-out',
+    ({ entry, decision }) => entry.desc === 'TABLE' && decision.kind !== 'leave-out',
   )
   if (tables.length === 0 || !tables.every((table) => there.has(tableOf(table)))) {
     throw cannotResume(
@@ -198,8 +198,8 @@ async function restoredBefore(
 
 /** The result of a restore that has nothing to do. */
 function resultBefore(plan: RestorePlan): RestoreResult {
-  const skipped = plan.entries.flatMap(({ name, fate }) =>
-    fate.kind === 'restore' ? [] : [{ entry: name, reason: fate.reason }],
+  const skipped = plan.entries.flatMap(({ name, decision }) =>
+    decision.kind === 'restore' ? [] : [{ entry: name, reason: decision.reason }],
   )
   return { entries: plan.entries.length, restored: 0, skipped, failed: [], attempts: 1 }
 }

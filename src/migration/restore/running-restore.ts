@@ -85,7 +85,7 @@ export class RunningRestore {
 
   /** Entries that are restored. */
   select(which: (item: PlannedEntry) => boolean): PlannedEntry[] {
-    return this.plan.entries.filter((item) => item.fate.kind !== 'leave-out' && which(item))
+    return this.plan.entries.filter((item) => item.decision.kind !== 'leave-out' && which(item))
   }
 
   /** What else code of the database runs for, statistics say, is done as the loader: how it connects. Null without one. */

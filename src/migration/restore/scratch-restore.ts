@@ -203,7 +203,7 @@ async function restoreInto(
     logFile: join(run.reportDirectory, 'pg_restore-scratch.log'),
   }
   const plan = withoutRoles(await planRestore(options, quiet))
-  const entries = plan.entries.filter(({ fate }) => fate.kind !== 'leave-out').length
+  const entries = plan.entries.filter(({ decision }) => decision.kind !== 'leave-out').length
   const losses = [...quiet.report.losses, ...lossesOf(plan.accepted, database.name)]
   const known = new Set(losses.map(({ entry }) => entry))
   const restore = await beginRestore(options, plan, quiet)

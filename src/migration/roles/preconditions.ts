@@ -84,7 +84,7 @@ export async function checkAccount(
   plan: RolePlan,
   superuserOption: string,
 ): Promise<void> {
-  const { account } = plan.fates.target
+  const { account } = plan.decisions.target
   const may = account.superuser || account.polarSuperuser || account.createRole
   if (!may && plan.created.length > 0) {
     throw new Failure(
@@ -94,7 +94,7 @@ export async function checkAccount(
     )
   }
   const words = plan.superuser.words.join(' ')
-  const used = plan.created.some((name) => plan.fates.wasSuperuser(name))
+  const used = plan.created.some((name) => plan.decisions.wasSuperuser(name))
   if (superuserOption === 'auto' || !used || words === '') return
   if (!(await knowsRoleOption(client, words))) {
     throw new Failure(

@@ -35,7 +35,7 @@ export function compareRoles(proof: RoleProof): ComparedRoles {
   const { source, target, plan } = proof
   const found = new Findings(proof)
   const now = new Map(target.roles.map((role) => [role.name, role]))
-  const inScript = new Set(plan.fates.names())
+  const inScript = new Set(plan.decisions.names())
   for (const role of source.roles) {
     const on = now.get(role.name)
     if (on) compareRole(role, on, found, proof)
@@ -169,7 +169,7 @@ function compareSettings(
 }
 
 function compareMemberships(found: Findings, { source, target, plan }: RoleProof): number {
-  const { knowsMembershipOptions, account } = plan.fates.target
+  const { knowsMembershipOptions, account } = plan.decisions.target
   const key = ({ role, member }: CatalogMembership) => JSON.stringify([role, member])
   const there = new Map(target.memberships.map((row) => [key(row), row]))
   let restored = 0

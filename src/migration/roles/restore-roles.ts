@@ -53,7 +53,7 @@ async function prepare(
     databases: [...databaseNames.keys()],
     ...(verifiers ? { samePasswords: samePasswords(own, verifiers) } : {}),
   })
-  refuseMissing(neededRoles, (role) => plan.fates.absence(role))
+  refuseMissing(neededRoles, (role) => plan.decisions.absence(role))
   await checkAccount(client, plan, options.superuserOption)
   const refusal = await weighRoles(client, { plan, verifiers: own, ...options }, context)
   return { plan, refusal }

@@ -63,7 +63,7 @@ export class RoleRestore {
     this.refusal = refusal
     this.planned = plannedRoles(plan)
     this.current = {
-      source: [...plan.fates.names()].length,
+      source: [...plan.decisions.names()].length,
       created: 0,
       existing: plan.existing.length,
       updated: 0,
@@ -76,7 +76,7 @@ export class RoleRestore {
 
   /** roles.polardb.sql: what was sent, and a comment for each thing changed, refused or left out. A secret. */
   get script(): string {
-    return renderRoleScript(this.options.catalog.version, this.plan.fates.target, this.stages)
+    return renderRoleScript(this.options.catalog.version, this.plan.decisions.target, this.stages)
   }
 
   /**
@@ -221,8 +221,8 @@ export class RoleRestore {
     context: Context,
   ): RoleDifference[] {
     if (!this.proven) return []
-    const { name } = this.plan.fates.target.account
-    const ours = new Set(this.plan.fates.names())
+    const { name } = this.plan.decisions.target.account
+    const ours = new Set(this.plan.decisions.names())
     const { differences, others } = changedMeanwhile(this.proven, now, name, ours)
     if (others.length > 0) {
       const roles = listed(others.map((role) => `"${role}"`))
@@ -305,7 +305,7 @@ export class RoleRestore {
   private warnOfPasswords(after: RoleCatalog, context: Context): void {
     const { plan, result } = this
     const names = (list: readonly string[]) => listed(list.map((name) => `"${name}"`))
-    const logins = after.roles.filter(({ name, login }) => login && plan.fates.of(name))
+    const logins = after.roles.filter(({ name, login }) => login && plan.decisions.of(name))
     const expired = logins.filter((role) => role.expired).map(({ name }) => name)
     if (expired.length > 0)
       context.warn(

@@ -109,13 +109,13 @@ async function md5Refusal(
 
 /** The roles of a plan as the target will have them when it is carried out. */
 export function plannedRoles(plan: RolePlan): PlannedRoles {
-  const { fates, superuser } = plan
+  const { decisions, superuser } = plan
   const makesSuperusers = superuser.words.includes('SUPERUSER')
   const roles = new Map<string, { superuser: boolean }>()
-  for (const name of fates.names()) {
-    const fate = fates.of(name)
-    if (fate?.kind === 'create' || fate?.kind === 'update')
-      roles.set(name, { superuser: makesSuperusers && fates.wasSuperuser(name) })
+  for (const name of decisions.names()) {
+    const decision = decisions.of(name)
+    if (decision?.kind === 'create' || decision?.kind === 'update')
+      roles.set(name, { superuser: makesSuperusers && decisions.wasSuperuser(name) })
   }
   return roles
 }

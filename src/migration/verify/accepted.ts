@@ -32,11 +32,11 @@ export async function acceptedInVerify(
   run.record.acceptedLosses(losses)
   const lost = new Set(plan.accepted)
   const along = plan.entries.filter(
-    ({ entry, fate }) =>
-      fate.kind === 'leave-out' &&
-      fate.loss === 'nothing' &&
-      fate.along !== undefined &&
-      lost.has(fate.along) &&
+    ({ entry, decision }) =>
+      decision.kind === 'leave-out' &&
+      decision.loss === 'nothing' &&
+      decision.along !== undefined &&
+      lost.has(decision.along) &&
       // a table that is there all the same is compared with all its rows
       entry.desc !== 'TABLE DATA',
   )

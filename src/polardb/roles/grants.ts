@@ -3,7 +3,7 @@ import type { CatalogMembership, RoleCatalog } from '../../postgres/roles/catalo
 import type { RoleStatement } from '../../postgres/roles/script.ts'
 import { lostMembership } from './losses.ts'
 import { type RolePlanItem, type RoleStep, step, subject, type Trial } from './steps.ts'
-import type { RoleFates, SuperuserPlan } from './target.ts'
+import type { RoleDecisions, SuperuserPlan } from './target.ts'
 
 /** Members that one GRANT names at most: from 16 on a GRANT's cost hardly depends on how many there are. */
 const mostMembers = 1000
@@ -43,10 +43,10 @@ interface Wanted {
 export function planGrants(
   grants: readonly Grant[],
   source: RoleCatalog,
-  fates: RoleFates,
+  decisions: RoleDecisions,
   superuser: SuperuserPlan,
 ): GrantPlan {
-  const { target } = fates
+  const { target } = decisions
   const there = new Map(
     target.catalog.memberships.map((row) => [pair(row.role, row.member), row] as const),
   )
@@ -63,21 +63,21 @@ export function planGrants(
     }
     const existing = there.get(pair(row.role, row.member))
     if (existing && covers(existing, row, target.knowsMembershipOptions)) continue
-    const absent = fates.absence(row.role) ?? fates.absence(row.member)
+    const absent = decisions.absence(row.role) ?? decisions.absence(row.member)
     if (absent !== undefined) {
       // a member that will not be there loses nothing by it
-      leftOut(absent, fates.absence(row.member) === undefined)
+      leftOut(absent, decisions.absence(row.member) === undefined)
       continue
     }
-    const gained = fates.gainedPower(row.role)
+    const gained = decisions.gainedPower(row.role)
     if (gained !== undefined) {
       const reason = `"${row.role}" ${gained} and was no superuser on the source: its members would gain its power`
       leftOut(reason, true)
       warnings.push(`"${row.member}" is not made a member of "${row.role}": ${reason}`)
       continue
     }
-    const kept = (name: string) => fates.before(name) && fates.of(name)?.kind !== 'update'
-    const predefined = row.role.startsWith('pg_') && !fates.of(row.role)
+    const kept = (name: string) => decisions.before(name) && decisions.of(name)?.kind !== 'update'
+    const predefined = row.role.startsWith('pg_') && !decisions.of(row.role)
     if (kept(row.member) && (predefined || kept(row.role))) {
       leftOut('both roles exist on the target and are left as they are')
       continue
@@ -90,7 +90,7 @@ export function planGrants(
     }
     if (!target.knowsMembershipOptions && (!row.set || (!row.inherit && inherits(row.member))))
       gains.push(`"${row.member}" in "${row.role}"`)
-    const options = optionsFor(row, fates)
+    const options = optionsFor(row, decisions)
     const key = JSON.stringify([row.role, options])
     const group = groups.get(key) ?? { role: row.role, options, rows: [] }
     group.rows.push(row)
@@ -102,7 +102,7 @@ export function planGrants(
   )
   for (const { role, options, rows } of ordered) {
     for (let at = 0; at < rows.length; at += mostMembers)
-      items.push(...grantSteps(role, options, rows.slice(at, at + mostMembers), fates))
+      items.push(...grantSteps(role, options, rows.slice(at, at + mostMembers), decisions))
   }
   if (gains.length > 0) {
     const beyond = gains.length > 10 ? ' …' : ''
@@ -110,7 +110,7 @@ export function planGrants(
       `${gains.length} memberships give more than on the source: ${gains.slice(0, 10).join(', ')}${beyond}. They have INHERIT FALSE or SET FALSE there, which the target does not know`,
     )
   }
-  warnings.push(...escalations(wanted, fates, superuser))
+  warnings.push(...escalations(wanted, decisions, superuser))
   return { items, warnings, count: wanted.length }
 }
 
@@ -146,16 +146,16 @@ function covers(existing: CatalogMembership, row: Wanted, knowsOptions: boolean)
   return !knowsOptions || (existing.inherit === row.inherit && existing.set === row.set)
 }
 
-function optionsFor(row: Wanted, fates: RoleFates): string {
-  const { target } = fates
+function optionsFor(row: Wanted, decisions: RoleDecisions): string {
+  const { target } = decisions
   const words: string[] = []
   // whoever creates a role has ADMIN on it from 16 on, and may not be given it again by itself
   const creatorsOwn =
     target.major >= 16 && row.member === target.account.name && !target.account.superuser
-  if (row.admin && !(creatorsOwn && fates.of(row.role)?.kind === 'create'))
+  if (row.admin && !(creatorsOwn && decisions.of(row.role)?.kind === 'create'))
     words.push('ADMIN OPTION')
   if (target.knowsMembershipOptions) {
-    const byDefault = fates.before(row.member)?.inherit
+    const byDefault = decisions.before(row.member)?.inherit
     if (row.explicit || (byDefault !== undefined && byDefault !== row.inherit))
       words.push(`INHERIT ${row.inherit ? 'TRUE' : 'FALSE'}`)
     if (!row.set) words.push('SET FALSE')
@@ -163,13 +163,18 @@ function optionsFor(row: Wanted, fates: RoleFates): string {
   return words.length > 0 ? ` WITH ${words.join(', ')}` : ''
 }
 
-function grantSteps(role: string, options: string, rows: Wanted[], fates: RoleFates): RoleStep[] {
+function grantSteps(
+  role: string,
+  options: string,
+  rows: Wanted[],
+  decisions: RoleDecisions,
+): RoleStep[] {
   const singles = rows.map((row) => {
     const fallback = (parts[role] ?? [])
-      .filter((part) => fates.absence(part) === undefined)
+      .filter((part) => decisions.absence(part) === undefined)
       .map((part) => ({
         ...grant(part, [row], options, []),
-        trial: trialOf(part, row, options, fates),
+        trial: trialOf(part, row, options, decisions),
       }))
     const notes =
       fallback.length > 0
@@ -178,7 +183,7 @@ function grantSteps(role: string, options: string, rows: Wanted[], fates: RoleFa
     return {
       ...grant(role, [row], options, fallback),
       notes,
-      trial: trialOf(role, row, options, fates),
+      trial: trialOf(role, row, options, decisions),
     }
   })
   if (singles.length <= 1) return singles
@@ -186,9 +191,9 @@ function grantSteps(role: string, options: string, rows: Wanted[], fates: RoleFa
 }
 
 /** The account administers what it creates itself; what was there before may be somebody else's to grant. */
-function trialOf(role: string, row: Wanted, options: string, fates: RoleFates): Trial {
-  if (fates.of(role)?.kind === 'create') return 'certain'
-  if (fates.before(row.member)) return 'itself'
+function trialOf(role: string, row: Wanted, options: string, decisions: RoleDecisions): Trial {
+  if (decisions.of(role)?.kind === 'create') return 'certain'
+  if (decisions.before(row.member)) return 'itself'
   return (member) => `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${options};`
 }
 
@@ -210,20 +215,26 @@ function grant(role: string, rows: Wanted[], options: string, fallback: RoleStep
  * On PolarDB a member of a polar_superuser is one as well, without SET ROLE, and so are its own members (docs/polardb.md,
  * "polar_superuser"): ordinary roles of the source that so become superusers.
  */
-function escalations(wanted: Wanted[], fates: RoleFates, superuser: SuperuserPlan): string[] {
-  const { target } = fates
+function escalations(
+  wanted: Wanted[],
+  decisions: RoleDecisions,
+  superuser: SuperuserPlan,
+): string[] {
+  const { target } = decisions
   if (!target.hasPolarSuperuser && !target.knowsPolarSuperuser) return []
   const members = membersOf(wanted)
   const warnings: string[] = []
   for (const [role, direct] of members) {
-    const before = fates.before(role)
+    const before = decisions.before(role)
     const becomes = before
-      ? before.polarSuperuser || (fates.of(role)?.kind === 'update' && superuser.polar)
+      ? before.polarSuperuser || (decisions.of(role)?.kind === 'update' && superuser.polar)
       : superuser.polar || superuser.membership
-    if (!fates.wasSuperuser(role) || !becomes) continue
+    if (!decisions.wasSuperuser(role) || !becomes) continue
     for (const member of direct) {
-      if (fates.wasSuperuser(member)) continue
-      const further = [...reachable(member, members)].filter((name) => !fates.wasSuperuser(name))
+      if (decisions.wasSuperuser(member)) continue
+      const further = [...reachable(member, members)].filter(
+        (name) => !decisions.wasSuperuser(name),
+      )
       const through =
         further.length > 0
           ? `, and through it ${further.map((name) => `"${name}"`).join(', ')}`

@@ -1,6 +1,6 @@
 import type { FoundRoleLoss } from './losses.ts'
 import type { RoleOmission, RolePlanItem, Trial } from './steps.ts'
-import type { RoleFates, RolePlanOptions, SuperuserPlan } from './target.ts'
+import type { RoleDecisions, RolePlanOptions, SuperuserPlan } from './target.ts'
 
 export interface PlanRolesOptions extends RolePlanOptions {
   /** Databases of the source that are migrated: settings for others are not carried over. */
@@ -46,5 +46,5 @@ export interface RolePlan {
   passwordsSent: ReadonlySet<string>
   /** Those of them that may log in. */
   loginsSent: ReadonlySet<string>
-  fates: RoleFates
+  decisions: RoleDecisions
 }

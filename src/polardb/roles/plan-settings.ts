@@ -13,7 +13,7 @@ import {
 import { lostSetting } from './losses.ts'
 import type { PlanRolesOptions, RolePlan } from './model.ts'
 import { allRoles, type RolePlanItem, step, subject, type Trial } from './steps.ts'
-import type { RoleFate } from './target.ts'
+import type { RoleDecision } from './target.ts'
 
 interface Setting extends Omit<CatalogSetting, 'value'> {
   values: string[]
@@ -54,35 +54,35 @@ export function planSettings(
   plan: RolePlan,
   { databases, existingRoles }: Pick<PlanRolesOptions, 'databases' | 'existingRoles'>,
 ): RolePlanItem[] {
-  const { fates } = plan
+  const { decisions } = plan
   const items: RolePlanItem[] = []
   const before = new Map<string, Map<string, CatalogSetting>>()
-  for (const setting of fates.target.catalog.settings) {
+  for (const setting of decisions.target.catalog.settings) {
     if (setting.database !== null) continue
     const own = before.get(setting.role ?? '') ?? new Map<string, CatalogSetting>()
     before.set(setting.role ?? '', own.set(parameterKey(setting.parameter), setting))
   }
   for (const { role, database, parameter, values, text } of allSettings(script, source)) {
     const who = role ?? allRoles
-    const fate = role === null ? undefined : fates.of(role)
+    const decision = role === null ? undefined : decisions.of(role)
     if (database !== null && !databases.includes(database)) continue
     // a setting in a database that is migrated belongs to that database as much as to the role
     const migrates = database === null ? ['create', 'update'] : ['create', 'update', 'keep']
-    if (role !== null && !migrates.includes(fate?.kind ?? '')) continue
-    if (fate?.kind === 'keep' && fate.always) continue
+    if (role !== null && !migrates.includes(decision?.kind ?? '')) continue
+    if (decision?.kind === 'keep' && decision.always) continue
     const what = subject.setting(parameter, database)
     const own = database === null ? before.get(role ?? '') : undefined
     const existing = own?.get(parameterKey(parameter))
     own?.delete(parameterKey(parameter))
     const library = isPreload(parameter)
-      ? values.find((name) => fates.target.unloadable.has(preloadKey(parameter, name)))
+      ? values.find((name) => decisions.target.unloadable.has(preloadKey(parameter, name)))
       : undefined
     if (library !== undefined) {
       const omission = {
         role: who,
         what,
         loss: lostSetting(role, parameter),
-        reason: `the target cannot load "${library}" (${fates.target.unloadable.get(preloadKey(parameter, library))}): every login would fail`,
+        reason: `the target cannot load "${library}" (${decisions.target.unloadable.get(preloadKey(parameter, library))}): every login would fail`,
       }
       if (database === null) items.push(omission)
       else plan.deferredOmissions.push(omission)
@@ -91,7 +91,7 @@ export function planSettings(
     if (database !== null) {
       if (role === null) continue
       // tried for all databases: the one that it is for may not be there yet
-      const trial = trialOf(fate, text(null), { role, parameter })
+      const trial = trialOf(decision, text(null), { role, parameter })
       plan.deferred.push({ role, database, parameter, values, text, trial })
       continue
     }
@@ -104,12 +104,12 @@ export function planSettings(
       }
     }
     const carries = [{ role: who, what, loss: lostSetting(role, parameter) }]
-    const trial = trialOf(fate, text(null), { role, parameter })
+    const trial = trialOf(decision, text(null), { role, parameter })
     items.push(step('setting', text(null), carries, { trial }))
   }
   for (const [role, settings] of before) {
-    const fate = fates.of(role)
-    if (fate?.kind !== 'update' || fate.completing) continue
+    const decision = decisions.of(role)
+    if (decision?.kind !== 'update' || decision.completing) continue
     for (const { parameter } of settings.values()) {
       const text = `${alterRole(role, null)} RESET ${quoteIdentifier(parameter)};`
       const notes = ['the source has no such setting']
@@ -121,13 +121,13 @@ export function planSettings(
 
 /** The server asks who may alter the role, and for a new one that is clear; a role to become must be there. */
 function trialOf(
-  fate: RoleFate | undefined,
+  decision: RoleDecision | undefined,
   text: string,
   setting: Pick<Setting, 'role' | 'parameter'>,
 ): Trial {
   const { role, parameter } = setting
   if (/^(role|session_authorization)$/i.test(parameter)) return 'certain'
-  if (role === null || fate?.kind !== 'create') return 'itself'
+  if (role === null || decision?.kind !== 'create') return 'itself'
   const rest = text.slice(alterRole(role, null).length)
   return (other) => `${alterRole(other, null)}${rest}`
 }

@@ -8,7 +8,7 @@ import { type FoundRoleLoss, lostLabel, lostLogin, lostParameter, lostRole } fro
 import type { PlanRolesOptions, RolePlan } from './model.ts'
 import { planSettings } from './plan-settings.ts'
 import { everybody, isStep, type RolePlanItem, type RoleStep, step, subject } from './steps.ts'
-import { planSuperuser, RoleFates, type RolePlanOptions, type RoleTarget } from './target.ts'
+import { planSuperuser, RoleDecisions, type RolePlanOptions, type RoleTarget } from './target.ts'
 
 /**
  * Plans how the roles of a source get to a target (docs/polardb.md, from "polar_superuser" to "Settings of roles"). Pure: the
@@ -24,7 +24,7 @@ export function planRoles(
   options: PlanRolesOptions,
 ): RolePlan {
   const superuser = planSuperuser(target, options.superuserOption)
-  const fates = new RoleFates(script, source, target, options)
+  const decisions = new RoleDecisions(script, source, target, options)
   const plan: RolePlan = {
     stages: [],
     deferred: [],
@@ -39,27 +39,31 @@ export function planRoles(
     losses: [],
     passwordsSent: new Set(),
     loginsSent: new Set(),
-    fates,
+    decisions,
   }
   const { main, last, recommented } = planAttributes(script, source, plan, options)
   const comments = planComments(script, plan, recommented)
   const grants = planGrants(
     script.statements.filter((statement) => statement.kind === 'membership'),
     source,
-    fates,
+    decisions,
     superuser,
   )
   plan.warnings.push(...superuserWarnings(plan))
   plan.memberships = grants.count
   plan.warnings.push(...grants.warnings)
   const settings = planSettings(script, source, plan, options)
-  plan.stages = [main, settings, last, comments, grants.items, planParameters(script, fates)]
+  plan.stages = [main, settings, last, comments, grants.items, planParameters(script, decisions)]
   for (const item of plan.stages.flat()) if (!isStep(item)) plan.explained.push(item)
   return plan
 }
 
 /** The roles of the script with their options, CREATE and ALTER taken together. */
-function scriptRoles(script: RoleScript, source: RoleCatalog, fates: RoleFates): ScriptRole[] {
+function scriptRoles(
+  script: RoleScript,
+  source: RoleCatalog,
+  decisions: RoleDecisions,
+): ScriptRole[] {
   const catalog = new Map(source.roles.map((role) => [role.name, role]))
   const options = new Map<string, Map<string, RoleOption>>()
   for (const statement of script.statements) {
@@ -78,7 +82,7 @@ function scriptRoles(script: RoleScript, source: RoleCatalog, fates: RoleFates):
       if (option.word === 'CONNECTION LIMIT') return `CONNECTION LIMIT ${option.value}`
       return `${option.word} ${sourceLiteral(script, option.literal, option.value ?? null)}`
     },
-    superuser: fates.wasSuperuser(name),
+    superuser: decisions.wasSuperuser(name),
     source: catalog.get(name),
   }))
 }
@@ -89,7 +93,7 @@ function planAttributes(
   plan: RolePlan,
   options: PlanRolesOptions,
 ) {
-  const { fates, superuser } = plan
+  const { decisions, superuser } = plan
   const main: RolePlanItem[] = []
   const last: RolePlanItem[] = []
   const sent = new Set<string>()
@@ -98,25 +102,28 @@ function planAttributes(
   const recommented = new Set<string>()
   /** Memberships in pg_polar_superuser, where only these make a polar_superuser. */
   const extra: RoleStep[] = []
-  for (const role of scriptRoles(script, source, fates)) {
+  for (const role of scriptRoles(script, source, decisions)) {
     const { name } = role
-    const fate = fates.of(name)
-    if (!fate) continue
-    if (fate.kind === 'keep' || fate.kind === 'update') plan.existing.push(name)
-    if (fate.kind === 'keep' || fate.kind === 'impossible') {
-      const loss = fate.kind === 'impossible' ? lostRole(name, fate.reason) : undefined
-      main.push({ role: name, what: subject.role, reason: fate.reason, loss })
+    const decision = decisions.of(name)
+    if (!decision) continue
+    if (decision.kind === 'keep' || decision.kind === 'update') plan.existing.push(name)
+    if (decision.kind === 'keep' || decision.kind === 'impossible') {
+      const loss = decision.kind === 'impossible' ? lostRole(name, decision.reason) : undefined
+      main.push({ role: name, what: subject.role, reason: decision.reason, loss })
       continue
     }
     let planned: AttributePlan
-    if (fate.kind === 'create') {
+    if (decision.kind === 'create') {
       plan.created.push(name)
-      planned = planCreate(role, fates.target, { superuser, rolePasswords: options.rolePasswords })
-    } else {
-      planned = planUpdate(role, fate.existing, fates.target, {
+      planned = planCreate(role, decisions.target, {
         superuser,
         rolePasswords: options.rolePasswords,
-        samePassword: fate.completing || options.samePasswords?.get(name),
+      })
+    } else {
+      planned = planUpdate(role, decision.existing, decisions.target, {
+        superuser,
+        rolePasswords: options.rolePasswords,
+        samePassword: decision.completing || options.samePasswords?.get(name),
       })
     }
     if (planned.main) main.push(planned.main)
@@ -127,7 +134,7 @@ function planAttributes(
       plan.explained.push({ role: name, what, reason })
     if (planned.passwordSent) sent.add(name)
     if (planned.passwordSent && role.options.has('LOGIN')) logins.add(name)
-    if (fate.kind === 'create' && role.options.has('LOGIN')) {
+    if (decision.kind === 'create' && role.options.has('LOGIN')) {
       const loss = lostPassword(role, options)
       if (loss) {
         plan.passwordsToSet.push(name)
@@ -163,9 +170,9 @@ function lostPassword(
 }
 
 /** SUPERUSER is never carried over as it is: that is the procedure, and what it costs is said. */
-function superuserWarnings({ created, fates, superuser }: RolePlan): string[] {
+function superuserWarnings({ created, decisions, superuser }: RolePlan): string[] {
   const { words, polar, membership, reason } = superuser
-  const were = created.filter((name) => fates.wasSuperuser(name))
+  const were = created.filter((name) => decisions.wasSuperuser(name))
   if (were.length === 0 || polar || membership || words.includes('SUPERUSER')) return []
   const beyond = were.length > 10 ? ' …' : ''
   const names = were.slice(0, 10).map((name) => `"${name}"`)
@@ -179,55 +186,55 @@ function planComments(
   plan: RolePlan,
   recommented: ReadonlySet<string>,
 ): RolePlanItem[] {
-  const { fates } = plan
+  const { decisions } = plan
   const items: RolePlanItem[] = []
   const commented = new Set<string>()
   for (const statement of script.statements) {
     if (statement.kind === 'comment') {
       const { role, comment } = statement
       commented.add(role)
-      const fate = fates.of(role)
+      const decision = decisions.of(role)
       const unchanged =
-        fate?.kind === 'update' &&
-        (fate.existing.comment === comment ||
-          (fate.completing && fate.existing.comment !== null)) &&
+        decision?.kind === 'update' &&
+        (decision.existing.comment === comment ||
+          (decision.completing && decision.existing.comment !== null)) &&
         !recommented.has(role)
-      if ((fate?.kind !== 'create' && fate?.kind !== 'update') || unchanged) continue
+      if ((decision?.kind !== 'create' && decision?.kind !== 'update') || unchanged) continue
       const text = `COMMENT ON ROLE ${quoteIdentifier(role)} IS ${sourceLiteral(script, statement.literal, comment)};`
       items.push(step('comment', text, [{ role, what: subject.comment }]))
     }
     if (statement.kind === 'label') {
       const { role, provider, label } = statement
-      const fate = fates.of(role)
-      const unchanged = fates.target.catalog.labels.some(
+      const decision = decisions.of(role)
+      const unchanged = decisions.target.catalog.labels.some(
         (one) => one.role === role && one.provider === provider && one.label === label,
       )
-      if ((fate?.kind !== 'create' && fate?.kind !== 'update') || unchanged) continue
+      if ((decision?.kind !== 'create' && decision?.kind !== 'update') || unchanged) continue
       const text = (name: string) =>
         `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(name)} IS ${sourceLiteral(script, statement.literal, label)};`
       const carries = [{ role, what: subject.label(provider), loss: lostLabel(role, provider) }]
-      const trial = fate.kind === 'create' ? text : 'itself'
+      const trial = decision.kind === 'create' ? text : 'itself'
       items.push(step('label', text(role), carries, { trial }))
     }
   }
-  for (const name of fates.names()) {
-    const fate = fates.of(name)
-    if (fate?.kind !== 'update' || fate.completing) continue
-    if (commented.has(name) || fate.existing.comment === null) continue
-    if (fates.wasSuperuser(name) && fate.existing.comment === 'polar_superuser') continue
+  for (const name of decisions.names()) {
+    const decision = decisions.of(name)
+    if (decision?.kind !== 'update' || decision.completing) continue
+    if (commented.has(name) || decision.existing.comment === null) continue
+    if (decisions.wasSuperuser(name) && decision.existing.comment === 'polar_superuser') continue
     const text = `COMMENT ON ROLE ${quoteIdentifier(name)} IS NULL;`
     items.push(step('comment', text, [{ role: name, what: subject.comment }]))
   }
   return items
 }
 
-function planParameters(script: RoleScript, fates: RoleFates): RolePlanItem[] {
+function planParameters(script: RoleScript, decisions: RoleDecisions): RolePlanItem[] {
   const items: RolePlanItem[] = []
   for (const statement of script.statements) {
     if (statement.kind !== 'parameter') continue
     const { role, parameter, privileges, revoke, grantOption } = statement
-    const fate = role === null ? undefined : fates.of(role)
-    if (role !== null && fate?.kind !== 'create' && fate?.kind !== 'update') continue
+    const decision = role === null ? undefined : decisions.of(role)
+    if (role !== null && decision?.kind !== 'create' && decision?.kind !== 'update') continue
     const list = privileges.join(', ')
     const text = (to: string) =>
       revoke
@@ -241,7 +248,7 @@ function planParameters(script: RoleScript, fates: RoleFates): RolePlanItem[] {
     }))
     const statementText = text(role === null ? everybody : quoteIdentifier(role))
     const trial =
-      fate?.kind === 'create' ? (other: string) => text(quoteIdentifier(other)) : 'itself'
+      decision?.kind === 'create' ? (other: string) => text(quoteIdentifier(other)) : 'itself'
     items.push(step('parameter', statementText, carries, { trial: revoke ? 'certain' : trial }))
   }
   return items

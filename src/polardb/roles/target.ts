@@ -99,7 +99,7 @@ export function superuserOption(target: Target, option: string): string {
 }
 
 /** What becomes of a role of the source. */
-export type RoleFate =
+export type RoleDecision =
   | { kind: 'create' }
   /** Made equal to the source's. Only `completing`, nothing that it has is changed. */
   | { kind: 'update'; existing: CatalogRole; completing: boolean }
@@ -109,12 +109,12 @@ export type RoleFate =
   | { kind: 'impossible'; reason: string }
 
 /** The roles of the source and the target side by side: who is what, and what becomes of whom. */
-export class RoleFates {
+export class RoleDecisions {
   readonly target: RoleTarget
   private readonly existing: Map<string, CatalogRole>
   private readonly predefined: Set<string>
   private readonly superusers: Set<string>
-  private readonly fates = new Map<string, RoleFate>()
+  private readonly decisions = new Map<string, RoleDecision>()
 
   constructor(
     script: RoleScript,
@@ -137,7 +137,7 @@ export class RoleFates {
     for (const statement of script.statements) {
       if (statement.kind !== 'create' && statement.kind !== 'alter') continue
       const { role } = statement
-      this.fates.set(role, this.decide(role, roles.get(role), options))
+      this.decisions.set(role, this.decide(role, roles.get(role), options))
     }
   }
 
@@ -147,12 +147,12 @@ export class RoleFates {
   }
 
   /** What becomes of a role of the script; undefined for one that it does not make. */
-  of(name: string): RoleFate | undefined {
-    return this.fates.get(name)
+  of(name: string): RoleDecision | undefined {
+    return this.decisions.get(name)
   }
 
   names(): IterableIterator<string> {
-    return this.fates.keys()
+    return this.decisions.keys()
   }
 
   /** The role on the target before anything is sent. */
@@ -163,12 +163,12 @@ export class RoleFates {
   /** Why the target will not have this role, or undefined when it will. */
   absence(name: string): string | undefined {
     if (this.existing.has(name) || this.predefined.has(name)) return undefined
-    const fate = this.fates.get(name)
-    if (fate === undefined)
+    const decision = this.decisions.get(name)
+    if (decision === undefined)
       return name.startsWith('pg_')
         ? `the target has no predefined role ${name}: its version does not know it`
         : `the role "${name}" is neither on the target nor in the dump`
-    return fate.kind === 'impossible' ? fate.reason : undefined
+    return decision.kind === 'impossible' ? decision.reason : undefined
   }
 
   /** The role can do more on the target than it could on the source, so nobody may come to it by an old grant. */
@@ -184,7 +184,7 @@ export class RoleFates {
     name: string,
     source: CatalogRole | undefined,
     options: Pick<RolePlanOptions, 'existingRoles' | 'completing'>,
-  ): RoleFate {
+  ): RoleDecision {
     const existing = this.existing.get(name)
     if (!existing) {
       const reason = whyReserved(name)

@@ -148,7 +148,7 @@ export class Loader {
    * @returns undefined, or what it cannot have
    */
   async lend(session: TargetSession): Promise<string | undefined> {
-    const wanted = this.plan.entries.filter(({ fate }) => fate.kind !== 'leave-out')
+    const wanted = this.plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
     const made = new Set(
       wanted.filter(({ entry }) => entry.desc === 'SCHEMA').map(({ entry }) => entry.tag),
     )

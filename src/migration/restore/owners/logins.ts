@@ -23,7 +23,7 @@ export function markForAccount(plan: RestorePlan): void {
   const weakFacts = { ...facts, target: { ...facts.target, account: weak } }
   const made = new Set(
     plan.entries
-      .filter(({ entry, fate }) => isRelation.test(entry.desc) && fate.kind !== 'leave-out')
+      .filter(({ entry, decision }) => isRelation.test(entry.desc) && decision.kind !== 'leave-out')
       .map(({ entry }) => keyOf(entry)),
   )
   for (const archive of plan.archives) {
@@ -31,11 +31,11 @@ export function markForAccount(plan: RestorePlan): void {
     const marked = new Set<number>()
     const own = plan.entries.filter((item) => item.archive === archive)
     for (const item of own) {
-      const { entry, fate } = item
+      const { entry, decision } = item
       item.byAccount =
         always.test(entry.desc) ||
         (/^(TABLE DATA|SEQUENCE SET)$/.test(entry.desc) && !made.has(keyOf(entry))) ||
-        (fate.kind !== 'leave-out' && decisions.decide(entry).kind !== fate.kind)
+        (decision.kind !== 'leave-out' && decisions.decide(entry).kind !== decision.kind)
       if (item.byAccount) marked.add(entry.dumpId)
     }
     for (const item of own) {

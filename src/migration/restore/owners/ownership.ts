@@ -141,7 +141,7 @@ export class Ownership {
     const { account } = this
     const staying = this.plan.entries.filter(
       (item) =>
-        item.fate.kind !== 'leave-out' &&
+        item.decision.kind !== 'leave-out' &&
         (!item.byAccount || item.entry.desc === 'SCHEMA') &&
         !this.owners.has(idOf(item, item.entry.dumpId)) &&
         !followers.has(keyOf(item.entry)),

@@ -2,7 +2,7 @@ import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import type { ChecklistItem } from '../../../report/model.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
-import { type Fate, leaveOut, type PlannedEntry } from './planned-entry.ts'
+import { type Decision, leaveOut, type PlannedEntry } from './planned-entry.ts'
 
 /** What acts by itself on the target, and so must not before the cutover: it arrives, but asleep. */
 
@@ -10,13 +10,13 @@ const reason =
   'restored disabled, so that it acts on nothing before the cutover: the checklist has the line that enables it'
 
 /**
- * The fate of an event trigger that is enabled on the source. pg_dump writes what it is set to behind CREATE EVENT TRIGGER;
+ * What becomes of an event trigger that is enabled on the source. pg_dump writes what it is set to behind CREATE EVENT TRIGGER;
  * both statements are one query, so it never stands enabled on the target.
  *
  * @param masked the entry's statement, its names and strings masked
  * @returns undefined for another entry, and for an event trigger that is disabled anyway
  */
-export function asleepFate(entry: ArchiveEntry, masked: string): Fate | undefined {
+export function decideAsleep(entry: ArchiveEntry, masked: string): Decision | undefined {
   if (entry.desc !== 'EVENT TRIGGER' || /\bDISABLE\s*;\s*$/.test(masked)) return undefined
   return {
     kind: 'otherwise',
@@ -34,11 +34,11 @@ export const jobsLoss = {
     "Accept it, and schedule the jobs at the cutover: the report's checklist has the query that writes the lines",
 }
 
-/** The fate of the jobs of pg_cron: a row in its table is a job that runs, wherever the database is. */
-export function jobsFate(
+/** What becomes of the jobs of pg_cron: a row in its table is a job that runs, wherever the database is. */
+export function decideJobs(
   { desc, namespace, tag }: ArchiveEntry,
   { extensionTables }: DatabaseProperties,
-): Fate | undefined {
+): Decision | undefined {
   if (desc !== 'TABLE DATA' || namespace !== 'cron' || tag !== 'job') return undefined
   const isJobs = extensionTables.some(
     ({ schema, name, extension }) =>
@@ -66,7 +66,7 @@ export function wakeUp(
 
 function jobs(entries: readonly PlannedEntry[], source: string): ChecklistItem[] {
   const areLeft = entries.some(
-    ({ name, fate }) => name === jobsLoss.entry && fate.kind === 'leave-out',
+    ({ name, decision }) => name === jobsLoss.entry && decision.kind === 'leave-out',
   )
   if (!areLeft) return []
   return [
@@ -80,8 +80,8 @@ function jobs(entries: readonly PlannedEntry[], source: string): ChecklistItem[]
 }
 
 function eventTriggers(entries: readonly PlannedEntry[], database: string): ChecklistItem[] {
-  const lines = entries.flatMap(({ entry, fate }) => {
-    if (entry.desc !== 'EVENT TRIGGER' || fate.kind !== 'otherwise') return []
+  const lines = entries.flatMap(({ entry, decision }) => {
+    if (entry.desc !== 'EVENT TRIGGER' || decision.kind !== 'otherwise') return []
     const how = /\bENABLE (ALWAYS|REPLICA)\s*;\s*$/.exec(entry.definition)?.[1]
     return [
       `ALTER EVENT TRIGGER ${quoteIdentifier(entry.tag)} ENABLE${how === undefined ? '' : ` ${how}`};`,

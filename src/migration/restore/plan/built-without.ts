@@ -1,7 +1,7 @@
 import { usesType } from '../../../polardb/limits/syntax.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { maskStatement } from '../../../postgres/archive/statement.ts'
-import { type Fate, leaveOut, lossOf } from './planned-entry.ts'
+import { type Decision, leaveOut, lossOf } from './planned-entry.ts'
 import { cutAll } from './rewrite.ts'
 import type { TargetFacts } from './target-facts.ts'
 
@@ -11,7 +11,7 @@ const usesXml = usesType(['xml'])
 const holdsValues =
   /^((FOREIGN )?TABLE|(MATERIALIZED )?VIEW|DOMAIN|TYPE|FUNCTION|PROCEDURE|AGGREGATE)$/
 
-/** The fate of what the target's own build lacks: ICU collations, and values of the type xml. */
+/** What becomes of what the target's own build lacks: ICU collations, and values of the type xml. */
 export function builtWithout(
   entry: ArchiveEntry,
   masked: string,
@@ -20,7 +20,7 @@ export function builtWithout(
     hasXml,
     refusedCollations,
   }: Pick<TargetFacts, 'hasIcu' | 'hasXml' | 'refusedCollations'>,
-): Fate | undefined {
+): Decision | undefined {
   if (entry.desc === 'COLLATION' && !hasIcu && /\bprovider\s*=\s*icu\b/.test(masked)) {
     return leaveOut(
       'the target was built without ICU',

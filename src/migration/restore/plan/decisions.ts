@@ -7,12 +7,12 @@ import { majorOf } from '../../../postgres/version.ts'
 import { needless } from '../../../report/model.ts'
 import { stateSchema } from '../database/mark.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
-import { asleepFate, jobsFate } from './asleep.ts'
+import { decideAsleep, decideJobs } from './asleep.ts'
 import { builtWithout, withoutCompression } from './built-without.ts'
-import { absentFate, notesFate } from './exceptions.ts'
-import { extensionFate, extensionMemberFate } from './extensions.ts'
+import { decideAbsent, decideNotes } from './exceptions.ts'
+import { decideExtension, decideExtensionMember } from './extensions.ts'
 import { labelProvider, rolesNamed } from './needed-roles.ts'
-import { type Fate, leaveOut, lossOf } from './planned-entry.ts'
+import { type Decision, leaveOut, lossOf } from './planned-entry.ts'
 import { cutAll, cutSettings } from './rewrite.ts'
 import type { TargetFacts } from './target-facts.ts'
 import { viewOnItself } from './view-on-itself.ts'
@@ -45,14 +45,14 @@ export class Decisions {
   }
 
   /** What becomes of an entry, as far as that does not hang on others. */
-  decide(entry: ArchiveEntry): Fate {
+  decide(entry: ArchiveEntry): Decision {
     return (
       this.existing(entry) ??
-      absentFate(entry, this.facts.absent, this.database) ??
-      jobsFate(entry, this.database) ??
-      extensionFate(entry, this.facts, this.database) ??
+      decideAbsent(entry, this.facts.absent, this.database) ??
+      decideJobs(entry, this.database) ??
+      decideExtension(entry, this.facts, this.database) ??
       this.systemObject(entry) ??
-      extensionMemberFate(entry, this.facts, this.database) ??
+      decideExtensionMember(entry, this.facts, this.database) ??
       this.label(entry) ??
       this.roles(entry) ??
       this.language(entry) ??
@@ -82,15 +82,15 @@ export class Decisions {
   }
 
   /** Objects that every database has, or that this one got before. */
-  private existing(entry: ArchiveEntry): Fate | undefined {
-    const there: Fate = {
+  private existing(entry: ArchiveEntry): Decision | undefined {
+    const there: Decision = {
       ...leaveOut(needless.there, 'None needed', 'nothing'),
       there: true,
     }
     if (entry.desc === 'SCHEMA') {
       const schema = this.facts.schemas.get(entry.tag)
       if (entry.tag === 'public') return there
-      if (entry.tag === stateSchema) return notesFate(this.archive)
+      if (entry.tag === stateSchema) return decideNotes(this.archive)
       if (schema?.system) {
         return leaveOut(
           'the target has a schema of this name for itself',
@@ -105,7 +105,7 @@ export class Decisions {
   }
 
   /** Comments, grants and labels on what is the server's own. */
-  private systemObject(entry: ArchiveEntry): Fate | undefined {
+  private systemObject(entry: ArchiveEntry): Decision | undefined {
     if (!/^(ACL|COMMENT)$/.test(entry.desc) || this.facts.target.account.superuser) return undefined
     const skip = (reason: string) => leaveOut(reason, 'None needed', 'nothing')
     if (/^EXTENSION /.test(entry.tag)) {
@@ -125,7 +125,7 @@ export class Decisions {
     return undefined
   }
 
-  private label(entry: ArchiveEntry): Fate | undefined {
+  private label(entry: ArchiveEntry): Decision | undefined {
     if (entry.desc !== 'SECURITY LABEL') return undefined
     const provider = labelProvider(entry.definition)
     if (provider !== null && this.facts.labelProviders.get(provider)) return undefined
@@ -137,7 +137,7 @@ export class Decisions {
   }
 
   /** Policies, user mappings and default privileges that name roles which the target does not have or protects. */
-  private roles(entry: ArchiveEntry): Fate | undefined {
+  private roles(entry: ArchiveEntry): Decision | undefined {
     const { roles, target } = this.facts
     if (entry.desc === 'DEFAULT ACL' && !target.account.superuser) {
       const role = entry.owner
@@ -159,7 +159,7 @@ export class Decisions {
     )
   }
 
-  private language(entry: ArchiveEntry): Fate | undefined {
+  private language(entry: ArchiveEntry): Decision | undefined {
     if (entry.desc === 'PROCEDURAL LANGUAGE' && !this.facts.target.account.superuser) {
       return leaveOut(
         'only a superuser may create a language without an extension',
@@ -185,7 +185,7 @@ export class Decisions {
   }
 
   /** Collations of the operating system or ICU that the target does not have. */
-  private collation(entry: ArchiveEntry): Fate | undefined {
+  private collation(entry: ArchiveEntry): Decision | undefined {
     if (!entry.definition.includes('COLLATE')) return undefined
     const masked = this.mask(entry)
     for (const found of masked.matchAll(/\bCOLLATE pg_catalog\./g)) {
@@ -201,7 +201,7 @@ export class Decisions {
   }
 
   /** A cast takes the owner of one of its types, a transform that of its type: where nobody owns them, a superuser. */
-  private ofOwnType(entry: ArchiveEntry): Fate | undefined {
+  private ofOwnType(entry: ArchiveEntry): Decision | undefined {
     const types = ownedTypes.get(entry.desc)
     if (types === undefined || this.has('superuser')) return undefined
     const ownType = entry.dependencies.some((id) =>
@@ -217,7 +217,7 @@ export class Decisions {
   }
 
   /** Tables WITH OIDS, which the archive keeps beside their statement. */
-  private oids(entry: ArchiveEntry): Fate | undefined {
+  private oids(entry: ArchiveEntry): Decision | undefined {
     if (entry.desc !== 'TABLE' || !entry.withOids) return undefined
     if (this.facts.target.major < 12 && this.facts.settings.has('default_with_oids'))
       return undefined
@@ -229,7 +229,7 @@ export class Decisions {
   }
 
   /** What partitioned tables could not do before versions 12 and 13. */
-  private partition(entry: ArchiveEntry): Fate | undefined {
+  private partition(entry: ArchiveEntry): Decision | undefined {
     const { major } = this.facts.target
     if (major >= 13 || !/^(FK CONSTRAINT|TRIGGER)$/.test(entry.desc)) return undefined
     const tables = entry.dependencies.filter((id) => this.partitioned.has(id))
@@ -252,7 +252,7 @@ export class Decisions {
   }
 
   /** Uses of the multirange type that every range type has from version 14 on. */
-  private multirange(entry: ArchiveEntry): Fate | undefined {
+  private multirange(entry: ArchiveEntry): Decision | undefined {
     const used =
       !/^(TYPE|COMMENT|ACL)$/.test(entry.desc) &&
       this.multiranges.find((name) => entry.definition.includes(name))
@@ -277,7 +277,7 @@ export class Decisions {
   }
 
   /** The rules of src/polardb/limits/limits.ts, and settings of functions that take a superuser. */
-  private limits(entry: ArchiveEntry): Fate {
+  private limits(entry: ArchiveEntry): Decision {
     const { target } = this.facts
     let definition = entry.definition
     let masked = this.masked(definition)
@@ -312,7 +312,7 @@ export class Decisions {
       reasons.push(...settings.reasons)
       if (settings.reasons.length > 0) facets.add('settings')
     }
-    if (reasons.length === 0) return asleepFate(entry, masked) ?? { kind: 'restore' }
+    if (reasons.length === 0) return decideAsleep(entry, masked) ?? { kind: 'restore' }
     return { kind: 'otherwise', definition, reason: reasons.join('; '), facets: [...facets] }
   }
 

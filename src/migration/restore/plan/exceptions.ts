@@ -3,12 +3,12 @@ import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { qualifiedName, quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { stateSchema } from '../database/mark.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
-import { type Fate, leaveOut } from './planned-entry.ts'
+import { type Decision, leaveOut } from './planned-entry.ts'
 
 /** Entries that can come to nothing because of how a restore works, or an archive is made, rather than for what they are. */
 
 /** A schema that is called like the one in which a restore keeps its notes: it is left out, and what is in it goes along. */
-export function notesFate({ entries }: Archive): Fate {
+export function decideNotes({ entries }: Archive): Decision {
   const isUsed = entries.some(({ namespace }) => namespace === stateSchema)
   // what an interrupted restore left in the source, when that was a target once
   const isMark = entries.some(
@@ -30,11 +30,11 @@ export function notesFate({ entries }: Archive): Fate {
  *
  * @param absent see run/absent-tables.ts
  */
-export function absentFate(
+export function decideAbsent(
   entry: ArchiveEntry,
   absent: ReadonlySet<string> | undefined,
   { extensionTables }: DatabaseProperties,
-): Fate | undefined {
+): Decision | undefined {
   if (!isContent(entry) || !absent?.has(`${entry.namespace}.${entry.tag}`)) return undefined
   const extension = extensionTables.find(
     ({ schema, name }) => schema === entry.namespace && name === entry.tag,

@@ -1,15 +1,15 @@
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { extensionOf } from '../database/extension-grants.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
-import { type Fate, leaveOut } from './planned-entry.ts'
+import { type Decision, leaveOut } from './planned-entry.ts'
 import type { TargetFacts } from './target-facts.ts'
 
 /** An extension: whether the target has it, and lets the account have it. */
-export function extensionFate(
+export function decideExtension(
   entry: ArchiveEntry,
   facts: TargetFacts,
   database: DatabaseProperties,
-): Fate | undefined {
+): Decision | undefined {
   if (entry.desc !== 'EXTENSION') return undefined
   const { target, available, refused } = facts
   const { account, supportedExtensions } = target
@@ -62,11 +62,11 @@ export function extensionFate(
  * EXTENSION"), and the server answers to other people's grants with no more than a warning. What PolarDB makes of it
  * differs between its versions, and shows when it is tried.
  */
-export function extensionMemberFate(
+export function decideExtensionMember(
   entry: ArchiveEntry,
   { target, available }: TargetFacts,
   database: DatabaseProperties,
-): Fate | undefined {
+): Decision | undefined {
   if (entry.desc !== 'ACL' || target.account.superuser || target.polardb !== null) return undefined
   const extension = extensionOf(database.extensionGrants, entry)
   const found = extension === undefined ? undefined : available.get(extension)

@@ -11,7 +11,7 @@ import { allowMissing } from './allow-missing.ts'
 import { jobsLoss } from './asleep.ts'
 import { Decisions } from './decisions.ts'
 import { rolesNamed } from './needed-roles.ts'
-import { type Fate, isLoss, leaveOut, lossOf, type PlannedEntry } from './planned-entry.ts'
+import { type Decision, isLoss, leaveOut, lossOf, type PlannedEntry } from './planned-entry.ts'
 import type { TargetFacts } from './target-facts.ts'
 
 export interface RestorePlan {
@@ -67,7 +67,7 @@ export function makePlan(
     for (const entry of archive.entries) {
       if (ofDatabase(entry)) continue
       const wanted = options.wanted?.get(archive)
-      const decided: Fate =
+      const decided: Decision =
         wanted && !wanted.has(entry.dumpId)
           ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
           : decisions.decide(entry)
@@ -75,8 +75,8 @@ export function makePlan(
       const table = qualifiedName(entry.namespace, entry.tag)
       const empty = entry.desc === 'TABLE DATA' && options.expectedRows?.get(table) === 0
       const isNoJob = empty && decided.kind === 'leave-out' && decided.reason === jobsLoss.reason
-      const fate: Fate = isNoJob ? { kind: 'restore' } : decided
-      entries.push({ archive, entry, name: entryName(entry), fate, needs, empty })
+      const decision: Decision = isNoJob ? { kind: 'restore' } : decided
+      entries.push({ archive, entry, name: entryName(entry), decision, needs, empty })
     }
   }
   takeAlong(entries)
@@ -85,14 +85,14 @@ export function makePlan(
   const accepted: PlannedEntry[] = []
   for (const entry of entries) {
     if (!isLoss(entry)) continue
-    if (accepts(entry.name, entry.fate)) accepted.push(entry)
+    if (accepts(entry.name, entry.decision)) accepted.push(entry)
     else losing.push(entry)
   }
   const usesPlaces = entries.some(
     ({ entry }) => entry.tablespace !== '' || !/^(heap)?$/.test(entry.accessMethod),
   )
   const created = entries.filter(
-    ({ entry, fate }) => entry.desc === 'ACCESS METHOD' && fate.kind !== 'leave-out',
+    ({ entry, decision }) => entry.desc === 'ACCESS METHOD' && decision.kind !== 'leave-out',
   )
   return {
     facts,
@@ -108,17 +108,20 @@ export function makePlan(
     accepted,
   }
 
-  function accepts(name: string, fate: Fate & { kind: 'leave-out' }): boolean {
+  function accepts(name: string, decision: Decision & { kind: 'leave-out' }): boolean {
     // rows are given up only by their own name, everything else with what it hangs on
-    return allowed(name) || (fate.loss !== 'rows' && !!fate.along && allowed(fate.along.name))
+    return (
+      allowed(name) ||
+      (decision.loss !== 'rows' && !!decision.along && allowed(decision.along.name))
+    )
   }
 }
 
 /** Entries that are left out as losses, in the names of `allow-missing`. */
 export function lossesOf(entries: readonly PlannedEntry[], database: string): Loss[] {
-  return entries.flatMap(({ name, fate }) =>
-    fate.kind === 'leave-out'
-      ? [{ entry: name, database, reason: fate.reason, remedy: fate.remedy }]
+  return entries.flatMap(({ name, decision }) =>
+    decision.kind === 'leave-out'
+      ? [{ entry: name, database, reason: decision.reason, remedy: decision.remedy }]
       : [],
   )
 }
@@ -129,11 +132,11 @@ export function lossesOf(entries: readonly PlannedEntry[], database: string): Lo
  */
 export function ownedPublic(facts: TargetFacts, entries: readonly PlannedEntry[]): PlannedEntry[] {
   return entries.filter(
-    ({ entry, fate }) =>
+    ({ entry, decision }) =>
       entry.desc === 'SCHEMA' &&
       entry.tag === 'public' &&
-      fate.kind === 'leave-out' &&
-      fate.there &&
+      decision.kind === 'leave-out' &&
+      decision.there &&
       entry.owner !== 'pg_database_owner' &&
       facts.roles.get(entry.owner)?.superuser === false,
   )
@@ -156,13 +159,13 @@ export function takeAlong(entries: PlannedEntry[]): void {
         else dependants.set(id, [one])
       }
     }
-    const queue = own.filter(({ entry, fate }) => takesAlong(entry, fate))
+    const queue = own.filter(({ entry, decision }) => takesAlong(entry, decision))
     for (let next = queue.shift(); next; next = queue.shift()) {
-      const { fate } = next
-      if (fate.kind !== 'leave-out') continue
-      const cause = fate.along ?? next
+      const { decision } = next
+      if (decision.kind !== 'leave-out') continue
+      const cause = decision.along ?? next
       for (const dependant of dependants.get(next.entry.dumpId) ?? []) {
-        if (dependant.fate.kind === 'leave-out' || doesWithout(next.entry, dependant.entry))
+        if (dependant.decision.kind === 'leave-out' || doesWithout(next.entry, dependant.entry))
           continue
         // an extension is in the archive without its tables, so nobody has given up their rows yet
         const isAlone = next.entry.desc === 'EXTENSION' && !dependant.empty
@@ -171,13 +174,13 @@ export function takeAlong(entries: PlannedEntry[]): void {
           /^(ACL|COMMENT|SECURITY LABEL|SUBSCRIPTION TABLE|PUBLICATION TABLE)$/.test(
             dependant.entry.desc,
           )
-        dependant.fate = {
+        dependant.decision = {
           kind: 'leave-out',
-          reason: `it needs ${cause.name}, which ${fate.failed ? 'could not be restored' : 'is left out'}`,
-          remedy: fate.remedy,
+          reason: `it needs ${cause.name}, which ${decision.failed ? 'could not be restored' : 'is left out'}`,
+          remedy: decision.remedy,
           loss: goesWithIt ? 'nothing' : lossOf(dependant.entry),
           along: cause,
-          ...(fate.failed ? { failed: true } : {}),
+          ...(decision.failed ? { failed: true } : {}),
         }
         queue.push(dependant)
       }
@@ -221,11 +224,11 @@ function unnamedNeeds(
 }
 
 /** A comment or grant that is left out takes nothing along, nor does what the target has already. */
-function takesAlong(entry: ArchiveEntry, fate: Fate): boolean {
+function takesAlong(entry: ArchiveEntry, decision: Decision): boolean {
   return (
-    fate.kind === 'leave-out' &&
+    decision.kind === 'leave-out' &&
     !/^(ACL|COMMENT|SECURITY LABEL|DEFAULT ACL|STATISTICS)$/.test(entry.desc) &&
-    !fate.there
+    !decision.there
   )
 }
 
@@ -244,7 +247,7 @@ function warningsOf(
   }
   if (!administersPublic(facts)) warnings.push(...lostOnPublic(facts, entries))
   const subscriptions = entries.filter(
-    ({ entry, fate }) => entry.desc === 'SUBSCRIPTION' && fate.kind !== 'leave-out',
+    ({ entry, decision }) => entry.desc === 'SUBSCRIPTION' && decision.kind !== 'leave-out',
   )
   for (const { name } of subscriptions) {
     warnings.push(
@@ -258,7 +261,7 @@ function warningsOf(
 function lostOnPublic(facts: TargetFacts, entries: readonly PlannedEntry[]): string[] {
   const owners = ownedPublic(facts, entries).map(({ entry }) => `its owner ${entry.owner}`)
   const grants = entries
-    .filter(({ name, fate }) => name === 'ACL SCHEMA public' && fate.kind === 'leave-out')
+    .filter(({ name, decision }) => name === 'ACL SCHEMA public' && decision.kind === 'leave-out')
     .flatMap(({ archive, entry }) => rolesNamed(entry, archive.standardStrings))
     .filter((role) => facts.roles.get(role)?.superuser === false)
     .map((role) => `the grants to ${role}`)

@@ -8,7 +8,7 @@ export type Loss =
   /** Nothing that rows or behaviour depend on. */
   'nothing' | 'behaviour' | 'rows'
 
-export type Fate =
+export type Decision =
   | { kind: 'restore' }
   /** Restored by another statement than the archive's. */
   | {
@@ -36,7 +36,7 @@ export interface PlannedEntry {
   entry: ArchiveEntry
   /** As `allow-missing` and the report name it. */
   name: string
-  fate: Fate
+  decision: Decision
   /** It takes the account itself: the role that loads must not be able to make it, or does not own what it is about. */
   byAccount?: boolean
   /** Entries of the same archive that it needs although pg_dump notes no dependency, by dump id. */
@@ -45,16 +45,20 @@ export interface PlannedEntry {
   empty?: boolean
 }
 
-/** The fate of an entry that the target cannot take, or does not need. */
-export function leaveOut(reason: string, remedy: string, loss: Loss): Fate & { kind: 'leave-out' } {
+/** For an entry that the target cannot take, or does not need. */
+export function leaveOut(
+  reason: string,
+  remedy: string,
+  loss: Loss,
+): Decision & { kind: 'leave-out' } {
   return { kind: 'leave-out', reason, remedy, loss }
 }
 
 /** Whether rows or behaviour go with an entry that is left out. */
 export function isLoss(
   item: PlannedEntry,
-): item is PlannedEntry & { fate: Fate & { kind: 'leave-out' } } {
-  return item.fate.kind === 'leave-out' && item.fate.loss !== 'nothing'
+): item is PlannedEntry & { decision: Decision & { kind: 'leave-out' } } {
+  return item.decision.kind === 'leave-out' && item.decision.loss !== 'nothing'
 }
 
 /** What leaving an entry out loses by its kind. */
@@ -89,10 +93,12 @@ export function announce(
   entries: readonly PlannedEntry[],
 ): AnnouncedEntry[] {
   const changed = new Map(
-    entries.flatMap(({ name, fate }) => (fate.kind === 'otherwise' ? [[name, fate] as const] : [])),
+    entries.flatMap(({ name, decision }) =>
+      decision.kind === 'otherwise' ? [[name, decision] as const] : [],
+    ),
   )
   return skipped.map((one) => {
-    const fate = changed.get(one.entry)
-    return fate?.reason === one.reason ? { ...one, facets: fate.facets } : one
+    const decision = changed.get(one.entry)
+    return decision?.reason === one.reason ? { ...one, facets: decision.facets } : one
   })
 }

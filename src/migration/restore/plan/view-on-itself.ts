@@ -1,6 +1,6 @@
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { nameAt } from '../../../postgres/archive/statement.ts'
-import { type Fate, leaveOut } from './planned-entry.ts'
+import { type Decision, leaveOut } from './planned-entry.ts'
 
 /** What stands right before a relation in a query. */
 const beforeRelation = /(?:\b(?:FROM|JOIN|ONLY)|[,(])\s*$/i
@@ -12,7 +12,7 @@ const beforeRelation = /(?:\b(?:FROM|JOIN|ONLY)|[,(])\s*$/i
  *
  * @param masked its statement, masked (see maskStatement)
  */
-export function viewOnItself(entry: ArchiveEntry, masked: string): Fate | undefined {
+export function viewOnItself(entry: ArchiveEntry, masked: string): Decision | undefined {
   if (entry.desc !== 'VIEW') return undefined
   const sql = entry.definition
   const start = /^\s*CREATE VIEW /.exec(masked)?.[0].length ?? 0

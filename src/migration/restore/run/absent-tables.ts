@@ -16,7 +16,7 @@ export async function absentTables(plan: RestorePlan, worker: Worker): Promise<S
   )
   const absent = new Set(
     plan.entries
-      .filter((item) => item.fate.kind !== 'leave-out' && isContent(item.entry))
+      .filter((item) => item.decision.kind !== 'leave-out' && isContent(item.entry))
       .map(key)
       .filter((name) => !defined.has(name)),
   )

@@ -130,10 +130,10 @@ export class Execution {
   leaveOut(item: PlannedEntry, message: string, sqlstate: string | null): boolean {
     if (!this.mayBeMissing(item.name)) return false
     const reason = `the target refuses it${sqlstate ? ` [${sqlstate}]` : ''}: ${shorten(printable(message), 1000)}`
-    item.fate = leaveOut(reason, this.remedy(item.name, sqlstate, message), lossOf(item.entry))
+    item.decision = leaveOut(reason, this.remedy(item.name, sqlstate, message), lossOf(item.entry))
     takeAlong(this.plan.entries)
     const lost = this.plan.entries.filter(
-      (one) => isLoss(one) && (one === item || one.fate.along === item),
+      (one) => isLoss(one) && (one === item || one.decision.along === item),
     )
     this.context.record.acceptedLosses(lossesOf(lost, this.plan.database.name))
     this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`)
@@ -183,16 +183,16 @@ export class Execution {
   /** Counts an entry that the target refused, and what hangs on it, as not restored. */
   giveUp(item: PlannedEntry): void {
     const remedy = 'Put the cause right, then go on with the restore'
-    const fate = leaveOut('it could not be restored', remedy, lossOf(item.entry))
-    item.fate = { ...fate, failed: true }
+    const decision = leaveOut('it could not be restored', remedy, lossOf(item.entry))
+    item.decision = { ...decision, failed: true }
     takeAlong(this.plan.entries)
   }
 
   /** What was refused, and then what could not be tried for want of that. */
   get allFailed(): FailedEntry[] {
-    const along = this.plan.entries.flatMap(({ name, entry, fate }): FailedEntry[] => {
-      if (fate.kind !== 'leave-out' || !fate.failed || !fate.along) return []
-      const { reason, remedy } = fate
+    const along = this.plan.entries.flatMap(({ name, entry, decision }): FailedEntry[] => {
+      if (decision.kind !== 'leave-out' || !decision.failed || !decision.along) return []
+      const { reason, remedy } = decision
       return [
         {
           entry: name,

@@ -42,7 +42,7 @@ export class RestoreProgress {
   private readonly running = new Map<string, Work>()
 
   constructor(plan: RestorePlan, options: RestoreOptions, context: Context) {
-    const restored = plan.entries.filter(({ fate }) => fate.kind !== 'leave-out')
+    const restored = plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
     this.options = options
     this.context = context
     this.total = {

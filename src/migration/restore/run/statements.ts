@@ -13,10 +13,10 @@ const largeObjectsAtOnce = 1000
  * one. Null where an entry has none (see runEntry).
  */
 export function sqlOf(planned: PlannedEntry, plan: RestorePlan): string | null {
-  const { archive, entry, fate } = planned
-  if (fate.kind === 'leave-out') throw new Error(`${planned.name} is to be left out`)
-  if (archive.searchPath === null || (entry.bytes && fate.kind === 'restore')) return null
-  const definition = fate.kind === 'otherwise' ? fate.definition : entry.definition
+  const { archive, entry, decision } = planned
+  if (decision.kind === 'leave-out') throw new Error(`${planned.name} is to be left out`)
+  if (archive.searchPath === null || (entry.bytes && decision.kind === 'restore')) return null
+  const definition = decision.kind === 'otherwise' ? decision.definition : entry.definition
   switch (entry.desc) {
     case 'EXTENSION':
       return createExtension(planned, plan)

@@ -78,8 +78,8 @@ function statementOf({ entry }: PlannedEntry): string {
   return `ALTER ${kind} ${qualifiedName(entry.namespace, entry.tag)} REPLICA IDENTITY DEFAULT;`
 }
 
-function says({ archive, entry, fate }: PlannedEntry, syntax: RegExp): boolean {
-  const definition = fate.kind === 'otherwise' ? fate.definition : entry.definition
+function says({ archive, entry, decision }: PlannedEntry, syntax: RegExp): boolean {
+  const definition = decision.kind === 'otherwise' ? decision.definition : entry.definition
   return syntax.test(maskStatement(definition, archive.standardStrings))
 }
 
@@ -87,8 +87,8 @@ function says({ archive, entry, fate }: PlannedEntry, syntax: RegExp): boolean {
 async function tablesMade(plan: RestorePlan, worker: Worker): Promise<Made[]> {
   const wanted = new Map<string, PlannedEntry>()
   for (const item of plan.entries) {
-    const { entry, fate } = item
-    if (fate.kind === 'leave-out' || !/^(TABLE|MATERIALIZED VIEW)$/.test(entry.desc)) continue
+    const { entry, decision } = item
+    if (decision.kind === 'leave-out' || !/^(TABLE|MATERIALIZED VIEW)$/.test(entry.desc)) continue
     wanted.set(`${entry.namespace}\0${entry.tag}`, item)
   }
   if (wanted.size === 0) return []

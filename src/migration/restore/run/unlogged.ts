@@ -18,7 +18,7 @@ export async function refillUnlogged(
   worker: Worker,
   loginOf: (item: PlannedEntry) => Login,
 ): Promise<void> {
-  const wanted = plan.entries.filter(({ fate }) => fate.kind !== 'leave-out')
+  const wanted = plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
   const unlogged = new Set<string>()
   await worker.retrying('unlogged tables', '', async (session) => {
     const { rows } = await session.query<{ schema: string; name: string }>(`

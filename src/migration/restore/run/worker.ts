@@ -270,6 +270,6 @@ function mayLackRows({ errors }: LoadFailure): boolean {
   )
 }
 
-const isWanted = ({ fate }: PlannedEntry) => fate.kind !== 'leave-out'
+const isWanted = ({ decision }: PlannedEntry) => decision.kind !== 'leave-out'
 
 const nameOf = (items: readonly PlannedEntry[]) => items[0]?.name ?? ''

@@ -21,7 +21,7 @@ export async function restoreEntries(restore: RunningRestore): Promise<void> {
   )
   restore.refused.push(...(await correctTables(restore.plan, restore.rights, restore.worker)))
   // what failed and was given up by name has taken its rows, indexes and owner along
-  const remaining = () => main.filter(({ fate }) => fate.kind !== 'leave-out')
+  const remaining = () => main.filter(({ decision }) => decision.kind !== 'leave-out')
   await restore.execution.inParallel(
     remaining().filter(({ entry }) => entry.section !== 'pre-data'),
   )
@@ -37,7 +37,7 @@ export async function restoreEntries(restore: RunningRestore): Promise<void> {
   await restore.grants.apply(grants)
   restore.later += grants.length - restore.grants.lost.size
   for (const item of restore.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
-    if (item.fate.kind === 'leave-out') continue
+    if (item.decision.kind === 'leave-out') continue
     const running = restore.worker.begin(item.name, 1)
     if (await refresh(restore, item, loader)) restore.later++
     running.end()

@@ -76,5 +76,5 @@ function schemasOf({ archive, entry: extension }: PlannedEntry, plan: RestorePla
 }
 
 function restored(plan: RestorePlan, which: (item: PlannedEntry) => boolean): PlannedEntry[] {
-  return plan.entries.filter((item) => item.fate.kind !== 'leave-out' && which(item))
+  return plan.entries.filter((item) => item.decision.kind !== 'leave-out' && which(item))
 }

@@ -132,9 +132,9 @@ const onForeignTables = /^(FOREIGN TABLE|DEFAULT|CHECK CONSTRAINT|TABLE ATTACH)$
  * @returns the entry to be carried out; the given one where it is of no foreign table
  */
 export function withoutServer(one: PlannedEntry): PlannedEntry {
-  const { entry, archive, fate } = one
-  if (!onForeignTables.test(entry.desc) || fate.kind === 'leave-out') return one
-  const sql = fate.kind === 'otherwise' ? fate.definition : entry.definition
+  const { entry, archive, decision } = one
+  if (!onForeignTables.test(entry.desc) || decision.kind === 'leave-out') return one
+  const sql = decision.kind === 'otherwise' ? decision.definition : entry.definition
   const mask = (text: string) => maskStatement(text, archive.standardStrings)
   const word = /(?<=(?:^|;)\s*(?:CREATE|ALTER) )FOREIGN (?=TABLE )/g
   if (mask(sql).search(word) < 0) return one
@@ -144,6 +144,6 @@ export function withoutServer(one: PlannedEntry): PlannedEntry {
   const definition = cut(without, mask(without), word)
   return {
     ...one,
-    fate: { kind: 'otherwise', definition, reason: 'rebuilt without its server', facets: [] },
+    decision: { kind: 'otherwise', definition, reason: 'rebuilt without its server', facets: [] },
   }
 }

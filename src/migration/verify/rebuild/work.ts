@@ -56,9 +56,9 @@ export class Work {
     this.context.signal.addEventListener('abort', cancel, { once: true })
     try {
       const wanted = entries.filter((one) => {
-        const { fate } = one
-        if (fate.kind !== 'leave-out') return true
-        if (!fate.there) this.failures.set(one, `${one.name} is left out: ${fate.reason}`)
+        const { decision } = one
+        if (decision.kind !== 'leave-out') return true
+        if (!decision.there) this.failures.set(one, `${one.name} is left out: ${decision.reason}`)
         return false
       })
       if (!builder) return await this.passes(wanted, account)
