@@ -101,7 +101,7 @@ describe.each(['good', 'refused'] as const)(
             connection: parseConnectionString(plain.uri('shop')),
             name: 'shop',
             fingerprint: JSON.parse(JSON.stringify(taken)),
-            announced: [],
+            expected: [],
             substitutes: [],
             jobs: 1,
             mayAlter: false,

@@ -162,11 +162,11 @@ describe('what belongs to an extension', () => {
       'member of an extension FUNCTION public.armor(bytea): grants (gained: EXECUTE to other)',
       'member of an extension FUNCTION public.pgp_sym_decrypt(bytea, text): grants (lost: EXECUTE* to reader), grants (gained: EXECUTE to PUBLIC)',
     ])
-    const announced = [
+    const expected = [
       { entry: 'ACL FUNCTION public.pgp_sym_decrypt(bytea, text)', reason: 'refused' },
       { entry: 'ACL FUNCTION public.armor(bytea)', reason: 'refused' },
     ]
-    const explained = await compareWith(made.source, server, made.target, announced)
+    const explained = await compareWith(made.source, server, made.target, expected)
     expect(differencesIn(explained)).toEqual([])
     expect(explainedIn(explained)).toHaveLength(3)
   })
@@ -184,10 +184,8 @@ describe('what belongs to an extension', () => {
       'member of an extension VIEW public.v',
     ])
     const accepted = ['TABLE public.jobs', 'VIEW public.v', 'FUNCTION public.helper(integer)']
-    const announced = accepted.map((entry) => ({ entry, reason: 'accepted' }))
-    expect(differencesIn(await compareWith(made.source, server, made.target, announced))).toEqual(
-      [],
-    )
+    const expected = accepted.map((entry) => ({ entry, reason: 'accepted' }))
+    expect(differencesIn(await compareWith(made.source, server, made.target, expected))).toEqual([])
   })
 
   test('is not missed where the extension is of another version, or is left out as a whole', async () => {
@@ -206,10 +204,8 @@ describe('what belongs to an extension', () => {
     )
     expect(differencesIn(await compareWith(made.source, server, made.target))).toEqual([])
     await server.sql('DROP EXTENSION pgcrypto', made.target)
-    const announced = [{ entry: 'EXTENSION pgcrypto', reason: 'the target does not have it' }]
-    expect(differencesIn(await compareWith(made.source, server, made.target, announced))).toEqual(
-      [],
-    )
+    const expected = [{ entry: 'EXTENSION pgcrypto', reason: 'the target does not have it' }]
+    expect(differencesIn(await compareWith(made.source, server, made.target, expected))).toEqual([])
   })
 })
 

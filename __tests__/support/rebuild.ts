@@ -21,7 +21,7 @@ export async function compareWithDump(
   dump: Pick<Dump, 'directory' | 'properties'>,
   target: RestoreTarget,
   database: string,
-  announced: readonly EntryResult[] = [],
+  expected: readonly EntryResult[] = [],
   substitutes: RoleSubstitute[] = [],
   context: Context = testContext(),
   mayAlter: MayAlter = false,
@@ -29,7 +29,7 @@ export async function compareWithDump(
   const connection = parseConnectionString(target.uri('postgres'))
   const recipe: DatabaseFingerprint = JSON.parse(JSON.stringify(source))
   const fingerprint = await fingerprintOf(target.backend, database, { recipe, connection })
-  const first = compareFingerprints(recipe, fingerprint, announced, substitutes)
+  const first = compareFingerprints(recipe, fingerprint, expected, substitutes)
   const decisions = await rebuildDefinitions(
     {
       connection,
@@ -41,7 +41,7 @@ export async function compareWithDump(
     },
     context,
   )
-  const comparison = compareFingerprints(recipe, fingerprint, announced, substitutes, decisions)
+  const comparison = compareFingerprints(recipe, fingerprint, expected, substitutes, decisions)
   return { ...comparison, printedDifferently: first.open.filter(({ printed }) => printed).length }
 }
 

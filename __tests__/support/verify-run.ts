@@ -34,11 +34,11 @@ export async function compareWith(
   source: DatabaseFingerprint,
   server: TestServer,
   database: string,
-  announced: readonly EntryResult[] = [],
+  expected: readonly EntryResult[] = [],
 ): Promise<Comparison> {
   const recipe: DatabaseFingerprint = JSON.parse(JSON.stringify(source))
   const target = await fingerprintOf(server, database, { recipe })
-  return compareFingerprints(recipe, target, announced)
+  return compareFingerprints(recipe, target, expected)
 }
 
 /** The record of a database, in the report of a context, of which so much is compared. */

@@ -18,8 +18,8 @@ test('a definition that comes back as another one is told from one in other word
     view: [{ name: 'public.v', facets: { query: 'two' } }],
     sequence: [{ name: 'public.more' }],
   })
-  const announced = [{ entry: 'INDEX public.refused', reason: 'the target refuses it' }]
-  expect(compareDefinitions(source, target, announced)).toEqual({
+  const expected = [{ entry: 'INDEX public.refused', reason: 'the target refuses it' }]
+  expect(compareDefinitions(source, target, expected)).toEqual({
     different: [
       'sequence public.more: only on the target',
       'table public.gone: missing',

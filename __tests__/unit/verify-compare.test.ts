@@ -38,20 +38,20 @@ function compareKind(
   source: CatalogObject[],
   target: CatalogObject[],
   options: {
-    announced?: EntryResult[]
+    expected?: EntryResult[]
     substitutes?: RoleSubstitute[]
     servers?: [number, number]
     acls?: string[][]
     decisions?: Decisions
   } = {},
 ): Comparison['objects'][number] | undefined {
-  const { announced = [], substitutes = [], servers = [150000, 150000], acls = [] } = options
+  const { expected = [], substitutes = [], servers = [150000, 150000], acls = [] } = options
   const side = (objects: CatalogObject[], server: number) =>
     fingerprint({ server, catalog: { ...empty, acls, kinds: { [kind]: objects } } })
   const { objects } = compareFingerprints(
     side(source, servers[0]),
     side(target, servers[1]),
-    announced,
+    expected,
     substitutes,
     options.decisions,
   )
@@ -66,11 +66,11 @@ describe('tables', () => {
     digest,
     recipe: 0,
   })
-  const compare = (target: DatabaseFingerprint['tables'], announced: EntryResult[] = []) =>
+  const compare = (target: DatabaseFingerprint['tables'], expected: EntryResult[] = []) =>
     compareFingerprints(
       fingerprint({ tables: [table(2)] }),
       fingerprint({ tables: target }),
-      announced,
+      expected,
     )
 
   test('equal counts with another digest do not match', () => {
@@ -143,7 +143,7 @@ describe('objects', () => {
   ])('a missing %s %j is explained by the entry %j', (kind, name, entry) => {
     expect(compareKind(kind, [{ name }], [])).toMatchObject({ missing: [expect.any(String)] })
     expect(
-      compareKind(kind, [{ name }], [], { announced: [{ entry, reason: 'why' }] }),
+      compareKind(kind, [{ name }], [], { expected: [{ entry, reason: 'why' }] }),
     ).toMatchObject({
       missing: [],
       explained: [{ reason: 'why' }],
@@ -152,8 +152,8 @@ describe('objects', () => {
 
   test('the index of a constraint is explained by the constraint', () => {
     const index = { name: 's.i', facets: { 'of constraint': '=s.t c' } }
-    const announced = [{ entry: 'CONSTRAINT s.t c', reason: 'NULLS NOT DISTINCT' }]
-    expect(compareKind('index', [index], [], { announced })).toMatchObject({ missing: [] })
+    const expected = [{ entry: 'CONSTRAINT s.t c', reason: 'NULLS NOT DISTINCT' }]
+    expect(compareKind('index', [index], [], { expected })).toMatchObject({ missing: [] })
   })
 
   test('an index that is invalid on the source is not in a dump', () => {
@@ -176,10 +176,10 @@ describe('objects', () => {
     const target = [{ name: 's.t', facets: { [facet]: 'b' } }]
     expect(compareKind('table', source, target)).toMatchObject({ different: [`s.t: ${facet}`] })
     expect(
-      compareKind('table', source, target, { announced: [{ entry, reason: '' }] }),
+      compareKind('table', source, target, { expected: [{ entry, reason: '' }] }),
     ).toMatchObject({ different: [] })
     const other = [{ entry: entry.replace('s.t', 's.u'), reason: '' }]
-    expect(compareKind('table', source, target, { announced: other })).toMatchObject({
+    expect(compareKind('table', source, target, { expected: other })).toMatchObject({
       different: [`s.t: ${facet}`],
     })
   })
@@ -197,13 +197,13 @@ describe('objects', () => {
       const target = [{ name: '' }]
       expect(compareKind('database', source, target)).toMatchObject({ different: [facet] })
       expect(
-        compareKind('database', source, target, { announced: [{ entry, reason: '' }] }),
+        compareKind('database', source, target, { expected: [{ entry, reason: '' }] }),
       ).toMatchObject({ different: [] })
-      const announced = [
+      const expected = [
         { entry: 'SETTING jit', reason: '' },
         { entry: 'ACL DATABASE', reason: '' },
       ]
-      expect(compareKind('database', source, target, { announced })).toMatchObject({
+      expect(compareKind('database', source, target, { expected })).toMatchObject({
         different: [facet],
       })
     },
@@ -212,7 +212,7 @@ describe('objects', () => {
   test('what was restored otherwise may differ in that alone, and must be there', () => {
     const change = { entry: 'TABLE s.t', reason: 'without lz4', facets: ['compression of'] }
     const source = [{ name: 's.t', facets: { 'compression of a': 'l', columns: 'a' } }]
-    const options = { announced: [change] }
+    const options = { expected: [change] }
     expect(
       compareKind('table', source, [{ name: 's.t', facets: { columns: 'a' } }], options),
     ).toMatchObject({ different: [], explained: [{ reason: 'without lz4' }] })
@@ -223,10 +223,10 @@ describe('objects', () => {
   })
 
   test('another owner of the database is explained by its entry', () => {
-    const announced = [{ entry: 'OWNER DATABASE', reason: 'a superuser' }]
+    const expected = [{ entry: 'OWNER DATABASE', reason: 'a superuser' }]
     const [source, target] = [[{ name: '', owner: 0 }], [{ name: '', owner: 1 }]]
     expect(compareKind('database', source, target)?.different).toHaveLength(1)
-    expect(compareKind('database', source, target, { announced })?.different).toEqual([])
+    expect(compareKind('database', source, target, { expected })?.different).toEqual([])
   })
 
   test('another owner is explained only by a substitute for that very role', () => {
@@ -251,8 +251,8 @@ describe('objects', () => {
     expect(compareKind('table', source, target, { acls })?.different).toEqual([
       's.t: grants (lost: SELECT to carol), grants (lost: UPDATE (c) to dave)',
     ])
-    const announced = [{ entry: 'ACL TABLE s.t', reason: '' }]
-    expect(compareKind('table', source, target, { acls, announced })?.different).toEqual([])
+    const expected = [{ entry: 'ACL TABLE s.t', reason: '' }]
+    expect(compareKind('table', source, target, { acls, expected })?.different).toEqual([])
     const substitutes = [{ role: 'carol', instead: null, reason: 'a reserved name' }]
     expect(compareKind('table', source, target, { acls, substitutes })?.different).toEqual([
       's.t: grants (lost: UPDATE (c) to dave)',
@@ -416,18 +416,18 @@ describe('large objects', () => {
   })
   const compare = (
     target: DatabaseFingerprint['largeObjects'],
-    announced: EntryResult[] = [],
+    expected: EntryResult[] = [],
     substitutes: RoleSubstitute[] = [],
   ) =>
     compareFingerprints(
       fingerprint({ largeObjects: objects('1') }),
       fingerprint({ largeObjects: target }),
-      announced,
+      expected,
       substitutes,
     )
 
   test('a left-out entry explains a lost object, never a changed one', () => {
-    const announced = [{ entry: 'BLOB 16400', reason: 'permission denied' }]
+    const expected = [{ entry: 'BLOB 16400', reason: 'permission denied' }]
     const lost = {
       count: 0,
       ranges: [{ from: 16400, to: 4294967295, count: 0, digest: '0' }],
@@ -435,9 +435,9 @@ describe('large objects', () => {
       comments: { count: 0, digest: '0' },
     }
     expect(
-      compare(lost, announced).objects.find(({ kind }) => kind === 'large object'),
+      compare(lost, expected).objects.find(({ kind }) => kind === 'large object'),
     ).toMatchObject({ missing: [] })
-    expect(compare(objects('2'), announced).equal).toBe(false)
+    expect(compare(objects('2'), expected).equal).toBe(false)
     expect(compare(lost, [{ entry: 'BLOB 16399', reason: 'another' }]).equal).toBe(false)
   })
 

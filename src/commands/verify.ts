@@ -92,7 +92,7 @@ async function steps(run: Run): Promise<void> {
                   name,
                   fingerprint,
                   schema,
-                  announced: [
+                  expected: [
                     ...losses.filter(({ database }) => database === source),
                     ...(await acceptedInVerify({ connection, name }, schema, run)),
                   ],

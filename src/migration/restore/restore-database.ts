@@ -5,13 +5,13 @@ import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { ChecklistItem, RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
 import { retrying } from '../retry.ts'
-import type { AnnouncedEntry } from '../verify/compare/announced.ts'
+import type { ExpectedDifference } from '../verify/compare/expected-differences.ts'
 import { dumpIdentity } from './database/mark.ts'
 import { cannotResume, prepareDatabase } from './database/prepare.ts'
 import type { RestoreOptions } from './options.ts'
 import type { KeptOwner } from './owners/ownership.ts'
 import type { RestorePlan } from './plan/plan.ts'
-import { announce } from './plan/planned-entry.ts'
+import { expectedDifferences } from './plan/planned-entry.ts'
 import { PlanRefused } from './plan-restore.ts'
 import { tableOf } from './run/load.ts'
 import { RunningRestore } from './running-restore.ts'
@@ -23,7 +23,7 @@ import { createExtensions } from './steps/extensions.ts'
 export interface Restored {
   result: RestoreResult
   /** What the comparison is to expect of what was left out or changed. */
-  announced: AnnouncedEntry[]
+  expected: ExpectedDifference[]
   /** What is to be done at the cutover. */
   checklist: ChecklistItem[]
   /** Roles of the source whose objects belong to the account now, with the reason. Null where an earlier run restored. */
@@ -112,8 +112,8 @@ async function carryOut(
       get result() {
         return restore.result()
       },
-      get announced() {
-        return restore.announced()
+      get expected() {
+        return restore.expected()
       },
       checklist: restore.checklist(),
       owners: [...restore.ownership.kept.values()],
@@ -185,7 +185,7 @@ async function restoredBefore(
   }
   return {
     result,
-    announced: announce(result.skipped, plan.entries),
+    expected: expectedDifferences(result.skipped, plan.entries),
     checklist: restore.checklist(),
     owners: null,
     failure: undefined,

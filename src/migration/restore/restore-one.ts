@@ -4,7 +4,7 @@ import { analyzeDatabase } from '../analyze.ts'
 import { runPhase, skipPhase } from '../phases.ts'
 import type { Run } from '../run.ts'
 import { readSubstitutes, verifyDatabase } from '../verify/verify-database.ts'
-import { announcedLimit } from './database/connection-limit.ts'
+import { expectedLimit } from './database/connection-limit.ts'
 import { cannotResume } from './database/prepare.ts'
 import type { Destination } from './destinations.ts'
 import type { RestoreOptions } from './options.ts'
@@ -130,10 +130,10 @@ async function verifyOne(
             sourceIsLive && run.inputs.source
               ? { connection: run.inputs.source, database: source }
               : undefined,
-          announced: [
+          expected: [
             ...run.report.losses.filter(({ database }) => database === source),
-            ...restored.announced,
-            ...announcedLimit(properties),
+            ...restored.expected,
+            ...expectedLimit(properties),
           ],
           substitutes,
         },

@@ -2,7 +2,7 @@ import type { Failure } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { ChecklistItem, EntryResult, RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
-import type { AnnouncedEntry } from '../verify/compare/announced.ts'
+import type { ExpectedDifference } from '../verify/compare/expected-differences.ts'
 import { leftOutBy } from './left-out.ts'
 import type { RestoreOptions } from './options.ts'
 import { GivingBack } from './owners/giving-back.ts'
@@ -12,7 +12,7 @@ import { Ownership } from './owners/ownership.ts'
 import { TemporaryRights } from './owners/temporary-rights.ts'
 import { wakeUp } from './plan/asleep.ts'
 import type { RestorePlan } from './plan/plan.ts'
-import { announce, type PlannedEntry } from './plan/planned-entry.ts'
+import { expectedDifferences, type PlannedEntry } from './plan/planned-entry.ts'
 import { PlanRefused } from './plan-restore.ts'
 import { Execution } from './run/execution.ts'
 import { EntryFailed } from './run/patient-session.ts'
@@ -105,8 +105,8 @@ export class RunningRestore {
   }
 
   /** See Restored. */
-  announced(): AnnouncedEntry[] {
-    return announce(this.result().skipped, this.plan.entries)
+  expected(): ExpectedDifference[] {
+    return expectedDifferences(this.result().skipped, this.plan.entries)
   }
 
   /** See Restored. */

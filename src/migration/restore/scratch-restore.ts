@@ -24,8 +24,11 @@ import type { Run } from '../run.ts'
 import { readCatalog } from '../verify/catalog/catalog.ts'
 import { isPrinted } from '../verify/catalog/definition.ts'
 import type { CatalogFingerprint } from '../verify/catalog/model.ts'
-import { Announced, type AnnouncedEntry } from '../verify/compare/announced.ts'
 import { compareCatalogs } from '../verify/compare/catalogs.ts'
+import {
+  type ExpectedDifference,
+  ExpectedDifferences,
+} from '../verify/compare/expected-differences.ts'
 import type { CatalogSide } from '../verify/compare/sides.ts'
 import { withSession } from '../verify/read-session.ts'
 import { databaseExists, inMaintenanceDatabase } from './database/maintenance-database.ts'
@@ -212,10 +215,10 @@ async function restoreInto(
     try {
       await restored.settle()
       const there = await readDefinitions(target, scratch, 'target', run)
-      const announced = [...restored.announced, ...quiet.report.losses]
+      const expected = [...restored.expected, ...quiet.report.losses]
       return {
         refused: refusedOf(restored.result, quiet, known),
-        ...compareDefinitions(source, there, announced),
+        ...compareDefinitions(source, there, expected),
         entries,
       }
     } finally {
@@ -350,14 +353,14 @@ function withoutOwners({ kinds }: CatalogFingerprint): CatalogFingerprint {
  * Both ways in which a definition may come back otherwise: as another one, which the verification would say, or in other words.
  * Pure.
  *
- * @param announced what the restore has left out or changed, and the server refused
+ * @param expected what the restore has left out or changed, and the server refused
  */
 export function compareDefinitions(
   source: CatalogSide,
   target: CatalogSide,
-  announced: readonly AnnouncedEntry[],
+  expected: readonly ExpectedDifference[],
 ): { different: string[]; printed: string[] } {
-  const known = new Announced(announced)
+  const known = new ExpectedDifferences(expected)
   const printed: string[] = []
   // the throw-away database is what a rebuild would be: what is printed otherwise in it is equal to what it was made of
   const { objects } = compareCatalogs(source, target, known, [], {

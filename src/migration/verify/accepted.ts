@@ -4,7 +4,7 @@ import { lossesOnDatabase } from '../restore/plan/losses-on-database.ts'
 import { lossesOf } from '../restore/plan/plan.ts'
 import { planAgain } from '../restore/plan-restore.ts'
 import type { Run } from '../run.ts'
-import type { AnnouncedEntry } from './compare/announced.ts'
+import type { ExpectedDifference } from './compare/expected-differences.ts'
 import type { SchemaSource } from './rebuild/rebuild.ts'
 
 /**
@@ -18,7 +18,7 @@ export async function acceptedInVerify(
   place: { connection: ConnectionParameters; name: string },
   { properties, archives }: SchemaSource,
   run: Run,
-): Promise<AnnouncedEntry[]> {
+): Promise<ExpectedDifference[]> {
   const patterns = run.inputs.allowMissing
   if (patterns.length === 0) return []
   const { connection: target, name: targetName } = place

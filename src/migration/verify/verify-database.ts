@@ -8,8 +8,8 @@ import { counted, formatCount } from '../../text/text.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { isShown } from './catalog/definition.ts'
-import type { AnnouncedEntry } from './compare/announced.ts'
 import { columnOrderReason } from './compare/catalogs.ts'
+import type { ExpectedDifference } from './compare/expected-differences.ts'
 import { type Comparison, compareFingerprints } from './compare/fingerprints.ts'
 import { notCompared } from './compare/not-compared.ts'
 import type { RoleSubstitute } from './compare/sides.ts'
@@ -27,7 +27,7 @@ export interface VerifyOptions {
   /** Of the source, as its manifest holds it or as it was just taken. */
   fingerprint: unknown
   /** What the restore left out or changed, with its reasons: such differences are explained. */
-  announced: AnnouncedEntry[]
+  expected: ExpectedDifference[]
   /** Roles of the source whose objects or grants the target cannot have, and who has them instead. */
   substitutes: RoleSubstitute[]
   jobs: number
@@ -173,8 +173,8 @@ async function compare(
   options: VerifyOptions,
   run: Run,
 ): Promise<Comparison> {
-  const { announced, substitutes, connection, name: database, schema } = options
-  const comparison = compareFingerprints(source, target, announced, substitutes)
+  const { expected, substitutes, connection, name: database, schema } = options
+  const comparison = compareFingerprints(source, target, expected, substitutes)
   const showDefinitions =
     comparison.open.length > 0 && run.inputs.showDefinitions && !(await run.isPublicRepository())
   const open = comparison.open.filter(
@@ -185,7 +185,7 @@ async function compare(
     { connection, database, schema, open, showDefinitions, mayAlter: options.mayAlter },
     run,
   )
-  return compareFingerprints(source, target, announced, substitutes, decisions)
+  return compareFingerprints(source, target, expected, substitutes, decisions)
 }
 
 function notProven(database: string, undecided: { name: string; reason: string }[]): Failure {

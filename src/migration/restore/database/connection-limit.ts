@@ -11,7 +11,7 @@ import { inMaintenanceDatabase } from './maintenance-database.ts'
 import type { DatabaseProperties } from './properties.ts'
 
 /** The entries by which the verification after a restore expects a limit that is set only later; none without such a limit. */
-export function announcedLimit({ connectionLimit }: DatabaseProperties): EntryResult[] {
+export function expectedLimit({ connectionLimit }: DatabaseProperties): EntryResult[] {
   if (connectionLimit === -1) return []
   return [
     {

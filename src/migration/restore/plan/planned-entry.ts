@@ -1,7 +1,7 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import type { EntryResult } from '../../../report/model.ts'
-import type { AnnouncedEntry } from '../../verify/compare/announced.ts'
+import type { ExpectedDifference } from '../../verify/compare/expected-differences.ts'
 
 /** What is lost with an entry that is left out. */
 export type Loss =
@@ -15,7 +15,7 @@ export type Decision =
       kind: 'otherwise'
       definition: string
       reason: string
-      /** What of its fingerprint differs for that (see AnnouncedEntry). */
+      /** What of its fingerprint differs for that (see ExpectedDifference). */
       facets: readonly string[]
     }
   | {
@@ -27,7 +27,7 @@ export type Decision =
       along?: PlannedEntry
       /** It is not lost: the target has it. */
       there?: true
-      /** The target refused it, or what it hangs on, after the rows were in: nothing that was announced. */
+      /** The target refused it, or what it hangs on, after the rows were in: nothing that was expected. */
       failed?: true
     }
 
@@ -88,10 +88,10 @@ export function lossOf(entry: ArchiveEntry): Loss {
  *
  * @param skipped what the report says of it
  */
-export function announce(
+export function expectedDifferences(
   skipped: readonly EntryResult[],
   entries: readonly PlannedEntry[],
-): AnnouncedEntry[] {
+): ExpectedDifference[] {
   const changed = new Map(
     entries.flatMap(({ name, decision }) =>
       decision.kind === 'otherwise' ? [[name, decision] as const] : [],

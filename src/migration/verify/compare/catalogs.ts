@@ -8,8 +8,8 @@ import {
 } from '../catalog/definition.ts'
 import { memberKind } from '../catalog/members.ts'
 import type { CatalogObject } from '../catalog/model.ts'
-import type { Announced } from './announced.ts'
 import { entriesOf, entriesOfFacet, isOfFacet, parentEntries } from './archive-names.ts'
+import type { ExpectedDifferences } from './expected-differences.ts'
 import { grantDifferences } from './grants.ts'
 import {
   type CatalogSide,
@@ -50,7 +50,7 @@ const tellingFacets = new Set([
 export function compareCatalogs(
   source: CatalogSide,
   target: CatalogSide,
-  announced: Announced,
+  expected: ExpectedDifferences,
   substitutes: readonly RoleSubstitute[],
   decisions?: Decisions,
 ): { objects: ObjectResult[]; open: OpenDefinition[] } {
@@ -58,7 +58,7 @@ export function compareCatalogs(
     ...Object.keys(source.catalog.kinds),
     ...Object.keys(target.catalog.kinds),
   ])
-  const comparison = new CatalogComparison(source, target, announced, substitutes, decisions)
+  const comparison = new CatalogComparison(source, target, expected, substitutes, decisions)
   const objects = [...kinds].sort().map((kind) => comparison.kind(kind))
   return { objects, open: comparison.open }
 }
@@ -67,20 +67,20 @@ class CatalogComparison {
   readonly open: OpenDefinition[] = []
   readonly source: CatalogSide
   readonly target: CatalogSide
-  readonly announced: Announced
+  readonly expected: ExpectedDifferences
   readonly substitutes: ReadonlyMap<string, RoleSubstitute>
   private readonly decisions: Decisions | undefined
 
   constructor(
     source: CatalogSide,
     target: CatalogSide,
-    announced: Announced,
+    expected: ExpectedDifferences,
     substitutes: readonly RoleSubstitute[],
     decisions: Decisions | undefined,
   ) {
     this.source = source
     this.target = target
-    this.announced = announced
+    this.expected = expected
     this.decisions = decisions
     this.substitutes = new Map(substitutes.map((substitute) => [substitute.role, substitute]))
   }
@@ -139,7 +139,7 @@ class CatalogComparison {
     }
     return (
       this.reasonForObject(kind, object) ??
-      this.announced.reasonFor(parentEntries(kind, object.name))
+      this.expected.reasonFor(parentEntries(kind, object.name))
     )
   }
 
@@ -157,7 +157,7 @@ class CatalogComparison {
 
   private reasonForMember({ name, facets = {} }: CatalogObject): string | undefined {
     const extension = facets.extension?.slice(1) ?? ''
-    const reason = this.announced.reasonFor([name, `EXTENSION ${extension}`])
+    const reason = this.expected.reasonFor([name, `EXTENSION ${extension}`])
     if (reason !== undefined) return reason
     const [here, there] = [this.source, this.target].map((side) => this.versionOf(side, extension))
     return there !== undefined && here !== there
@@ -166,11 +166,11 @@ class CatalogComparison {
   }
 
   private reasonForObject(kind: string, object: CatalogObject): string | undefined {
-    return this.announced.reasonFor(entriesOfObject(kind, object))
+    return this.expected.reasonFor(entriesOfObject(kind, object))
   }
 
   private reasonForChange(kind: string, object: CatalogObject, facet: string): string | undefined {
-    return this.announced.reasonForChange(entriesOfObject(kind, object), facet)
+    return this.expected.reasonForChange(entriesOfObject(kind, object), facet)
   }
 
   private *differences(
@@ -238,8 +238,8 @@ class CatalogComparison {
     facet: string,
   ): string | undefined {
     const reason =
-      this.announced.reasonFor(entriesOfFacet(kind, named(object), facet)) ??
-      this.announced.find((entry) => isOfFacet(entry, shown(object.name), facet)) ??
+      this.expected.reasonFor(entriesOfFacet(kind, named(object), facet)) ??
+      this.expected.find((entry) => isOfFacet(entry, shown(object.name), facet)) ??
       this.reasonForPlace(object, facet) ??
       this.reasonForFamily(kind, object, facet) ??
       this.reasonForChange(kind, object, facet) ??
@@ -255,7 +255,7 @@ class CatalogComparison {
       return 'the target has another version of the extension, and a dump names none'
     }
     if (kind === 'publication' && facet === 'tables') {
-      return this.announced.find(
+      return this.expected.find(
         (entry) => /^PUBLICATION TABLE/.test(entry) && entry.includes(shown(object.name)),
       )
     }
@@ -266,7 +266,7 @@ class CatalogComparison {
   private reasonForPlace(object: CatalogObject, facet: string): string | undefined {
     const method = object.facets?.[facet]?.slice(1)
     if (facet !== 'access method' || method === undefined) return undefined
-    return this.announced.reasonFor([`ACCESS METHOD ${method}`])
+    return this.expected.reasonFor([`ACCESS METHOD ${method}`])
   }
 
   /** What a family has less since one of its operator classes was left out. */
@@ -280,7 +280,7 @@ class CatalogComparison {
     const gone = this.source.catalog.kinds['operator class']?.filter(
       (one) => one.facets?.['in family'] === `=${name}` && !there.has(one.name),
     )
-    return this.announced.reasonFor(
+    return this.expected.reasonFor(
       gone?.flatMap((one) => entriesOf('operator class', one.name)) ?? [],
     )
   }
@@ -316,7 +316,7 @@ class CatalogComparison {
       what: `owner (${shown(owner)} on the source, ${shown(now ?? 'the server')} on the target)`,
       reason: fits
         ? substitute.reason
-        : this.announced.reasonFor(entriesOf(kind, object.name).map((entry) => `OWNER ${entry}`)),
+        : this.expected.reasonFor(entriesOf(kind, object.name).map((entry) => `OWNER ${entry}`)),
     }
   }
 }

@@ -3,15 +3,15 @@ import type { Decisions, OpenDefinition } from '../catalog/definition.ts'
 import type { DatabaseFingerprint, SequenceFingerprint, TableFingerprint } from '../model.ts'
 import type { SequenceState } from '../rows/sequences.ts'
 import { keyOf } from '../rows/tables.ts'
-import { Announced, type AnnouncedEntry } from './announced.ts'
 import { compareCatalogs } from './catalogs.ts'
+import { type ExpectedDifference, ExpectedDifferences } from './expected-differences.ts'
 import { compareLargeObjects } from './large-objects.ts'
 import type { RoleSubstitute } from './sides.ts'
 
 export interface Comparison {
   tables: TableResult[]
   objects: ObjectResult[]
-  /** Nothing differs, or only what was announced. */
+  /** Nothing differs, or only what was expected. */
   equal: boolean
   /** Equal, and everything was compared: row counts alone verify nothing. */
   verified: boolean
@@ -22,7 +22,7 @@ export interface Comparison {
 /**
  * Compares a source's fingerprint with its target's. Pure: neither server is asked.
  *
- * @param announced what the restore left out or changed, each with its reason: such differences are listed as explained
+ * @param expected what the restore left out or changed, each with its reason: such differences are listed as explained
  * @param substitutes roles whose ownership or grants the target cannot have
  * @param decisions what a rebuild says about printed definitions; without it each that differs is a difference
  * @throws Error when the two are no pair: another structure, or digests of another method
@@ -30,14 +30,14 @@ export interface Comparison {
 export function compareFingerprints(
   source: DatabaseFingerprint,
   target: DatabaseFingerprint,
-  announced: readonly AnnouncedEntry[],
+  expected: readonly ExpectedDifference[],
   substitutes: readonly RoleSubstitute[] = [],
   decisions?: Decisions,
 ): Comparison {
   if (source.format !== target.format || source.method !== target.method) {
     throw new Error('the two fingerprints were not taken by the same method')
   }
-  const known = new Announced(announced)
+  const known = new ExpectedDifferences(expected)
   const tables = compareTables(source, target, known)
   const catalogs =
     source.catalog && target.catalog
@@ -73,7 +73,7 @@ const computedAnew =
 function compareTables(
   source: DatabaseFingerprint,
   target: DatabaseFingerprint,
-  announced: Announced,
+  expected: ExpectedDifferences,
 ): TableResult[] {
   const there = new Map(target.tables.map((table) => [keyOf(table), table]))
   const digests = source.level === 'data' && target.level === 'data'
@@ -96,7 +96,7 @@ function compareTables(
     const own = view ? 'MATERIALIZED VIEW' : 'TABLE'
     // a table that was restored otherwise than dumped still holds all its rows
     const entries = other ? [`${own} DATA`] : [own, `${own} DATA`]
-    const reason = announced.reasonFor(entries.map((entry) => `${entry} ${schema}.${name}`))
+    const reason = expected.reasonFor(entries.map((entry) => `${entry} ${schema}.${name}`))
     const computed =
       blind.length === 0 && table.kind && other && table.populated === other.populated
     const explained = reason ?? (computed ? computedAnew : undefined)
@@ -140,7 +140,7 @@ function extraTables(
 function compareSequences(
   source: SequenceFingerprint[],
   target: SequenceState[],
-  announced: Announced,
+  expected: ExpectedDifferences,
 ): ObjectResult {
   const missing: string[] = []
   const different: string[] = []
@@ -151,7 +151,7 @@ function compareSequences(
     const other = there.get(keyOf(sequence))
     const blind = sequence.unreadable ?? other?.unreadable
     if (blind === undefined && other && sameState(sequence, other)) continue
-    const reason = announced.reasonFor([`SEQUENCE ${name}`, `SEQUENCE SET ${name}`])
+    const reason = expected.reasonFor([`SEQUENCE ${name}`, `SEQUENCE SET ${name}`])
     if (reason !== undefined) explained.push({ entry: `SEQUENCE SET ${name}`, reason })
     else if (blind !== undefined) different.push(`${name}: cannot be read: ${blind}`)
     else if (other) {

@@ -1,8 +1,8 @@
 import { describeAcl, granteeOf, ownerMark } from '../catalog/acl.ts'
 import { memberKind } from '../catalog/members.ts'
 import type { CatalogObject } from '../catalog/model.ts'
-import type { Announced } from './announced.ts'
 import { entriesOn, type Named } from './archive-names.ts'
+import type { ExpectedDifferences } from './expected-differences.ts'
 import {
   type CatalogSide,
   type Difference,
@@ -16,7 +16,7 @@ import {
 interface Sides {
   source: CatalogSide
   target: CatalogSide
-  announced: Announced
+  expected: ExpectedDifferences
   substitutes: ReadonlyMap<string, RoleSubstitute>
 }
 
@@ -25,7 +25,7 @@ export function* grantDifferences(
   kind: string,
   object: CatalogObject,
   other: CatalogObject,
-  { source, target, announced, substitutes }: Sides,
+  { source, target, expected, substitutes }: Sides,
 ): Generator<Difference> {
   const here = source.catalog.acls[object.acl ?? -1] ?? []
   const there = target.catalog.acls[other.acl ?? -1] ?? []
@@ -39,7 +39,7 @@ export function* grantDifferences(
     return
   const entries =
     kind === memberKind ? memberEntries(named(object)) : entriesOn('ACL', kind, named(object))
-  const reason = announced.reasonFor(entries)
+  const reason = expected.reasonFor(entries)
   for (const line of [...lost, ...gained]) {
     // what the default grants and the source took away is a line as well
     const isLoss = lost.includes(line) === line.startsWith('+')
@@ -47,7 +47,7 @@ export function* grantDifferences(
       what: `grants (${isLoss ? 'lost' : 'gained'}: ${shown(describeAcl(line))})`,
       reason:
         reason ??
-        announced.reasonFor(columnEntries(object.name, line)) ??
+        expected.reasonFor(columnEntries(object.name, line)) ??
         substitutes.get(granteeOf(line))?.reason,
     }
   }

@@ -6,7 +6,7 @@ import type {
   LargeObjectRange,
   LargeObjectsFingerprint,
 } from '../rows/large-objects.ts'
-import type { Announced } from './announced.ts'
+import type { ExpectedDifferences } from './expected-differences.ts'
 import type { RoleSubstitute } from './sides.ts'
 
 /**
@@ -19,7 +19,7 @@ import type { RoleSubstitute } from './sides.ts'
 export function compareLargeObjects(
   source: LargeObjectsFingerprint | null,
   target: LargeObjectsFingerprint | null,
-  announced: Announced,
+  expected: ExpectedDifferences,
   substitutes: readonly RoleSubstitute[],
 ): ObjectResult[] {
   if (!source || !target || source.count + target.count === 0) return []
@@ -39,20 +39,20 @@ export function compareLargeObjects(
     if (other && other.count === range.count && same) return
     const name = nameOf(range, other)
     if ((other?.count ?? 0) < range.count) {
-      const reason = announced.find((entry) => isLeftOut(entry, range))
+      const reason = expected.find((entry) => isLeftOut(entry, range))
       if (reason === undefined) missing.push(name)
       else explained.push({ entry: name, reason })
     } else if ((other?.count ?? 0) > range.count) extra.push(name)
     else different.push(name)
   })
-  const attributes = differingGroups(source.groups, target.groups, substitutes, announced)
+  const attributes = differingGroups(source.groups, target.groups, substitutes, expected)
   different.push(...attributes.different)
   explained.push(...attributes.explained)
   if (
     source.comments.count !== target.comments.count ||
     source.comments.digest !== target.comments.digest
   ) {
-    const reason = announced.find((entry) => entry.startsWith('COMMENT LARGE OBJECT'))
+    const reason = expected.find((entry) => entry.startsWith('COMMENT LARGE OBJECT'))
     if (reason === undefined) different.push('comments')
     else explained.push({ entry: 'comments', reason })
   }
@@ -97,7 +97,7 @@ function differingGroups(
   source: LargeObjectGroup[],
   target: LargeObjectGroup[],
   substitutes: readonly RoleSubstitute[],
-  announced: Announced,
+  expected: ExpectedDifferences,
 ): { different: string[]; explained: EntryResult[] } {
   const different: string[] = []
   const explained: EntryResult[] = []
@@ -112,7 +112,7 @@ function differingGroups(
     const reason =
       (group.owner === nobody ? reasonForNobody : undefined) ??
       substitutes.find(({ role }) => roles.includes(role))?.reason ??
-      announced.find((entry) => /^(OWNER|ACL) (BLOB|LARGE OBJECT)/.test(entry))
+      expected.find((entry) => /^(OWNER|ACL) (BLOB|LARGE OBJECT)/.test(entry))
     if (reason === undefined) different.push(what)
     else explained.push({ entry: what, reason })
   }

@@ -2,7 +2,7 @@ import type { EntryResult } from '../../../report/model.ts'
 import { printable } from '../../../text/text.ts'
 
 /** A difference that is expected, by what an archive calls the object. */
-export interface AnnouncedEntry extends EntryResult {
+export interface ExpectedDifference extends EntryResult {
   /**
    * Where the object is there, and was only restored otherwise than dumped: the facets of its fingerprint that differ for that;
    * `compression of` stands for those of all columns. Nothing else of it is explained, least of all that it is missing.
@@ -10,13 +10,13 @@ export interface AnnouncedEntry extends EntryResult {
   facets?: readonly string[]
 }
 
-/** The differences that the restore announced, found by what an archive calls an object. */
-export class Announced {
+/** The differences that a restore lets one expect, found by what an archive calls an object. */
+export class ExpectedDifferences {
   private readonly reasons = new Map<string, string>()
   /** What was restored otherwise than dumped: it is there, and only some of it may differ. */
-  private readonly changes = new Map<string, AnnouncedEntry>()
+  private readonly changes = new Map<string, ExpectedDifference>()
 
-  constructor(entries: readonly AnnouncedEntry[]) {
+  constructor(entries: readonly ExpectedDifference[]) {
     for (const one of entries) {
       const { entry, reason } = one
       if (one.facets) {
