@@ -62,10 +62,10 @@ test('the report has one writer', () => {
   expect(files.filter((file) => waysAround.test(texts.get(file) ?? ''))).toEqual([
     'src/report/writer.ts',
   ])
-  const open = (texts.get('src/report/model.ts') ?? '').matchAll(
-    /^ {2}(?!readonly )\w+\??: .*[^,]$/gm,
-  )
-  expect([...open].map(([line]) => line.trim())).toEqual([])
+  const open = ['model', 'outage'].flatMap((name) => [
+    ...(texts.get(`src/report/${name}.ts`) ?? '').matchAll(/^ {2}(?!readonly )\w+\??: .*[^,]$/gm),
+  ])
+  expect(open.map(([line]) => line.trim())).toEqual([])
 })
 
 test('no circles', () => {

@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals'
 import { wordsOf } from '../../src/commands/index.ts'
 import { renderJson } from '../../src/report/json.ts'
 import type { Report } from '../../src/report/model.ts'
+import { sampleForecast, samplePoint } from '../support/sample-history.ts'
 import { failedReport, goodReport, hostileReport } from '../support/sample-reports.ts'
 
 /** The same value with the keys of every object in the opposite order. */
@@ -23,6 +24,16 @@ test.each([goodReport(), failedReport(), hostileReport()])(
     expect(JSON.parse(renderJson(report))).toEqual(kept)
   },
 )
+
+test('the outage to announce and the runs that it rests on are read back as they were', () => {
+  const forecast = sampleForecast()
+  const stated = { low: 1000, high: 1500, confidence: null }
+  const history = [samplePoint(), samplePoint({ run: '7002', stated, rows: null })]
+  expect(JSON.parse(renderJson({ ...goodReport(), forecast, history }))).toMatchObject({
+    forecast,
+    history,
+  })
+})
 
 test('the order of the fields does not depend on how the report came about', () => {
   const report = failedReport()

@@ -13,6 +13,7 @@ const error = { message: true, cause: true, remedy: true } as const
 
 const range = { low: true, high: true } as const
 const estimated = { name: true, seconds: range } as const
+const stated = { ...range, confidence: true } as const
 
 const shape: Shape<Omit<Report, 'words'>> = {
   command: true,
@@ -39,6 +40,38 @@ const shape: Shape<Omit<Report, 'words'>> = {
     phases: estimated,
     databases: { name: true, bytes: true, dumpBytes: range, seconds: range, phases: estimated },
     basis: true,
+  },
+  forecast: {
+    ...stated,
+    from: true,
+    points: true,
+    bytes: range,
+    freeze: range,
+    phases: { name: true, seconds: range, perGigabyte: true },
+    heldUp: { what: true, seconds: true, remedy: true },
+    basis: true,
+  },
+  history: {
+    run: true,
+    attempt: true,
+    command: true,
+    startedAt: true,
+    source: true,
+    target: true,
+    databases: true,
+    versions: { source: true, target: true },
+    bytes: true,
+    dumpBytes: true,
+    tables: true,
+    rows: true,
+    processors: true,
+    jobs: { dump: true, restore: true },
+    compression: true,
+    verify: true,
+    seconds: true,
+    phases: { name: true, seconds: true },
+    verified: true,
+    stated,
   },
   roles: {
     source: true,

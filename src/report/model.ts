@@ -2,6 +2,22 @@
  * The result of a run as data: what `report.json` holds (docs/report.md lists its fields) and what every other face of
  * the report is drawn from.
  */
+import type { Estimate, Forecast, HistoryPoint } from './outage.ts'
+
+export {
+  type DatabaseEstimate,
+  type Estimate,
+  type EstimatedPhase,
+  type Forecast,
+  type HeldUp,
+  type HistoryPoint,
+  type OutagePhase,
+  outagePhases,
+  type PhaseForecast,
+  type Range,
+  type StatedRange,
+} from './outage.ts'
+
 export type Status = 'succeeded' | 'failed' | 'skipped'
 export type RunStatus = 'succeeded' | 'failed' | 'cancelled'
 export type Severity = 'blocker' | 'warning' | 'info'
@@ -214,40 +230,6 @@ export interface DatabaseResult {
   readonly error?: ReportError | null
 }
 
-/** From the low end to the high end, both meant. */
-export interface Range {
-  readonly low: number
-  readonly high: number
-}
-
-/** The indexes, and what else is built once the rows are in, are a part of the restore, and so of its phase in `phases`. */
-export interface EstimatedPhase {
-  readonly name: 'dump' | 'restore' | 'indexes' | 'analyze' | 'verify' | 'upload'
-  readonly seconds: Range
-}
-
-export interface DatabaseEstimate {
-  readonly name: string
-  /** Size on the source. */
-  readonly bytes: number
-  readonly dumpBytes: Range
-  /** Of all its phases. */
-  readonly seconds: Range
-  readonly phases: readonly EstimatedPhase[]
-}
-
-/** What a migration will take, before it: from sizes and measured samples. */
-export interface Estimate {
-  readonly seconds: Range
-  readonly dumpBytes: Range
-  readonly phases: readonly EstimatedPhase[]
-  /** That the dump will need at most; 0 where it is not uploaded. */
-  readonly artifacts: number
-  readonly databases: readonly DatabaseEstimate[]
-  /** What was measured and what was not, a sentence each. */
-  readonly basis: readonly string[]
-}
-
 export interface ReportError {
   readonly message: string
   readonly cause: string
@@ -283,6 +265,9 @@ export interface Report {
   readonly phases: readonly PhaseResult[]
   readonly checks: readonly CheckResult[]
   readonly estimate?: Estimate
+  readonly forecast?: Forecast
+  /** What this run and those before it took, the oldest first. */
+  readonly history?: readonly HistoryPoint[]
   readonly roles?: RolesResult
   readonly databases: readonly DatabaseResult[]
   /** The dump that was made or restored: its random id, and when it was sealed (ISO 8601, UTC). */

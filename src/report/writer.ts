@@ -4,7 +4,9 @@ import type {
   ClientResult,
   DatabaseResult,
   Estimate,
+  Forecast,
   FreezeResult,
+  HistoryPoint,
   Loss,
   PhaseName,
   PhaseResult,
@@ -91,6 +93,16 @@ export class ReportWriter {
 
   estimate(estimate: Estimate): void {
     this.#report.estimate = estimate
+  }
+
+  /** The outage to announce; what was recorded of it before is replaced. */
+  forecast(forecast: Forecast): void {
+    this.#report.forecast = forecast
+  }
+
+  /** What this run and those before it took; what was recorded of them before is replaced. */
+  history(points: readonly HistoryPoint[]): void {
+    this.#report.history = [...points]
   }
 
   /** Losses that `allow-missing` accepts; each is kept once. */
