@@ -89,6 +89,16 @@ describe('judging', () => {
     ])
   })
 
+  test('what is to be done at the cutover goes into the checklist, with whom it concerns', () => {
+    const judge = () => ({
+      ...{ status: 'failed' as const, message: 'two', objects: ['a', 'b'], remedy: '' },
+      atCutover: 'Tell them',
+    })
+    expect(judged({ judge }, fails('Broken', 'Mend it'), {}).report.checklist).toEqual([
+      { what: 'Tell them', side: null, database: null, lines: [], objects: ['a', 'b'] },
+    ])
+  })
+
   test('a run is stopped by all blockers at once, and by a single one in its own words', () => {
     const refusal = (...checks: Partial<Check>[]) => {
       try {
@@ -105,7 +115,7 @@ describe('judging', () => {
       'Migration cannot begin: 1 blocker. Broken: a, b. Nothing was touched. Mend it.',
     )
     expect(refusal(fails('Broken', 'Mend it'), throws(new Failure('This', 'That', 'Do so')))).toBe(
-      'Migration cannot begin: 2 blockers. check-0: Broken: a, b; check-1: This: That. Nothing was touched. check-0: Mend it; check-1: Do so.',
+      'Migration cannot begin: 2 blockers. check-0, check-1. Nothing was touched. Mend each of them: the report says what was found and what to do.',
     )
   })
 })

@@ -118,7 +118,6 @@ test('no file is longer than 350 lines', () => {
     'src/migration/estimate/model.ts',
     'src/migration/freeze/watch-writes.ts',
     'src/migration/restore/scratch-restore.ts',
-    'src/report/markdown.ts',
   ]
   const long = files.filter((file) => lines(file) > 350 && !known.includes(file))
   expect(long.map((file) => `${file}: ${lines(file)} lines`)).toEqual([])

@@ -160,10 +160,14 @@ test('a preflight with a blocker is not ready, although it ran well', () => {
   expect(outcome(report)).toEqual({
     mark: 'bad',
     title: 'Not ready',
-    sentence: 'Not ready to migrate: 1 blocker and 1 warning; 2 of 5 checks passed.',
+    sentence:
+      'Not ready to migrate: 1 blocker and 1 warning; 2 of 5 checks passed. Nothing was touched.',
   })
   // the step fails then, which is no failure of the preflight
-  expect(outcome({ ...report, status: 'failed' }).title).toBe('Not ready')
+  const error = { message: 'Not ready to migrate: 1 blocker', cause: 'It is so', remedy: 'Mend it' }
+  const failed = { ...report, status: 'failed', error } as const
+  expect(outcome(failed).title).toBe('Not ready')
+  expect(verdict(failed)).toBe(outcome(failed).sentence)
 })
 
 test('a preflight is not ready while a blocker could not be asked', () => {

@@ -130,7 +130,7 @@ const shape: Shape<Omit<Report, 'words'>> = {
   dump: { id: true, createdAt: true },
   artifact: { id: true, name: true, digest: true, bytes: true },
   losses: { entry: true, database: true, reason: true, remedy: true },
-  checklist: { what: true, side: true, database: true, lines: true },
+  checklist: { what: true, side: true, database: true, lines: true, objects: true },
   sourceStill: true,
   freeze: {
     frozen: true,

@@ -18,6 +18,10 @@ export {
   type StatedRange,
 } from './outage.ts'
 
+import type { EntryResult, ObjectResult, TableResult } from './compared.ts'
+
+export type { DefinitionResult, EntryResult, ObjectResult, TableResult } from './compared.ts'
+
 export type Status = 'succeeded' | 'failed' | 'skipped'
 export type RunStatus = 'succeeded' | 'failed' | 'cancelled'
 export type Severity = 'blocker' | 'warning' | 'info'
@@ -122,13 +126,6 @@ export interface RolesResult {
   readonly verified: boolean
 }
 
-/** One archive entry that was not restored as it stands in the archive, or failed. */
-export interface EntryResult {
-  /** `DESC schema.name`, as patterns of `allow-missing` name it. */
-  readonly entry: string
-  readonly reason: string
-}
-
 /** What is lost on the target although the run goes on: accepted by name in `allow-missing`. */
 export interface Loss {
   /** As `allow-missing` names it: `EXTENSION x`, `TABLE s.t`, `DATABASE d`, `ROLE r REPLICATION`, `LOGIN r`. */
@@ -150,6 +147,8 @@ export interface ChecklistItem {
   readonly database: string | null
   /** To be pasted, a statement each. */
   readonly lines: readonly string[]
+  /** Whom or what it concerns. */
+  readonly objects?: readonly string[]
 }
 
 export interface FailedEntry extends EntryResult {
@@ -164,49 +163,6 @@ export interface RestoreResult {
   readonly skipped: readonly EntryResult[]
   readonly failed: readonly FailedEntry[]
   readonly attempts: number
-}
-
-export interface TableResult {
-  readonly schema: string
-  readonly name: string
-  /** Null where they could not be read. */
-  readonly sourceRows: number | null
-  /** Null where the target does not have the table, or it could not be read. */
-  readonly targetRows: number | null
-  readonly match: boolean
-  /** Why the rows of a side could not be read, each side named: nothing is proven of the table. */
-  readonly unreadable?: string
-  /** Why the two may differ, where the restore announced it. */
-  readonly explained?: string
-  /** Keys of rows that differ, masked unless `show-keys`; never values. */
-  readonly differingKeys?: readonly string[]
-  readonly missingRows?: number
-  readonly extraRows?: number
-  readonly changedRows?: number
-}
-
-export interface ObjectResult {
-  readonly kind: string
-  readonly source: number
-  readonly target: number
-  readonly missing: readonly string[]
-  readonly different: readonly string[]
-  readonly extra?: readonly string[]
-  /** Differences that the restore announced, each with its reason. */
-  readonly explained?: readonly EntryResult[]
-  /** Definitions of which could not be found out whether they are the dump's, each with its reason. */
-  readonly undecided?: readonly EntryResult[]
-  /** Both sides of what differs, where `show-definitions` allows it. */
-  readonly definitions?: readonly DefinitionResult[]
-}
-
-/** A definition that differs: what the dump says, as the target prints it, and what the target has. */
-export interface DefinitionResult {
-  /** As in `different`. */
-  readonly name: string
-  readonly what: string
-  readonly source: string | null
-  readonly target: string | null
 }
 
 export interface DatabaseResult {

@@ -51,12 +51,17 @@ function exceptLosses({ losses }: Report): string {
     : `, except for ${counted(losses.length, 'accepted loss', 'accepted losses')}`
 }
 
+/** A preflight that is not ready: its title and its blockers say all that its error does. */
+export function isRefusal(report: Report): boolean {
+  return report.status === 'failed' && report.words.ends === 'checked' && !isReady(report)
+}
+
 /** How the run ended, as one harmless line of the log; of a failed run also with what. */
 export function verdict(report: Report): string {
   const { sentence: ended } = outcome(report)
   const { status, error } = report
   return visible(
-    status === 'failed' && error
+    status === 'failed' && error && !isRefusal(report)
       ? `${ended.replace(/\.$/, '')}: ${sentence(error.message)}`
       : ended,
   )
@@ -133,7 +138,11 @@ function readiness(report: Report): Outcome {
         title: `${warnings > 0 ? 'Ready, with warnings' : 'Ready'}${exceptLosses(report)}`,
         sentence: `Ready to migrate: ${all}, no blocker${found ? `, ${found}` : ''}.`,
       }
-    : { mark: 'bad', title: 'Not ready', sentence: `Not ready to migrate: ${found}; ${all}.` }
+    : {
+        mark: 'bad',
+        title: 'Not ready',
+        sentence: `Not ready to migrate: ${found}; ${all}. Nothing was touched.`,
+      }
 }
 
 function differences(report: Report): string[] {

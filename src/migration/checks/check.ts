@@ -16,6 +16,8 @@ export type Answer =
       /** Lines to paste, where there are any: SQL, a line of pg_hba.conf, of the workflow. See paste.ts for names in them. */
       paste?: string
       severity?: Severity
+      /** What is to be done about it at the cutover, and no sooner; `objects` go along. */
+      atCutover?: string
     }
   /** It could not be asked, and why. A blocker that was skipped means not ready. */
   | { status: 'skipped'; message: string; severity?: Severity }

@@ -24,6 +24,9 @@ export function judge(
     const answer = answerOf(check, known, context)
     if (answer instanceof Failure) noteFailure(context, check.id, answer, check)
     else context.record.check(resultOf(check, answer))
+    if (answer instanceof Failure || answer.status !== 'failed' || !answer.atCutover) continue
+    const { atCutover: what, objects = [] } = answer
+    context.record.leftForCutover([{ what, side: null, database: null, lines: [], objects }])
   }
 }
 

@@ -6,7 +6,7 @@ import {
   type Report,
   type Severity,
 } from '../../report/model.ts'
-import { counted, firstTen, shorten } from '../../text/text.ts'
+import { counted, firstTen, formatCount, shorten } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { whyOf } from './others.ts'
 
@@ -97,23 +97,25 @@ export function notReady({ checks }: Report): Failure {
   return refusal(`Not ready to migrate: ${found.join(' and ')}`, [...blockers, ...unknown])
 }
 
-/** One is told in its own words, several by their names. */
+/** One is told in its own words, several by their names: what each of them found and what mends it is in the report. */
 function refusal(title: string, results: readonly CheckResult[]): Failure {
   const [first, ...others] = results
-  const only = others.length === 0 ? first : undefined
-  const said = ({ message, objects }: CheckResult) =>
-    [message, firstTen(objects)].filter(Boolean).join(': ')
-  const mended = ({ remedy, paste }: CheckResult) =>
-    paste === undefined ? remedy : `${remedy} (lines to paste are in the report)`
-  const each = (text: (result: CheckResult) => string) =>
-    results
-      .map((result) => ({ id: result.id, text: text(result) }))
-      .filter(({ text }) => text !== '')
-      .map(({ id, text }) => `${id}: ${text}`)
-      .join('; ')
+  if (first && others.length === 0) {
+    const { message, objects, remedy, paste } = first
+    const said = [message, firstTen(objects)].filter(Boolean).join(': ')
+    const mended = paste === undefined ? remedy : `${remedy} (lines to paste are in the report)`
+    return new Failure(
+      title,
+      `${shorten(said, longest)}. Nothing was touched`,
+      shorten(mended, longest),
+    )
+  }
+  const names = [...Map.groupBy(results, ({ id }) => id)].map(([id, { length }]) =>
+    length === 1 ? id : `${id} (${formatCount(length)})`,
+  )
   return new Failure(
     title,
-    `${shorten(only ? said(only) : each(said), longest)}. Nothing was touched`,
-    shorten(only ? mended(only) : each(mended), longest),
+    `${shorten(names.join(', '), longest)}. Nothing was touched`,
+    'Mend each of them: the report says what was found and what to do',
   )
 }

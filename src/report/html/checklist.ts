@@ -1,16 +1,22 @@
 import type { Report } from '../model.ts'
-import { type Cell, code, cut, type Markup, markup, nothing, section, table } from './page.ts'
+import { nextSteps } from '../next-steps.ts'
+import { code, codes, cut, type Markup, markup, nothing, section } from './page.ts'
 
-/** What is left to be done at the cutover, with the lines to paste. */
-export function checklist({ checklist }: Report): Markup {
-  if (checklist.length === 0) return nothing
-  const rows = checklist.map(({ what, side, database, lines }): Cell[] => [
-    cut(what),
-    side === null
-      ? ''
-      : markup`${side}${database === null ? nothing : markup`, ${code(database)}`}`,
-    markup`${lines.map((line) => markup`${code(line)}<br>`)}`,
-  ])
-  const title = 'At the cutover'
-  return section(title, table(title, ['What', 'Where', 'Lines to paste'], rows))
+/** What is to be done now, in order, with the lines to paste. */
+export function checklist(report: Report): Markup {
+  const steps = nextSteps(report)
+  if (steps.length === 0) return nothing
+  const items = steps.map(({ what, side, database, lines, objects = [] }) => {
+    const where =
+      side === null
+        ? nothing
+        : markup` <span class="quiet">(${side}${database === null ? nothing : markup`, ${code(database)}`})</span>`
+    return markup`<li>${cut(what)}${where}${objects.length > 0 ? markup`<br>${codes([...objects])}` : nothing}${
+      lines.length > 0
+        ? markup`<pre class="paste">${lines.map((line) => markup`${cut(line)}\n`)}</pre>`
+        : nothing
+    }</li>
+`
+  })
+  return section('What to do next', markup`<ol>${items}</ol>`)
 }

@@ -182,7 +182,7 @@ details > summary::marker { color: var(--quiet) }
 details[open] { padding-bottom: .6rem }
 details details { margin-left: 1rem }
 summary:focus-visible, .scroll:focus-visible { outline: 2px solid var(--bar); outline-offset: 2px }
-ul { margin: 0; padding-left: 1.2rem }
+ul, ol { margin: 0; padding-left: 1.4rem }
 li { margin: .25rem 0; overflow-wrap: anywhere }
 svg.timeline { display: block; width: 100%; min-width: 42rem; height: auto }
 svg.timeline text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; fill: var(--text) }

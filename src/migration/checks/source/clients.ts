@@ -62,6 +62,7 @@ export const clientsOfSource: Check = {
       status: 'failed',
       message: `${counted(sessions, 'session')} of others in the databases now: whose connection strings are to be changed at the cutover`,
       objects: objectsOf(rows, clientText),
+      atCutover: `Change the connection strings of those who use the source: ${counted(sessions, 'session')} of others when it was looked at`,
       remedy: 'Change these connection strings at the cutover, and stop the writers before',
     }
   },

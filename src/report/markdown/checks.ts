@@ -1,37 +1,27 @@
-import { formatCount, markdown, markdownCode, printable, shorten } from '../text/text.ts'
-import { checksInOrder, type OrderedChecks } from './findings.ts'
-import type { CheckResult, Report } from './model.ts'
+import { formatCount, printable } from '../../text/text.ts'
+import { checksInOrder, type OrderedChecks } from '../findings.ts'
+import type { CheckResult, Report } from '../model.ts'
+import { code, type Page, prose } from './page.ts'
 
-/** The longest text in one place, and lines to paste of one check that are shown: report.json has all. */
-const longest = 1000
+/** Lines to paste of one check that are shown: report.json has all. */
 const mostLines = 40
 
-const prose = (text: string) => markdown(shorten(text, longest))
-const code = (text: string) => markdownCode(shorten(text, longest))
-
-/** A part of the summary: lines under a head. */
-interface Part {
-  head: string
-  lines: string[]
-}
-
 /** Blockers, each with what mends it. */
-export function blockerPart(report: Report): Part {
-  return { head: '### Blockers', lines: checksInOrder(report).blockers.map(block) }
+export function blockers(page: Page, report: Report): void {
+  page.list('### Blockers', checksInOrder(report).blockers.map(block))
 }
 
-/** What failed besides, and what could not be asked; in the order in which it is to be read. */
-export function warningParts(report: Report): Part[] {
+/** What failed but stops nothing, and what could not be asked; in the order in which it is to be read. */
+export function checkWarnings(page: Page, report: Report): void {
   const { warnings, skipped } = checksInOrder(report)
-  return [
-    { head: '### Warnings of checks', lines: warnings.map(block) },
-    { head: '### Checks that could not be asked', lines: skipped.map(skippedLine) },
-  ]
+  page.list('### Warnings of checks', warnings.map(block))
+  page.list('### Checks that could not be asked', skipped.map(skippedLine))
 }
 
-/** Rows for those that passed. */
-export function passedRows(report: Report): string[][] {
-  return checksInOrder(report).passed.map((check) => [code(check.id), prose(check.message)])
+/** Those that passed, folded away. */
+export function passedChecks(page: Page, report: Report): void {
+  const rows = checksInOrder(report).passed.map(({ id, message }) => [code(id), prose(message)])
+  page.folded(`Checks: ${formatCount(rows.length)} passed`, ['Check', 'What was found'], rows)
 }
 
 function block(check: CheckResult): string {

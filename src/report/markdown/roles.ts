@@ -1,0 +1,29 @@
+import { counted, formatCount } from '../../text/text.ts'
+import type { Report, RoleDifference } from '../model.ts'
+import { code, type Page, prose, row, tableHead } from './page.ts'
+
+/** What became of the roles. */
+export function roles(page: Page, { roles }: Report): void {
+  if (!roles) return
+  const facts = [
+    `${counted(roles.source, 'role')} on the source`,
+    `${formatCount(roles.created)} created`,
+    `${formatCount(roles.existing)} there already`,
+    ...(roles.updated === undefined ? [] : [`${formatCount(roles.updated)} updated`]),
+    `${formatCount(roles.memberships.restored)} of ${counted(roles.memberships.source, 'membership')} restored`,
+    roles.verified ? 'verified' : 'not verified',
+  ]
+  page.add(`### Roles\n\n${facts.join(' · ')}`)
+  const toSet = (roles.passwordsToSet ?? []).map((role) => `- ${code(role)}`)
+  page.list('**Passwords to set by hand:**', toSet)
+  const inOrder = (a: RoleDifference, b: RoleDifference) =>
+    Number(a.explained) - Number(b.explained)
+  const rows = roles.differences
+    .toSorted(inOrder)
+    .map(({ role, what, reason, explained }) => [
+      code(role),
+      prose(what),
+      explained ? prose(reason) : `❌ ${prose(reason)}`,
+    ])
+  page.list(tableHead('', ['Role', 'Difference', 'Reason']).trim(), rows.map(row))
+}
