@@ -28,7 +28,7 @@ function plan(
 
 /** What is sent, in order. */
 function sent(planned: RolePlan): string[] {
-  return planned.stages
+  return planned.batches
     .flat()
     .filter(isStep)
     .map(({ text }) => text)
@@ -36,8 +36,8 @@ function sent(planned: RolePlan): string[] {
 
 /** What is not sent, and why. */
 function leftOut(planned: RolePlan): string[] {
-  return planned.stages.flatMap((stage) =>
-    stage.flatMap((item) => (isStep(item) ? [] : [`${item.role}: ${item.what}: ${item.reason}`])),
+  return planned.batches.flatMap((batch) =>
+    batch.flatMap((item) => (isStep(item) ? [] : [`${item.role}: ${item.what}: ${item.reason}`])),
   )
 }
 
@@ -269,7 +269,7 @@ describe('memberships', () => {
   test('of several members are one statement, with the single ones to fall back on', () => {
     const planned = plan(`${roles('g', 'a', 'b')}\nGRANT g TO a;\nGRANT g TO b;`, stock)
     expect(grants(planned)).toEqual(['GRANT "g" TO "a", "b";'])
-    const [step] = planned.stages.flat().filter(isStep).slice(-1)
+    const [step] = planned.batches.flat().filter(isStep).slice(-1)
     expect(step?.fallback.map(({ text }) => text)).toEqual([
       'GRANT "g" TO "a";',
       'GRANT "g" TO "b";',
@@ -365,7 +365,7 @@ describe('memberships', () => {
       `${roles('a')}\nGRANT pg_monitor TO a;\nGRANT pg_read_all_data TO a;`,
       stock,
     )
-    const [step] = planned.stages.flat().filter(isStep).slice(-1)
+    const [step] = planned.batches.flat().filter(isStep).slice(-1)
     expect(step?.text).toBe('GRANT "pg_monitor" TO "a";')
     expect(step?.fallback.map(({ text }) => text)).toEqual([
       'GRANT "pg_read_all_stats" TO "a";',

@@ -175,20 +175,20 @@ class Upload {
     parts?: StoredArtifact[],
   ): Promise<StoredArtifact> {
     const { encryption, directory, context } = this
-    const stage = await mkdtemp(join(this.options.scratch, 'upload-'))
+    const staging = await mkdtemp(join(this.options.scratch, 'upload-'))
     try {
       if (encryption) {
-        await encryption.add(directory, pieces, stage, context.signal, () =>
+        await encryption.add(directory, pieces, staging, context.signal, () =>
           this.show(0, name, 'Encrypting'),
         )
-        if (parts) await encryption.finish(stage)
-      } else for (const piece of pieces) await copyPiece(directory, piece, stage, context.signal)
+        if (parts) await encryption.finish(staging)
+      } else for (const piece of pieces) await copyPiece(directory, piece, staging, context.signal)
       if (parts?.length)
-        await writeFile(join(stage, partsFile), formatParts(parts), { mode: 0o600 })
-      const files = (await listFiles(stage)).map(({ path }) => path)
-      return await this.upload(name, stage, files, bytes)
+        await writeFile(join(staging, partsFile), formatParts(parts), { mode: 0o600 })
+      const files = (await listFiles(staging)).map(({ path }) => path)
+      return await this.upload(name, staging, files, bytes)
     } finally {
-      await rm(stage, { recursive: true, force: true })
+      await rm(staging, { recursive: true, force: true })
     }
   }
 
@@ -281,17 +281,17 @@ class Cutter {
 async function copyPiece(
   directory: string,
   piece: CutPiece,
-  stage: string,
+  staging: string,
   signal: AbortSignal,
 ): Promise<void> {
   const source = join(directory, piece.path)
-  await mkdir(dirname(join(stage, piece.path)), { recursive: true, mode: 0o700 })
+  await mkdir(dirname(join(staging, piece.path)), { recursive: true, mode: 0o700 })
   try {
-    if (piece.cut === undefined) await copyFile(source, join(stage, piece.path))
+    if (piece.cut === undefined) await copyFile(source, join(staging, piece.path))
     else
       await pipeline(
         createReadStream(source, { start: piece.offset, end: piece.offset + piece.length - 1 }),
-        createWriteStream(join(stage, pieceName(piece.path, piece.cut)), { mode: 0o600 }),
+        createWriteStream(join(staging, pieceName(piece.path, piece.cut)), { mode: 0o600 }),
         { signal },
       )
   } catch (error) {

@@ -46,7 +46,7 @@ export class RoleRestore {
   private readonly plan: RolePlan
   /** The password verifiers of the script. A secret. */
   private readonly verifiers: Verifiers
-  private readonly stages: ScriptEntry[][] = []
+  private readonly sent: ScriptEntry[][] = []
   private readonly outcomes: Outcome[] = []
   /** The target's roles when they were compared first. */
   private proven: RoleCatalog | undefined
@@ -76,7 +76,7 @@ export class RoleRestore {
 
   /** roles.polardb.sql: what was sent, and a comment for each thing changed, refused or left out. A secret. */
   get script(): string {
-    return renderRoleScript(this.options.catalog.version, this.plan.decisions.target, this.stages)
+    return renderRoleScript(this.options.catalog.version, this.plan.decisions.target, this.sent)
   }
 
   /**
@@ -111,13 +111,13 @@ export class RoleRestore {
 
   /** Sends the plan. @throws Failure when it cannot go on; Cancelled */
   private async apply(session: RoleSession, context: Context): Promise<void> {
-    const total = this.plan.stages.flat().filter(isStep).length
+    const total = this.plan.batches.flat().filter(isStep).length
     let done = 0
     const onDone = () => {
       done++
       if (done % 50 === 0) context.progress.update(`roles: ${done} of ${total} statements`)
     }
-    for (const [index, items] of this.plan.stages.entries()) {
+    for (const [index, items] of this.plan.batches.entries()) {
       const steps = items.filter(isStep)
       const more = index === 0 ? Math.floor(steps.length / rolesPerSession) : 0
       const others = await this.openSessions(Math.min(more, mostSessions - 1), context)
@@ -253,7 +253,7 @@ export class RoleRestore {
       // an interrupted run leaves holes
       const done = Object.values(outcomes)
       const byStep = new Map(done.map((outcome) => [outcome.step, outcome]))
-      this.stages.push(
+      this.sent.push(
         items.flatMap((item): ScriptEntry[] => {
           if (!isStep(item)) return [item]
           const outcome = byStep.get(item)

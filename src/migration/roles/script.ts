@@ -22,24 +22,24 @@ export function planRoleScript(
   options: PlanRolesOptions,
 ): { plan: RolePlan; script: string } {
   const plan = planRoles(readRoleScript(text), source, target, options)
-  const stages = plan.stages.map((items) =>
+  const batches = plan.batches.map((items) =>
     items.map((item): ScriptEntry => {
       return isStep(item) ? { step: item, refusal: undefined, fallback: [] } : item
     }),
   )
-  return { plan, script: renderRoleScript(source.version, target, stages) }
+  return { plan, script: renderRoleScript(source.version, target, batches) }
 }
 
 /**
  * The text of roles.polardb.sql: every statement as it was sent, with a comment for each thing changed, refused or left
  * out. It may hold password verifiers. Names in comments are made printable, so no name can end its comment.
  *
- * @param stages in the order of their sending
+ * @param batches in the order of their sending
  */
 export function renderRoleScript(
   sourceVersion: string,
   target: Pick<RoleTarget, 'version' | 'polardb' | 'account'>,
-  stages: readonly (readonly ScriptEntry[])[],
+  batches: readonly (readonly ScriptEntry[])[],
 ): string {
   const polardb = target.polardb === null ? '' : ` (PolarDB ${target.polardb})`
   const lines = [
@@ -53,7 +53,7 @@ export function renderRoleScript(
     "SET client_encoding = 'UTF8';",
     'SET standard_conforming_strings = on;',
   ]
-  for (const entries of stages) {
+  for (const entries of batches) {
     if (entries.length > 0) lines.push('')
     for (const entry of entries) lines.push(...render(entry))
   }

@@ -36,7 +36,7 @@ export async function tryRoles(
       { trial: trial === 'itself' ? () => text(null) : trial },
     ),
   )
-  const steps = [...plan.stages.flat().filter(isStep), ...deferred]
+  const steps = [...plan.batches.flat().filter(isStep), ...deferred]
   if (!steps.some(isUncertain)) return []
   await client.query('BEGIN')
   try {

@@ -24,10 +24,10 @@ export interface DeferredSetting {
 
 export interface RolePlan {
   /**
-   * In the order of their sending, stage by stage: within a stage the order does not matter, so statements of one stage
+   * In the order of their sending, batch by batch: within a batch the order does not matter, so statements of one batch
    * may be sent by several sessions.
    */
-  stages: RolePlanItem[][]
+  batches: RolePlanItem[][]
   deferred: DeferredSetting[]
   deferredOmissions: RoleOmission[]
   warnings: string[]

@@ -26,7 +26,7 @@ export function planRoles(
   const superuser = planSuperuser(target, options.superuserOption)
   const decisions = new RoleDecisions(script, source, target, options)
   const plan: RolePlan = {
-    stages: [],
+    batches: [],
     deferred: [],
     deferredOmissions: [],
     warnings: [],
@@ -53,8 +53,8 @@ export function planRoles(
   plan.memberships = grants.count
   plan.warnings.push(...grants.warnings)
   const settings = planSettings(script, source, plan, options)
-  plan.stages = [main, settings, last, comments, grants.items, planParameters(script, decisions)]
-  for (const item of plan.stages.flat()) if (!isStep(item)) plan.explained.push(item)
+  plan.batches = [main, settings, last, comments, grants.items, planParameters(script, decisions)]
+  for (const item of plan.batches.flat()) if (!isStep(item)) plan.explained.push(item)
   return plan
 }
 
