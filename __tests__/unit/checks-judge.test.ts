@@ -21,7 +21,7 @@ import {
 } from '../../src/migration/checks/runner.ts'
 import { consoleNames, plainSetting, roleNames } from '../../src/migration/checks/settings.ts'
 import { inheritedNotNull, lostNulls, placeOf } from '../../src/migration/checks/source/objects.ts'
-import { content } from '../../src/migration/checks/target/content.ts'
+import { existingDatabase } from '../../src/migration/checks/target/content.ts'
 import {
   databaseRights,
   publicObjects,
@@ -231,7 +231,7 @@ test('replace takes CREATEDB only where a database is dropped', () => {
         [databaseRights, there.map((name) => ({ name, connect: true, create: true, owner }))],
         [publicRights, []],
         [targetRoles, []],
-        [content, [{ objects: found, mark: null, mayCreate: true }]],
+        [existingDatabase, [{ objects: found, mark: null, mayCreate: true }]],
       ],
     })
   const needed = { status: 'failed', objects: ['CREATEDB'] }

@@ -17,7 +17,7 @@ import { sourceObjects } from './source/objects.ts'
 import { sourcePrivilegeChecks } from './source/privileges.ts'
 import { rowChecks } from './source/rows.ts'
 import { texts } from './source/texts.ts'
-import { contents } from './target/content.ts'
+import { emptiness } from './target/content.ts'
 import { targetPrivilegeChecks } from './target/privileges.ts'
 import { targetRoom } from './target/room.ts'
 import { together } from './together.ts'
@@ -46,7 +46,7 @@ export const allChecks: readonly Check[] = [
   ...settingChecks,
   ...sourceClients,
   ...targetRoom,
-  ...contents,
+  ...emptiness,
   ...runnerChecks,
   ...together,
 ]

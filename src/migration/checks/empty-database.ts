@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { roleSettings } from '../../postgres/roles/catalog.ts'
-import { contentOf } from '../restore/database/existing-objects.ts'
+import { existingObjects } from '../restore/database/existing-objects.ts'
 import { firstNormalOid } from '../restore/plan/target-facts.ts'
 
 /**
@@ -15,5 +15,5 @@ export async function isEmptyDatabase(client: pg.Client, number: number): Promis
         OR ${number >= 90_000 ? 'EXISTS (SELECT 1 FROM pg_catalog.pg_default_acl)' : 'false'}
         OR EXISTS (SELECT 1 FROM ${roleSettings(number)} s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
                     WHERE d.datname = pg_catalog.current_database()) AS some`)
-  return !rows[0]?.some && (await contentOf(client, number)).length === 0
+  return !rows[0]?.some && (await existingObjects(client, number)).length === 0
 }

@@ -1,13 +1,13 @@
 import { Failure } from '../../../failure.ts'
 import { counted } from '../../../text/text.ts'
-import { contentIn, type DatabaseContent, standingOf } from '../../restore/database/prepare.ts'
+import { type ExistingDatabase, readExisting, standingOf } from '../../restore/database/prepare.ts'
 import type { Answer, Check } from '../check.ts'
 import { NotAsked, type Question } from '../question.ts'
 
-export const content: Question<DatabaseContent> = {
+export const existingDatabase: Question<ExistingDatabase> = {
   id: 'target-content',
   scope: 'database',
-  read: async (client) => [await contentIn(client)],
+  read: async (client) => [await readExisting(client)],
 }
 
 /** The names of the databases on the server: what of them cannot be connected to is no answer of theirs. */
@@ -23,7 +23,7 @@ const targetContent: Check = {
   severity: 'blocker',
   why: 'rows of two databases must not be mixed, and what is there already may be somebody’s',
   needs: ['source', 'target'],
-  questions: { target: [content, names] },
+  questions: { target: [existingDatabase, names] },
   judge({ source, target, inputs }): Answer {
     const known = new Map(target.rows(names).map(({ name, invalid }) => [name, invalid]))
     const wanted = source.databases.map((database) => database.target)
@@ -49,7 +49,7 @@ const targetContent: Check = {
         ),
       )
     }
-    const rows = target.rows(content)
+    const rows = target.rows(existingDatabase)
     const asked = new Set(rows.map(({ database }) => database))
     const closed = wanted.filter((name) => known.has(name) && !known.get(name) && !asked.has(name))
     if (closed.length > 0 && failures.length === 0)
@@ -88,4 +88,4 @@ const targetContent: Check = {
   },
 }
 
-export const contents: readonly Check[] = [targetContent]
+export const emptiness: readonly Check[] = [targetContent]

@@ -3,7 +3,7 @@ import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
 import { pastedName } from '../paste.ts'
 import type { Question } from '../question.ts'
-import { content } from './content.ts'
+import { existingDatabase } from './content.ts'
 
 interface DatabaseRights {
   name: string
@@ -73,7 +73,7 @@ function missing(known: Known): Missing[] {
   // replace leaves an empty database alone, and empties in place what the account may not drop
   const replaced = ifTargetNotEmpty === 'replace' && !account.createDatabase
   const empty = new Set(
-    (replaced ? target.rows(content) : []).flatMap(({ database, objects }) =>
+    (replaced ? target.rows(existingDatabase) : []).flatMap(({ database, objects }) =>
       objects.length === 0 ? [database] : [],
     ),
   )
@@ -183,7 +183,7 @@ export const targetPrivilegeChecks: readonly Check[] = [
     needs: ['target'],
     questions: {
       source: [publicObjects, sourceRoles],
-      target: [databaseRights, publicRights, targetRoles, content],
+      target: [databaseRights, publicRights, targetRoles, existingDatabase],
     },
     judge,
   },

@@ -10,7 +10,7 @@ import type { Context } from '../../context.ts'
 import type { RestoreOptions } from '../options.ts'
 import { retireLoginRole, sweepLoginRoles } from '../owners/login-role.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
-import { contentOf, mostObjects } from './existing-objects.ts'
+import { existingObjects, mostObjects } from './existing-objects.ts'
 import { inMaintenanceDatabase } from './maintenance-database.ts'
 import { borneOut, type RestoreState, readMark } from './mark.ts'
 
@@ -101,7 +101,7 @@ export async function tellWhatIsDropped(
              WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()) AS others
       FROM pg_catalog.pg_database d JOIN pg_catalog.pg_stat_database s ON s.datid = d.oid
      WHERE d.datname = pg_catalog.current_database()`)
-  const objects = await contentOf(client)
+  const objects = await existingObjects(client)
   const [row] = rows
   const many = objects.length === mostObjects ? 'at least ' : ''
   const message = `replace drops the database "${printable(name)}": ${formatBytes(Number(row?.bytes ?? 0))}, ${many}${counted(objects.length, 'object')} (${objects.slice(0, 10).map(printable).join(', ')}${objects.length > 10 ? ', …' : ''}), ${formatCount(Number(row?.written ?? 0))} rows written since ${row?.since ?? 'its statistics began'}, ${counted(Number(row?.others ?? 0), 'other session')} connected`

@@ -11,7 +11,7 @@ export async function mayCreate(client: pg.Client): Promise<boolean> {
   return rows[0]?.able ?? false
 }
 
-/** Names that contentOf gives at most. */
+/** Names that existingObjects gives at most. */
 export const mostObjects = 1000
 
 /** Objects that need no schema, or may be in one of the system's: catalog, column of the name, kind, since which version. */
@@ -42,7 +42,7 @@ const subscriptions = `
  *
  * @param number `server_version_num` where it may be below 10: 8.4 or newer
  */
-export async function contentOf(
+export async function existingObjects(
   client: pg.Client,
   number = Number.POSITIVE_INFINITY,
 ): Promise<string[]> {
@@ -52,7 +52,7 @@ export async function contentOf(
   return rows.map(({ name }) => name)
 }
 
-/** The beginning of a query over `found(class, oid, name)`: what contentOf tells, without a limit. */
+/** The beginning of a query over `found(class, oid, name)`: what existingObjects tells, without a limit. */
 export function objectsQuery(number = Number.POSITIVE_INFINITY): string {
   const known = others.filter(([, , , since = 0]) => since <= number)
   return `

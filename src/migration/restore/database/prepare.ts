@@ -10,7 +10,7 @@ import { retrying } from '../../retry.ts'
 import type { RestoreOptions } from '../options.ts'
 import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
 import { emptyDatabase } from './empty.ts'
-import { contentOf, mayCreate } from './existing-objects.ts'
+import { existingObjects, mayCreate } from './existing-objects.ts'
 import { refusedLocales } from './locales.ts'
 import { databaseExists, inMaintenanceDatabase } from './maintenance-database.ts'
 import { type Mark, notOurs, readMark } from './mark.ts'
@@ -88,8 +88,8 @@ async function prepare(
       becomeOwner(client, targetName),
     )
   }
-  const content = await readContent(options, context)
-  if (content === 'invalid') {
+  const existing = await readUnlessInvalid(options, context)
+  if (existing === 'invalid') {
     if (options.ifNotEmpty !== 'replace') {
       throw new Failure(
         `The target database "${targetName}" is invalid`,
@@ -101,7 +101,7 @@ async function prepare(
     await dropDatabase(options, context)
     return create()
   }
-  const standing = standingOf(content, options, dump)
+  const standing = standingOf(existing, options, dump)
   if (standing !== 'full') return { standing, created: false }
   if (options.inPlace) {
     await emptyDatabase(options, context)
@@ -112,7 +112,7 @@ async function prepare(
 }
 
 /** What a database holds before it is restored into. */
-export interface DatabaseContent {
+export interface ExistingDatabase {
   /** Names of its objects, at most mostObjects. */
   objects: string[]
   mark: Mark | null
@@ -127,11 +127,11 @@ export interface DatabaseContent {
  * @throws Failure when it may not be restored into, as the options say
  */
 export function standingOf(
-  content: DatabaseContent,
+  existing: ExistingDatabase,
   options: Pick<RestoreOptions, 'targetName' | 'ifNotEmpty' | 'inPlace'>,
   dump: string | undefined,
 ): Standing | 'full' {
-  const { mark, objects } = content
+  const { mark, objects } = existing
   const { targetName } = options
   if (mark && !mark.ours && options.ifNotEmpty !== 'replace') throw notOurs(mark)
   if (options.ifNotEmpty === 'resume' && objects.length > 0) {
@@ -143,7 +143,7 @@ export function standingOf(
     // whoever owns the database by now may have been given it by the interrupted restore itself
     return !mark || mark.state?.complete ? 'complete' : 'begun'
   }
-  if (!content.mayCreate && (options.ifNotEmpty !== 'replace' || options.inPlace)) {
+  if (!existing.mayCreate && (options.ifNotEmpty !== 'replace' || options.inPlace)) {
     throw new Failure(
       `The account may not create anything in the database "${targetName}"`,
       'It lacks the privilege CREATE on it',
@@ -176,15 +176,15 @@ export function cannotResume(name: string, why: string): Failure {
 }
 
 /** What is in the database; `invalid` where an interrupted DROP DATABASE lets nobody in. */
-async function readContent(
+async function readUnlessInvalid(
   options: RestoreOptions,
   context: Context,
-): Promise<DatabaseContent | 'invalid'> {
+): Promise<ExistingDatabase | 'invalid'> {
   try {
     return await withConnection(
       options.target,
       { database: options.targetName, role: 'target', signal: context.signal },
-      contentIn,
+      readExisting,
     )
   } catch (error) {
     if (isInvalid(error)) return 'invalid'
@@ -193,9 +193,9 @@ async function readContent(
 }
 
 /** What is in the database that a session is connected to. */
-export async function contentIn(client: pg.Client): Promise<DatabaseContent> {
+export async function readExisting(client: pg.Client): Promise<ExistingDatabase> {
   return {
-    objects: await contentOf(client),
+    objects: await existingObjects(client),
     mark: await readMark(client),
     mayCreate: await mayCreate(client),
   }

@@ -35,7 +35,7 @@ export function decideAbsent(
   absent: ReadonlySet<string> | undefined,
   { extensionTables }: DatabaseProperties,
 ): Decision | undefined {
-  if (!isContent(entry) || !absent?.has(`${entry.namespace}.${entry.tag}`)) return undefined
+  if (!holdsRows(entry) || !absent?.has(`${entry.namespace}.${entry.tag}`)) return undefined
   const extension = extensionTables.find(
     ({ schema, name }) => schema === entry.namespace && name === entry.tag,
   )?.extension
@@ -50,6 +50,6 @@ export function decideAbsent(
 }
 
 /** An entry that holds rows, or the value of a sequence. */
-export function isContent({ desc }: ArchiveEntry): boolean {
+export function holdsRows({ desc }: ArchiveEntry): boolean {
   return desc === 'TABLE DATA' || desc === 'SEQUENCE SET'
 }

@@ -1,4 +1,4 @@
-import { isContent } from '../plan/exceptions.ts'
+import { holdsRows } from '../plan/exceptions.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { Worker } from './worker.ts'
@@ -16,7 +16,7 @@ export async function absentTables(plan: RestorePlan, worker: Worker): Promise<S
   )
   const absent = new Set(
     plan.entries
-      .filter((item) => item.decision.kind !== 'leave-out' && isContent(item.entry))
+      .filter((item) => item.decision.kind !== 'leave-out' && holdsRows(item.entry))
       .map(key)
       .filter((name) => !defined.has(name)),
   )

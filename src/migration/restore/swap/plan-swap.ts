@@ -8,7 +8,7 @@ import { keepQuiet } from '../../../postgres/safe-session.ts'
 import { formatBytes, printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { giveBack } from '../database/drop.ts'
-import { contentOf } from '../database/existing-objects.ts'
+import { existingObjects } from '../database/existing-objects.ts'
 import { databaseExists, inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { readMark } from '../database/mark.ts'
 import type { RestoreOptions } from '../options.ts'
@@ -35,7 +35,7 @@ export async function planSwap(place: Place, dump: string, context: Context): Pr
       'Restore under another name (databases: name=other-name)',
     )
   }
-  if ((await contentIn(place, context)) === 0) return null
+  if ((await countObjects(place, context)) === 0) return null
   await clearUp(place, context)
   const building = nameWith(name, `_new_${dump.slice(0, 8)}`)
   await inMaintenanceDatabase(place, context.signal, async (client) => {
@@ -58,12 +58,12 @@ export async function planSwap(place: Place, dump: string, context: Context): Pr
 }
 
 /** How many objects the database holds; one that the account cannot look into counts as holding some. */
-async function contentIn(place: Place, context: Context): Promise<number> {
+async function countObjects(place: Place, context: Context): Promise<number> {
   try {
     return await withConnection(
       place.target,
       { database: place.targetName, role: 'target', readOnly: true, signal: context.signal },
-      async (client) => (await contentOf(client)).length,
+      async (client) => (await existingObjects(client)).length,
     )
   } catch (error) {
     if (error instanceof Failure && error.sqlstate === '42501') return 1
