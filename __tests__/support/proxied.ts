@@ -23,6 +23,8 @@ const patience = 600_000
  * @param runs how many; phases and disturbances take turns, so that twenty runs have each disturbance in each phase; sides and
  * moments are random
  * @param seed of the moments and of where the turns begin
+ * @param first how many runs of that seed come before these: what a stopped test still lacks is run alone, with the sides and
+ * moments that it would have had
  * @returns what was wrong, each with the run in which it was, and how many runs were really disturbed
  */
 export async function disturbAtRandom(
@@ -30,6 +32,7 @@ export async function disturbAtRandom(
   runs: number,
   seed: number,
   say: (line: string) => void,
+  first = 0,
 ): Promise<{ met: number; healed: number; faults: string[] }> {
   const random = randomNumbers(seed)
   const faults: string[] = []
@@ -37,21 +40,21 @@ export async function disturbAtRandom(
     source: await TcpProxy.start(scene.source.port),
     target: await TcpProxy.start(scene.target.port),
   }
+  const next = (at: number) => {
+    const phase = phases[at % phases.length] as (typeof phases)[number]
+    const either = () => (random() < 0.5 ? 'source' : 'target')
+    const side =
+      phase === 'dump shop' ? 'source' : phase.startsWith('restore') ? 'target' : either()
+    return { phase, side, share: random() } as const
+  }
+  for (let skipped = 0; skipped < first; skipped++) next(skipped + seed)
   let met = 0
   let healed = 0
   try {
     for (let turn = 0; met < runs && turn < runs * 2; turn++) {
-      const at = met + seed
-      const phase = phases[at % phases.length] as (typeof phases)[number]
+      const at = first + met + seed
+      const { phase, side, share } = next(at)
       const disturbance = disturbances[at % disturbances.length] as (typeof disturbances)[number]
-      const side =
-        phase === 'dump shop'
-          ? 'source'
-          : phase.startsWith('restore')
-            ? 'target'
-            : random() < 0.5
-              ? 'source'
-              : 'target'
       const plain = scene.inputs({ 'if-target-not-empty': 'replace' })
       const inputs = {
         ...plain,
@@ -65,7 +68,7 @@ export async function disturbAtRandom(
         over = true
       })
       await running.logged(new RegExp(`▶ ${phase}`)).catch(() => {})
-      await setTimeout(random() * (scene.seconds.get(phase) ?? 0.5) * 1000)
+      await setTimeout(share * (scene.seconds.get(phase) ?? 0.5) * 1000)
       // a phase may be between two connections at that moment: the next one that is open is meant
       let hit = 0
       while (!over && hit === 0) {
@@ -88,7 +91,9 @@ export async function disturbAtRandom(
       if (bounded) {
         const { report } = readReport(run)
         const { error } = report
-        say(`${turn + 1}: ${moment}: ${error ? `${error.message} ${error.cause}` : 'healed'}`)
+        say(
+          `${first + turn + 1}: ${moment}: ${error ? `${error.message} ${error.cause}` : 'healed'}`,
+        )
         if (error) {
           if (![error.message, error.cause, error.remedy].every((part) => part.trim() !== ''))
             fault('unclear')(JSON.stringify(error))
