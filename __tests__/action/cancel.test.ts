@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import {
@@ -12,6 +14,7 @@ import {
   runJob,
 } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
 import { randomNumbers } from '../support/random.ts'
 import { runAction, startAction } from '../support/runner.ts'
 import { TestServer } from '../support/server.ts'
@@ -89,3 +92,76 @@ test(`cancelled at ${moments} random moments (seed ${seed}) it ends at once and 
   await Promise.all([here.end(), there.end()])
   last.cleanUp()
 })
+
+/** Cancels a migration while it loads rows. @returns what its report says to do */
+async function cancelLoading(more: Record<string, string>): Promise<string> {
+  const proxy = await TcpProxy.start(target.port)
+  const plain = { ...inputs(), ...more }
+  const loads = proxy.when(/COPY .*FROM stdin/, 'stall')
+  const running = startAction(mainBundle, {
+    metadata,
+    inputs: { ...plain, target: through(proxy, plain.target ?? '') },
+  })
+  try {
+    await Promise.race([loads, running.result.then(({ log }) => Promise.reject(new Error(log)))])
+    running.cancel()
+    const run = await running.result
+    const { report } = readReport(run)
+    expect(report.status).toBe('cancelled')
+    const { state, directory } = run
+    await runAction(postBundle, { metadata, state, directory })
+    run.cleanUp()
+    return report.error?.remedy ?? ''
+  } finally {
+    running.kill('SIGKILL')
+    await proxy.stop()
+  }
+}
+
+/** The inputs that a remedy names. */
+function named(remedy: string): Record<string, string> {
+  return Object.fromEntries(
+    [...remedy.matchAll(/\b(command|dump-directory|if-target-not-empty): ([^\s,;]+)/g)].map(
+      ([, name, value]) => [name, value],
+    ),
+  )
+}
+
+const answers = async (table: string) =>
+  (await target.backend.sql(`SELECT FROM pg_class WHERE relname = '${table}'`, 'shop')).rows
+    .length > 0
+
+test.each([
+  ['into a new database', 'fail', 'resume', 'replace'],
+  ['beside the old one', 'swap', 'swap', 'swap'],
+])(
+  'cancelled while it restores %s, it names a way on that leads to the end',
+  async (_, mode, kept, lost) => {
+    const scratch = mkdtempSync(join(tmpdir(), 'cancel-'))
+    const directory = join(scratch, 'dump')
+    try {
+      await target.backend.sql('DROP DATABASE IF EXISTS shop')
+      if (mode === 'swap') {
+        await target.backend.sql('CREATE DATABASE shop OWNER gctest')
+        await target.backend.sql('CREATE TABLE irreplaceable ()', 'shop')
+      }
+      const where = { 'dump-directory': directory, 'keep-dump': 'true' }
+      const remedy = await cancelLoading({ 'if-target-not-empty': mode, ...where })
+      const way = named(remedy)
+      expect(way).toEqual({
+        ...{ command: 'restore', 'dump-directory': directory, 'if-target-not-empty': kept },
+      })
+      expect(await answers('irreplaceable')).toBe(mode === 'swap')
+      const { source: _source, 'source-password': _password, ...rest } = inputs()
+      const last = await runJob({ inputs: { ...rest, ...way } })
+      expect(last.report.error).toBeNull()
+      expect(last.outputs.verified).toBe('true')
+      last.cleanUp()
+      const other = await cancelLoading({ 'if-target-not-empty': lost })
+      expect(other).toMatch(/^The dump is not kept, so another migration begins anew/)
+      expect(named(other)).toEqual({ 'if-target-not-empty': lost })
+    } finally {
+      rmSync(scratch, { recursive: true, force: true })
+    }
+  },
+)

@@ -51,7 +51,7 @@ export async function runAction(): Promise<void> {
   } catch (error) {
     failure = error
     const cancelled = stop.signal.aborted || error instanceof Cancelled
-    if (cancelled) record.end('cancelled', cancellation(report))
+    if (cancelled) record.end('cancelled', cancellation(run, report))
     else record.end('failed', reportError(error))
     if (!(error instanceof Failure) && !cancelled) log.debug(String((error as Error)?.stack))
   }
@@ -72,13 +72,13 @@ export async function runAction(): Promise<void> {
   } else if (failure) core.setFailed(visible(redact(messageOf(failure))))
 }
 
-function cancellation({ freeze }: Report): ReportError {
-  const goOn =
-    'Restore the kept dump (command: restore, run-id) with if-target-not-empty: resume, which goes on where it was; or with swap as before'
+function cancellation(run: Run | undefined, { freeze }: Report): ReportError {
+  const way = run?.goOn?.now() ?? 'run again'
+  const remedy = `${way[0]?.toUpperCase()}${way.slice(1)}`
   return {
     message: 'The job was cancelled',
     cause: 'The runner asked the action to stop',
-    remedy: freeze ? `${goOn}. ${freeze.next}` : goOn,
+    remedy: freeze ? `${remedy}. ${freeze.next}` : remedy,
   }
 }
 

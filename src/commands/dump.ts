@@ -3,6 +3,7 @@ import { refuseBlockers } from '../migration/checks/note.ts'
 import { dumpDatabases, dumpTheRoles, sealEverything } from '../migration/dump/everything.ts'
 import { openDumpSource } from '../migration/dump/source.ts'
 import { SourceWatch } from '../migration/freeze/watch-writes.ts'
+import { goOnAfterDump } from '../migration/go-on.ts'
 import { startUpload } from '../migration/kept/keep.ts'
 import { tellLosses } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
@@ -34,6 +35,7 @@ async function steps(run: Run): Promise<void> {
     await watched.dumped()
     const dumped = { client: dumpSource.client, databases, roles }
     const manifest = await sealEverything(dumped, source, run)
+    run.goOn = goOnAfterDump(run)
     await watched.sealed(manifest)
     const upload = startUpload(manifest, run)
     await upload.done

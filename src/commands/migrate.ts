@@ -48,6 +48,7 @@ async function transfer(
   run: Run,
 ): Promise<void> {
   const { client } = dumpSource
+  const { inputs } = run
   const began = Date.now()
   const roles = await dumpTheRoles(source, dumpSource, run)
   const common = { client, roles, losses: source.losses, proven: true }
@@ -60,7 +61,7 @@ async function transfer(
   const databases = await dumpDatabases(source, dumpSource, run, target)
   await watched.dumped()
 
-  run.goOn = goOnAfterMigrate(run, true)
+  run.goOn = goOnAfterMigrate(run, inputs.ifTargetNotEmpty === 'swap')
   const failures: unknown[] = []
   const directory = run.dumpDirectory
   const planned = await unlessFailed(failures, () =>
@@ -68,6 +69,7 @@ async function transfer(
       planEverything({ ...common, databases, directory, isSchema: false }, target.connection, run),
     ),
   )
+  if (planned) run.goOn = goOnAfterMigrate(run, planned.swaps.size > 0)
   await unlessFailed(failures, async () => planned && restoreTheRoles(planned, run))
   // the roles as they were sent belong to the dump, so it is sealed when they are there, or have failed
   const sent = planned?.roles?.script
@@ -124,11 +126,11 @@ async function evenIfFailed<T>(
  * found differences has its own next step.
  */
 function goingOn(failure: unknown, run: Run): unknown {
-  const { databases, artifact } = run.report
+  const { databases } = run.report
   if (!(failure instanceof Failure) || run.goOn === undefined) return failure
-  const way = goOnAfterMigrate(run, artifact !== undefined)
+  const way = run.goOn.now()
   const { message, why, sqlstate, cause } = failure
-  const remedy = failure.remedy.replaceAll(run.goOn, way)
+  const remedy = failure.remedy.replaceAll(run.goOn.hoped, way)
   const begun = databases.some(({ restore, tables }) => restore && tables.length === 0)
   const more = begun && !remedy.includes(way) ? `${remedy}. Then ${way}` : remedy
   return new Failure(message, why, more, { cause, sqlstate })

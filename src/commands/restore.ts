@@ -6,6 +6,7 @@ import { checkDestination } from '../migration/checks/destination.ts'
 import { refuseBlockers } from '../migration/checks/note.ts'
 import { getClient } from '../migration/dump/source.ts'
 import { tellCutover } from '../migration/freeze/unfreeze.ts'
+import { goOnAfterRestore } from '../migration/go-on.ts'
 import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump, writerOf } from '../migration/kept/load.ts'
 import { rolesFile } from '../migration/kept/manifest.ts'
@@ -59,6 +60,7 @@ async function steps(run: Run): Promise<void> {
     isSchema: false,
   }
   const planned = await runPhase(run, 'schema', () => planEverything(dump, connection, run))
+  run.goOn = goOnAfterRestore(run, planned.swaps.size > 0)
   await restoreTheRoles(planned, run)
   await restoreDatabases(planned, undefined, run)
 }

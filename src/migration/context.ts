@@ -18,6 +18,14 @@ export interface Progress {
   update(line: string): void
 }
 
+/** How a run goes on that was to restore and did not end well, as the end of a remedy's sentence; see go-on.ts. */
+export interface WayOn {
+  /** While it is not known yet whether the dump can be kept: as if it could. */
+  hoped: string
+  /** By what is known when it is asked: whether the dump is kept, and whether anything of it is on the target. */
+  now(): string
+}
+
 export interface Context {
   log: Logger
   progress: Progress
@@ -29,8 +37,7 @@ export interface Context {
   patience?: Patience
   /** Milliseconds between two looks that show whether the source is written to; see freeze/watch-writes.ts. */
   sample?: number
-  /** How a restore that did not end well goes on, as the end of a sentence; see go-on.ts. */
-  goOn?: string
+  goOn?: WayOn
   /** A private directory (0700) under the runner's temporary one, removed by the post step. */
   temporaryDirectory: string
   /** Where phases record their results as soon as they have them. */
