@@ -34,7 +34,7 @@ beforeAll(async () => {
 })
 afterAll(() => Promise.all([source?.stop(), target?.stop()]))
 
-const inputs = () => ({
+const inputs = (): Record<string, string> => ({
   ...between(source, target, 'shop', { 'allow-missing': demoLosses }),
   'upload-dump': 'false',
 })

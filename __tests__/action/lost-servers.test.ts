@@ -107,6 +107,12 @@ describe('the source crashes while rows are dumped', () => {
         phase: 'dump',
       })
       expect(report.verified).toBe(false)
+      // the dump waits for the source as long as it may; whether it was written to is asked once more, without waiting again
+      const waits = [
+        ...run.log.matchAll(/Cannot connect to the source.*trying again in ([\d.]+) s/g),
+      ]
+      expect(waits.map(([, seconds]) => Number(seconds))).toEqual([0.1, 0.2, 0.4])
+      expect(report.warnings.join()).toContain('could not be found out: Cannot connect')
       const errors = runnerCommands(run.log).filter(({ command }) => command === 'error')
       expect(errors.map(({ message }) => message)).toEqual([
         expect.stringMatching(

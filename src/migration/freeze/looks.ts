@@ -80,11 +80,13 @@ export class Looks {
     return looks
   }
 
-  /** Looks at every database, and leaves where later looks count from. */
-  async compare(): Promise<Look[]> {
+  /**
+   * Looks at every database, and leaves where later looks count from.
+   *
+   * @param isLost a server was waited for in full already, and is not waited for again
+   */
+  async compare(isLost = false): Promise<Look[]> {
     const looks: Look[] = []
-    // the source was waited for in full once: for the next of its databases it is not waited again
-    let isLost = false
     for (const { source: database } of this.source.databases) {
       const found = await this.lookAt(database, false, isLost)
       looks.push(found.look)

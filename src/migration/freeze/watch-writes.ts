@@ -4,6 +4,7 @@ import { firstTen, printable } from '../../text/text.ts'
 import { check } from '../checks/note.ts'
 import type { Source } from '../checks/preflight.ts'
 import { runPhase, skipPhase } from '../phases.ts'
+import { isGivenUp } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { type ArrivedDatabase, readTargets } from './cutover.ts'
 import { FrozenSource, frozenDatabases, thawOne } from './frozen-source.ts'
@@ -91,7 +92,7 @@ export class SourceWatch {
       await this.noteDump()
       await this.lastLook(false)
     } catch (error) {
-      if (!run.signal.aborted) await this.lastLook(true)
+      if (!run.signal.aborted) await this.lastLook(true, isGivenUp(error))
       throw await this.afterFailure(error)
     } finally {
       run.signal.removeEventListener('abort', hurry)
@@ -247,8 +248,13 @@ export class SourceWatch {
     }
   }
 
-  /** Says at the end what was written since the dump began. @param failed the run has failed already, and keeps its failure */
-  private async lastLook(failed: boolean): Promise<void> {
+  /**
+   * Says at the end what was written since the dump began.
+   *
+   * @param failed the run has failed already, and keeps its failure
+   * @param isLost that was because a server stayed lost
+   */
+  private async lastLook(failed: boolean, isLost = false): Promise<void> {
     const { run } = this
     if (this.frozen) {
       if (failed) return
@@ -257,7 +263,7 @@ export class SourceWatch {
       return
     }
     if (!run.report.phases.some(({ name }) => name === 'dump')) return
-    const looks = await this.looks.compare().catch((error: unknown): Look[] => {
+    const looks = await this.looks.compare(isLost).catch((error: unknown): Look[] => {
       if (run.signal.aborted || !failed) throw error
       return []
     })
