@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { between } from '../support/migration.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
@@ -70,7 +70,7 @@ const stateOf = async (name: string) =>
               (SELECT relispopulated FROM pg_class WHERE relname = 'other') AS other,
               (SELECT reltuples::int FROM pg_class WHERE relname = 'orders') AS analyzed,
               pg_catalog.has_table_privilege('public', 'app.orders', 'SELECT') AS granted,
-              (SELECT count(*)::int FROM pg_namespace WHERE nspname = '${stateSchema}') AS marks`,
+              (SELECT count(*)::int FROM pg_namespace WHERE nspname = '${markSchema}') AS marks`,
       name,
     )
   ).rows[0]

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
 import { refusedCollations } from '../../src/migration/restore/database/locales.ts'
-import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive/entry.ts'
@@ -345,7 +345,7 @@ describe('after the restore', () => {
     const options = await harness.options(dump, plain16, { targetName: 'analyzed' })
     const plan = await planRestore(options, harness.context)
     const restored = await restoreDatabase(options, plan, harness.context)
-    const marks = `SELECT FROM pg_namespace WHERE nspname = '${stateSchema}'`
+    const marks = `SELECT FROM pg_namespace WHERE nspname = '${markSchema}'`
     expect((await plain16.backend.sql(marks, 'analyzed')).rowCount).toBe(1)
     const analyzed = await analyzeDatabase(
       { target: options.target, targetName: 'analyzed', jobs: 2 },

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { randomNumbers } from '../support/random.ts'
@@ -100,7 +100,7 @@ async function expectWhole(name: string): Promise<void> {
   const { rows } = await target.backend.sql(
     `SELECT (SELECT count(*)::int FROM pg_largeobject WHERE loid = 9001) AS pages,
             (SELECT last_value::int FROM app.volatile_id_seq) AS last,
-            (SELECT count(*)::int FROM pg_namespace WHERE nspname = '${stateSchema}') AS marks`,
+            (SELECT count(*)::int FROM pg_namespace WHERE nspname = '${markSchema}') AS marks`,
     name,
   )
   expect(rows).toEqual([{ pages: 49, last: 2000, marks: 0 }])

@@ -4,7 +4,7 @@ import type pg from 'pg'
 import { Cancelled } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { giveBack } from '../../src/migration/restore/database/drop.ts'
-import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { dropKept, exchange, nameWith } from '../../src/migration/restore/swap/exchange.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { clientDirectory } from '../support/clients.ts'
@@ -79,7 +79,7 @@ const propertiesOf = async (name: string) =>
 
 async function markIn(name: string): Promise<boolean> {
   const { rowCount } = await target.backend.sql(
-    `SELECT FROM pg_namespace WHERE nspname = '${stateSchema}'`,
+    `SELECT FROM pg_namespace WHERE nspname = '${markSchema}'`,
     name,
   )
   return rowCount === 1
@@ -254,8 +254,8 @@ describe('replace', () => {
     expect(given.error).toBeUndefined()
     await target.backend.sql(`GRANT app TO ${target.account}`)
     await target.backend.sql(
-      `CREATE SCHEMA "${stateSchema}" AUTHORIZATION ${target.account};
-       COMMENT ON SCHEMA "${stateSchema}" IS '{"dump":"${'0'.repeat(64)}","memberships":["app"],"schemaGrants":[],"databaseGrants":[],"loader":null,"owners":false}'`,
+      `CREATE SCHEMA "${markSchema}" AUTHORIZATION ${target.account};
+       COMMENT ON SCHEMA "${markSchema}" IS '{"dump":"${'0'.repeat(64)}","memberships":["app"],"schemaGrants":[],"databaseGrants":[],"loader":null,"owners":false}'`,
       'stock',
     )
     const { error, report, lines } = await migrate({

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { noDump, stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { markSchema, noDump } from '../../src/migration/restore/database/mark.ts'
 import type { Run } from '../../src/migration/run.ts'
 import { withLentRights } from '../../src/migration/verify/lend.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -69,7 +69,7 @@ const markOf = (dump: string, memberships: string[]) =>
 
 async function marks(target: Target): Promise<string[]> {
   const { rows } = await target.backend.sql(
-    `SELECT obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE nspname = '${stateSchema}'`,
+    `SELECT obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE nspname = '${markSchema}'`,
     'shop',
   )
   return rows.map(({ comment }) => comment)
@@ -130,8 +130,8 @@ test('a polar_superuser of PolarDB 11 reads everything as it is, and is lent not
 
 test('what a killed run has lent is given back by the next, without being asked to lend', async () => {
   await plain.backend.sql(
-    `GRANT maker TO "${plain.account}"; CREATE SCHEMA "${stateSchema}" AUTHORIZATION "${plain.account}";
-     COMMENT ON SCHEMA "${stateSchema}" IS '${markOf(noDump, ['maker', 'pg_read_all_data', 'tenant'])}';
+    `GRANT maker TO "${plain.account}"; CREATE SCHEMA "${markSchema}" AUTHORIZATION "${plain.account}";
+     COMMENT ON SCHEMA "${markSchema}" IS '${markOf(noDump, ['maker', 'pg_read_all_data', 'tenant'])}';
      GRANT pg_read_all_data TO "${plain.account}"`,
     'shop',
   )
@@ -145,8 +145,8 @@ test('what a killed run has lent is given back by the next, without being asked 
 
 test('what a restore has lent stays with the restore, and so does its mark', async () => {
   await plain.backend.sql(
-    `GRANT keeper TO "${plain.account}"; CREATE SCHEMA "${stateSchema}" AUTHORIZATION "${plain.account}";
-     COMMENT ON SCHEMA "${stateSchema}" IS '${markOf('a'.repeat(64), ['keeper'])}'`,
+    `GRANT keeper TO "${plain.account}"; CREATE SCHEMA "${markSchema}" AUTHORIZATION "${plain.account}";
+     COMMENT ON SCHEMA "${markSchema}" IS '${markOf('a'.repeat(64), ['keeper'])}'`,
     'shop',
   )
   await lent(plain, false, async () => {

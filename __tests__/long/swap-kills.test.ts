@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
 import {
   between,
@@ -95,10 +95,7 @@ test(`killed at ${moments} random moments (seed ${seed}), a database of that nam
     ),
   ).toEqual([])
   expect(
-    await names(
-      `SELECT nspname AS name FROM pg_namespace WHERE nspname = '${stateSchema}'`,
-      'shop',
-    ),
+    await names(`SELECT nspname AS name FROM pg_namespace WHERE nspname = '${markSchema}'`, 'shop'),
   ).toEqual([])
   const [here, there] = [await source.connect('shop'), await target.backend.connect('shop')]
   expect(await readEverything(there)).toEqual(await readEverything(here))

@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { stateSchema } from '../../src/migration/restore/database/mark.ts'
+import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
 import { between, demoLosses, readEverything, runJob } from './migration.ts'
 import { type PlainTarget, startPlainTarget } from './polardb-standin.ts'
@@ -237,7 +237,7 @@ export class FaultScene {
     await Promise.all([here.end(), there.end()])
     const now = await lines(backend, inNames)
     const { rows: marks } = await backend.sql(
-      `SELECT nspname AS name FROM pg_namespace WHERE nspname = '${stateSchema}'`,
+      `SELECT nspname AS name FROM pg_namespace WHERE nspname = '${markSchema}'`,
       'shop',
     )
     return [

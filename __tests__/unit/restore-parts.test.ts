@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { parseState } from '../../src/migration/restore/database/mark.ts'
+import { parseMark } from '../../src/migration/restore/database/mark.ts'
 import { localeClauses } from '../../src/migration/restore/database/prepare.ts'
 import {
   type DatabaseProperties,
@@ -291,7 +291,7 @@ describe('the mark of a restore', () => {
 
   test('is read as it was written', () => {
     for (const one of [state, { ...state, loader: null }]) {
-      expect(parseState(JSON.stringify(one))).toEqual(one)
+      expect(parseMark(JSON.stringify(one))).toEqual(one)
     }
   })
 
@@ -310,7 +310,7 @@ describe('the mark of a restore', () => {
     JSON.stringify({ ...state, loader: 'postgres' }),
     JSON.stringify({ ...state, owners: 'yes' }),
   ])('that is %j says nothing', (comment) => {
-    expect(parseState(comment)).toBeNull()
+    expect(parseMark(comment)).toBeNull()
   })
 })
 

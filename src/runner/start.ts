@@ -197,23 +197,23 @@ class Start {
       const runner = await services.registry?.named(label)
       if (runner?.online) return
       const instance = (await services.ecs.find(this.tags)).find(({ id }) => id === this.instanceId)
-      const state = instance?.status ?? 'gone'
-      if (/^(gone|Stopp(ed|ing))$/.test(state))
+      const status = instance?.status ?? 'gone'
+      if (/^(gone|Stopp(ed|ing))$/.test(status))
         throw new Failure(
           `${this.instanceId} ended before its runner came online`,
-          `its state is ${state}`,
+          `its state is ${status}`,
           'What its console said is above; somebody or something in the account may have stopped it',
         )
       if (world.now() > deadline)
         throw new Failure(
           `The runner ${label} did not come online within ${inputs.waitMinutes} minutes`,
           runner
-            ? `GitHub has it as offline, and ${this.instanceId} is ${state}`
+            ? `GitHub has it as offline, and ${this.instanceId} is ${status}`
             : 'GitHub does not know it any more',
           'What its console said is above; mostly the instance has no way to GitHub on port 443 (docs/runner.md, Network)',
         )
       world.progress.update(
-        `waiting for the runner to come online: ${this.instanceId} is ${state}, ${formatDuration((world.now() - began) / 1000)}`,
+        `waiting for the runner to come online: ${this.instanceId} is ${status}, ${formatDuration((world.now() - began) / 1000)}`,
       )
       await pause(world.pace, world.signal)
     }

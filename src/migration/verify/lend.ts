@@ -11,7 +11,7 @@ import {
   notOurs,
   type RestoreState,
   readMark,
-  removeState,
+  removeMark,
 } from '../restore/database/mark.ts'
 import { TemporaryRights } from '../restore/owners/temporary-rights.ts'
 import { readTargetFacts, type TargetFacts } from '../restore/plan/target-facts.ts'
@@ -88,9 +88,9 @@ class Lending {
       if (found === null && !lendRights) return null
       const facts = await readTargetFacts(client, { databaseExists: true, labelProviders: [] })
       // what is to be given back, the server must bear out
-      const state = found ? await borneOut(client, found, facts.target.major) : nothingLent()
-      const rights = new TemporaryRights(facts, database, state)
-      const ofRestore = state.dump === noDump ? null : [...state.memberships]
+      const marked = found ? await borneOut(client, found, facts.target.major) : nothingLent()
+      const rights = new TemporaryRights(facts, database, marked)
+      const ofRestore = marked.dump === noDump ? null : [...marked.memberships]
       const lending = new Lending(place, rights, run, ofRestore)
       try {
         const { account, hasPolarSuperuser } = facts.target
@@ -147,17 +147,17 @@ class Lending {
       return false
     }
     this.log(row.owner)
-    this.rights.state.memberships.push(row.owner)
+    this.rights.marked.memberships.push(row.owner)
     // in the mark as soon as there is one
     await this.rights.save(target)
     return true
   }
 
   private async become(target: TargetSession, role: string): Promise<void> {
-    const { length } = this.rights.state.memberships
+    const { length } = this.rights.marked.memberships
     const reason = await this.rights.become(target, role)
     if (reason !== undefined) this.run.log.info(`Not lent: ${printable(reason)}`)
-    else if (this.rights.state.memberships.length > length) this.log(role)
+    else if (this.rights.marked.memberships.length > length) this.log(role)
   }
 
   private log(role: string): void {
@@ -181,7 +181,7 @@ class Lending {
       return false
     })
     if (given) return
-    const roles = this.rights.state.memberships.map(printable).join(', ')
+    const roles = this.rights.marked.memberships.map(printable).join(', ')
     this.run.warn(
       `The account is still a member of ${roles} on the target (${messageOf(why)}): end that by hand, or verify again`,
     )
@@ -197,13 +197,13 @@ class Lending {
     try {
       const client = await target.own()
       const { ofRestore } = this
-      const lent = rights.state.memberships.filter((role) => !ofRestore?.includes(role))
+      const lent = rights.marked.memberships.filter((role) => !ofRestore?.includes(role))
       if (lent.length === 0 && (ofRestore || (await readMark(client)) === null)) return true
       if (!ofRestore) await rights.takeBackGrants(target)
       const left = await rights.takeBackMemberships(target, lent)
       const back = lent.filter((role) => !left.includes(role)).map(printable)
       if (back.length > 0) this.run.log.info(`Given back: membership in ${back.join(', ')}`)
-      if (!ofRestore && left.length === 0) await removeState(client)
+      if (!ofRestore && left.length === 0) await removeMark(client)
       return left.length === 0
     } finally {
       signal.removeEventListener('abort', cut)

@@ -1,7 +1,7 @@
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { ofClient } from '../../../postgres/portable-sql.ts'
 import { counted, formatBytes, printable } from '../../../text/text.ts'
-import { stateSchema } from '../../restore/database/mark.ts'
+import { markSchema } from '../../restore/database/mark.ts'
 import { temporaryRole } from '../../restore/owners/login-role.ts'
 import type { Answer, Check } from '../check.ts'
 import { objectsOf, pastedName } from '../paste.ts'
@@ -151,7 +151,7 @@ const marks: Question<{ schema: string }> = {
   id: 'marks',
   scope: 'database',
   sql: () =>
-    `SELECT nspname AS schema FROM pg_catalog.pg_namespace WHERE nspname = '${stateSchema}'`,
+    `SELECT nspname AS schema FROM pg_catalog.pg_namespace WHERE nspname = '${markSchema}'`,
 }
 
 export const leftBehind: Check = {

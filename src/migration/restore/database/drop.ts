@@ -34,10 +34,10 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
     async (client) => {
       await keepQuiet(client)
       await tellWhatIsDropped(client, targetName, context)
-      const state = (await readMark(client))?.state
-      loader = state?.loader ?? null
+      const marked = (await readMark(client))?.state
+      loader = marked?.loader ?? null
       await endSessions(client, `${sessionPrefix}%`, context.signal, loader)
-      if (state) await giveBack(client, state, context)
+      if (marked) await giveBack(client, marked, context)
       const { rows } = await client.query<{ name: string }>(`
         SELECT subname AS name FROM pg_catalog.pg_subscription
          WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
@@ -129,13 +129,13 @@ const giveBackTime = 60
  */
 export async function giveBack(
   client: pg.Client,
-  state: RestoreState,
+  marked: RestoreState,
   context: Context,
   seconds = giveBackTime,
 ): Promise<void> {
   const began = Date.now()
   try {
-    await inTime(client, { connectTimeout: seconds }, endMemberships(client, state, context))
+    await inTime(client, { connectTimeout: seconds }, endMemberships(client, marked, context))
   } catch (error) {
     if (Date.now() - began < seconds * 1000) throw error
     throw new Failure(
@@ -149,11 +149,11 @@ export async function giveBack(
 
 async function endMemberships(
   client: pg.Client,
-  state: RestoreState,
+  marked: RestoreState,
   context: Context,
 ): Promise<void> {
   const { major } = await serverVersion(client)
-  const { memberships } = await borneOut(client, state, major)
+  const { memberships } = await borneOut(client, marked, major)
   const { rows } = await client.query<{ account: string }>('SELECT session_user AS account')
   const account = rows[0]?.account ?? ''
   for (const role of new Set(memberships)) {

@@ -12,7 +12,7 @@ import { resetDefaultPrivileges } from './default-privileges.ts'
 import { giveBack, tellWhatIsDropped } from './drop.ts'
 import { objectsQuery } from './existing-objects.ts'
 import { databaseExists, inMaintenanceDatabase } from './maintenance-database.ts'
-import { readMark, removeState } from './mark.ts'
+import { readMark, removeMark } from './mark.ts'
 
 type Place = Pick<RestoreOptions, 'target' | 'targetName'>
 
@@ -145,7 +145,7 @@ export async function emptyDatabase(place: Place, context: Context): Promise<voi
         }
       }
       await resetDefaultPrivileges(client, context)
-      if (mark?.ours) await removeState(client)
+      if (mark?.ours) await removeMark(client)
     },
   )
 }

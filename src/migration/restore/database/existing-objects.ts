@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { firstNormalOid } from '../plan/target-facts.ts'
-import { stateSchema } from './mark.ts'
+import { markSchema } from './mark.ts'
 
 /** Whether the account may create schemas and the like in the database that it is connected to. */
 export async function mayCreate(client: pg.Client): Promise<boolean> {
@@ -70,7 +70,7 @@ export function objectsQuery(number = Number.POSITIVE_INFINITY): string {
       UNION ALL
       SELECT 'pg_namespace'::pg_catalog.regclass, n.oid, 'schema ' || n.nspname
         FROM pg_catalog.pg_namespace n
-       WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(stateSchema)}
+       WHERE n.nspname !~ '^pg_(toast_)?temp_' AND n.nspname <> ${quoteLiteral(markSchema)}
          ${number < 90_100 ? '' : 'AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)'}
       UNION ALL
       ${known.map(([catalog, column, kind]) => `SELECT '${catalog}'::pg_catalog.regclass, oid, '${kind} ' || ${column} FROM pg_catalog.${catalog}`).join(' UNION ALL ')}

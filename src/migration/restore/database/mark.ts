@@ -13,7 +13,7 @@ import { isTemporaryRole } from '../owners/login-role.ts'
  * A schema that exists in the target database only while a restore is under way or interrupted. Its comment says of which
  * dump, and which rights the account has lent itself and must give back: it survives the runner.
  */
-export const stateSchema = 'migrate-to-polardb'
+export const markSchema = 'migrate-to-polardb'
 
 /** Names in a mark at most: a comment is no place to keep the server busy with. */
 const mostNames = 100_000
@@ -71,28 +71,28 @@ export async function readMark(client: pg.Client): Promise<Mark | null> {
     `SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') AS comment, r.rolname AS owner,
             r.rolname = session_user OR r.rolsuper AS ours
        FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner WHERE n.nspname = $1`,
-    [stateSchema],
+    [markSchema],
   )
   const [row] = rows
   if (!row) return null
   return {
     owner: row.owner,
     ours: row.ours,
-    state: row.ours ? parseState(row.comment ?? '') : null,
+    state: row.ours ? parseMark(row.comment ?? '') : null,
   }
 }
 
 /** The failure of a mark that somebody else made. */
 export function notOurs({ owner }: Mark): Failure {
   return new Failure(
-    `The schema "${stateSchema}" of the target database is not the account's`,
+    `The schema "${markSchema}" of the target database is not the account's`,
     `It belongs to "${printable(owner)}", and a restore keeps there which rights the account has lent itself`,
-    `Restore with the account that began, or drop the schema: DROP SCHEMA ${quoteIdentifier(stateSchema)}`,
+    `Restore with the account that began, or drop the schema: DROP SCHEMA ${quoteIdentifier(markSchema)}`,
   )
 }
 
 /** What the comment says; null unless it is exactly of the form that we write. */
-export function parseState(comment: string): RestoreState | null {
+export function parseMark(comment: string): RestoreState | null {
   let value: unknown
   try {
     value = JSON.parse(comment)
@@ -104,7 +104,7 @@ export function parseState(comment: string): RestoreState | null {
 }
 
 /**
- * As much of a mark's state as the server bears out, so that nothing is taken away that a restore cannot have given:
+ * As much of what a mark says as the server bears out, so that nothing is taken away that a restore cannot have given:
  * memberships of the account without ADMIN OPTION and in no predefined role but pg_read_all_data, which a verification lends (from
  * 16 on granted by the account itself; before, PolarDB grants in another role's name), and roles and schemas that exist.
  *
@@ -112,7 +112,7 @@ export function parseState(comment: string): RestoreState | null {
  */
 export async function borneOut(
   client: pg.Client,
-  state: RestoreState,
+  marked: RestoreState,
   major: number,
 ): Promise<RestoreState> {
   const { rows: members } = await client.query<{ name: string }>(
@@ -131,29 +131,29 @@ export async function borneOut(
     (rows) => new Set(rows.map(({ name }) => name)),
   )
   return {
-    ...state,
-    memberships: state.memberships.filter((role) => isMember?.has(role)),
-    databaseGrants: state.databaseGrants.filter((role) => isRole?.has(role)),
-    schemaGrants: state.schemaGrants.filter(
+    ...marked,
+    memberships: marked.memberships.filter((role) => isMember?.has(role)),
+    databaseGrants: marked.databaseGrants.filter((role) => isRole?.has(role)),
+    schemaGrants: marked.schemaGrants.filter(
       ({ role, schema }) => isRole?.has(role) && isSchema?.has(schema),
     ),
   }
 }
 
-/** Writes the state: in one transaction, so that it is never there by halves. */
-export async function writeState(client: pg.Client, state: RestoreState): Promise<void> {
-  const schema = quoteIdentifier(stateSchema)
+/** Writes the mark: in one transaction, so that it is never there by halves. */
+export async function writeMark(client: pg.Client, marked: RestoreState): Promise<void> {
+  const schema = quoteIdentifier(markSchema)
   const { rowCount } = await client.query(
     'SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1',
-    [stateSchema],
+    [markSchema],
   )
   // IF NOT EXISTS would still ask for CREATE on the database, which may belong to somebody else by now
   const create = rowCount ? '' : `CREATE SCHEMA ${schema}; `
   await client.query(
-    `${create}COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(JSON.stringify(state))}`,
+    `${create}COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(JSON.stringify(marked))}`,
   )
 }
 
-export async function removeState(client: pg.Client): Promise<void> {
-  await client.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(stateSchema)}`)
+export async function removeMark(client: pg.Client): Promise<void> {
+  await client.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(markSchema)}`)
 }

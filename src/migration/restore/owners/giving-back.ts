@@ -5,7 +5,7 @@ import { printable } from '../../../text/text.ts'
 import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { goOn } from '../../go-on.ts'
-import { removeState, stateSchema } from '../database/mark.ts'
+import { markSchema, removeMark } from '../database/mark.ts'
 import type { RestoreOptions } from '../options.ts'
 import { sessionPrefix, TargetSession } from '../run/target-session.ts'
 import type { Loader } from './loader.ts'
@@ -63,7 +63,7 @@ export class GivingBack {
 
   /** What giving back has not reached, in words. */
   private left(done: boolean): string[] {
-    const { memberships, schemaGrants, databaseGrants, loader } = this.rights.state
+    const { memberships, schemaGrants, databaseGrants, loader } = this.rights.marked
     const left: string[] = []
     if (memberships.length > 0) {
       left.push(
@@ -78,7 +78,7 @@ export class GivingBack {
     if (loader !== null && !this.retired) {
       left.push(`The temporary role ${loader}, if it was made, can still log in on the target`)
     }
-    if (done) left.push(`The schema "${stateSchema}" is still in the target`)
+    if (done) left.push(`The schema "${markSchema}" is still in the target`)
     return left
   }
 
@@ -98,11 +98,11 @@ export class GivingBack {
     try {
       await this.rights.takeBackGrants(session)
       const left = await this.rights.takeBackMemberships(session)
-      const { loader: name } = this.rights.state
+      const { loader: name } = this.rights.marked
       if (loader) await loader.retire(session)
       else if (name !== null) await retireLoginRole(await session.own(), name)
       this.retired = true
-      if (done && left.length === 0) await removeState(await session.own())
+      if (done && left.length === 0) await removeMark(await session.own())
       return left.length === 0
     } finally {
       limit.removeEventListener('abort', cut)

@@ -9,7 +9,7 @@ import { writePasswordFile } from '../../../postgres/programs/programs.ts'
 import { refuses } from '../../../postgres/sqlstates.ts'
 import { printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
-import { stateSchema, writeState } from '../database/mark.ts'
+import { markSchema, writeMark } from '../database/mark.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { Login, TargetSession } from '../run/target-session.ts'
@@ -73,7 +73,7 @@ export class Loader {
     context: Context,
   ): Promise<Loader | string> {
     const { account, major } = plan.facts.target
-    const { loader: name } = rights.state
+    const { loader: name } = rights.marked
     await sweepLoginRoles(await session.own())
     if (name === null) return 'the restore was begun without one'
     if (!account.superuser && !account.createRole) return 'the account may not create roles'
@@ -188,7 +188,7 @@ export class Loader {
       `SELECT n.nspname AS schema, pg_catalog.pg_get_userbyid(n.nspowner) = session_user AS own
          FROM pg_catalog.pg_namespace n
         WHERE (n.nspname = ANY ($2) OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid))
-          AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${quoteLiteral(stateSchema)})
+          AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${quoteLiteral(markSchema)})
           AND EXISTS (SELECT FROM pg_catalog.unnest($3::pg_catalog.text[]) p(privilege)
                        WHERE pg_catalog.has_schema_privilege(session_user, n.oid, p.privilege)
                          AND NOT pg_catalog.has_schema_privilege($1::pg_catalog.name, n.oid, p.privilege))`,
@@ -301,8 +301,8 @@ export async function withoutLoader(
   rights: TemporaryRights,
   context: Context,
 ): Promise<void> {
-  rights.state.loader = null
-  await writeState(await session.own(), rights.state)
+  rights.marked.loader = null
+  await writeMark(await session.own(), rights.marked)
   context.warn(
     `Rows are loaded with the rights of the account, and so is code of the database that runs meanwhile (checks, index expressions, defaults): no temporary role could be used, because ${reason}`,
   )

@@ -178,10 +178,10 @@ export class Ownership {
   }
 
   private async takeBackSchemas(session: TargetSession): Promise<void> {
-    const { databaseGrants } = this.rights.state
-    this.rights.state.databaseGrants = []
+    const { databaseGrants } = this.rights.marked
+    this.rights.marked.databaseGrants = []
     await this.rights.takeBackGrants(session)
-    this.rights.state.databaseGrants = databaseGrants
+    this.rights.marked.databaseGrants = databaseGrants
   }
 
   /** Those whose owner the account can make an owner; the others are noted with the reason. */

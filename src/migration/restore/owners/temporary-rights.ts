@@ -2,7 +2,7 @@ import { messageOf } from '../../../failure.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { refuses } from '../../../postgres/sqlstates.ts'
-import { type RestoreState, writeState } from '../database/mark.ts'
+import { type RestoreState, writeMark } from '../database/mark.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { TargetFacts } from '../plan/target-facts.ts'
 import type { TargetSession } from '../run/target-session.ts'
@@ -14,19 +14,19 @@ import type { TargetSession } from '../run/target-session.ts'
 export class TemporaryRights {
   private readonly facts: TargetFacts
   private readonly database: string
-  readonly state: RestoreState
+  readonly marked: RestoreState
   /** Roles that the account can become: true, or why not. */
   private readonly able = new Map<string, true | string>()
 
-  constructor(facts: TargetFacts, database: string, state: RestoreState) {
+  constructor(facts: TargetFacts, database: string, marked: RestoreState) {
     this.facts = facts
     this.database = database
-    this.state = state
+    this.marked = marked
   }
 
   /** Writes down in the target what was taken so far. */
   async save(session: TargetSession): Promise<void> {
-    await writeState(await session.own(), this.state)
+    await writeMark(await session.own(), this.marked)
   }
 
   /**
@@ -52,7 +52,7 @@ export class TemporaryRights {
       `SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS able`,
     )
     if (rows[0]?.able) {
-      await writeState(client, this.state)
+      await writeMark(client, this.marked)
       return
     }
     const { account, major } = this.facts.target
@@ -61,10 +61,10 @@ export class TemporaryRights {
       await client.query(
         `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(account.name)}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
       )
-      const memberships = [...this.state.memberships, owner]
-      await writeState(client, { ...this.state, memberships })
+      const memberships = [...this.marked.memberships, owner]
+      await writeMark(client, { ...this.marked, memberships })
       await client.query('COMMIT')
-      this.state.memberships = memberships
+      this.marked.memberships = memberships
     } catch (error) {
       await client.query('ROLLBACK').catch(() => {})
       throw error
@@ -85,9 +85,9 @@ export class TemporaryRights {
       [role],
     )
     if (rows[0]?.able) return undefined
-    const granted = { ...this.state, memberships: [...this.state.memberships, role] }
-    await writeState(await session.own(), granted)
-    this.state.memberships.push(role)
+    const granted = { ...this.marked, memberships: [...this.marked.memberships, role] }
+    await writeMark(await session.own(), granted)
+    this.marked.memberships.push(role)
     try {
       await session.query(
         `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(account.name)}${major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
@@ -131,8 +131,8 @@ export class TemporaryRights {
       [pairs.map(({ role }) => role), pairs.map(({ schema }) => schema)],
     )
     if (rows.length === 0) return
-    this.state.schemaGrants.push(...rows)
-    await writeState(await session.own(), this.state)
+    this.marked.schemaGrants.push(...rows)
+    await writeMark(await session.own(), this.marked)
     for (const { role, schema } of rows) {
       await this.attempt(
         session,
@@ -149,8 +149,8 @@ export class TemporaryRights {
       [roles],
     )
     if (rows.length === 0) return
-    this.state.databaseGrants.push(...rows.map(({ role }) => role))
-    await writeState(await session.own(), this.state)
+    this.marked.databaseGrants.push(...rows.map(({ role }) => role))
+    await writeMark(await session.own(), this.marked)
     for (const { role } of rows) {
       await this.attempt(
         session,
@@ -161,7 +161,7 @@ export class TemporaryRights {
 
   /** Takes back what roles were given on schemas and the database, by whoever owns these now. */
   async takeBackGrants(session: TargetSession): Promise<void> {
-    const { schemaGrants, databaseGrants } = this.state
+    const { schemaGrants, databaseGrants } = this.marked
     for (const { role, schema } of schemaGrants) {
       const owner = await this.ownerOf(session, 'pg_namespace', 'nspname', 'nspowner', schema)
       const statement = `REVOKE CREATE ON SCHEMA ${quoteIdentifier(schema)} FROM ${quoteIdentifier(role)}`
@@ -172,9 +172,9 @@ export class TemporaryRights {
       const statement = `REVOKE CREATE ON DATABASE ${quoteIdentifier(this.database)} FROM ${quoteIdentifier(role)}`
       if (owner !== null) await this.as(session, owner, statement)
     }
-    this.state.schemaGrants = []
-    this.state.databaseGrants = []
-    await writeState(await session.own(), this.state)
+    this.marked.schemaGrants = []
+    this.marked.databaseGrants = []
+    await writeMark(await session.own(), this.marked)
   }
 
   /**
@@ -185,7 +185,7 @@ export class TemporaryRights {
    */
   async takeBackMemberships(
     session: TargetSession,
-    roles: readonly string[] = this.state.memberships,
+    roles: readonly string[] = this.marked.memberships,
   ): Promise<string[]> {
     const { account, major } = this.facts.target
     for (const role of new Set(roles)) {
@@ -203,11 +203,11 @@ export class TemporaryRights {
       [roles],
     )
     const left = rows.map(({ role }) => role)
-    this.state.memberships = this.state.memberships.filter(
+    this.marked.memberships = this.marked.memberships.filter(
       (role) => !roles.includes(role) || left.includes(role),
     )
     this.able.clear()
-    await writeState(await session.own(), this.state)
+    await writeMark(await session.own(), this.marked)
     return left
   }
 

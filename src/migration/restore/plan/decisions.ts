@@ -5,7 +5,7 @@ import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
 import { majorOf } from '../../../postgres/version.ts'
 import { needless } from '../../../report/model.ts'
-import { stateSchema } from '../database/mark.ts'
+import { markSchema } from '../database/mark.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
 import { decideAsleep, decideJobs } from './asleep.ts'
 import { builtWithout, withoutCompression } from './built-without.ts'
@@ -90,7 +90,7 @@ export class Decisions {
     if (entry.desc === 'SCHEMA') {
       const schema = this.facts.schemas.get(entry.tag)
       if (entry.tag === 'public') return there
-      if (entry.tag === stateSchema) return decideNotes(this.archive)
+      if (entry.tag === markSchema) return decideNotes(this.archive)
       if (schema?.system) {
         return leaveOut(
           'the target has a schema of this name for itself',

@@ -1,7 +1,7 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { qualifiedName, quoteIdentifier } from '../../../postgres/identifiers.ts'
-import { stateSchema } from '../database/mark.ts'
+import { markSchema } from '../database/mark.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
 import { type Decision, leaveOut } from './planned-entry.ts'
 
@@ -9,12 +9,12 @@ import { type Decision, leaveOut } from './planned-entry.ts'
 
 /** A schema that is called like the one in which a restore keeps its notes: it is left out, and what is in it goes along. */
 export function decideNotes({ entries }: Archive): Decision {
-  const isUsed = entries.some(({ namespace }) => namespace === stateSchema)
+  const isUsed = entries.some(({ namespace }) => namespace === markSchema)
   // what an interrupted restore left in the source, when that was a target once
   const isMark = entries.some(
     ({ desc, tag, definition }) =>
       desc === 'COMMENT' &&
-      tag.includes(stateSchema) &&
+      tag.includes(markSchema) &&
       /\{"dump":"[0-9a-f]*","memberships":/.test(definition),
   )
   return leaveOut(

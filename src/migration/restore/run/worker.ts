@@ -78,7 +78,7 @@ export class Worker extends PatientSession {
     if (texts.reduce((sum, text) => sum + (text?.length ?? 0), 0) > mostTogetherText)
       return 'failed'
     const running = run.progress.begin(first.name, this.name, items.length)
-    const state: { outcome: Outcome } = { outcome: 'unknown' }
+    const message: { outcome: Outcome } = { outcome: 'unknown' }
     try {
       await this.persist(
         async (uncertain) => {
@@ -87,7 +87,7 @@ export class Worker extends PatientSession {
           const session = await this.session()
           const client = await session.foreign(first.archive, '')
           await client.query(texts.join('\n;\n'))
-          state.outcome = 'done'
+          message.outcome = 'done'
           run.restored += items.length
         },
         mayPass,
@@ -95,11 +95,11 @@ export class Worker extends PatientSession {
       )
     } catch (error) {
       if (sqlstateOf(error) === undefined) throw error
-      state.outcome = 'failed'
+      message.outcome = 'failed'
     } finally {
-      running.end(state.outcome === 'done')
+      running.end(message.outcome === 'done')
     }
-    return state.outcome
+    return message.outcome
   }
 
   /**

@@ -1,4 +1,4 @@
-import { borneOut, notOurs, readMark, stateSchema, writeState } from '../database/mark.ts'
+import { borneOut, markSchema, notOurs, readMark, writeMark } from '../database/mark.ts'
 import { EntryFailed } from '../run/patient-session.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
 import type { RunningRestore } from '../running-restore.ts'
@@ -12,17 +12,17 @@ export async function begin(restore: RunningRestore): Promise<void> {
     const left = mark?.state
     if (mark && !left) {
       restore.context.warn(
-        `The comment of the schema "${stateSchema}" in the target database "${restore.options.targetName}" is none of ours: rights that the account has lent itself in an earlier run cannot be found from it`,
+        `The comment of the schema "${markSchema}" in the target database "${restore.options.targetName}" is none of ours: rights that the account has lent itself in an earlier run cannot be found from it`,
       )
     }
     if (left) {
       await endSessions(client, `${sessionPrefix}%`, restore.execution.signal, left.loader)
-      const { state } = restore.rights
+      const { marked } = restore.rights
       // which dump it is, this run says; what is to be given back, the server must bear out
       const { dump, ...given } = await borneOut(client, left, restore.plan.facts.target.major)
-      Object.assign(state, given)
+      Object.assign(marked, given)
     }
-    await writeState(client, restore.rights.state)
+    await writeMark(client, restore.rights.marked)
   })
   if (restore.resuming) await becomeOwners(restore)
 }
@@ -42,9 +42,9 @@ async function becomeOwners(restore: RunningRestore): Promise<void> {
  * shows in the verification.
  */
 export async function lookAgain(restore: RunningRestore): Promise<void> {
-  const { state } = restore.rights
-  state.complete = true
-  state.loader = null
+  const { marked } = restore.rights
+  marked.complete = true
+  marked.loader = null
   const { owner } = restore.plan.database
   try {
     await restore.worker.retrying('the mark of the restore', '', async (session) => {
@@ -53,7 +53,7 @@ export async function lookAgain(restore: RunningRestore): Promise<void> {
       if (mark && !mark.ours) throw notOurs(mark)
       if (mark?.state) {
         const { memberships } = await borneOut(client, mark.state, restore.plan.facts.target.major)
-        state.memberships = memberships
+        marked.memberships = memberships
       }
       await restore.rights.markAs(session, owner)
     })

@@ -3,7 +3,7 @@ import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { goOn } from '../../go-on.ts'
 import { applyProperties } from '../database/apply-properties.ts'
 import { inMaintenanceDatabase } from '../database/maintenance-database.ts'
-import { writeState } from '../database/mark.ts'
+import { writeMark } from '../database/mark.ts'
 import { newLoaderName } from '../owners/loader.ts'
 import type { RunningRestore } from '../running-restore.ts'
 
@@ -45,14 +45,14 @@ export async function settle(restore: RunningRestore): Promise<void> {
         !restore.grants.lost.has(item.name),
     ),
   )
-  const { state } = restore.rights
+  const { marked } = restore.rights
   await restore.worker.retrying('the role that loaded', '', async (session) => {
     await loader.dissolve(session)
     await restore.rights.takeBackGrants(session)
     // a resume makes another one, and finds everything with its owners
-    state.loader = newLoaderName()
-    state.owners = true
-    await writeState(await session.own(), state)
+    marked.loader = newLoaderName()
+    marked.owners = true
+    await writeMark(await session.own(), marked)
   })
   restore.execution.loader = null
   await restore.worker.close()
@@ -69,7 +69,7 @@ export async function release(restore: RunningRestore, proven: boolean): Promise
     await settle(restore)
   } catch (error) {
     restore.context.warn(
-      `Objects may still belong to the temporary role ${restore.rights.state.loader ?? ''} (${messageOf(restore.explain(error))}): ${goOn(restore.context)}`,
+      `Objects may still belong to the temporary role ${restore.rights.marked.loader ?? ''} (${messageOf(restore.explain(error))}): ${goOn(restore.context)}`,
     )
     await restore.givingBack.giveBack(restore.execution.loader, false)
     return

@@ -1,5 +1,5 @@
 import { qualifiedName } from '../../../postgres/identifiers.ts'
-import { writeState } from '../database/mark.ts'
+import { writeMark } from '../database/mark.ts'
 import { type Loader, makeLoader, withoutLoader } from '../owners/loader.ts'
 import { markForAccount } from '../owners/logins.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
@@ -87,9 +87,9 @@ async function refresh(
 
 /** From here on a resume finds objects with their owners. */
 async function noteOwners(restore: RunningRestore): Promise<void> {
-  restore.rights.state.owners = true
+  restore.rights.marked.owners = true
   await restore.worker.retrying('the mark of the restore', '', async (session) =>
-    writeState(await session.own(), restore.rights.state),
+    writeMark(await session.own(), restore.rights.marked),
   )
 }
 
@@ -123,7 +123,7 @@ async function useLoader(restore: RunningRestore): Promise<void> {
   if (refused !== undefined) return
   execution.loader = loader
   restore.plan.loader = loader.name
-  if (restore.resuming && rights.state.owners)
+  if (restore.resuming && rights.marked.owners)
     await restore.ownership.takeBack(loader.name, mainEntries(restore))
 }
 

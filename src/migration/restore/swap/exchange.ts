@@ -9,7 +9,7 @@ import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { pause } from '../../retry.ts'
 import { inMaintenanceDatabase } from '../database/maintenance-database.ts'
-import { readMark, removeState, stateSchema, writeState } from '../database/mark.ts'
+import { markSchema, readMark, removeMark, writeMark } from '../database/mark.ts'
 import type { RestoreOptions } from '../options.ts'
 
 type Place = Pick<RestoreOptions, 'target' | 'targetName'>
@@ -136,7 +136,7 @@ export async function exchange(
           inMaintenanceDatabase(place, context.signal, (other) => rename(client, other, swap)),
         ),
       )
-      await removeMark(place, context)
+      await unmark(place, context)
       return kept
     } catch (error) {
       refused = error
@@ -157,20 +157,20 @@ export async function exchange(
 }
 
 /** Until now the mark has said that the database is not where it is to be. */
-async function removeMark(place: Place, context: Context): Promise<void> {
+async function unmark(place: Place, context: Context): Promise<void> {
   try {
     await withConnection(
       place.target,
       { database: place.targetName, role: 'target', signal: context.signal },
       async (client) => {
         await keepQuiet(client)
-        await removeState(client)
+        await removeMark(client)
       },
     )
   } catch (error) {
     if (context.signal.aborted) throw error
     context.warn(
-      `The schema "${stateSchema}" is still in the database "${printable(place.targetName)}" (${messageOf(error)}): drop it by hand`,
+      `The schema "${markSchema}" is still in the database "${printable(place.targetName)}" (${messageOf(error)}): drop it by hand`,
     )
   }
 }
@@ -208,8 +208,8 @@ async function asOwners<T>(
     { database: building, role: 'target', signal: context.signal },
     async (client) => {
       await keepQuiet(client)
-      const state = (await readMark(client))?.state
-      if (state) await writeState(client, { ...state, memberships: missing })
+      const marked = (await readMark(client))?.state
+      if (marked) await writeMark(client, { ...marked, memberships: missing })
     },
   )
   const undo: string[] = []

@@ -78,10 +78,10 @@ async function clearUp(place: Place, context: Context): Promise<string | null> {
       place.target,
       { database: place.targetName, role: 'target', signal: context.signal },
       async (client) => {
-        const state = (await readMark(client))?.state
+        const marked = (await readMark(client))?.state
         await keepQuiet(client)
-        if (state) await giveBack(client, state, context)
-        return state?.loader ?? null
+        if (marked) await giveBack(client, marked, context)
+        return marked?.loader ?? null
       },
     )
   } catch (error) {

@@ -3,7 +3,7 @@ import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { listOf, words } from '../../../postgres/portable-sql.ts'
 import { roleSettings } from '../../../postgres/roles/catalog.ts'
 import { type FreezeMark, settingsBefore } from '../../freeze/mark.ts'
-import { stateSchema } from '../../restore/database/mark.ts'
+import { markSchema } from '../../restore/database/mark.ts'
 import { settingText } from './known-options.ts'
 import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
 
@@ -48,7 +48,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
       system: true,
       // and without the mark of a restore under way, which comes off when the comparison is done
       where: `(x.oid >= 16384 OR x.nspname = 'public') AND x.nspname !~ '^pg_'
-        AND x.nspname NOT IN ('information_schema', ${quoteLiteral(stateSchema)})`,
+        AND x.nspname NOT IN ('information_schema', ${quoteLiteral(markSchema)})`,
       name: 'x.nspname',
       // the bootstrap superuser, or from 15 on pg_database_owner
       builtin: `x.nspname = 'public' AND x.nspowner IN (10, 6171)`,

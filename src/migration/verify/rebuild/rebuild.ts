@@ -102,7 +102,7 @@ async function rebuildBeside(
     readTargetFacts(client, { databaseExists: false, labelProviders: [] }),
   )
   const plan = planOf(archives, facts, schema)
-  const state = { created: false }
+  const was = { created: false }
   const roles: string[] = []
   try {
     return await withScratchDatabase(
@@ -111,7 +111,7 @@ async function rebuildBeside(
       schema.properties,
       context,
       async (scratch) => {
-        state.created = true
+        was.created = true
         const rebuilding = { target: connection, targetName: scratch }
         const account = await TargetSession.open(
           rebuilding,
@@ -131,7 +131,7 @@ async function rebuildBeside(
       },
     )
   } catch (error) {
-    if (state.created || !(error instanceof Failure)) throw error
+    if (was.created || !(error instanceof Failure)) throw error
     throw new NotCreated(error.message, error.why, error.remedy, { cause: error })
   } finally {
     await dropBuilders(connection, database, roles, context)
