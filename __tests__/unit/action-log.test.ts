@@ -1,11 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { RunnerLog } from '../../src/action/log.ts'
-import {
-  redact,
-  redactedReport,
-  registerConnectionString,
-  registerSecret,
-} from '../../src/action/secrets.ts'
+import { registerConnectionString, registerSecret } from '../../src/action/secrets.ts'
+import { redact, redactedReport } from '../../src/host/secrets.ts'
 import { runnerCommands } from '../support/runner.ts'
 import { failedReport } from '../support/sample-reports.ts'
 

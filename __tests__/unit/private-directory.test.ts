@@ -14,10 +14,10 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
-import { openDumpPlace } from '../../src/action/dump-place.ts'
-import { PrivateDirectory, removeLeftovers } from '../../src/action/private-directory.ts'
 import { commands } from '../../src/commands/index.ts'
 import { Failure } from '../../src/failure.ts'
+import { openDumpPlace } from '../../src/host/dump-place.ts'
+import { PrivateDirectory, removeLeftovers } from '../../src/host/private-directory.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 import { Scratch } from '../support/sample-dump.ts'
 

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import * as core from '@actions/core'
+import { Paced } from '../host/paced.ts'
+import { redact } from '../host/secrets.ts'
 import type { Logger, Progress } from '../migration/context.ts'
 import { visible } from '../text/text.ts'
-import { redact } from './secrets.ts'
 
 /** Milliseconds between two progress lines: enough to see that it lives, few enough to read the log afterwards. */
 const pace = 5000
@@ -12,8 +13,7 @@ const pace = 5000
  * message from a database is made harmless and, besides, printed between `::stop-commands::` and its token.
  */
 export class RunnerLog implements Logger, Progress {
-  private last = 0
-  private waiting: NodeJS.Timeout | undefined
+  private readonly paced = new Paced(pace, (line) => this.fenced(`  … ${harmless(line)}`))
 
   debug(message: string): void {
     if (core.isDebug()) this.fenced(`[debug] ${harmless(message)}`)
@@ -29,21 +29,12 @@ export class RunnerLog implements Logger, Progress {
 
   /** Shows the newest line at most every few seconds, and always the last one. */
   update(line: string): void {
-    clearTimeout(this.waiting)
-    const show = () => {
-      this.last = Date.now()
-      this.fenced(`  … ${harmless(line)}`)
-    }
-    const due = this.last + pace - Date.now()
-    if (due <= 0) show()
-    else this.waiting = setTimeout(show, due)
-    this.waiting?.unref()
+    this.paced.update(line)
   }
 
   /** A pending progress line is no longer of interest. */
   settle(): void {
-    clearTimeout(this.waiting)
-    this.waiting = undefined
+    this.paced.settle()
   }
 
   private fenced(line: string): void {

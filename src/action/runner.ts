@@ -1,5 +1,6 @@
 import * as core from '@actions/core'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { redact } from '../host/secrets.ts'
 import type { Job, World } from '../runner/context.ts'
 import {
   parseStartInputs,
@@ -15,7 +16,7 @@ import { httpSender } from './http.ts'
 import { maskedInputs } from './inputs.ts'
 import { RunnerLog } from './log.ts'
 import { isPublicRepository } from './repository.ts'
-import { redact, registerSecret } from './secrets.ts'
+import { registerSecret } from './secrets.ts'
 
 /** Seconds between the two looks of a sweep: an instance is made within them of its registration. */
 const sweepPace = 60

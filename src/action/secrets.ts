@@ -1,105 +1,12 @@
 import * as core from '@actions/core'
-import type { Report } from '../report/model.ts'
+import { rememberSecret, secretsIn } from '../host/secrets.ts'
 
-/** Values registered so far, longest first, so that a secret within another does not leave the rest readable. */
-const known = new Set<string>()
-let ordered: string[] = []
-
-/**
- * Registers a secret with the runner's masking and with `redact`, in every form in which it may turn up: as it is, line by
- * line, percent-encoded, base64 (of itself and as part of `user:password`), JSON-escaped.
- */
+/** Registers a secret with the runner's masking and with `redact`, in every form in which it may turn up. */
 export function registerSecret(secret: string): void {
-  const forms = new Set<string>()
-  for (const text of [secret, secret.trim(), ...secret.split(/\r?\n/)]) {
-    if (text === '') continue
-    forms.add(text)
-    forms.add(encodeURIComponent(text))
-    forms.add(encodeURI(text))
-    forms.add(
-      encodeURIComponent(text).replace(
-        /[!'()*]/g,
-        (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
-      ),
-    )
-    forms.add(JSON.stringify(text).slice(1, -1))
-    forms.add(text.replace(/[\\:]/g, '\\$&')) // as a password file has it
-    forms.add(text.replaceAll("'", "''"))
-    const base64 = Buffer.from(text).toString('base64')
-    forms.add(base64)
-    // base64 of anything that ends in the secret (user:password): the inner groups at each of the three alignments
-    for (const pad of [1, 2]) {
-      const inner = Buffer.from(`${'x'.repeat(pad)}${text}`)
-        .toString('base64')
-        .slice(4)
-        .replace(/=+$/, '')
-      if (inner.length >= 8)
-        forms.add(inner.slice(0, inner.length - (inner.length % 4 || 0)) || inner)
-    }
-  }
-  for (const form of forms) {
-    if (form === '' || known.has(form)) continue
-    known.add(form)
-    core.setSecret(form)
-  }
-  ordered = [...known].sort((a, b) => b.length - a.length)
+  for (const form of rememberSecret(secret)) core.setSecret(form)
 }
 
-/**
- * Registers what is secret in a connection string before anybody has parsed it: the whole of it when it holds a password,
- * and the password alone. A runner masks only what it was told, so the whole URI as a secret leaves its password readable.
- */
+/** Registers what is secret in a connection string; see secretsIn. */
 export function registerConnectionString(text: string): void {
-  const inUri = /^\s*postgres(?:ql)?:\/\/[^/?#]*?:([\s\S]*)@/.exec(text)?.[1]
-  const inQuery = /[?&](?:password|sslpassword)=([^&\s]*)/.exec(text)?.[1]
-  const pair =
-    /(?:^|\s)(?:password|sslpassword)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)+))/su.exec(
-      text,
-    )
-  for (const found of [
-    inUri,
-    inQuery,
-    pair?.[1]?.replace(/\\(.)/gsu, '$1'),
-    pair?.[2]?.replace(/\\(.)/gsu, '$1'),
-  ]) {
-    if (!found) continue
-    registerSecret(found)
-    try {
-      registerSecret(decodeURIComponent(found))
-    } catch {
-      // not percent-encoded
-    }
-    registerSecret(text.trim())
-  }
-}
-
-/** The text with every registered secret replaced. A second belt beside the runner's masking, and the only one for files. */
-export function redact(text: string): string {
-  let result = text
-  for (const secret of ordered)
-    if (result.includes(secret)) result = result.replaceAll(secret, '***')
-  return result
-}
-
-/**
- * A copy of the report in which free text is redacted, for what a server or a program said may repeat a secret. Names of
- * objects are left alone.
- */
-export function redactedReport(report: Report): Report {
-  const free = new Set('message cause remedy paste reason statement explained what'.split(' '))
-  const isFree = (within: string, key: string) =>
-    free.has(key) ||
-    within === 'warnings' ||
-    // a default or a function's body may hold anything
-    (within === 'definitions' && (key === 'source' || key === 'target'))
-  const copy = (value: unknown, within: string): unknown => {
-    if (typeof value !== 'object' || value === null) return value
-    const entries = Object.entries(value).map(([key, inner]) =>
-      typeof inner === 'string' && isFree(within, key)
-        ? [key, redact(inner)]
-        : [key, copy(inner, Array.isArray(value) ? within : key)],
-    )
-    return Array.isArray(value) ? entries.map(([, inner]) => inner) : Object.fromEntries(entries)
-  }
-  return copy(report, '') as Report
+  for (const secret of secretsIn(text)) registerSecret(secret)
 }

@@ -13,6 +13,7 @@ import type { PrivateDirectory } from './private-directory.ts'
  * was never sealed can be restored by nobody, holds data and verifiers, and would be in the way of the next run.
  *
  * @param warn told when somebody else could read a dump that is written as root
+ * @param lastFile what a finished dump holds
  * @throws Failure when the directory cannot be made, read or made private, or is not empty
  */
 export async function openDumpPlace(
@@ -20,6 +21,7 @@ export async function openDumpPlace(
   runnerTemporary: string,
   own: PrivateDirectory,
   warn: (message: string) => void,
+  lastFile = manifestFile,
 ): Promise<string> {
   const given = inputs.dumpDirectory
   const downloads = inputs.runId !== undefined && inputs.dump === 'read'
@@ -28,7 +30,7 @@ export async function openDumpPlace(
     if (given === undefined) {
       if (inputs.keepDump) {
         const kept = await mkdtemp(join(runnerTemporary, 'polardb-dump-'))
-        await own.note([{ path: kept, contentsOnly: false, unless: manifestFile }])
+        await own.note([{ path: kept, contentsOnly: false, unless: lastFile }])
         return kept
       }
       await mkdir(join(own.path, 'dump'), { mode: 0o700 })
@@ -45,7 +47,7 @@ export async function openDumpPlace(
     // somebody may have put something in before
     await checkEmpty(given)
     await own.note([
-      { path: given, contentsOnly: wasThere, ...(inputs.keepDump ? { unless: manifestFile } : {}) },
+      { path: given, contentsOnly: wasThere, ...(inputs.keepDump ? { unless: lastFile } : {}) },
     ])
     return given
   } catch (error) {

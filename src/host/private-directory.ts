@@ -13,7 +13,7 @@ import {
 } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '../failure.ts'
-import { endPrograms, type Rubbish, removeRubbish } from './clean-up.ts'
+import { endPrograms, type Rubbish, removeRubbish } from './rubbish.ts'
 
 const prefix = 'polardb-migration-'
 const ownerFile = 'owner'
