@@ -129,7 +129,6 @@ test('no file is longer than 350 lines', () => {
   const lines = (file: string) => (texts.get(file) ?? '').split('\n').length - 1
   // to be split by whoever changes them next; nothing is added here
   const known = [
-    'src/migration/dump/programs.ts',
     'src/migration/estimate/model.ts',
     'src/migration/freeze/watch-writes.ts',
     'src/migration/restore/scratch-restore.ts',

@@ -7,6 +7,27 @@ export interface EntryResult {
   readonly reason: string
 }
 
+/** What is timed of each table: its dump, the loading of its rows, what is built on it, and the reading that verifies it. */
+export const tableSteps = ['dump', 'load', 'indexes', 'check'] as const
+export type TableStep = (typeof tableSteps)[number]
+
+/** Tables of a database of which times are kept, the first that were worked on: work begins with the largest. */
+export const mostTimedTables = 20_000
+
+/** When a step of a table ran: seconds from the run's start. */
+export interface Span {
+  readonly start: number
+  readonly end: number
+  /**
+   * Seconds at work within it, of all sessions: less than from start to end where one thing waited for another, more where
+   * several sessions worked. Of what went to the server together each has an equal part.
+   */
+  readonly busy: number
+}
+
+/** What is not known is left out. */
+export type TableTimeline = { readonly [Step in TableStep]?: Span }
+
 export interface TableResult {
   readonly schema: string
   readonly name: string
@@ -24,6 +45,7 @@ export interface TableResult {
   readonly missingRows?: number
   readonly extraRows?: number
   readonly changedRows?: number
+  readonly timeline?: TableTimeline
 }
 
 export interface ObjectResult {

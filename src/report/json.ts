@@ -8,6 +8,7 @@ type Shape<T> = T extends readonly (infer Item)[]
     : true
 
 const server = { version: true, major: true } as const
+const span = { start: true, end: true, busy: true } as const
 const entry = { entry: true, reason: true } as const
 const error = { message: true, cause: true, remedy: true } as const
 
@@ -110,6 +111,7 @@ const shape: Shape<Omit<Report, 'words'>> = {
       changedRows: true,
       extraRows: true,
       differingKeys: true,
+      timeline: { dump: span, load: span, indexes: span, check: span },
     },
     objects: {
       kind: true,

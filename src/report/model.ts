@@ -2,7 +2,20 @@
  * The result of a run as data: what `report.json` holds (docs/report.md lists its fields) and what every other face of
  * the report is drawn from.
  */
+import type { EntryResult, ObjectResult, TableResult } from './compared.ts'
 import type { Estimate, Forecast, HistoryPoint } from './outage.ts'
+
+export {
+  type DefinitionResult,
+  type EntryResult,
+  mostTimedTables,
+  type ObjectResult,
+  type Span,
+  type TableResult,
+  type TableStep,
+  type TableTimeline,
+  tableSteps,
+} from './compared.ts'
 
 export {
   type DatabaseEstimate,
@@ -17,10 +30,6 @@ export {
   type Range,
   type StatedRange,
 } from './outage.ts'
-
-import type { EntryResult, ObjectResult, TableResult } from './compared.ts'
-
-export type { DefinitionResult, EntryResult, ObjectResult, TableResult } from './compared.ts'
 
 export type Status = 'succeeded' | 'failed' | 'skipped'
 export type RunStatus = 'succeeded' | 'failed' | 'cancelled'

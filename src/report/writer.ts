@@ -1,23 +1,27 @@
-import type {
-  ChecklistItem,
-  CheckResult,
-  ClientResult,
-  DatabaseResult,
-  Estimate,
-  Forecast,
-  FreezeResult,
-  HistoryPoint,
-  Loss,
-  PhaseName,
-  PhaseResult,
-  Report,
-  ReportError,
-  RestoreResult,
-  RolesResult,
-  RunStatus,
-  ServerResult,
-  TableResult,
-  TargetResult,
+import {
+  type ChecklistItem,
+  type CheckResult,
+  type ClientResult,
+  type DatabaseResult,
+  type Estimate,
+  type Forecast,
+  type FreezeResult,
+  type HistoryPoint,
+  type Loss,
+  mostTimedTables,
+  type PhaseName,
+  type PhaseResult,
+  type Report,
+  type ReportError,
+  type RestoreResult,
+  type RolesResult,
+  type RunStatus,
+  type ServerResult,
+  type Span,
+  type TableResult,
+  type TableStep,
+  type TableTimeline,
+  type TargetResult,
 } from './model.ts'
 
 /** A part of the report while it is filled in. Nobody but this module has one. */
@@ -28,6 +32,7 @@ export class ReportWriter {
   /** What is recorded so far. */
   readonly report: Report
   readonly #report: Open<Report>
+  readonly #databases = new Map<string, DatabaseRecord>()
 
   /** @param begun what the report holds to begin with; it is copied */
   constructor(begun: Report) {
@@ -139,23 +144,24 @@ export class ReportWriter {
 
   /** The record of a database, which begins when it is first asked for. */
   database(database: { source: string; target: string; bytes: number }): DatabaseRecord {
+    const known = this.#databases.get(database.source)
+    if (known) return known
     const { databases } = this.#report
-    let result = databases.find(({ name }) => name === database.source)
-    if (!result) {
-      result = {
-        name: database.source,
-        target: database.target,
-        bytes: database.bytes,
-        dumpBytes: 0,
-        dumpSeconds: 0,
-        restoreSeconds: 0,
-        tables: [],
-        objects: [],
-        verified: false,
-      }
-      databases.push(result)
+    const result = databases.find(({ name }) => name === database.source) ?? {
+      name: database.source,
+      target: database.target,
+      bytes: database.bytes,
+      dumpBytes: 0,
+      dumpSeconds: 0,
+      restoreSeconds: 0,
+      tables: [],
+      objects: [],
+      verified: false,
     }
-    return new DatabaseRecord(result)
+    if (!databases.includes(result)) databases.push(result)
+    const record = new DatabaseRecord(result, Date.parse(this.#report.startedAt))
+    this.#databases.set(database.source, record)
+    return record
   }
 
   /** Every database, and every role where they were migrated, is proven to have arrived. */
@@ -183,11 +189,47 @@ export class DatabaseRecord {
   /** What is recorded so far. */
   readonly result: DatabaseResult
   readonly #result: Open<DatabaseResult>
+  readonly #startedAt: number
+  readonly #timelines = new Map<string, Open<TableTimeline>>()
 
-  /** @param result of the writer's own report */
-  constructor(result: DatabaseResult) {
+  /**
+   * @param result of the writer's own report
+   * @param startedAt when the run began, as Date.now() has it
+   */
+  constructor(result: DatabaseResult, startedAt: number) {
     this.#result = result as Open<DatabaseResult>
     this.result = result
+    this.#startedAt = startedAt
+  }
+
+  /**
+   * Notes that a step of a table was worked on; what was noted of the step before is added to. Shown with the table once it is
+   * compared.
+   *
+   * @param time `from` and `to` as Date.now() has them; `busy` in seconds, all of it where it is left out
+   */
+  ran(
+    step: TableStep,
+    { schema, name }: Pick<TableResult, 'schema' | 'name'>,
+    { from, to, busy = (to - from) / 1000 }: { from: number; to: number; busy?: number },
+  ): void {
+    const key = JSON.stringify([schema, name])
+    let timeline = this.#timelines.get(key)
+    if (!timeline) {
+      if (this.#timelines.size >= mostTimedTables) return
+      timeline = {}
+      this.#timelines.set(key, timeline)
+    }
+    const before = timeline[step]
+    const [start, end] = [from, to].map((moment) => round((moment - this.#startedAt) / 1000)) as [
+      number,
+      number,
+    ]
+    timeline[step] = {
+      start: Math.min(start, before?.start ?? start),
+      end: Math.max(end, before?.end ?? end),
+      busy: round(busy + (before?.busy ?? 0)),
+    } satisfies Span
   }
 
   dumped({ bytes, seconds }: { bytes: number; seconds: number }): void {
@@ -210,7 +252,11 @@ export class DatabaseRecord {
       'tables' | 'objects' | 'verified' | 'notCompared' | 'verifyRowsPerSecond'
     >,
   ): void {
-    Object.assign(this.#result, comparison)
+    const tables = comparison.tables.map((table) => {
+      const timeline = this.#timelines.get(JSON.stringify([table.schema, table.name]))
+      return timeline ? { ...table, timeline } : table
+    })
+    Object.assign(this.#result, { ...comparison, tables })
   }
 
   /** Says more of a table that was compared: which of its rows differ. */

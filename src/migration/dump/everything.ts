@@ -33,7 +33,8 @@ import type { Run } from '../run.ts'
 import { fingerprintDatabase, rereadSequences } from '../verify/fingerprint.ts'
 import { MomentGone } from '../verify/read-session.ts'
 import { exportSnapshot } from '../verify/snapshot.ts'
-import { type DumpSource, dumpDatabase, dumpRoles, readTableSizes } from './programs.ts'
+import { type DumpSource, dumpDatabase, dumpRoles } from './programs.ts'
+import { readTableSizes } from './progress.ts'
 import type { KnownTarget } from './source.ts'
 
 /** The roles of a source as they were dumped. */
@@ -263,7 +264,9 @@ async function dumpMoment(
     // the dump may have taken longer than the fingerprint
     if (before) fingerprint.still = stillness(before, await activity())
     await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, run)
-    run.record.database(database).dumped(dumped)
+    const record = run.record.database(database)
+    record.dumped(dumped)
+    for (const table of dumped.tables) record.ran('dump', table, table)
     run.log.info(
       `Dumped ${name}: ${formatBytes(database.bytes)} on the server, ${formatBytes(bytes)} dumped in ${formatDuration(seconds)} with ${counted(jobs, 'job')}`,
     )

@@ -1,7 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import { mkdir, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { openProbe } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
@@ -20,11 +19,13 @@ import {
 } from '../../postgres/programs/programs.ts'
 import { ProgramLines } from '../../postgres/server-message.ts'
 import { SilentPeer, standingOf } from '../../postgres/watchdog.ts'
-import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { isFull, temporaryFull } from '../free-space.ts'
+import type { TimedTable } from '../timing.ts'
 import { dumpName, LockWatch } from './lock-watch.ts'
 import { programFailure } from './program-failure.ts'
+import { DumpProgress, type TableSizes } from './progress.ts'
+import { DumpTimes } from './table-times.ts'
 
 export interface DumpSource {
   connection: ConnectionParameters
@@ -94,7 +95,7 @@ export interface DumpDatabaseOptions {
 /**
  * Dumps one database with `pg_dump -Fd -j`, showing how far it is.
  *
- * @returns bytes written and seconds taken
+ * @returns bytes written, seconds taken, and when each table was dumped, as far as pg_dump told
  * @throws Failure on a full disk, a lost connection, a killed program or anything that pg_dump reports; Cancelled
  */
 export async function dumpDatabase(
@@ -102,11 +103,12 @@ export async function dumpDatabase(
   options: DumpDatabaseOptions,
   sizes: TableSizes,
   context: Context,
-): Promise<{ bytes: number; seconds: number }> {
+): Promise<{ bytes: number; seconds: number; tables: TimedTable[] }> {
   await mkdir(join(options.directory, '..'), { recursive: true, mode: 0o700 })
   const began = Date.now()
   const able = await compressionMethods(source.client, context)
   const progress = new DumpProgress(sizes)
+  const times = new DumpTimes()
   const locks = new LockWatch(source.connection, options.database, context)
   const poll = setInterval(() => {
     void directorySize(options.directory).then((bytes) => {
@@ -127,7 +129,10 @@ export async function dumpDatabase(
       options.logFile,
       {},
       context,
-      (line) => progress.read(line),
+      (line) => {
+        progress.read(line)
+        times.read(line, Date.now())
+      },
     )
     if (result.code !== 0) {
       const what = `The database "${options.database}" could not be dumped`
@@ -139,7 +144,13 @@ export async function dumpDatabase(
     clearInterval(poll)
     await locks.end()
   }
-  return { bytes: await directorySize(options.directory), seconds: (Date.now() - began) / 1000 }
+  const ended = Date.now()
+  const tables = await times.of(options.directory, ended).catch((error: unknown): TimedTable[] => {
+    // whoever restores the archive says what is wrong with it
+    context.log.debug(`when each table was dumped is not known: ${messageOf(error)}`)
+    return []
+  })
+  return { bytes: await directorySize(options.directory), seconds: (ended - began) / 1000, tables }
 }
 
 /**
@@ -179,64 +190,6 @@ export async function dumpSchema(
   if (result.code !== 0) {
     const what = `The schema of the database "${options.database}" could not be dumped`
     throw programFailure('pg_dump', what, result, options.directory, temporaryFull)
-  }
-}
-
-/** Bytes of each table's own storage by its name as pg_dump prints it, to weigh progress with. */
-export interface TableSizes {
-  tables: ReadonlyMap<string, number>
-  total: number
-}
-
-/**
- * Reads the sizes of all tables that hold rows, as the last vacuum or analyze saw them: asking for exact ones would wait for
- * whoever has a table locked. They only weigh progress.
- */
-export async function readTableSizes(client: pg.Client): Promise<TableSizes> {
-  const { rows } = await client.query<{ name: string; bytes: string }>(`
-    SELECT n.nspname || '.' || c.relname AS name,
-           (c.relpages + COALESCE(t.relpages, 0) + 1)::bigint * pg_catalog.current_setting('block_size')::int AS bytes
-      FROM pg_catalog.pg_class c
-      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
-     WHERE c.relkind = 'r'
-       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`)
-  const tables = new Map(rows.map(({ name, bytes }) => [name, Number(bytes)]))
-  return { tables, total: [...tables.values()].reduce((sum, bytes) => sum + bytes, 0) }
-}
-
-/** Reads the stderr of `pg_dump --verbose` to know which tables are done. */
-export class DumpProgress {
-  private readonly sizes: TableSizes
-  private started = 0
-  private finished = 0
-  private bytes = 0
-
-  constructor(sizes: TableSizes) {
-    this.sizes = sizes
-  }
-
-  read(line: string): void {
-    // a worker says which table it begins; with -j the leader says which item is finished, without its schema
-    const begun = /dumping contents of table "?(.*?)"?$/.exec(line)?.[1]
-    if (begun !== undefined) {
-      this.started++
-      this.bytes += this.sizes.tables.get(begun.replaceAll('"', '')) ?? 0
-    } else if (/finished item \d+ TABLE DATA /.test(line)) this.finished++
-  }
-
-  line(written: number, began: number): string {
-    const seconds = (Date.now() - began) / 1000
-    const { tables, total } = this.sizes
-    const parts = [
-      `${this.finished} of ${tables.size} tables done (${this.started} begun)`,
-      `${formatBytes(written)} written`,
-      formatRate(written / seconds),
-    ]
-    // begun tables count whole: with many tables the error is small, with one table there is nothing better to say
-    const left = this.finished > 0 ? timeLeft(Math.min(this.bytes, total), total, seconds) : ''
-    if (left) parts.push(left)
-    return parts.join(', ')
   }
 }
 

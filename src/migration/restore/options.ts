@@ -1,6 +1,7 @@
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import type { Patience } from '../../postgres/watchdog.ts'
+import type { NoteStep } from '../timing.ts'
 import type { DatabaseProperties } from './database/properties.ts'
 
 /** The restore of one database: what, where to, and how. */
@@ -34,6 +35,8 @@ export interface RestoreOptions {
   expectedRows?: ReadonlyMap<string, number>
   /** What the server may be silent for while pg_restore works; see watchdog.ts. */
   patience?: Patience | undefined
+  /** Told of every step of a table that is done. */
+  timed?: NoteStep
   /** Takes what pg_restore wrote to stderr, as it came. */
   logFile: string
 }

@@ -205,6 +205,7 @@ function restoreOptions(
     client: dump.client,
     jobs: inputs.restoreJobs === 'auto' ? autoJobs(run.processors) : inputs.restoreJobs,
     patience: run.patience,
+    timed: (step, table, time) => destination.record.ran(step, table, time),
     createDatabase: inputs.createDatabase,
     ...wayInto(inputs.ifTargetNotEmpty, swap, dump.isSchema),
     allowMissing: inputs.allowMissing,

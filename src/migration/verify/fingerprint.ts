@@ -8,6 +8,7 @@ import type { Context } from '../context.ts'
 import { readFreezeMark } from '../freeze/mark.ts'
 import { readActivity, stillness } from '../freeze/stillness.ts'
 import { retrying } from '../retry.ts'
+import type { NoteStep } from '../timing.ts'
 import { readCatalog } from './catalog/catalog.ts'
 import type { CatalogFingerprint } from './catalog/model.ts'
 import type { DatabaseFingerprint, Level, TableFingerprint } from './model.ts'
@@ -50,6 +51,8 @@ export interface FingerprintOptions {
    * SECURITY, say, in transactions that are rolled back (see inTransaction). Default false.
    */
   mayAlter?: MayAlter
+  /** Told when a table, or a piece of one, was read. */
+  timed?: NoteStep
 }
 
 /**
@@ -147,6 +150,7 @@ async function takeFingerprint(
     floatDigits: empty.floatDigits,
     method: level === 'data' ? empty.method : null,
     mayAlter: place.role === 'target' && alters,
+    timed: options.timed,
   }
   const { tables, notRead } = await listTables(leader, server, level === 'data')
   const work = await tableWork(plan, tables, recipe, leader)

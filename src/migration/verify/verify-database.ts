@@ -67,6 +67,7 @@ export async function verifyDatabase(
       jobs: options.jobs,
       recipe: source,
       mayAlter: options.mayAlter,
+      timed: (step, table, time) => record.ran(step, table, time),
     },
     run,
   )

@@ -19,6 +19,7 @@ import { RestoreProgress } from './progress.ts'
 import { makeTasks, mostTogether, Schedule } from './schedule.ts'
 import type { Login } from './target-session.ts'
 import { sessionPrefix } from './target-session.ts'
+import { RestoreTimes } from './times.ts'
 import { Worker } from './worker.ts'
 
 /**
@@ -31,6 +32,8 @@ export class Execution {
   readonly context: Context
   readonly failed: FailedEntry[] = []
   progress: RestoreProgress
+  /** Notes what each table took. */
+  readonly times: RestoreTimes
   /** Entries may have been restored by an earlier run. */
   readonly resuming: boolean
   /** 1, and one more for every interruption that was mended. */
@@ -53,6 +56,7 @@ export class Execution {
     this.resuming = resuming
     this.signal = AbortSignal.any([context.signal, this.stopper.signal])
     this.progress = new RestoreProgress(plan, options, context)
+    this.times = new RestoreTimes(options.timed)
     this.mayBeMissing = allowMissing(options.allowMissing.filter((line) => line.trim() !== '*'))
   }
 

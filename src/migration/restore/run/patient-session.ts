@@ -7,6 +7,7 @@ import type { RestorePlan } from '../plan/plan.ts'
 import { lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
 import type { RestoreProgress, Running } from './progress.ts'
 import { endSessions, type Login, TargetSession } from './target-session.ts'
+import type { RestoreTimes } from './times.ts'
 
 /** An entry could not be restored; the execution has noted it. */
 export class EntryFailed extends Error {
@@ -25,6 +26,7 @@ export interface Books {
   readonly options: RestoreOptions
   readonly plan: RestorePlan
   readonly progress: RestoreProgress
+  readonly times: RestoreTimes
   readonly context: Context
   /** Entries may have been restored by an earlier run. */
   readonly resuming: boolean

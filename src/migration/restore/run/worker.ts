@@ -86,8 +86,10 @@ export class Worker extends PatientSession {
           if (uncertain) return
           const session = await this.session()
           const client = await session.foreign(first.archive, '')
+          const from = Date.now()
           await client.query(texts.join('\n;\n'))
           message.outcome = 'done'
+          run.times.statements(items, from)
           run.restored += items.length
         },
         mayPass,
@@ -121,7 +123,9 @@ export class Worker extends PatientSession {
         const uncertain = again || unknown
         if (uncertain && (await isThere(session, item))) return
         try {
+          const from = Date.now()
           await runEntry(session, item, run.plan)
+          run.times.statements([item], from)
         } catch (error) {
           if (uncertain && saysItExists(error)) return
           const sqlstate = sqlstateOf(error)
@@ -143,6 +147,7 @@ export class Worker extends PatientSession {
   private async load(task: Task, what: Load, schedule: Schedule): Promise<boolean> {
     const { run } = this
     const running = run.progress.beginLoad(what, this.name)
+    const timing = run.times.load()
     let left = what.items.filter(isWanted)
     await this.as(run.loginOf(what.items[0]))
     let loaded = false
@@ -151,6 +156,7 @@ export class Worker extends PatientSession {
         async (uncertain) => {
           if (uncertain || task.putOffAt !== null) left = await this.unloaded(what, left)
           if (left.length === 0) return
+          timing.end(false)
           // pg_restore has a connection of its own: a job takes one, not two
           await this.drop()
           const { context, signal } = run
@@ -160,8 +166,12 @@ export class Worker extends PatientSession {
             this.name,
             context.temporaryDirectory,
             signal,
-            (begun) => running.at(left[begun - 1] ?? null),
+            (begun) => {
+              running.at(left[begun - 1] ?? null)
+              timing.at(left[begun - 1] ?? null)
+            },
           )
+          timing.end(true)
         },
         (error) => {
           if (error instanceof LoadFailure) {

@@ -39,7 +39,11 @@ export async function restoreEntries(restore: RunningRestore): Promise<void> {
   for (const item of restore.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
     if (item.decision.kind === 'leave-out') continue
     const running = restore.worker.begin(item.name, 1)
-    if (await refresh(restore, item, loader)) restore.later++
+    const from = Date.now()
+    if (await refresh(restore, item, loader)) {
+      restore.later++
+      restore.execution.times.statements([item], from)
+    }
     running.end()
   }
   await refill(restore)

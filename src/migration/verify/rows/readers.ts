@@ -5,6 +5,7 @@ import { formatCount, timeLeft } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { inPool } from '../../pool.ts'
 import { LastingSession, retrying } from '../../retry.ts'
+import type { NoteStep } from '../../timing.ts'
 import { openSession, type Place, type Reading } from '../read-session.ts'
 import type { DigestMethod } from './digest.ts'
 
@@ -20,6 +21,8 @@ export interface ReadPlan extends Reading {
   pieceBytes: number
   /** `extra_float_digits` for floats inside of what only its output function can read. */
   floatDigits: 0 | 3
+  /** Told when a table, or a piece of one, was read. */
+  timed?: NoteStep | undefined
   /** Null: count only. */
   method: DigestMethod | null
 }

@@ -142,8 +142,13 @@ function tasksOf(plan: ReadPlan, pieces: Piece[], together: number): Task[] {
     bytes: statement.reduce((sum, { bytes }) => sum + bytes, 0),
     run: async (client) => {
       const done = { rows: 0, tables: 0 }
+      const from = Date.now()
       // once all of it is read: what is lost on the way is read again
-      for (const [piece, { rows, digest }] of await readPieces(client, plan, statement)) {
+      const read = await readPieces(client, plan, statement)
+      const to = Date.now()
+      const busy = (to - from) / 1000 / statement.length
+      for (const [piece, { rows, digest }] of read) {
+        plan.timed?.('check', piece.table, { from, to, busy })
         const { result, recipe, open } = piece
         result.rows += rows
         if (recipe) result.digest = String(BigInt(result.digest ?? 0) + digest)
