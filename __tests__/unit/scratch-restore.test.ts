@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { compareDefinitions } from '../../src/migration/restore/scratch-restore.ts'
+import { compareDefinitions } from '../../src/migration/restore/scratch-definitions.ts'
 import type { CatalogSide } from '../../src/migration/verify/compare/sides.ts'
 
 const side = (kinds: CatalogSide['catalog']['kinds']): CatalogSide => ({

@@ -1,5 +1,5 @@
 import { estimateAnswers } from '../estimate/answers.ts'
-import { scratchChecks } from '../restore/scratch-restore.ts'
+import { scratchChecks } from '../restore/scratch-answers.ts'
 import type { Check } from './check.ts'
 import { connectionChecks } from './connections.ts'
 import { extensionChecks } from './extensions.ts'

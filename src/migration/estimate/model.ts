@@ -1,5 +1,23 @@
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { DatabaseEstimate, EstimatedPhase, Range } from '../../report/model.ts'
+import {
+  analyzing,
+  answering,
+  askedForObject,
+  described,
+  digest,
+  encrypting,
+  filling,
+  foreignKey,
+  halfPage,
+  loading,
+  objectMessage,
+  otherKind,
+  slowness,
+  start,
+  unmeasured,
+  uploading,
+} from './assumed.ts'
 import type { DatabaseSizes, SizedTable } from './sizes.ts'
 import type { SourceSample, TableSample } from './source-sample.ts'
 import { analyzedRows, type RowCost, type TargetSample } from './target-sample.ts'
@@ -19,62 +37,8 @@ export interface Basis {
   upload: { encrypted: boolean } | null
 }
 
-/*
- * Where nothing was measured, or what is measured is not what is asked for. Each is what bench/estimate.ts has shown on
- * servers of this machine, low and high wide enough for its five databases.
- */
-
-/** A target that nobody has measured: seconds for a row and a byte, slow disks and far servers included. */
-const unmeasured: TargetSample = {
-  load: { row: 5e-7, byte: 1.5e-8 },
-  read: { row: 4e-7, byte: 8e-9 },
-  index: { seconds: 0.04, rows: 60_000, bytes: 1_200_000 },
-  analyze: 8e-7,
-  definition: 0.001,
-  roundTrip: 0.002,
-}
-/** An index of another kind takes so many times as long as a b-tree of the same bytes. */
-const slowness: Readonly<Record<string, Range>> = {
-  gin: { low: 3, high: 10 },
-  gist: { low: 2, high: 6 },
-  spgist: { low: 2, high: 5 },
-  brin: { low: 10, high: 30 },
-  hash: { low: 0.8, high: 1.5 },
-}
-const otherKind: Range = { low: 1, high: 6 }
-/** Beside what was measured: simpler types and a processor that was busy then; the log, other work, sorting on disk. */
-const loading: Range = { low: 0.5, high: 2 }
-/** A digest of a row takes so many times as long as its text. */
-const digest: Range = { low: 0.5, high: 2.2 }
-/** Checking a foreign key takes a row so long as a part of sorting it. */
-const foreignKey = 0.5
-/** Seconds that ANALYZE takes for a table, beside what its rows take. */
-const analyzing: Range = { low: 0.001, high: 0.006 }
-/** Seconds that pg_dump and the catalogs' fingerprint take for an object. */
-const described: Range = { low: 0.0001, high: 0.002 }
-/** Seconds of each phase of a database that no size explains: sessions, the mark, programs that start. */
-const start: Record<'dump' | 'restore' | 'analyze' | 'verify', Range> = {
-  dump: { low: 0.3, high: 1 },
-  restore: { low: 0.5, high: 3 },
-  analyze: { low: 0, high: 0.8 },
-  verify: { low: 0.2, high: 1.5 },
-}
-/** The client programs answer quicker than we do, and a processor that is busy answers later. */
-const answering: Range = { low: 0.2, high: 1.5 }
-/** Questions to the server for each large object, by pg_dump, by pg_restore, and for its digest. */
-const askedForObject = { dump: 4, restore: 5, verify: 1 }
-/** Bytes that a message of a large object holds at most (pg_dump's LOBBUFSIZE). */
-const objectMessage = 16 * 1024
-/** Bytes a second to the artifact store, and through encryption on one core (measured; docs/artifacts.md). */
-const uploading: Range = { low: 100e6, high: 10e6 }
-const encrypting: Range = { low: 90e6, high: 50e6 }
-/** Bytes. */
-const halfPage = 4096
-/** A query that fills a materialized view is nobody's knowledge: loading its rows, once and five times. */
-const filling: Range = { low: 1, high: 5 }
-
 /** One table in numbers: rows, bytes of its text and of that compressed. */
-interface Content {
+interface TableFigures {
   table: SizedTable
   rows: number
   text: number
@@ -99,23 +63,23 @@ export function together(pieces: readonly number[], jobs: number): number {
  * The low end takes every session for a processor of its own and nobody else at work; the high end half of that.
  */
 export function estimateDatabase(sizes: DatabaseSizes, basis: Basis): DatabaseEstimate {
-  const contents = contentsOf(sizes, basis.source)
-  const tables = contents.filter(({ table }) => !table.isView)
-  const large = largeObjectsOf(sizes, contents)
+  const figures = figuresOf(sizes, basis.source)
+  const tables = figures.filter(({ table }) => !table.isView)
+  const large = largeObjectsOf(sizes, figures)
   const dumpBytes = {
     low: 0.85 * sum(tables, 'compressed') + large.compressed.low,
     high: 1.15 * sum(tables, 'compressed') + large.compressed.high + 2000 * sizes.objects,
   }
   const dump = dumpSeconds(sizes, tables, large, basis)
-  const [restore, indexes] = restoreSeconds(sizes, contents, large, basis)
+  const [restore, indexes] = restoreSeconds(sizes, figures, large, basis)
   const phases: EstimatedPhase[] = [
     { name: 'dump', seconds: dump },
     { name: 'restore', seconds: restore },
     { name: 'indexes', seconds: indexes },
   ]
-  if (basis.analyze) phases.push({ name: 'analyze', seconds: analyzeSeconds(contents, basis) })
+  if (basis.analyze) phases.push({ name: 'analyze', seconds: analyzeSeconds(figures, basis) })
   if (basis.verify !== 'none')
-    phases.push({ name: 'verify', seconds: verifySeconds(sizes, contents, large, basis) })
+    phases.push({ name: 'verify', seconds: verifySeconds(sizes, figures, large, basis) })
   if (basis.upload) phases.push({ name: 'upload', seconds: uploadSeconds(dumpBytes, basis.upload) })
   return { name: sizes.name, bytes: sizes.bytes, dumpBytes, seconds: totalOf(phases), phases }
 }
@@ -133,7 +97,7 @@ export function totalOf(phases: readonly EstimatedPhase[]): Range {
 }
 
 /** What each table holds: measured where it was looked into, and as the average of those otherwise. */
-function contentsOf(sizes: DatabaseSizes, source: SourceSample): Content[] {
+function figuresOf(sizes: DatabaseSizes, source: SourceSample): TableFigures[] {
   const samples = [...source.tables.values()].flatMap((known) => [...known.values()])
   const all = samples.reduce<TableSample>(
     (one, other) => ({
@@ -176,9 +140,12 @@ interface LargeObjects {
 }
 
 /** Nobody but a superuser may look into them: they may be compressed already, or shrink as the rows do. */
-function largeObjectsOf({ largeObjects: { count, bytes } }: DatabaseSizes, contents: Content[]) {
-  const text = sum(contents, 'text')
-  const ratio = text > 0 ? sum(contents, 'compressed') / text : 0.5
+function largeObjectsOf(
+  { largeObjects: { count, bytes } }: DatabaseSizes,
+  figures: TableFigures[],
+) {
+  const text = sum(figures, 'text')
+  const ratio = text > 0 ? sum(figures, 'compressed') / text : 0.5
   return {
     count,
     bytes,
@@ -189,7 +156,7 @@ function largeObjectsOf({ largeObjects: { count, bytes } }: DatabaseSizes, conte
 
 function dumpSeconds(
   sizes: DatabaseSizes,
-  tables: readonly Content[],
+  tables: readonly TableFigures[],
   large: LargeObjects,
   { source, jobs, schemaSeconds, verify }: Basis,
 ): Range {
@@ -238,7 +205,7 @@ function dumpSeconds(
 /** Loading, and then what the indexes add to it: they are built beside it as soon as their table is there. */
 function restoreSeconds(
   sizes: DatabaseSizes,
-  contents: readonly Content[],
+  figures: readonly TableFigures[],
   large: LargeObjects,
   { target, jobs }: Basis,
 ): [restore: Range, indexes: Range] {
@@ -251,16 +218,16 @@ function restoreSeconds(
   const end = (side: keyof Range) => {
     const [times, share] =
       side === 'low' ? [loading.low, jobs.restore] : [loading.high * doubt, jobs.restore / 2]
-    const loads = contents.map(
+    const loads = figures.map(
       ({ table, rows, text }) =>
         costs(sample.load, rows, text) * times * (table.isView ? filling[side] : 1),
     )
-    const builds = contents.map(({ table, rows }) =>
+    const builds = figures.map(({ table, rows }) =>
       table.indexes.map(
         (index) => indexSeconds(sample, index, { rows, bytes: table.bytes }, side) * times,
       ),
     )
-    const keys = contents.map(
+    const keys = figures.map(
       ({ table, rows }) =>
         table.foreignKeys *
         foreignKey *
@@ -270,7 +237,7 @@ function restoreSeconds(
     const base = start.restore[side] + schema * (side === 'low' ? 0.3 : 2)
     const loaded = together([...loads, blobs * answering[side]], share)
     // the longest way is a table's load and then its slowest index
-    const ways = contents.map(
+    const ways = figures.map(
       (_, i) => (loads[i] ?? 0) + Math.max(0, ...(builds[i] ?? []), keys[i] ?? 0),
     )
     const all = [...loads, blobs * answering[side], ...builds.flat(), ...keys]
@@ -304,10 +271,10 @@ export function indexSeconds(
   return (bytes + read) * perByte * (slowness[method] ?? otherKind)[side]
 }
 
-function analyzeSeconds(contents: readonly Content[], { target, jobs }: Basis): Range {
+function analyzeSeconds(figures: readonly TableFigures[], { target, jobs }: Basis): Range {
   const sample = target ?? unmeasured
   const each = (side: keyof Range) =>
-    contents.map(
+    figures.map(
       ({ table, rows }) =>
         analyzing[side] + Math.min(rows, analyzedRows) * table.columns * sample.analyze,
     )
@@ -319,12 +286,12 @@ function analyzeSeconds(contents: readonly Content[], { target, jobs }: Basis): 
 
 function verifySeconds(
   sizes: DatabaseSizes,
-  contents: readonly Content[],
+  figures: readonly TableFigures[],
   large: LargeObjects,
   { target, jobs, verify }: Basis,
 ): Range {
   const sample = target ?? unmeasured
-  const rows = contents.map((one) =>
+  const rows = figures.map((one) =>
     // a count reads the pages, and makes no text
     verify === 'data' ? costs(sample.read, one.rows, one.text) : one.rows * 5e-8,
   )
@@ -353,6 +320,6 @@ function costs({ row, byte }: RowCost, rows: number, bytes: number): number {
   return rows * row + bytes * byte
 }
 
-function sum(contents: readonly Content[], what: 'text' | 'compressed' | 'read'): number {
-  return contents.reduce((all, one) => all + one[what], 0)
+function sum(figures: readonly TableFigures[], what: 'text' | 'compressed' | 'read'): number {
+  return figures.reduce((all, one) => all + one[what], 0)
 }

@@ -7,7 +7,8 @@ import { runPhase, skipPhase } from '../phases.ts'
 import { isGivenUp } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { type ArrivedDatabase, readTargets } from './cutover.ts'
-import { FrozenSource, frozenDatabases, thawOne } from './frozen-source.ts'
+import { meetEarlierFreeze, nothingFrozen } from './earlier-freeze.ts'
+import { FrozenSource } from './frozen-source.ts'
 import { isWritten, type Look, Looks, sentenceOf } from './looks.ts'
 import { wait } from './sessions.ts'
 import { sampleOf, seeWriters } from './writers.ts'
@@ -56,7 +57,7 @@ export class SourceWatch {
    */
   static async begin(source: Source, run: Run): Promise<SourceWatch> {
     const watch = new SourceWatch(source, run)
-    await watch.meetEarlierFreeze()
+    await meetEarlierFreeze(source, run)
     await watch.looks.begin()
     return watch
   }
@@ -105,38 +106,6 @@ export class SourceWatch {
           ? 'The source stays frozen: that is the cutover. The way back is command: unfreeze with the same source and databases, which gives the source its writes back; with target it says first what was written there'
           : 'The source stays frozen until the dump is restored. command: unfreeze with the same source and databases gives it its writes back; this dump is no longer the cutover then',
       )
-    }
-  }
-
-  private async meetEarlierFreeze(): Promise<void> {
-    const { source, run } = this
-    const found = await frozenDatabases(source, run)
-    if (found.length === 0 || run.inputs.freezeSource) return
-    for (const { database, frozen } of found) {
-      const name = printable(database)
-      if (frozen.dump !== null) {
-        run.warn(
-          `"${name}" is frozen since ${frozen.at}, for the dump ${frozen.dump}, and stays so: command: unfreeze gives it its writes back`,
-        )
-        continue
-      }
-      const isThawed = await thawOne(source, database, run, run.signal, frozen)
-      run.warn(
-        isThawed
-          ? `"${name}" was left frozen at ${frozen.at} by a run that did not come to its end: its settings are what they were before, and it takes writes again`
-          : `"${name}" was left frozen at ${frozen.at}, and another run has taken it over meanwhile: it is read-only`,
-      )
-    }
-    const still = found.filter(({ frozen }) => frozen.dump !== null)
-    const [first] = still
-    if (first) {
-      run.record.freeze({
-        ...this.result(),
-        frozen: true,
-        since: first.frozen.at,
-        databases: still.map(({ database }) => database),
-        next: 'The source was frozen before this run and stays so. command: unfreeze gives it its writes back',
-      })
     }
   }
 
@@ -342,13 +311,10 @@ export class SourceWatch {
   private result(): FreezeResult {
     const { source, run, frozen } = this
     return {
-      frozen: false,
+      ...nothingFrozen(source, run),
       since: frozen?.since ?? null,
-      databases: source.databases.map((database) => database.source),
       ended: frozen?.ended ?? 0,
-      spared: run.inputs.freezeExcept,
       written: this.wasWritten,
-      next: '',
     }
   }
 

@@ -1,8 +1,7 @@
 import { join } from 'node:path'
-import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import type { Archive } from '../../postgres/archive/archive.ts'
-import { serverVersion, withConnection } from '../../postgres/connection.ts'
+import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
@@ -14,23 +13,13 @@ import {
   wordsOfAnyRun,
 } from '../../report/model.ts'
 import { ReportWriter } from '../../report/writer.ts'
-import { counted, printable } from '../../text/text.ts'
+import { printable } from '../../text/text.ts'
 import { doStill } from '../cancellation.ts'
 import type { Context } from '../context.ts'
 import type { DumpedSchemas } from '../dump/schemas.ts'
 import { autoJobs } from '../jobs.ts'
-import { groupLosses } from '../losses.ts'
 import type { Run } from '../run.ts'
-import { readCatalog } from '../verify/catalog/catalog.ts'
-import { isPrinted } from '../verify/catalog/definition.ts'
-import type { CatalogFingerprint } from '../verify/catalog/model.ts'
-import { compareCatalogs } from '../verify/compare/catalogs.ts'
-import {
-  type ExpectedDifference,
-  ExpectedDifferences,
-} from '../verify/compare/expected-differences.ts'
 import type { CatalogSide } from '../verify/compare/sides.ts'
-import { withSession } from '../verify/read-session.ts'
 import { databaseExists, inMaintenanceDatabase } from './database/maintenance-database.ts'
 import {
   type DatabaseProperties,
@@ -40,33 +29,17 @@ import {
 import { withScratchDatabase } from './database/scratch.ts'
 import type { RestoreOptions } from './options.ts'
 import { sweepLoginRoles } from './owners/login-role.ts'
-import { allowMissing } from './plan/allow-missing.ts'
 import { lossesOf, makePlan, type RestorePlan } from './plan/plan.ts'
 import { planRestore } from './plan-restore.ts'
 import { beginRestore } from './restore-database.ts'
-
-/** The checks that a restore of the empty schema answers. */
-export const scratchChecks = [
-  {
-    id: 'scratch-restore',
-    severity: 'blocker',
-    why: 'what only a server can refuse is refused at night otherwise, when the rows are in (with preflight-restore)',
-    needs: ['source', 'target'],
-  },
-  {
-    id: 'scratch-differences',
-    severity: 'warning',
-    why: 'the verification fails for a definition that arrives as another one (with preflight-restore)',
-    needs: ['source', 'target'],
-  },
-  {
-    id: 'scratch-definitions',
-    severity: 'info',
-    why: 'what the target prints in other words is decided by a rebuild, which takes CREATEDB (with preflight-restore)',
-    needs: ['source', 'target'],
-  },
-] as const
-const [refusals, differences, definitions] = scratchChecks
+import {
+  answer,
+  answersFor,
+  refusals,
+  type ScratchOutcome,
+  scratchChecks,
+} from './scratch-answers.ts'
+import { compareDefinitions, readDefinitions } from './scratch-definitions.ts'
 
 /** What a throw-away restore is made from, and where. */
 export interface ScratchOptions {
@@ -77,16 +50,6 @@ export interface ScratchOptions {
   mayCreate: boolean
   schemas: DumpedSchemas
   client: ClientPrograms
-}
-
-/** What one database's throw-away restore has shown. */
-interface Outcome {
-  refused: Omit<Loss, 'database'>[]
-  /** What the verification would call different; null where the restore did not get as far as that. */
-  different: string[] | null
-  /** Definitions that the target prints otherwise: the verification rebuilds them to decide. */
-  printed: string[]
-  entries: number
 }
 
 /**
@@ -132,7 +95,7 @@ interface OneDatabase extends ScratchOptions {
   archives: string[]
 }
 
-async function restoreOne(one: OneDatabase, run: Run): Promise<Outcome> {
+async function restoreOne(one: OneDatabase, run: Run): Promise<ScratchOutcome> {
   const { target, name } = one
   const quiet = quietly(run)
   const place = { target, targetName: name }
@@ -186,7 +149,7 @@ async function restoreInto(
   source: CatalogSide,
   quiet: Context,
   run: Run,
-): Promise<Outcome> {
+): Promise<ScratchOutcome> {
   const { inputs } = run
   const options: RestoreOptions = {
     archives,
@@ -316,134 +279,4 @@ function pickLocale({
   'encoding' | 'collate' | 'ctype' | 'provider' | 'locale' | 'icuRules'
 >) {
   return { encoding, collate, ctype, provider, locale, icuRules }
-}
-
-async function readDefinitions(
-  connection: ConnectionParameters,
-  database: string,
-  role: 'source' | 'target',
-  run: Run,
-): Promise<CatalogSide> {
-  const read = async (client: pg.Client) => {
-    const { number } = await serverVersion(client)
-    return { server: number, catalog: withoutOwners(await readCatalog(client, number)) }
-  }
-  return await withSession({ connection, database, role }, run.signal, read)
-}
-
-/** Kinds that belong to the roles or to the database itself, and those that a throw-away database goes without. */
-const notCompared =
-  /^(database|default privileges|user mapping|subscription|extension member|large object)$/
-
-function withoutOwners({ kinds }: CatalogFingerprint): CatalogFingerprint {
-  const some = Object.entries(kinds).filter(([kind]) => !notCompared.test(kind))
-  return {
-    owners: [],
-    acls: [],
-    kinds: Object.fromEntries(
-      some.map(([kind, objects]) => [
-        kind,
-        objects.map(({ name, facets }) => ({ name, ...(facets ? { facets } : {}) })),
-      ]),
-    ),
-  }
-}
-
-/**
- * Both ways in which a definition may come back otherwise: as another one, which the verification would say, or in other words.
- * Pure.
- *
- * @param expected what the restore has left out or changed, and the server refused
- */
-export function compareDefinitions(
-  source: CatalogSide,
-  target: CatalogSide,
-  expected: readonly ExpectedDifference[],
-): { different: string[]; printed: string[] } {
-  const known = new ExpectedDifferences(expected)
-  const printed: string[] = []
-  // the throw-away database is what a rebuild would be: what is printed otherwise in it is equal to what it was made of
-  const { objects } = compareCatalogs(source, target, known, [], {
-    decide: ({ kind, name, facet }) => {
-      if (isPrinted(kind, facet)) printed.push(`${kind} ${printable(name)}`)
-      return 'equal'
-    },
-    texts: () => undefined,
-  })
-  const different = objects.flatMap(({ kind, missing, different: others, extra = [] }) => [
-    ...missing.map((name) => `${kind} ${name}: missing`),
-    ...others.map((name) => `${kind} ${name}`),
-    ...extra.map((name) => `${kind} ${name}: only on the target`),
-  ])
-  return { different, printed: [...new Set(printed)] }
-}
-
-function answersFor(
-  name: string,
-  { refused, different, printed, entries }: Outcome,
-  patterns: readonly string[],
-): CheckResult[] {
-  const accepts = allowMissing(patterns.filter((line) => line.trim() !== '*'))
-  const shown = printable(name)
-  const open = refused.filter(({ entry }) => !accepts(entry))
-  const accepted = refused.length - open.length
-  // what hangs on something has its remedy, and comes after it
-  const byRemedy = Map.groupBy(groupLosses(open), ({ remedy }) => remedy)
-  const checks = [...byRemedy].map(([remedy, groups]) =>
-    answer(
-      refusals,
-      'failed',
-      `${shown}: ${groups[0]?.reason ?? ''}`,
-      groups.flatMap((group) => group.entries),
-      remedy,
-    ),
-  )
-  if (open.length === 0) {
-    const all = counted(entries, 'entry', 'entries')
-    const but = accepted === 0 ? '' : `; ${accepted} refused, as allow-missing allows`
-    checks.push(
-      answer(
-        refusals,
-        'passed',
-        `${shown}: ${all} of the schema tried in a throw-away database${but}`,
-      ),
-    )
-  }
-  if (different === null) {
-    const message = `${shown}: the restore ended before its definitions could be compared`
-    const rest = [differences, definitions]
-    return [...checks, ...rest.map((check) => answer(check, 'skipped', message))]
-  }
-  checks.push(
-    different.length > 0
-      ? answer(
-          differences,
-          'failed',
-          `${shown}: ${counted(different.length, 'definition')} would be another on the target, and the verification would say so`,
-          different,
-          'Compare them on both sides: what the target cannot have is to be changed on the source, or accepted in allow-missing',
-        )
-      : answer(differences, 'passed', `${shown}: the definitions arrive as they are`),
-    answer(
-      definitions,
-      'passed',
-      printed.length === 0
-        ? `${shown}: the target prints every definition as the source does`
-        : `${shown}: ${counted(printed.length, 'definition')} printed otherwise by the target: the verification decides by rebuilding them, which needs CREATEDB`,
-      printed,
-    ),
-  )
-  return checks
-}
-
-function answer(
-  { id, severity, why }: (typeof scratchChecks)[number],
-  status: CheckResult['status'],
-  message: string,
-  objects: string[] = [],
-  remedy = '',
-): CheckResult {
-  // who asked for more than the account may have is told so, and what he may have not is no blocker by itself
-  const weight = status === 'skipped' ? 'warning' : severity
-  return { id, severity: weight, status, message, objects, remedy, why }
 }
