@@ -22,11 +22,24 @@ const imports = new Map(
 )
 
 /** The floors, from the top: a file imports from its own floor or from lower ones. */
-const floors = ['entry', 'action', 'commands', 'runner', 'migration', 'polardb', 'postgres', 'text']
+const floors = [
+  'entry',
+  'action',
+  'cli',
+  'host',
+  'commands',
+  'runner',
+  'migration',
+  'polardb',
+  'postgres',
+  'text',
+]
 
 function floorOf(file: string): string {
   const [, room = '', ...rest] = file.split('/')
-  return rest.length === 0 && /^(main|post|runner-(start|stop))\.ts$/.test(room) ? 'entry' : room
+  return rest.length === 0 && /^(main|post|cli|runner-(start|stop))\.ts$/.test(room)
+    ? 'entry'
+    : room
 }
 
 /** Every import of one file of ours by another, with what is wrong with it. */
@@ -36,11 +49,13 @@ function wrong(isWrong: (from: string, to: string) => boolean): string[] {
   )
 }
 
-test('imports point down: action, commands, runner, migration, polardb, postgres, text', () => {
+test('imports point down: action, cli, host, commands, runner, migration, polardb, postgres, text', () => {
   const level = (file: string) => floors.indexOf(floorOf(file))
   expect(
     wrong((from, to) => level(from) >= 0 && level(to) >= 0 && level(to) < level(from)),
   ).toEqual([])
+  // two faces of one engine, which know nothing of each other
+  expect(wrong((from, to) => floorOf(from) === 'action' && floorOf(to) === 'cli')).toEqual([])
 })
 
 test('the faces of the report know the report alone, and the engine knows its model and its writer alone', () => {
@@ -50,7 +65,7 @@ test('the faces of the report know the report alone, and the engine knows its mo
       if (!to.startsWith('src/')) return false
       if (isOfReport(from)) return !/^(report|text|failure\.ts)$/.test(floorOf(to))
       const isModel = /^src\/report\/(model|writer)\.ts$/.test(to)
-      return isOfReport(to) && !isModel && floorOf(from) !== 'action'
+      return isOfReport(to) && !isModel && !/^(action|cli|host)$/.test(floorOf(from))
     }),
   ).toEqual([])
 })
@@ -89,7 +104,7 @@ test('only the action knows that it runs on GitHub', () => {
 
 test('only the faces read the environment', () => {
   const readers = files.filter((file) => texts.get(file)?.includes('process.env'))
-  expect(readers.filter((file) => !/^(entry|action)$/.test(floorOf(file)))).toEqual([])
+  expect(readers.filter((file) => !/^(entry|action|cli)$/.test(floorOf(file)))).toEqual([])
 })
 
 test('programs are run in one place, which ends them with the job', () => {
