@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { commands, runCommand, wordsOf } from '../../src/commands/index.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 import type { Run } from '../../src/migration/run.ts'
+import { sameRoleNames } from '../../src/postgres/roles/role-names.ts'
 import { newReport, type Report } from '../../src/report/model.ts'
 import { ReportWriter } from '../../src/report/writer.ts'
 
@@ -57,6 +58,7 @@ export async function runInProcess(
     canUpload: false,
     repository: undefined,
     isPublicRepository: async () => false,
+    roleNames: sameRoleNames,
     toolCache: { directory: undefined, find: () => [], store: noArtifacts },
     environment: process.env,
     warn: (message) => void record.warning(message),

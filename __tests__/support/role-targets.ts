@@ -1,5 +1,6 @@
 import type { RoleTarget } from '../../src/polardb/roles/target.ts'
 import type { CatalogRole, RoleCatalog } from '../../src/postgres/roles/catalog.ts'
+import { sameRoleNames } from '../../src/postgres/roles/role-names.ts'
 
 /** A role without any attribute, but for those given. */
 export function role(name: string, more: Partial<CatalogRole> = {}): CatalogRole {
@@ -62,6 +63,8 @@ export const stock: RoleTarget = {
   knowsPolarSuperuser: false,
   knowsMembershipOptions: false,
   unloadable: new Map(),
+  names: sameRoleNames,
+  namesake: null,
 }
 export const stock16: RoleTarget = {
   ...stock,

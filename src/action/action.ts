@@ -12,6 +12,7 @@ import { endsBy, timeLeftUntil } from '../migration/cancellation.ts'
 import { type Inputs, parseInputs, secretInputs } from '../migration/inputs.ts'
 import type { Run } from '../migration/run.ts'
 import { killAllPrograms } from '../postgres/programs/process.ts'
+import { sameRoleNames } from '../postgres/roles/role-names.ts'
 import { annotations } from '../report/annotations.ts'
 import { brokenPhase } from '../report/findings.ts'
 import { renderMarkdown } from '../report/markdown.ts'
@@ -112,6 +113,7 @@ async function runIn(
     repository: process.env.GITHUB_REPOSITORY,
     isPublicRepository: () => isPublicRepository(process.env),
     toolCache: new RunnerToolCache(),
+    roleNames: sameRoleNames,
     environment: process.env,
     secret: registerSecret,
     warn,

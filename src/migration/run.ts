@@ -1,4 +1,5 @@
 import type { ToolCache } from '../postgres/programs/clients/provide.ts'
+import type { RoleNames } from '../postgres/roles/role-names.ts'
 import type { Context } from './context.ts'
 import type { Inputs } from './inputs.ts'
 import type { ArtifactStore } from './kept/artifact-store.ts'
@@ -6,6 +7,8 @@ import type { ArtifactStore } from './kept/artifact-store.ts'
 /** Everything that a command works with. The action opens it; a test can open its own. */
 export interface Run extends Context {
   inputs: Inputs
+  /** What the roles of the source are called on the target: under other names they are stand-ins, which nobody can log in as. */
+  roleNames: RoleNames
   /** Where the dump is written or read. */
   dumpDirectory: string
   /** Where report.json, report.html and the raw logs of the programs are kept. */

@@ -1,4 +1,5 @@
 import type { RoleCatalog } from '../postgres/roles/catalog.ts'
+import { sameRoleNames } from '../postgres/roles/role-names.ts'
 import type { Version } from '../postgres/version.ts'
 import type { RoleTarget } from './roles/target.ts'
 
@@ -15,6 +16,8 @@ export function presumedTarget(catalog: RoleCatalog, source: Version): RoleTarge
     knowsMembershipOptions: source.number >= 160_000,
     supportedExtensions: null,
     unloadable: new Map(),
+    names: sameRoleNames,
+    namesake: null,
     account: {
       name: 'the privileged account of the cluster',
       superuser: false,

@@ -150,6 +150,7 @@ async function planTheRoles(
     {
       ...dump.roles,
       target,
+      roleNames: run.roleNames,
       databaseNames: new Map(destinations.map(({ source, target }) => [source, target])),
       superuserOption: inputs.superuserOption,
       existingRoles,

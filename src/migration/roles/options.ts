@@ -1,5 +1,6 @@
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
+import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import type { NeededRole } from '../restore/plan/needed-roles.ts'
 
 export interface RestoreRolesOptions {
@@ -8,6 +9,8 @@ export interface RestoreRolesOptions {
   /** Of the source, read when the script was written. */
   catalog: RoleCatalog
   target: ConnectionParameters
+  /** What the source's roles are called there; under other names they are stand-ins (see stand-ins.ts). Default the same. */
+  roleNames?: RoleNames
   /** The target's name for each database of the source that is migrated. */
   databaseNames: ReadonlyMap<string, string>
   superuserOption: string

@@ -2,12 +2,14 @@ import { createHash, randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { Cancelled, messageOf } from '../../failure.ts'
 import { detectTarget, knowsStatement } from '../../polardb/detect.ts'
+import { catalogOnSource } from '../../polardb/roles/stand-ins.ts'
 import type { RoleTarget } from '../../polardb/roles/target.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { type RoleCatalog, readRoleCatalog } from '../../postgres/roles/catalog.ts'
+import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import type { RoleScript } from '../../postgres/roles/script.ts'
 import {
   isPreload,
@@ -22,16 +24,23 @@ import type { Context } from '../context.ts'
  * statements for a role that does not exist.
  *
  * @param libraries that roles of the source load on login (`preloads`)
+ * @param names what the source's roles are called there
  */
 export async function readRoleTarget(
   client: pg.Client,
   connection: ConnectionParameters,
   libraries: readonly Preload[],
+  names: RoleNames,
   context: Pick<Context, 'signal'>,
 ): Promise<RoleTarget> {
+  const target = await detectTarget(client)
+  const account = names.onSource(target.account.name)
   return {
-    ...(await detectTarget(client)),
-    catalog: await readRoleCatalog(client),
+    ...target,
+    account: { ...target.account, name: account },
+    names,
+    namesake: account === target.account.name ? null : target.account.name,
+    catalog: catalogOnSource(await readRoleCatalog(client), names),
     knowsMembershipOptions: await knowsStatement(
       client,
       (name) => `GRANT ${name} TO ${name} WITH INHERIT TRUE`,

@@ -1,5 +1,6 @@
 import type { RolePlan } from '../../polardb/roles/model.ts'
 import { allRoles, everybody, subject } from '../../polardb/roles/steps.ts'
+import { makesStandIns } from '../../polardb/roles/target.ts'
 import type {
   CatalogMembership,
   CatalogRole,
@@ -36,9 +37,10 @@ export function compareRoles(proof: RoleProof): ComparedRoles {
   const found = new Findings(proof)
   const now = new Map(target.roles.map((role) => [role.name, role]))
   const inScript = new Set(plan.decisions.names())
+  const expected = makesStandIns(plan.decisions.target) ? asStandIn : (role: CatalogRole) => role
   for (const role of source.roles) {
     const on = now.get(role.name)
-    if (on) compareRole(role, on, found, proof)
+    if (on) compareRole(expected(role), on, found, proof)
     else if (inScript.has(role.name)) found.add(role.name, subject.role, 'it is not on the target')
     else
       found.add(
@@ -89,6 +91,11 @@ export function compareDatabaseSettings(
   return found.list
 }
 
+/** What is tried and not made: see stand-ins.ts. */
+function asStandIn(role: CatalogRole): CatalogRole {
+  return { ...role, login: false, connectionLimit: -1, validUntil: null }
+}
+
 function compareRole(
   role: CatalogRole,
   on: CatalogRole,
@@ -121,7 +128,8 @@ function compareRole(
     if (mark) found.explain(name, subject.comment, 'PolarDB marks its polar_superusers with it')
     differs(subject.comment, 'the target has another one')
   }
-  const inScript = verifiers?.script.get(name)
+  const standsIn = makesStandIns(plan.decisions.target)
+  const inScript = standsIn ? null : verifiers?.script.get(name)
   if (verifiers && inScript !== undefined && inScript !== verifiers.target.get(name)) {
     const plain = plan.passwordsSent.has(name) && !/^(SCRAM-SHA-256\$|md5)/.test(inScript ?? '')
     if (plain)

@@ -3,6 +3,7 @@ import type { Failure } from '../../failure.ts'
 import type { RolePlan } from '../../polardb/roles/model.ts'
 import { planRoles } from '../../polardb/roles/plan.ts'
 import { readVerifiers, type Verifiers } from '../../postgres/roles/catalog.ts'
+import { sameRoleNames } from '../../postgres/roles/role-names.ts'
 import type { RoleScript } from '../../postgres/roles/script.ts'
 import type { Context } from '../context.ts'
 import type { RestoreRolesOptions } from './options.ts'
@@ -45,8 +46,11 @@ async function prepare(
   options: RestoreRolesOptions,
   context: Context,
 ): Promise<{ plan: RolePlan; refusal: Failure | undefined }> {
-  const { catalog: source, databaseNames, neededRoles = [] } = options
-  const target = await readRoleTarget(client, options.target, preloads(script, source), context)
+  const { catalog: source, databaseNames, neededRoles = [], roleNames = sameRoleNames } = options
+  // so that a role of the target that is called as one of the source is known for another
+  for (const { name } of source.roles) roleNames.onTarget(name)
+  const libraries = preloads(script, source)
+  const target = await readRoleTarget(client, options.target, libraries, roleNames, context)
   const verifiers = await readVerifiers(client)
   const plan = planRoles(script, source, target, {
     ...options,

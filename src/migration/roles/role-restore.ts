@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import type { DeferredSetting, RolePlan } from '../../polardb/roles/model.ts'
+import { catalogOnSource } from '../../polardb/roles/stand-ins.ts'
 import { isStep, type RolePlanItem, step, subject } from '../../polardb/roles/steps.ts'
 import {
   type RoleCatalog,
@@ -8,6 +9,7 @@ import {
   readVerifiers,
   type Verifiers,
 } from '../../postgres/roles/catalog.ts'
+import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import { parameterKey, sameSetting, settingValues } from '../../postgres/roles/settings.ts'
 import type { RoleDifference, RolesResult } from '../../report/model.ts'
 import { counted } from '../../text/text.ts'
@@ -39,7 +41,7 @@ export class RoleRestore {
   readonly planned: PlannedRoles
   /** Of losses that are not accepted; undefined where there are none. */
   readonly refusal: Failure | undefined
-  /** Names of the roles that were made: what a rehearsal has to remove. */
+  /** The roles that were made, as the target calls them: what a rehearsal has to remove. */
   createdRoles: readonly string[] = []
   private current: RolesResult
   private readonly options: RestoreRolesOptions
@@ -133,12 +135,13 @@ export class RoleRestore {
   private async prove(session: RoleSession, context: Context): Promise<void> {
     const { plan, options } = this
     const { after, differences, memberships } = await session.read(async (client) => {
-      const after = await readRoleCatalog(client)
+      const after = await this.readCatalog(client)
       return { after, ...(await this.compare(client, after)) }
     })
     this.proven = after
     const there = new Set(after.roles.map(({ name }) => name))
-    this.createdRoles = plan.created.filter((name) => there.has(name))
+    const made = plan.created.filter((name) => there.has(name))
+    this.createdRoles = made.map((name) => this.names.onTarget(name))
     const updates = this.outcomes.filter(
       ({ step, refusal }) => step.purpose === 'update' && !refusal,
     )
@@ -173,9 +176,21 @@ export class RoleRestore {
       ...this.proof(target),
       verifiers:
         verifiers && this.options.rolePasswords
-          ? { target: verifiers, script: this.verifiers }
+          ? { target: this.onSource(verifiers), script: this.verifiers }
           : undefined,
     })
+  }
+
+  private get names(): RoleNames {
+    return this.plan.decisions.target.names
+  }
+
+  private async readCatalog(client: pg.Client): Promise<RoleCatalog> {
+    return catalogOnSource(await readRoleCatalog(client), this.names)
+  }
+
+  private onSource(verifiers: Verifiers): Verifiers {
+    return new Map([...verifiers].map(([name, verifier]) => [this.names.onSource(name), verifier]))
   }
 
   /**
@@ -190,7 +205,7 @@ export class RoleRestore {
     const { databaseNames } = options
     const session = new RoleSession(options.target, context)
     try {
-      const before = await session.read(readRoleCatalog)
+      const before = await session.read((client) => this.readCatalog(client))
       const items: RolePlanItem[] = [...plan.deferredOmissions]
       for (const setting of plan.deferred) {
         const database = databaseNames.get(setting.database) ?? setting.database
@@ -203,7 +218,7 @@ export class RoleRestore {
       }
       await this.send([session], items, context)
       const { now, differences } = await session.read(async (client) => {
-        const now = await readRoleCatalog(client)
+        const now = await this.readCatalog(client)
         return { now, ...(await this.compare(client, now)) }
       })
       differences.push(...compareDatabaseSettings(this.proof(now), databaseNames))

@@ -9,6 +9,7 @@ import {
   type RoleSubject,
   step,
   subject,
+  type Trial,
 } from '../../polardb/roles/steps.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { Context } from '../context.ts'
@@ -36,7 +37,7 @@ export async function tryRoles(
       { trial: trial === 'itself' ? () => text(null) : trial },
     ),
   )
-  const steps = [...plan.batches.flat().filter(isStep), ...deferred]
+  const steps = [...plan.batches.flat().filter(isStep), ...plan.triedOnly, ...deferred]
   if (!steps.some(isUncertain)) return []
   await client.query('BEGIN')
   try {
@@ -78,9 +79,10 @@ class Trials {
 
   private async answer(
     one: RoleStep,
-    trial: 'itself' | ((role: string) => string),
+    trial: Exclude<Trial, 'certain'>,
   ): Promise<Refusal | undefined> {
     if (trial === 'itself') return await this.try(one, one.text)
+    if (typeof trial === 'object') return await this.try(one, trial.instead)
     if (!this.hasStandIn) {
       await this.client.query(`CREATE ROLE ${quoteIdentifier(this.standIn)}`)
       this.hasStandIn = true

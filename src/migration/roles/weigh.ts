@@ -5,9 +5,11 @@ import type { RolePlan } from '../../polardb/roles/model.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import type { Verifiers } from '../../postgres/roles/catalog.ts'
-import { printable } from '../../text/text.ts'
+import { counted, printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { refuseUnaccepted } from '../losses.ts'
+import { type Outcome, refusalReason } from './apply.ts'
+import { listed } from './preconditions.ts'
 import { refusesMd5 } from './probe.ts'
 import { lossesByOutcomes, lossesByPlan, tryRoles } from './trial.ts'
 
@@ -34,12 +36,29 @@ export async function weighRoles(
 ): Promise<Failure | undefined> {
   const { plan } = options
   const outcomes = await tryRoles(client, plan, context)
+  const unmade = refusedRoles(outcomes)
+  if (unmade) return unmade
   const losses = [
     ...lossesByPlan(plan),
     ...lossesByOutcomes(outcomes),
     ...(await lostLogins(client, options, context)),
   ]
   return refusalOfLosses(losses, options, context)
+}
+
+/** Roles that the target would not make as they are, which only a trial of stand-ins can find beforehand. */
+function refusedRoles(outcomes: readonly Outcome[]): Failure | undefined {
+  const refused = outcomes.filter(({ step, refusal }) => step.purpose === 'create' && refusal)
+  if (refused.length === 0) return undefined
+  const why = refused.map(({ step, refusal }) => {
+    const name = step.carries[0]?.role ?? ''
+    return `"${name}": ${refusal ? refusalReason(refusal) : ''}`
+  })
+  return new Failure(
+    `${counted(refused.length, 'role')} could not be made on the target`,
+    listed(why, '; '),
+    'Nothing was made. Put the cause right: a migration would fail for it',
+  )
 }
 
 /** The refusal of losses that are not accepted; the others are noted in the report. */
@@ -107,15 +126,19 @@ async function md5Refusal(
   }
 }
 
-/** The roles of a plan as the target will have them when it is carried out. */
+/** The roles of a plan as the target will have and call them when it is carried out. */
 export function plannedRoles(plan: RolePlan): PlannedRoles {
   const { decisions, superuser } = plan
+  const { names, namesake, account } = decisions.target
   const makesSuperusers = superuser.words.includes('SUPERUSER')
   const roles = new Map<string, { superuser: boolean }>()
   for (const name of decisions.names()) {
     const decision = decisions.of(name)
     if (decision?.kind === 'create' || decision?.kind === 'update')
-      roles.set(name, { superuser: makesSuperusers && decisions.wasSuperuser(name) })
+      roles.set(names.onTarget(name), {
+        superuser:
+          name === namesake ? account.superuser : makesSuperusers && decisions.wasSuperuser(name),
+      })
   }
   return roles
 }

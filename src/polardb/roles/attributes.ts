@@ -2,8 +2,9 @@ import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import type { CatalogRole } from '../../postgres/roles/catalog.ts'
 import type { RoleOption } from '../../postgres/roles/script.ts'
 import { lostAttribute } from './losses.ts'
+import { markStandIn } from './stand-ins.ts'
 import { type RoleStep, type RoleSubject, step, subject } from './steps.ts'
-import type { RoleTarget, SuperuserPlan } from './target.ts'
+import { makesStandIns, type RoleTarget, roleIdentifier, type SuperuserPlan } from './target.ts'
 
 /** A role as the script describes it. */
 export interface ScriptRole {
@@ -16,6 +17,8 @@ export interface ScriptRole {
   superuser: boolean
   /** As the source's catalog has it, where it lists the role. */
   source: CatalogRole | undefined
+  /** By the script. */
+  comment: string | null
 }
 
 export interface AttributePlan {
@@ -70,16 +73,52 @@ export function planCreate(
     last.unshift('CREATEDB')
   }
   const values = carriedValues(role, options.rolePasswords, notes)
-  const text = [`CREATE ROLE ${quoteIdentifier(role.name)}`]
-  if (words.size + values.length > 0) text.push('WITH', ...words, ...values)
-  const main = step('create', `${text.join(' ')};`, [{ role: role.name, what: subject.role }], {
-    notes,
-  })
+  const create = (...list: string[]) => {
+    const options = list.length > 0 ? ` WITH ${list.join(' ')}` : ''
+    return `CREATE ROLE ${roleIdentifier(target, role.name)}${options};`
+  }
+  const carries = [{ role: role.name, what: subject.role }]
+  const whole = create(...words, ...values)
+  words.delete('LOGIN')
+  const main = makesStandIns(target)
+    ? step(
+        'create',
+        // in one message, and so in one transaction: no stand-in is without its mark
+        `${create(...words)} ${markStandIn(target.names.onTarget(role.name), role.comment)}`,
+        carries,
+        { notes, trial: { instead: whole } },
+      )
+    : step('create', whole, carries, { notes })
   return {
     main,
     last: lateAttributes(role, last, target, 'new'),
     passwordSent: options.rolePasswords && role.options.has('PASSWORD'),
     explained,
+  }
+}
+
+/**
+ * The stand-in for the account itself, which a migration never alters: it has what the account has, since it owns what stays with
+ * the account.
+ */
+export function planNamesake(role: ScriptRole, target: RoleTarget): AttributePlan {
+  const { account, knowsPolarSuperuser } = target
+  const words = [
+    ...(account.superuser ? ['SUPERUSER'] : []),
+    ...(account.polarSuperuser && knowsPolarSuperuser ? ['POLAR_SUPERUSER'] : []),
+    ...(account.createRole ? ['CREATEROLE'] : []),
+    ...(account.createDatabase ? ['CREATEDB'] : []),
+  ]
+  const name = target.names.onTarget(role.name)
+  const options = words.length > 0 ? ` WITH ${words.join(' ')}` : ''
+  const text = `CREATE ROLE ${quoteIdentifier(name)}${options}; ${markStandIn(name, role.comment)}`
+  const reason =
+    'it is called as the account that runs the migration, which is never altered: what stands in for it has what the account has'
+  return {
+    main: step('create', text, [{ role: role.name, what: subject.role }], { notes: [reason] }),
+    last: [],
+    passwordSent: false,
+    explained: [{ what: subject.role, reason }],
   }
 }
 
@@ -146,7 +185,7 @@ export function planUpdate(
       ? undefined
       : step(
           'update',
-          `ALTER ROLE ${quoteIdentifier(role.name)} WITH ${[...words, ...values].join(' ')};`,
+          `ALTER ROLE ${roleIdentifier(target, role.name)} WITH ${[...words, ...values].join(' ')};`,
           carries,
           { notes: [...notes, 'the role exists: existing-roles is update'], trial: 'itself' },
         )
@@ -188,7 +227,7 @@ function lateAttributes(
     const text = (name: string) => `ALTER ROLE ${quoteIdentifier(name)} WITH ${list.join(' ')};`
     const carries = list.filter((word) => !polarWords.has(word)).map((word) => carried(role, word))
     // what an existing role is decides what of it may be altered
-    return step('attribute', text(role.name), carries, {
+    return step('attribute', text(target.names.onTarget(role.name)), carries, {
       ...more,
       trial: state === 'new' ? text : 'itself',
     })

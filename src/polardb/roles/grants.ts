@@ -3,7 +3,7 @@ import type { CatalogMembership, RoleCatalog } from '../../postgres/roles/catalo
 import type { RoleStatement } from '../../postgres/roles/script.ts'
 import { lostMembership } from './losses.ts'
 import { type RolePlanItem, type RoleStep, step, subject, type Trial } from './steps.ts'
-import type { RoleDecisions, SuperuserPlan } from './target.ts'
+import { type RoleDecisions, roleIdentifier, type SuperuserPlan } from './target.ts'
 
 /** Members that one GRANT names at most: from 16 on a GRANT's cost hardly depends on how many there are. */
 const mostMembers = 1000
@@ -173,7 +173,7 @@ function grantSteps(
     const fallback = (parts[role] ?? [])
       .filter((part) => decisions.absence(part) === undefined)
       .map((part) => ({
-        ...grant(part, [row], options, []),
+        ...grant(decisions, part, [row], options, []),
         trial: trialOf(part, row, options, decisions),
       }))
     const notes =
@@ -181,27 +181,34 @@ function grantSteps(
         ? [`where "${role}" may not be granted, its parts are tried one by one`]
         : []
     return {
-      ...grant(role, [row], options, fallback),
+      ...grant(decisions, role, [row], options, fallback),
       notes,
       trial: trialOf(role, row, options, decisions),
     }
   })
   if (singles.length <= 1) return singles
-  return [grant(role, rows, options, singles)]
+  return [grant(decisions, role, rows, options, singles)]
 }
 
 /** The account administers what it creates itself; what was there before may be somebody else's to grant. */
 function trialOf(role: string, row: Wanted, options: string, decisions: RoleDecisions): Trial {
   if (decisions.of(role)?.kind === 'create') return 'certain'
   if (decisions.before(row.member)) return 'itself'
-  return (member) => `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${options};`
+  return (member) =>
+    `GRANT ${roleIdentifier(decisions.target, role)} TO ${quoteIdentifier(member)}${options};`
 }
 
-function grant(role: string, rows: Wanted[], options: string, fallback: RoleStep[]): RoleStep {
-  const members = rows.map(({ member }) => quoteIdentifier(member)).join(', ')
+function grant(
+  { target }: RoleDecisions,
+  role: string,
+  rows: Wanted[],
+  options: string,
+  fallback: RoleStep[],
+): RoleStep {
+  const members = rows.map(({ member }) => roleIdentifier(target, member)).join(', ')
   return step(
     'membership',
-    `GRANT ${quoteIdentifier(role)} TO ${members}${options};`,
+    `GRANT ${roleIdentifier(target, role)} TO ${members}${options};`,
     rows.map(({ member }) => ({
       role: member,
       what: subject.membership(role),

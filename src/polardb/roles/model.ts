@@ -1,5 +1,5 @@
 import type { FoundRoleLoss } from './losses.ts'
-import type { RoleOmission, RolePlanItem, Trial } from './steps.ts'
+import type { RoleOmission, RolePlanItem, RoleStep, Trial } from './steps.ts'
 import type { RoleDecisions, RolePlanOptions, SuperuserPlan } from './target.ts'
 
 export interface PlanRolesOptions extends RolePlanOptions {
@@ -28,6 +28,8 @@ export interface RolePlan {
    * may be sent by several sessions.
    */
   batches: RolePlanItem[][]
+  /** Statements that are tried with the others and never sent. */
+  triedOnly: RoleStep[]
   deferred: DeferredSetting[]
   deferredOmissions: RoleOmission[]
   warnings: string[]

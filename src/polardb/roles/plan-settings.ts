@@ -1,5 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import type { CatalogSetting, RoleCatalog } from '../../postgres/roles/catalog.ts'
+import { namesRole, type RoleNames } from '../../postgres/roles/role-names.ts'
 import type { RoleScript, RoleStatement } from '../../postgres/roles/script.ts'
 import {
   alterRole,
@@ -12,8 +13,8 @@ import {
 } from '../../postgres/roles/settings.ts'
 import { lostSetting } from './losses.ts'
 import type { PlanRolesOptions, RolePlan } from './model.ts'
-import { allRoles, type RolePlanItem, step, subject, type Trial } from './steps.ts'
-import type { RoleDecision } from './target.ts'
+import { allRoles, type RolePlanItem, step, subject, type Trial, tryOnly } from './steps.ts'
+import { makesStandIns, type RoleDecision, type RoleTarget } from './target.ts'
 
 interface Setting extends Omit<CatalogSetting, 'value'> {
   values: string[]
@@ -22,7 +23,10 @@ interface Setting extends Omit<CatalogSetting, 'value'> {
 }
 
 /** All settings of the source: those of the script, and those that pg_dumpall leaves to the dumps of databases. */
-function allSettings(script: RoleScript, source: RoleCatalog): Setting[] {
+function allSettings(script: RoleScript, source: RoleCatalog, names: RoleNames): Setting[] {
+  const onTarget = (role: string | null) => (role === null ? null : names.onTarget(role))
+  const renamed = (parameter: string, values: string[]) =>
+    values.map((value) => (namesRole(parameter, value) ? names.onTarget(value) : value))
   const settings: Setting[] = []
   const known = new Set<string>()
   const key = (role: string | null, database: string | null, parameter: string) =>
@@ -33,13 +37,16 @@ function allSettings(script: RoleScript, source: RoleCatalog): Setting[] {
     known.add(key(role, database, parameter))
     const right = valuesText(script, statement)
     const text = (where: string | null) =>
-      `${alterRole(role, where)} SET ${quoteIdentifier(parameter)} TO ${right};`
+      values.some((value) => namesRole(parameter, value))
+        ? settingStatement(onTarget(role), where, parameter, renamed(parameter, values))
+        : `${alterRole(onTarget(role), where)} SET ${quoteIdentifier(parameter)} TO ${right};`
     settings.push({ role, database, parameter, values, text })
   }
   for (const { role, database, parameter, value } of source.settings) {
     if ((role !== null && database === null) || known.has(key(role, database, parameter))) continue
     const values = settingValues(parameter, value)
-    const text = (where: string | null) => settingStatement(role, where, parameter, values)
+    const text = (where: string | null) =>
+      settingStatement(onTarget(role), where, parameter, renamed(parameter, values))
     settings.push({ role, database, parameter, values, text })
   }
   return settings
@@ -55,6 +62,7 @@ export function planSettings(
   { databases, existingRoles }: Pick<PlanRolesOptions, 'databases' | 'existingRoles'>,
 ): RolePlanItem[] {
   const { decisions } = plan
+  const { target } = decisions
   const items: RolePlanItem[] = []
   const before = new Map<string, Map<string, CatalogSetting>>()
   for (const setting of decisions.target.catalog.settings) {
@@ -62,7 +70,11 @@ export function planSettings(
     const own = before.get(setting.role ?? '') ?? new Map<string, CatalogSetting>()
     before.set(setting.role ?? '', own.set(parameterKey(setting.parameter), setting))
   }
-  for (const { role, database, parameter, values, text } of allSettings(script, source)) {
+  for (const { role, database, parameter, values, text } of allSettings(
+    script,
+    source,
+    target.names,
+  )) {
     const who = role ?? allRoles
     const decision = role === null ? undefined : decisions.of(role)
     if (database !== null && !databases.includes(database)) continue
@@ -91,7 +103,7 @@ export function planSettings(
     if (database !== null) {
       if (role === null) continue
       // tried for all databases: the one that it is for may not be there yet
-      const trial = trialOf(decision, text(null), { role, parameter })
+      const trial = trialOf(decision, text(null), { role, parameter }, target)
       plan.deferred.push({ role, database, parameter, values, text, trial })
       continue
     }
@@ -104,14 +116,16 @@ export function planSettings(
       }
     }
     const carries = [{ role: who, what, loss: lostSetting(role, parameter) }]
-    const trial = trialOf(decision, text(null), { role, parameter })
-    items.push(step('setting', text(null), carries, { trial }))
+    const trial = trialOf(decision, text(null), { role, parameter }, target)
+    const setting = step('setting', text(null), carries, { trial })
+    if (role === null && makesStandIns(target)) items.push(...tryOnly(plan, setting))
+    else items.push(setting)
   }
   for (const [role, settings] of before) {
     const decision = decisions.of(role)
     if (decision?.kind !== 'update' || decision.completing) continue
     for (const { parameter } of settings.values()) {
-      const text = `${alterRole(role, null)} RESET ${quoteIdentifier(parameter)};`
+      const text = `${alterRole(target.names.onTarget(role), null)} RESET ${quoteIdentifier(parameter)};`
       const notes = ['the source has no such setting']
       items.push(step('setting', text, [{ role, what: subject.setting(parameter) }], { notes }))
     }
@@ -124,11 +138,12 @@ function trialOf(
   decision: RoleDecision | undefined,
   text: string,
   setting: Pick<Setting, 'role' | 'parameter'>,
+  { names }: Pick<RoleTarget, 'names'>,
 ): Trial {
   const { role, parameter } = setting
   if (/^(role|session_authorization)$/i.test(parameter)) return 'certain'
   if (role === null || decision?.kind !== 'create') return 'itself'
-  const rest = text.slice(alterRole(role, null).length)
+  const rest = text.slice(alterRole(names.onTarget(role), null).length)
   return (other) => `${alterRole(other, null)}${rest}`
 }
 

@@ -2,13 +2,35 @@ import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
 import { type RoleOption, type RoleScript, sourceLiteral } from '../../postgres/roles/script.ts'
 import { counted } from '../../text/text.ts'
-import { type AttributePlan, planCreate, planUpdate, type ScriptRole } from './attributes.ts'
+import {
+  type AttributePlan,
+  planCreate,
+  planNamesake,
+  planUpdate,
+  type ScriptRole,
+} from './attributes.ts'
 import { planGrants } from './grants.ts'
 import { type FoundRoleLoss, lostLabel, lostLogin, lostParameter, lostRole } from './losses.ts'
 import type { PlanRolesOptions, RolePlan } from './model.ts'
 import { planSettings } from './plan-settings.ts'
-import { everybody, isStep, type RolePlanItem, type RoleStep, step, subject } from './steps.ts'
-import { planSuperuser, RoleDecisions, type RolePlanOptions, type RoleTarget } from './target.ts'
+import { markStandIn } from './stand-ins.ts'
+import {
+  everybody,
+  isStep,
+  type RolePlanItem,
+  type RoleStep,
+  step,
+  subject,
+  tryOnly,
+} from './steps.ts'
+import {
+  makesStandIns,
+  planSuperuser,
+  RoleDecisions,
+  type RolePlanOptions,
+  type RoleTarget,
+  roleIdentifier,
+} from './target.ts'
 
 /**
  * Plans how the roles of a source get to a target (docs/polardb.md, from "polar_superuser" to "Settings of roles"). Pure: the
@@ -27,6 +49,7 @@ export function planRoles(
   const decisions = new RoleDecisions(script, source, target, options)
   const plan: RolePlan = {
     batches: [],
+    triedOnly: [],
     deferred: [],
     deferredOmissions: [],
     warnings: [],
@@ -53,7 +76,7 @@ export function planRoles(
   plan.memberships = grants.count
   plan.warnings.push(...grants.warnings)
   const settings = planSettings(script, source, plan, options)
-  plan.batches = [main, settings, last, comments, grants.items, planParameters(script, decisions)]
+  plan.batches = [main, settings, last, comments, grants.items, planParameters(script, plan)]
   for (const item of plan.batches.flat()) if (!isStep(item)) plan.explained.push(item)
   return plan
 }
@@ -75,8 +98,10 @@ function scriptRoles(
     }
     options.set(statement.role, own)
   }
+  const comments = commentsOf(script)
   return [...options].map(([name, own]) => ({
     name,
+    comment: comments.get(name) ?? null,
     options: own,
     text: (option) => {
       if (option.word === 'CONNECTION LIMIT') return `CONNECTION LIMIT ${option.value}`
@@ -115,10 +140,10 @@ function planAttributes(
     let planned: AttributePlan
     if (decision.kind === 'create') {
       plan.created.push(name)
-      planned = planCreate(role, decisions.target, {
-        superuser,
-        rolePasswords: options.rolePasswords,
-      })
+      planned =
+        name === decisions.target.namesake
+          ? planNamesake(role, decisions.target)
+          : planCreate(role, decisions.target, { superuser, rolePasswords: options.rolePasswords })
     } else {
       planned = planUpdate(role, decision.existing, decisions.target, {
         superuser,
@@ -134,18 +159,24 @@ function planAttributes(
       plan.explained.push({ role: name, what, reason })
     if (planned.passwordSent) sent.add(name)
     if (planned.passwordSent && role.options.has('LOGIN')) logins.add(name)
-    if (decision.kind === 'create' && role.options.has('LOGIN')) {
+    if (
+      decision.kind === 'create' &&
+      role.options.has('LOGIN') &&
+      name !== decisions.target.namesake
+    ) {
       const loss = lostPassword(role, options)
       if (loss) {
         plan.passwordsToSet.push(name)
         plan.losses.push(loss)
       }
     }
-    if (role.superuser && superuser.membership)
+    if (role.superuser && superuser.membership && name !== decisions.target.namesake)
       extra.push(
-        step('membership', `GRANT pg_polar_superuser TO ${quoteIdentifier(name)};`, [
-          { role: name, what: 'SUPERUSER' },
-        ]),
+        step(
+          'membership',
+          `GRANT pg_polar_superuser TO ${roleIdentifier(decisions.target, name)};`,
+          [{ role: name, what: 'SUPERUSER' }],
+        ),
       )
   }
   plan.passwordsSent = sent
@@ -181,12 +212,19 @@ function superuserWarnings({ created, decisions, superuser }: RolePlan): string[
   ]
 }
 
+function commentsOf({ statements }: RoleScript): Map<string, string | null> {
+  return new Map(
+    statements.flatMap((one) => (one.kind === 'comment' ? [[one.role, one.comment]] : [])),
+  )
+}
+
 function planComments(
   script: RoleScript,
   plan: RolePlan,
   recommented: ReadonlySet<string>,
 ): RolePlanItem[] {
   const { decisions } = plan
+  const { target } = decisions
   const items: RolePlanItem[] = []
   const commented = new Set<string>()
   for (const statement of script.statements) {
@@ -200,7 +238,9 @@ function planComments(
           (decision.completing && decision.existing.comment !== null)) &&
         !recommented.has(role)
       if ((decision?.kind !== 'create' && decision?.kind !== 'update') || unchanged) continue
-      const text = `COMMENT ON ROLE ${quoteIdentifier(role)} IS ${sourceLiteral(script, statement.literal, comment)};`
+      // a stand-in is made with its comment, behind its mark
+      if (makesStandIns(target) && decision.kind === 'create') continue
+      const text = `COMMENT ON ROLE ${roleIdentifier(target, role)} IS ${sourceLiteral(script, statement.literal, comment)};`
       items.push(step('comment', text, [{ role, what: subject.comment }]))
     }
     if (statement.kind === 'label') {
@@ -214,21 +254,27 @@ function planComments(
         `SECURITY LABEL FOR ${quoteIdentifier(provider)} ON ROLE ${quoteIdentifier(name)} IS ${sourceLiteral(script, statement.literal, label)};`
       const carries = [{ role, what: subject.label(provider), loss: lostLabel(role, provider) }]
       const trial = decision.kind === 'create' ? text : 'itself'
-      items.push(step('label', text(role), carries, { trial }))
+      items.push(step('label', text(target.names.onTarget(role)), carries, { trial }))
     }
+  }
+  const comments = commentsOf(script)
+  for (const name of makesStandIns(target) ? recommented : []) {
+    const text = markStandIn(target.names.onTarget(name), comments.get(name) ?? null)
+    items.push(step('comment', text, [{ role: name, what: subject.comment }]))
   }
   for (const name of decisions.names()) {
     const decision = decisions.of(name)
     if (decision?.kind !== 'update' || decision.completing) continue
     if (commented.has(name) || decision.existing.comment === null) continue
     if (decisions.wasSuperuser(name) && decision.existing.comment === 'polar_superuser') continue
-    const text = `COMMENT ON ROLE ${quoteIdentifier(name)} IS NULL;`
+    const text = `COMMENT ON ROLE ${roleIdentifier(target, name)} IS NULL;`
     items.push(step('comment', text, [{ role: name, what: subject.comment }]))
   }
   return items
 }
 
-function planParameters(script: RoleScript, decisions: RoleDecisions): RolePlanItem[] {
+function planParameters(script: RoleScript, plan: RolePlan): RolePlanItem[] {
+  const { decisions } = plan
   const items: RolePlanItem[] = []
   for (const statement of script.statements) {
     if (statement.kind !== 'parameter') continue
@@ -246,10 +292,12 @@ function planParameters(script: RoleScript, decisions: RoleDecisions): RolePlanI
       what: subject.parameter(privilege, parameter),
       loss: revoke ? undefined : lostParameter(role, privilege, parameter),
     }))
-    const statementText = text(role === null ? everybody : quoteIdentifier(role))
+    const statementText = text(role === null ? everybody : roleIdentifier(decisions.target, role))
     const trial =
       decision?.kind === 'create' ? (other: string) => text(quoteIdentifier(other)) : 'itself'
-    items.push(step('parameter', statementText, carries, { trial: revoke ? 'certain' : trial }))
+    const one = step('parameter', statementText, carries, { trial: revoke ? 'certain' : trial })
+    if (role === null && makesStandIns(decisions.target)) items.push(...tryOnly(plan, one))
+    else items.push(one)
   }
   return items
 }

@@ -35,10 +35,10 @@ export interface RoleSubject {
 
 /**
  * How a statement is tried, in a transaction that is rolled back: `certain` needs no trial, `itself` is about what the
- * target has already, and a function gives the same statement for another role, which stands for all those that do not
- * exist yet.
+ * target has already, a function gives the same statement for another role, which stands for all those that do not
+ * exist yet, and `instead` is another statement, which is to be proven in this one's place.
  */
-export type Trial = 'certain' | 'itself' | ((role: string) => string)
+export type Trial = 'certain' | 'itself' | ((role: string) => string) | { instead: string }
 
 /** One statement for the target. */
 export interface RoleStep {
@@ -74,4 +74,17 @@ export function step(
 ): RoleStep {
   const { notes = [], fallback = [], trial = 'certain' } = more
   return { text, purpose, carries, notes, fallback, trial }
+}
+
+/**
+ * Keeps a statement that concerns the whole cluster from being sent for stand-ins alone: it is tried.
+ *
+ * @param plan whose trials it joins
+ * @returns what stands in its place
+ */
+export function tryOnly(plan: { triedOnly: RoleStep[] }, one: RoleStep): RoleOmission[] {
+  plan.triedOnly.push(one)
+  const reason =
+    'it is for the whole cluster, so that it is tried in a transaction that is rolled back, and not sent'
+  return one.carries.map(({ role, what }) => ({ role, what, reason }))
 }

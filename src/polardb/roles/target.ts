@@ -1,15 +1,34 @@
+import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { CatalogRole, RoleCatalog } from '../../postgres/roles/catalog.ts'
+import { type RoleNames, sameRoleNames } from '../../postgres/roles/role-names.ts'
 import type { RoleScript } from '../../postgres/roles/script.ts'
 import type { Target } from '../detect.ts'
 
 /** What the plan must know of the target: asked there, never assumed from its version. */
 export interface RoleTarget extends Target {
+  /**
+   * What the source's roles are called there. In the catalog and of the account the names are those of the source: see
+   * catalogOnSource().
+   */
+  names: RoleNames
+  /** The role of the source whose name is the account's, where the two are not the same: its stand-in has the account's power. */
+  namesake: string | null
   /** The roles as they are before anything is sent. */
   catalog: RoleCatalog
   /** The grammar has GRANT … WITH INHERIT and SET (PostgreSQL 16). */
   knowsMembershipOptions: boolean
   /** Libraries that roles of the source load on login and the target cannot load (`preloadKey`), with what it answers. */
   unloadable: ReadonlyMap<string, string>
+}
+
+/** The quoted name of a role of the source as the target calls it. */
+export function roleIdentifier({ names }: Pick<RoleTarget, 'names'>, role: string): string {
+  return quoteIdentifier(names.onTarget(role))
+}
+
+/** Whether roles are made under other names: see stand-ins.ts. */
+export function makesStandIns({ names }: Pick<RoleTarget, 'names'>): boolean {
+  return names !== sameRoleNames
 }
 
 export interface RolePlanOptions {

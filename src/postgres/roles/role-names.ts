@@ -62,3 +62,8 @@ export function renamedRoles(prefix: string, names: readonly string[]): RoleName
     },
   }
 }
+
+/** Whether the value of a setting is the name of a role (PostgreSQL, "SET ROLE"): `none` is nobody's. */
+export function namesRole(parameter: string, value: string): boolean {
+  return /^(role|session_authorization)$/i.test(parameter) && value !== 'none' && value !== ''
+}
