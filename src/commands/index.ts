@@ -4,12 +4,21 @@ import type { Command } from './command.ts'
 import { dump } from './dump.ts'
 import { migrate } from './migrate.ts'
 import { preflight } from './preflight.ts'
+import { rehearse } from './rehearse.ts'
 import { restore } from './restore.ts'
 import { unfreeze } from './unfreeze.ts'
 import { verify } from './verify.ts'
 
 /** Every command; the first is the default. */
-export const commands: readonly Command[] = [migrate, preflight, dump, restore, verify, unfreeze]
+export const commands: readonly Command[] = [
+  migrate,
+  preflight,
+  dump,
+  restore,
+  verify,
+  rehearse,
+  unfreeze,
+]
 
 /** How the report speaks of a command, of a name that no command has, too. */
 export function wordsOf(name: string): Wording {

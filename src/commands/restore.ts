@@ -11,6 +11,7 @@ import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump, writerOf } from '../migration/kept/load.ts'
 import { rolesFile } from '../migration/kept/manifest.ts'
 import { runPhase } from '../migration/phases.ts'
+import { whileMigrating } from '../migration/rehearsal/presence.ts'
 import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
 import { planEverything } from '../migration/restore/plan-everything.ts'
 import type { Run } from '../migration/run.ts'
@@ -61,6 +62,8 @@ async function steps(run: Run): Promise<void> {
   }
   const planned = await runPhase(run, 'schema', () => planEverything(dump, connection, run))
   run.goOn = goOnAfterRestore(run, planned.swaps.size > 0)
-  await restoreTheRoles(planned, run)
-  await restoreDatabases(planned, undefined, run)
+  await whileMigrating(connection, run, async () => {
+    await restoreTheRoles(planned, run)
+    await restoreDatabases(planned, undefined, run)
+  })
 }

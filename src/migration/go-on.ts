@@ -24,7 +24,9 @@ export function goOnAfterRestore({ report }: Pick<Run, 'report'>, swaps: boolean
  * @param swaps as for goOnAfterRestore()
  */
 export function goOnAfterMigrate(run: Run, swaps: boolean): WayOn {
-  const { inputs, report } = run
+  const { inputs, report, rehearsal } = run
+  // nothing of it is there to go on with
+  if (rehearsal !== undefined) return { hoped: rehearseAgain, now: () => rehearseAgain }
   const begun = swaps ? 'swap' : 'resume'
   const way = (place: string | undefined, mode: Mode) =>
     place === undefined
@@ -36,6 +38,8 @@ export function goOnAfterMigrate(run: Run, swaps: boolean): WayOn {
     now: () => way(keptPlace(run), hasBegun(report) ? begun : inputs.ifTargetNotEmpty),
   }
 }
+
+const rehearseAgain = 'run the rehearsal again'
 
 /** How a dump goes on that is sealed: it is restored where it is kept, and made again where it is not. */
 export function goOnAfterDump(run: Run): WayOn {

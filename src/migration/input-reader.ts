@@ -41,6 +41,16 @@ export function readInputs(get: (name: string) => string) {
         ? value
         : wrong(name, shown(text), `allowed: a whole number from ${least} to ${most}`)
     },
+    /** `90m`, `7d`: a whole number of seconds, minutes, hours or days, in seconds. */
+    duration(name: string): number | undefined {
+      const text = get(name).trim()
+      if (text === '') return undefined
+      const [, amount, unit = ''] = /^([1-9]\d{0,5})([smhd])$/.exec(text) ?? []
+      const seconds: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
+      return amount === undefined
+        ? wrong(name, shown(text), 'allowed: a whole number with s, m, h or d, as 90m or 7d')
+        : Number(amount) * (seconds[unit] ?? 1)
+    },
     lines: (name: string): string[] =>
       get(name)
         .split('\n')

@@ -9,6 +9,7 @@ import {
   parseDatabases,
 } from './database-names.ts'
 import { readInputs } from './input-reader.ts'
+import { refuseInputs } from './rehearsal/refused-inputs.ts'
 
 /** What the inputs must know of a command. */
 export interface CommandFacts {
@@ -61,6 +62,10 @@ export interface Inputs {
   restoreOptions: string[]
   /** A preflight tries the definitions in a throw-away database on the target. */
   preflightRestore: boolean
+  /** Leave what a rehearsal has made. */
+  keepRehearsal: boolean
+  /** Seconds after which what a rehearsal was told to leave is removed by another. */
+  rehearsalAge: number
   clientVersion: string | undefined
   clientPath: string | undefined
   clientMirror: string | undefined
@@ -97,7 +102,7 @@ export function parseInputs(
   commands: readonly CommandFacts[],
 ): Inputs {
   const reader = readInputs(get)
-  const { wrong, shown, optional, choice, boolean, number, lines, attempt } = reader
+  const { wrong, shown, optional, choice, boolean, number, duration, lines, attempt } = reader
   const jobs = (name: string): number | 'auto' =>
     get(name) === '' || get(name) === 'auto' ? 'auto' : (number(name, 1, 64) ?? 'auto')
   const connection = (name: 'source' | 'target'): ConnectionParameters | undefined => {
@@ -154,14 +159,17 @@ export function parseInputs(
     dumpOptions: options('dump-options'),
     restoreOptions: options('restore-options'),
     preflightRestore: boolean('preflight-restore', false),
+    keepRehearsal: boolean('keep-rehearsal', false),
+    rehearsalAge: duration('rehearsal-age') ?? 7 * 24 * 3600,
     clientVersion: optional('client-version'),
     clientPath: optional('client-path'),
     clientMirror: optional('client-mirror'),
     dumpDirectory: optional('dump-directory'),
     keepDump: boolean('keep-dump', false),
-    uploadDump: boolean('upload-dump', true),
+    // a rehearsal leaves nothing, unless it is asked to, and then for a day
+    uploadDump: boolean('upload-dump', command !== 'rehearse'),
     artifactName: get('artifact-name') || 'polardb-dump',
-    retentionDays: number('retention-days', 1, 90),
+    retentionDays: number('retention-days', 1, 90) ?? (command === 'rehearse' ? 1 : undefined),
     passphrase: get('passphrase').replace(/\r?\n$/, '') || undefined,
     dumpId: optional('dump-id')?.toLowerCase(),
     allowPublicArtifact: boolean('allow-public-artifact', false),
@@ -181,6 +189,7 @@ export function parseInputs(
   if (inputs.freezeSource && (dump === 'read' || command === 'unfreeze')) {
     wrong('freeze-source', 'true', `allowed: with a command that dumps, and ${command} does not`)
   }
+  if (command === 'rehearse') refuseInputs(inputs, reader)
   const oneOf = facts?.needsOneOf ?? []
   if (oneOf.length > 0 && oneOf.every((name) => get(name) === '')) {
     wrong(

@@ -143,6 +143,7 @@ const shape: Shape<Omit<Report, 'words'>> = {
     written: true,
     next: true,
   },
+  rehearsal: { name: true, outcome: true, note: true },
   verified: true,
   cutoverSeconds: true,
   warnings: true,

@@ -67,6 +67,7 @@ export const phaseNames = [
   'verify',
   'swap',
   'unfreeze',
+  'clean-up',
 ] as const
 export type PhaseName = (typeof phaseNames)[number]
 
@@ -218,6 +219,16 @@ export interface FreezeResult {
   readonly next: string
 }
 
+/** What became of a rehearsal, beside what it measured and compared. */
+export interface RehearsalResult {
+  /** What the names of everything begin with that it makes on the target. */
+  readonly name: string
+  /** `left`: it could not be removed, or not in time. `not run`: there was a reason not to begin. */
+  readonly outcome: 'begun' | 'removed' | 'kept' | 'left' | 'not run'
+  /** What is to be known of that, in sentences. */
+  readonly note: string
+}
+
 export interface Report {
   readonly command: string
   /** Not in report.json: it follows from the command. */
@@ -251,6 +262,8 @@ export interface Report {
   readonly sourceStill: boolean | 'unknown'
   /** Where a freeze was asked for, or one was found. */
   readonly freeze?: FreezeResult
+  /** Of `rehearse`. */
+  readonly rehearsal?: RehearsalResult
   readonly verified: boolean
   readonly cutoverSeconds: number | null
   readonly warnings: readonly string[]

@@ -18,7 +18,7 @@ function inWords(what: string): ChecklistItem {
 
 /** What comes before the checklist, and what after. */
 function around(report: Report): [string[], string[]] {
-  const { command, verified, dump } = report
+  const { command, verified, dump, rehearsal } = report
   switch (command) {
     case 'preflight':
       return [
@@ -26,6 +26,7 @@ function around(report: Report): [string[], string[]] {
         ['Try the whole migration with command: rehearse, or migrate with command: migrate'],
       ]
     case 'rehearse':
+      if (rehearsal?.outcome === 'not run') return [[], []]
       return [
         [
           'Announce the outage window, and migrate in it with command: migrate, the same inputs and freeze-source: true',

@@ -27,6 +27,12 @@ export function outcome(report: Report): Outcome {
       title: `${noun} failed`,
       sentence: `${noun} failed${where(report)}${took}.`,
     }
+  if (report.rehearsal?.outcome === 'not run')
+    return {
+      mark: 'doubtful',
+      title: `${noun} not run`,
+      sentence: `${noun} not run: ${report.rehearsal.note}`,
+    }
   const done = `${did} ${amounts(report)} in ${formatDuration(elapsed(report))}`
   if (!compares(report)) return { mark: 'good', title: `${noun} succeeded`, sentence: `${done}.` }
   const found = differences(report)

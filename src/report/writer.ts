@@ -11,6 +11,7 @@ import {
   mostTimedTables,
   type PhaseName,
   type PhaseResult,
+  type RehearsalResult,
   type Report,
   type ReportError,
   type RestoreResult,
@@ -140,6 +141,11 @@ export class ReportWriter {
   /** How the source is left; what was recorded of it before is replaced. */
   freeze(freeze: FreezeResult): void {
     this.#report.freeze = freeze
+  }
+
+  /** What has become of the rehearsal; what was recorded of it before is replaced. */
+  rehearsal(result: RehearsalResult): void {
+    this.#report.rehearsal = result
   }
 
   /** The record of a database, which begins when it is first asked for. */

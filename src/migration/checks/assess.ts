@@ -7,7 +7,13 @@ import { allChecks } from './all.ts'
 import { ask } from './ask.ts'
 import { judge } from './judge.ts'
 import { check, noteFailure } from './note.ts'
-import { inspectSource, inspectTarget, type ReachedTarget, type Source } from './preflight.ts'
+import {
+  inspectSource,
+  inspectTarget,
+  type ReachedTarget,
+  type Source,
+  type SourceDatabase,
+} from './preflight.ts'
 import type { RunnerFacts, SideName } from './probe.ts'
 import { checkReach, loginRemedy } from './reach.ts'
 
@@ -22,9 +28,14 @@ export interface Assessed {
  * first, and a blocker stops nothing here (see refuseBlockers). Changes nothing anywhere.
  *
  * @param given the sides that the command works on
+ * @param rename gives the databases of the source other names on the target, before they are looked for there
  * @throws Cancelled
  */
-export async function assess(given: readonly SideName[], run: Run): Promise<Assessed> {
+export async function assess(
+  given: readonly SideName[],
+  run: Run,
+  rename?: (databases: readonly SourceDatabase[]) => SourceDatabase[],
+): Promise<Assessed> {
   const { inputs } = run
   const look = async <T>(
     side: SideName,
@@ -51,6 +62,7 @@ export async function assess(given: readonly SideName[], run: Run): Promise<Asse
   const source = await look('source', (connection) =>
     inspectSource(connection, inputs.databases, run),
   )
+  if (source && rename) source.databases = rename(source.databases)
   if (source) run.setOutput('source-version', source.version.version)
   if (target) run.setOutput('target-version', target.version)
   const sides = { ...(source ? { source } : {}), ...(target ? { target } : {}) }

@@ -108,6 +108,7 @@ async function limitAll(databases: readonly PlannedDatabase[], run: Run): Promis
 function tellMadeRoles({ roles, databases }: PlannedRestore, run: Run): void {
   const created = roles?.createdRoles ?? []
   if (
+    run.rehearsal !== undefined ||
     created.length === 0 ||
     !databases.every(({ destination }) => destination.record.result.error)
   )

@@ -27,6 +27,8 @@ export interface RestoreOptions {
   inPlace?: boolean
   /** Leave the mark when all is done: the database is not yet where it is to be. */
   keepMark?: boolean
+  /** The database is a copy that is removed again; see plan/asleep.ts for what it goes without. */
+  isRehearsal?: boolean
   /** Patterns of entries that may be left out although rows or behaviour are lost with them. */
   allowMissing: string[]
   /** Further pg_restore options of the user's. */

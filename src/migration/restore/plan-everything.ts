@@ -208,6 +208,7 @@ function restoreOptions(
     patience: run.patience,
     timed: (step, table, time) => destination.record.ran(step, table, time),
     createDatabase: inputs.createDatabase,
+    isRehearsal: run.rehearsal !== undefined,
     ...wayInto(inputs.ifTargetNotEmpty, swap, dump.isSchema),
     allowMissing: inputs.allowMissing,
     extraOptions: inputs.restoreOptions,

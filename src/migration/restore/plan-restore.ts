@@ -63,6 +63,7 @@ export async function planRestore(
     database: options.database,
     allowMissing: options.allowMissing,
     expectedRows: options.expectedRows,
+    isRehearsal: options.isRehearsal,
     wanted: await wantedEntries(options, archives, context),
   })
   refuseLosses(plan, context)

@@ -7,7 +7,7 @@ import type { Question } from '../question.ts'
 
 /** Whether a server is well enough to be read whole. */
 
-interface Age {
+export interface Age {
   name: string
   /** Transactions since the oldest row that is not frozen. */
   age: number
@@ -18,10 +18,15 @@ interface Age {
 const ages: Question<Age> = {
   id: 'database-ages',
   scope: 'server',
-  sql: ({ number }) => `
+  sql: ({ number }) => agesQuery(number),
+}
+
+/** How old the rows of each database may be. @param number `server_version_num` */
+export function agesQuery(number: number): string {
+  return `
     SELECT datname AS name, pg_catalog.age(datfrozenxid)::pg_catalog.float8 AS age,
            ${number >= 90_500 ? 'pg_catalog.mxid_age(datminmxid)::pg_catalog.float8' : 'NULL::pg_catalog.float8'} AS members
-      FROM pg_catalog.pg_database WHERE datallowconn ORDER BY 1`,
+      FROM pg_catalog.pg_database WHERE datallowconn ORDER BY 1`
 }
 
 /** Transactions after which no new one can begin (PostgreSQL, "Preventing Transaction ID Wraparound Failures"). */

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { Failure, messageOf } from '../../../failure.ts'
 import { systemDatabases } from '../../../polardb/limits/limits.ts'
 import { inTime, serverVersion, withConnection } from '../../../postgres/connection.ts'
-import { sqlstateOf } from '../../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { keepQuiet } from '../../../postgres/safe-session.ts'
 import { counted, formatBytes, formatCount, printable } from '../../../text/text.ts'
@@ -14,11 +14,14 @@ import { existingObjects, mostObjects } from './existing-objects.ts'
 import { inMaintenanceDatabase } from './maintenance-database.ts'
 import { borneOut, type RestoreState, readMark } from './mark.ts'
 
+/** Which database, and of which server. */
+type Place = Pick<RestoreOptions, 'target' | 'targetName'>
+
 /**
  * Drops the target database, never one of the system's: its subscriptions first, which would block it, and our own sessions
  * of an interrupted run.
  */
-export async function dropDatabase(options: RestoreOptions, context: Context): Promise<void> {
+export async function dropDatabase(options: Place, context: Context): Promise<void> {
   const { targetName } = options
   if (systemDatabases.has(targetName)) {
     throw new Failure(
@@ -27,13 +30,94 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
       'Empty it by hand, or restore under another name (databases: name=other-name)',
     )
   }
+  const loader = await clearDatabase(options, context, (client) =>
+    tellWhatIsDropped(client, targetName, context),
+  )
+  await inMaintenanceDatabase(options, context.signal, async (client) => {
+    try {
+      // the account may have been its owner by what was just given back
+      await becomeOwner(client, targetName)
+      await unmarkTemplate(client, targetName)
+      // the server itself waits five seconds for sessions that are about to end
+      await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
+    } catch (error) {
+      throw await cannotDrop(client, targetName, error)
+    }
+    await dropLoader(client, loader)
+  })
+}
+
+/** How often a database of our own is dropped while others connect to it: each time the server waits five seconds for them. */
+const attempts = 6
+
+/**
+ * Drops a database that a run has made for itself, with who is connected to it.
+ *
+ * @throws Failure; what is in the database may be gone in part then
+ */
+export async function dropOwnDatabase(place: Place, context: Context): Promise<void> {
+  const { targetName } = place
+  const quoted = quoteIdentifier(targetName)
+  await inMaintenanceDatabase(place, context.signal, async (client) => {
+    await becomeOwner(client, targetName)
+    // a limit that came from the source may keep the account out
+    await client.query(`ALTER DATABASE ${quoted} CONNECTION LIMIT -1`).catch(unlessRefused)
+  })
+  const loader = await clearDatabase(place, context)
+  await inMaintenanceDatabase(place, context.signal, async (client) => {
+    try {
+      await becomeOwner(client, targetName)
+      await unmarkTemplate(client, targetName)
+      for (let attempt = 1; ; attempt++) {
+        await endEverySession(client, targetName)
+        try {
+          await client.query(`DROP DATABASE IF EXISTS ${quoted}`)
+          break
+        } catch (error) {
+          if (!mayPass(error) || sqlstateOf(error) === undefined || attempt === attempts)
+            throw error
+        }
+      }
+    } catch (error) {
+      throw await cannotDrop(client, targetName, error)
+    }
+    await dropLoader(client, loader)
+  })
+}
+
+/** What the server refuses is met again at the drop. */
+function unlessRefused(error: unknown): void {
+  if (sqlstateOf(error) === undefined) throw error
+}
+
+/** Ends the sessions of others on a database, as far as the account may. */
+async function endEverySession(client: pg.Client, database: string): Promise<void> {
+  const { rows } = await client.query<{ pid: number }>(
+    `SELECT pid FROM pg_catalog.pg_stat_activity
+      WHERE datname OPERATOR(pg_catalog.=) $1 AND pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()`,
+    [database],
+  )
+  for (const { pid } of rows)
+    await client.query('SELECT pg_catalog.pg_terminate_backend($1)', [pid]).catch(unlessRefused)
+}
+
+/**
+ * Takes out of a database what would block its drop or outlive it: our own sessions, rights that were lent, subscriptions.
+ *
+ * @returns the role that loaded
+ */
+async function clearDatabase(
+  { target, targetName }: Place,
+  context: Context,
+  tell?: (client: pg.Client) => Promise<void>,
+): Promise<string | null> {
   let loader: string | null = null
   const clear = withConnection(
-    options.target,
+    target,
     { database: targetName, role: 'target', signal: context.signal },
     async (client) => {
       await keepQuiet(client)
-      await tellWhatIsDropped(client, targetName, context)
+      await tell?.(client)
       const marked = (await readMark(client))?.state
       loader = marked?.loader ?? null
       await endSessions(client, `${sessionPrefix}%`, context.signal, loader)
@@ -51,36 +135,37 @@ export async function dropDatabase(options: RestoreOptions, context: Context): P
     },
   )
   await clear.catch((error: unknown) => {
-    if (!isInvalid(error)) throw error
+    // an earlier try may have dropped it
+    const isGone = error instanceof Failure && error.sqlstate === '3D000'
+    if (!isGone && !isInvalid(error)) throw error
   })
-  await inMaintenanceDatabase(options, context.signal, async (client) => {
-    try {
-      // the account may have been its owner by what was just given back
-      await becomeOwner(client, targetName)
-      await unmarkTemplate(client, targetName)
-      // the server itself waits five seconds for sessions that are about to end
-      await client.query(`DROP DATABASE ${quoteIdentifier(targetName)}`)
-    } catch (error) {
-      const sqlstate = sqlstateOf(error)
-      const { rows } = await client.query<{ who: string }>(
-        `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
-             FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
-        [targetName],
-      )
-      const who = rows.map((row) => printable(row.who)).join(', ')
-      throw new Failure(
-        `The database "${targetName}" cannot be dropped`,
-        `${messageOf(error)}${who ? `; connected: ${who}` : ''}`,
-        sqlstate === '42501'
-          ? 'Drop it as its owner, or make the account a member of the owner'
-          : 'End what uses it, then run again',
-        { cause: error, sqlstate },
-      )
-    }
-    // it owned nothing but what was in there
-    if (loader !== null) await retireLoginRole(client, loader)
-    await sweepLoginRoles(client)
-  })
+  return loader
+}
+
+async function cannotDrop(client: pg.Client, name: string, error: unknown): Promise<unknown> {
+  const sqlstate = sqlstateOf(error)
+  // the session that it came from is gone: whoever wants it tries again
+  if (sqlstate === undefined) return error
+  const { rows } = await client.query<{ who: string }>(
+    `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
+         FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
+    [name],
+  )
+  const who = rows.map((row) => printable(row.who)).join(', ')
+  return new Failure(
+    `The database "${name}" cannot be dropped`,
+    `${messageOf(error)}${who ? `; connected: ${who}` : ''}`,
+    sqlstate === '42501'
+      ? 'Drop it as its owner, or make the account a member of the owner'
+      : 'End what uses it, then run again',
+    { cause: error, sqlstate },
+  )
+}
+
+/** The role that loaded owned nothing but what was in the database. */
+async function dropLoader(client: pg.Client, loader: string | null): Promise<void> {
+  if (loader !== null) await retireLoginRole(client, loader)
+  await sweepLoginRoles(client)
 }
 
 /** Says in the log and in the report what is about to be lost, as far as the server tells. */

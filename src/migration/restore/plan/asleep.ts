@@ -47,6 +47,31 @@ export function decideJobs(
   return isJobs ? leaveOut(jobsLoss.reason, jobsLoss.remedy, 'behaviour') : undefined
 }
 
+/** What a rehearsal goes without, and with it whatever hangs on it. */
+const cron = 'EXTENSION pg_cron'
+
+/**
+ * What becomes of pg_cron in a rehearsal: it lives in one database of a server, which a copy is not, and what it would run there nobody
+ * wants to run twice.
+ */
+export function decideCron(name: string): Decision | undefined {
+  if (name !== cron) return undefined
+  return leaveOut(
+    'a rehearsal goes without pg_cron, which lives in one database of a server alone',
+    'None needed: a migration brings it',
+    'nothing',
+  )
+}
+
+/** Nothing of a copy that is removed again is lost with pg_cron. To be called when it is known what hangs on what. */
+export function loseNothingWithCron(entries: readonly PlannedEntry[]): void {
+  for (const one of entries) {
+    const { decision } = one
+    if (decision.kind === 'leave-out' && decision.along?.name === cron)
+      one.decision = { ...decision, loss: 'nothing' }
+  }
+}
+
 /** To be run on the source: it writes a statement for each job. `jobname` came with pg_cron 1.3, the function with 1.4. */
 const writeJobs = `SELECT pg_catalog.format('SELECT cron.schedule_in_database(%L, %L, %L, %L, %L, %L);', COALESCE(jobname, 'job ' || jobid), schedule, command, database, username, active) FROM cron.job ORDER BY jobid;`
 

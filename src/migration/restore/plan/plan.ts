@@ -8,7 +8,7 @@ import { printable } from '../../../text/text.ts'
 import { extensionOf } from '../database/extension-grants.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
 import { allowMissing } from './allow-missing.ts'
-import { jobsLoss } from './asleep.ts'
+import { decideCron, jobsLoss, loseNothingWithCron } from './asleep.ts'
 import { Decisions } from './decisions.ts'
 import { rolesNamed } from './needed-roles.ts'
 import { type Decision, isLoss, leaveOut, lossOf, type PlannedEntry } from './planned-entry.ts'
@@ -44,6 +44,8 @@ export interface PlanOptions {
   wanted: ReadonlyMap<Archive, ReadonlySet<number>> | null
   /** Rows of each table of the dump, by quoted name, where the dump says so. */
   expectedRows?: ReadonlyMap<string, number> | undefined
+  /** The database is a copy that is removed again. */
+  isRehearsal?: boolean | undefined
 }
 
 /** Entries about the session or the database itself: the restore looks after these on its own. */
@@ -70,7 +72,8 @@ export function makePlan(
       const decided: Decision =
         wanted && !wanted.has(entry.dumpId)
           ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
-          : decisions.decide(entry)
+          : ((options.isRehearsal ? decideCron(entryName(entry)) : undefined) ??
+            decisions.decide(entry))
       const needs = unnamedNeeds(archive, entry, options.database)
       const table = qualifiedName(entry.namespace, entry.tag)
       const empty = entry.desc === 'TABLE DATA' && options.expectedRows?.get(table) === 0
@@ -80,6 +83,7 @@ export function makePlan(
     }
   }
   takeAlong(entries)
+  if (options.isRehearsal) loseNothingWithCron(entries)
   const allowed = allowMissing(options.allowMissing)
   const losing: PlannedEntry[] = []
   const accepted: PlannedEntry[] = []
