@@ -4,6 +4,7 @@ import { detectTarget, type Target } from '../../polardb/detect.ts'
 import { superuserOption } from '../../polardb/roles/target.ts'
 import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { oldestSource } from '../../postgres/programs/clients/versions.ts'
 import { recoveryOf } from '../../postgres/startup.ts'
@@ -62,15 +63,7 @@ export async function inspectSource(
         'Upgrade the source to 8.4 or newer first',
       )
     }
-    const { rows } = await client.query<{
-      name: string
-      bytes: string | null
-      connectable: boolean
-    }>(`
-      SELECT datname AS name, datallowconn AND datconnlimit <> -2 AS connectable,
-             CASE WHEN pg_catalog.has_database_privilege(datname, 'CONNECT')
-                  THEN pg_catalog.pg_database_size(datname) END AS bytes
-        FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY 1`)
+    const rows = await databasesOn(client)
     const { chosen, failure } = selectDatabases(wanted, connection.dbname, rows)
     const idle =
       wanted === 'all' ? await emptyMaintenance(chosen, connection, version.number, context) : []
@@ -120,6 +113,32 @@ export async function inspectSource(
   }
   if (wanted === 'all') await lookIntoTemplate(connection, context)
   return source
+}
+
+/** @throws Failure where one has a name that is no text */
+async function databasesOn(
+  client: pg.Client,
+): Promise<{ name: string; bytes: string | null; connectable: boolean }[]> {
+  try {
+    const { rows } = await client.query<{
+      name: string
+      bytes: string | null
+      connectable: boolean
+    }>(`
+      SELECT datname AS name, datallowconn AND datconnlimit <> -2 AS connectable,
+             CASE WHEN pg_catalog.has_database_privilege(oid, 'CONNECT')
+                  THEN pg_catalog.pg_database_size(oid) END AS bytes
+        FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY 1`)
+    return rows
+  } catch (error) {
+    if (sqlstateOf(error) !== '22021') throw error
+    throw new Failure(
+      'The databases of the source cannot be listed',
+      'The name of one is not UTF-8, which a database in SQL_ASCII takes and no client that reads text can show',
+      'Rename it on the source: with client_encoding SQL_ASCII, SELECT oid, datname FROM pg_database shows its bytes, and ALTER DATABASE … RENAME gives it another name',
+      { cause: error, sqlstate: '22021' },
+    )
+  }
 }
 
 /** Databases that nobody may connect to, pg_dump included; an interrupted DROP DATABASE leaves one, too (connection limit -2). */
