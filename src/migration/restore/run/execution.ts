@@ -120,7 +120,10 @@ export class Execution {
     const watch = this.progress.watch(this.signal)
     try {
       await inPool(queue, pool, async (tasks, worker) => {
-        if (await worker.perform(tasks, schedule)) for (const task of tasks) schedule.done(task)
+        const began = performance.now()
+        if (!(await worker.perform(tasks, schedule))) return
+        const seconds = (performance.now() - began) / 1000
+        for (const task of tasks) schedule.done(task, tasks.length === 1 ? seconds : undefined)
       })
     } finally {
       await watch.end()

@@ -1,6 +1,7 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
+import { Chains, Costs } from './costs.ts'
 import { type Load, makeLoads } from './load.ts'
 
 /** One piece of the restore that a session can do on its own once what it needs is done. */
@@ -8,8 +9,10 @@ export interface Task {
   kind: 'statement' | 'load'
   items: PlannedEntry[]
   load: Load | null
-  /** Bytes of the tables that it works on: the largest go first. */
+  /** Bytes of the tables that it works on. */
   weight: number
+  /** What it and the longest chain of those that wait for it take (see Chains): the longest goes first. */
+  chain: number
   needs: Set<Task>
   neededBy: Task[]
   /** Tables that it must have to itself, or shares with its like, by archive and id: others would only wait for its locks. */
@@ -38,6 +41,7 @@ export function makeTasks(items: readonly PlannedEntry[]): Task[] {
       items: members,
       load,
       weight: load?.bytes ?? 0,
+      chain: 0,
       needs: new Set(),
       neededBy: [],
       exclusive: [],
@@ -143,13 +147,20 @@ function isSmall(task: Task): boolean {
   return task.kind === 'statement' && task.weight < smallWeight
 }
 
-/** Hands out tasks whose needs are met and whose tables are free: loads before the rest, the largest first. */
+/** By the work that hangs on each; rows first where nothing speaks for either. */
+function inOrder(one: Task, other: Task): number {
+  return other.chain - one.chain || Number(other.kind === 'load') - Number(one.kind === 'load')
+}
+
+/** Hands out tasks whose needs are met and whose tables are free: the one with the longest chain of work behind it first. */
 export class Schedule {
   private readonly waiting: Set<Task>
   private readonly running = new Set<Task>()
   private readonly exclusive = new Map<string, number>()
   private readonly sharing = new Map<string, number>()
-  private readonly ready: Task[] = []
+  private ready: Task[] = []
+  private readonly costs = new Costs()
+  private readonly chains: Chains
   private readonly putOff: Task[] = []
   private doneCount = 0
   private closed = false
@@ -160,6 +171,8 @@ export class Schedule {
   constructor(tasks: readonly Task[], workers = 1) {
     this.workers = Math.max(1, workers)
     this.waiting = new Set(tasks)
+    this.chains = new Chains(tasks)
+    this.chains.measure(this.costs)
     for (const task of tasks) if (task.needs.size === 0) this.offer(task)
   }
 
@@ -193,8 +206,13 @@ export class Schedule {
     this.notify()
   }
 
-  done(task: Task): void {
+  /** @param seconds what it took, where it was alone: the order of the rest is corrected by it */
+  done(task: Task, seconds?: number): void {
     this.release(task)
+    if (seconds !== undefined && this.costs.learn(task, seconds)) {
+      this.chains.measure(this.costs)
+      this.ready = this.ready.toSorted(inOrder)
+    }
     this.waiting.delete(task)
     this.doneCount++
     for (const next of task.neededBy) {
@@ -264,13 +282,11 @@ export class Schedule {
 
   /** Keeps the ready tasks in order by binary search: there may be a hundred thousand. */
   private offer(task: Task): void {
-    const before = (one: Task) =>
-      one.kind === task.kind ? one.weight >= task.weight : one.kind === 'load'
     let [low, high] = [0, this.ready.length]
     while (low < high) {
       const middle = (low + high) >> 1
       const one = this.ready[middle]
-      if (one && before(one)) low = middle + 1
+      if (one && inOrder(one, task) <= 0) low = middle + 1
       else high = middle
     }
     this.ready.splice(low, 0, task)

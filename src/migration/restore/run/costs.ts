@@ -1,0 +1,125 @@
+import type { Task } from './schedule.ts'
+
+/**
+ * What work takes for each byte of its tables' rows, as a multiple of loading them. Where between its two ends a kind lies
+ * depends on the rows: bench/indexes.ts measures it for some. Only the order of the work hangs on it, and what is measured on
+ * the way takes its place.
+ */
+const presumed = {
+  load: 1,
+  gin: 3,
+  gist: 1.5,
+  spgist: 0.5,
+  hash: 0.3,
+  btree: 0.3,
+  brin: 0.1,
+  reference: 0.3,
+  view: 1,
+  other: 0,
+}
+type Kind = keyof typeof presumed
+
+function kindOf({ kind, items: [first] }: Task): Kind {
+  if (kind === 'load') return 'load'
+  switch (first?.entry.desc) {
+    case 'INDEX':
+      return methodOf(first.entry.definition)
+    case 'CONSTRAINT':
+      return /\bEXCLUDE USING gist\b/.test(first.entry.definition) ? 'gist' : 'btree'
+    case 'FK CONSTRAINT':
+      return 'reference'
+    case 'MATERIALIZED VIEW DATA':
+      return 'view'
+    default:
+      return 'other'
+  }
+}
+
+/** The access method of an index as pg_get_indexdef prints it; one of an extension is taken for a b-tree. */
+function methodOf(definition: string): Kind {
+  const method = / USING (\w+) \(/.exec(definition)?.[1] ?? ''
+  return /^(gin|gist|spgist|hash|brin)$/.test(method) ? (method as Kind) : 'btree'
+}
+
+/** How long the tasks of a restore take, presumed from their kind and bytes, and corrected by what they took. */
+export class Costs {
+  private readonly measured = new Map<Kind, { seconds: number; bytes: number }>()
+  private readonly used = new Map<Kind, number>()
+
+  /** What it takes, in a unit that all tasks share. */
+  of(task: Task): number {
+    const kind = kindOf(task)
+    const rate = this.rate(kind)
+    this.used.set(kind, rate)
+    return rate * task.weight
+  }
+
+  /**
+   * Learns from a task that is done.
+   *
+   * @returns whether what `of` has said no longer holds, by a quarter or more
+   */
+  learn(task: Task, seconds: number): boolean {
+    const kind = kindOf(task)
+    if (kind === 'other' || task.weight < tellingBytes) return false
+    const known = this.measured.get(kind) ?? { seconds: 0, bytes: 0 }
+    known.seconds += seconds
+    known.bytes += task.weight
+    this.measured.set(kind, known)
+    return [...this.used].some(([used, rate]) => Math.abs(this.rate(used) - rate) > rate / 4)
+  }
+
+  /** Seconds for a byte where something was measured, else multiples of loading it. */
+  private rate(kind: Kind): number {
+    const own = this.measured.get(kind)
+    if (own) return own.seconds / own.bytes
+    if (kind === 'load') return this.fromOthers()
+    return presumed[kind] * this.rate('load')
+  }
+
+  /** What loading a byte takes, told from the other kinds as long as no load has ended. */
+  private fromOthers(): number {
+    let [seconds, bytes] = [0, 0]
+    for (const [kind, known] of this.measured) {
+      seconds += known.seconds
+      bytes += known.bytes * presumed[kind]
+    }
+    return bytes > 0 ? seconds / bytes : 1
+  }
+}
+
+/** Bytes of rows below which the way to the server says more of the time than the rows do. */
+const tellingBytes = 1024 * 1024
+
+/**
+ * The longest chain of work that begins with each task, itself included: who takes the largest first ends soonest, as far as
+ * that can be known (list scheduling by level: Coffman and Graham, "Optimal scheduling for two-processor systems", 1972).
+ *
+ * @param tasks all of them; those that wait for one another in a circle count for themselves
+ */
+export class Chains {
+  private readonly tasks: readonly Task[]
+  /** Each before all that need it. */
+  private readonly order: Task[]
+
+  constructor(tasks: readonly Task[]) {
+    this.tasks = tasks
+    const open = new Map(tasks.map((task) => [task, task.needs.size]))
+    this.order = tasks.filter((task) => task.needs.size === 0)
+    for (const task of this.order) {
+      for (const next of task.neededBy) {
+        const left = (open.get(next) ?? 0) - 1
+        open.set(next, left)
+        if (left === 0) this.order.push(next)
+      }
+    }
+  }
+
+  /** Sets the `chain` of every task. */
+  measure(costs: Costs): void {
+    for (const task of this.tasks) task.chain = costs.of(task)
+    for (const task of this.order.toReversed()) {
+      task.chain += task.neededBy.reduce((most, { chain }) => Math.max(most, chain), 0)
+    }
+  }
+}
