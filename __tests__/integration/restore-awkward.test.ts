@@ -290,3 +290,25 @@ describe('dumps that users make otherwise', () => {
     expect(rows).toEqual([{ relname: 'a' }])
   })
 })
+
+test('a GIN index is built with the memory that suits it, and nothing else is', async () => {
+  // a function that says what was set while the index was built: it is in the index then
+  const setting = `CREATE FUNCTION used(text[]) RETURNS text[] IMMUTABLE LANGUAGE sql
+     AS $$ SELECT ARRAY[pg_catalog.current_setting('maintenance_work_mem')] $$;`
+  await given(
+    'memory',
+    `${setting} CREATE TABLE t (v text[]); INSERT INTO t VALUES ('{a}');
+     CREATE INDEX with_gin ON t USING gin (used(v)); CREATE INDEX with_btree ON t USING btree (used(v))`,
+  )
+  await expectMoved('memory', plain)
+  const client = await plain.backend.connect('memory')
+  try {
+    await client.query('SET enable_seqscan = off; SET enable_bitmapscan = on')
+    const { rows: gin } = await client.query(`SELECT FROM t WHERE used(v) @> '{16MB}'`)
+    expect(gin).toHaveLength(1)
+    const { rows: btree } = await client.query(`SELECT FROM t WHERE used(v) = '{64MB}'`)
+    expect(btree).toHaveLength(1)
+  } finally {
+    await client.end()
+  }
+})

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
 import { saysExists } from '../../../postgres/sqlstates.ts'
 import type { RestorePlan } from '../plan/plan.ts'
@@ -33,7 +34,7 @@ export function sqlOf(planned: PlannedEntry, plan: RestorePlan): string | null {
     case 'BLOB METADATA':
       return createLargeObjects(definition.split('\n').filter(Boolean))
   }
-  return `${settings(planned, plan)}${definition}${accessMethodAfterwards(planned, plan)}`
+  return `${memory(entry, plan)}${settings(planned, plan)}${definition}${accessMethodAfterwards(planned, plan)}`
 }
 
 /**
@@ -65,6 +66,16 @@ export async function runEntry(
  */
 function settings(planned: PlannedEntry, plan: RestorePlan): string {
   return `${places(planned, plan)}${oids(planned, plan)}`
+}
+
+/**
+ * A GIN index is collected in maintenance_work_mem and written in between: with more than fits the processor's cache it is
+ * built slower, by a third where jsonb has many keys (bench/indexes.ts). From version 18 on it is built by several processes,
+ * each with a share of it. SET LOCAL ends with the message, which is a transaction of its own.
+ */
+function memory({ desc, definition }: ArchiveEntry, { facts }: RestorePlan): string {
+  const isGin = desc === 'INDEX' && / USING gin \(/.test(definition)
+  return isGin && facts.target.major < 18 ? `SET LOCAL maintenance_work_mem = '16MB'; ` : ''
 }
 
 /** As pg_restore does: the archive keeps WITH OIDS beside the statement (pg_backup_archiver.c, _doSetWithOids). */
