@@ -1,4 +1,4 @@
-import type { Task } from './schedule.ts'
+import type { Task } from './task.ts'
 
 /**
  * What work takes for each byte of its tables' rows, as a multiple of loading them. Where between its two ends a kind lies

@@ -3,9 +3,10 @@ import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
 import { EntryFailed, PatientSession } from './patient-session.ts'
-import type { Schedule, Task } from './schedule.ts'
+import type { Schedule } from './schedule.ts'
 import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
 import type { Login, TargetSession } from './target-session.ts'
+import type { Task } from './task.ts'
 
 /** A load was put off, to be tried again when others are done. */
 class PutOff extends Error {
