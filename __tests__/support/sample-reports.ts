@@ -1,5 +1,6 @@
 import { wordsOf } from '../../src/commands/index.ts'
 import type { Report } from '../../src/report/model.ts'
+import { sampleForecast, samplePoint } from './sample-history.ts'
 
 /** A result that a test may still change. */
 type Writable<T> = T extends readonly (infer U)[]
@@ -125,8 +126,24 @@ export function goodReport(): SampleReport {
         },
         tables: [
           table('public', 'customers', 482_113),
-          table('public', 'orders', 9_881_204),
-          table('public', 'order_items', 41_220_987),
+          {
+            ...table('public', 'orders', 9_881_204),
+            timeline: {
+              dump: { start: 3.7, end: 21.2, busy: 17.5 },
+              load: { start: 50.9, end: 68.4, busy: 17.5 },
+              indexes: { start: 68.4, end: 118.1, busy: 12.2 },
+              check: { start: 149.1, end: 158.8, busy: 9.7 },
+            },
+          },
+          {
+            ...table('public', 'order_items', 41_220_987),
+            timeline: {
+              dump: { start: 3.7, end: 49.4, busy: 45.7 },
+              load: { start: 50.8, end: 92.3, busy: 41.5 },
+              indexes: { start: 92.3, end: 121.9, busy: 29.6 },
+              check: { start: 149.1, end: 191.7, busy: 80.3 },
+            },
+          },
           table('public', 'products', 12_804),
           table('billing', 'invoices', 7_004_512),
           table('billing', 'payments', 7_120_003),
@@ -342,14 +359,53 @@ export function hostileReport(): SampleReport {
   }
 }
 
+/** A rehearsal after `runs` nights of others, with the outage to announce. */
+export function rehearsedReport(runs = 10): SampleReport {
+  const { artifact: _artifact, ...report } = goodReport()
+  const GiB = 1024 ** 3
+  const history = Array.from({ length: runs }, (_, index) => {
+    const seconds = 1150 + 45 * index + (index % 3) * 40
+    return samplePoint({
+      run: String(7000 + index),
+      // one night is missing
+      startedAt: new Date(Date.UTC(2026, 10, 1 + index + (index > 4 ? 1 : 0), 1, 17)).toISOString(),
+      bytes: (38 + index) * GiB,
+      seconds,
+      verified: index !== 6,
+      stated:
+        index < 3
+          ? null
+          : { low: 1000 + 40 * index, high: 1250 + 45 * index, confidence: index < 5 ? null : 0.6 },
+    })
+  })
+  return {
+    ...report,
+    command: 'rehearse',
+    words: { did: 'Rehearsed', noun: 'Rehearsal', ends: 'compared' },
+    forecast: sampleForecast(),
+    history,
+  } as SampleReport
+}
+
 /** A good run over `tables` tables in ten schemas; every 1,000th table differs where `differing` is set. */
 export function largeReport(tables: number, differing = false): SampleReport {
   const report = goodReport()
   report.checklist = []
   const [shop] = report.databases
   if (!shop) throw new Error('the good report has a database')
+  const step = 180 / tables
   shop.tables = Array.from({ length: tables }, (_, index) => ({
     ...table(`tenant_${index % 10}`, `measurements_of_station_${index}`, index * 3),
+    timeline: {
+      dump: {
+        start: 3.6 + (46 * index) / tables,
+        end: 3.6 + (46 * (index + 1)) / tables,
+        busy: step,
+      },
+      load: { start: 50.8 + (50 * index) / tables, end: 51 + (50 * index) / tables, busy: step },
+      indexes: { start: 101.2, end: 120.4, busy: step },
+      check: { start: 149.1 + (40 * index) / tables, end: 150 + (40 * index) / tables, busy: step },
+    },
     ...(differing && index % 1000 === 999 ? { targetRows: 1, match: false } : {}),
   }))
   return report

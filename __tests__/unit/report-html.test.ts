@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test } from '@jest/globals'
 import { sideBySide } from '../../src/report/html/definitions.ts'
 import { renderHtml } from '../../src/report/html/html.ts'
+import { searchScript } from '../../src/report/html/search.ts'
 import {
   cancelledReport,
   failedReport,
@@ -9,6 +10,7 @@ import {
   hostile,
   hostileReport,
   largeReport,
+  rehearsedReport,
 } from '../support/sample-reports.ts'
 
 const entities: Record<string, string> = {
@@ -22,8 +24,8 @@ const entities: Record<string, string> = {
 /** What somebody reads on the page: a line an element, or a row of a table. */
 function textOf(page: string): string[] {
   return page
-    .replace(/^[\s\S]*<body>/, '')
-    .replace(/<\/?(?:code|small|strong|tspan|br|span)[^>]*>/g, ' ')
+    .replace(/^[\s\S]*<body>|<script>[\s\S]*<\/script>|<svg class="lane[\s\S]*?<\/svg>/g, '')
+    .replace(/<\/?(?:code|small|strong|br|span)[^>]*>/g, ' ')
     .replace(/\n?<\/t[hd]>(?=<t[hd])/g, ' | ')
     .replace(/<\/?(?:t[hd])[^>]*>/g, '')
     .replace(/<\/?[a-z][^>]*>/g, '\n')
@@ -40,7 +42,11 @@ const vocabulary: Record<string, string[]> = {
   code: [],
   dd: ['class'],
   details: ['open'],
+  circle: ['class', 'cx', 'cy', 'r'],
   div: ['class', 'tabindex', 'role', 'aria-label'],
+  figcaption: ['class'],
+  figure: [],
+  h3: [],
   dl: ['class'],
   dt: [],
   footer: [],
@@ -50,7 +56,7 @@ const vocabulary: Record<string, string[]> = {
   header: ['class'],
   html: ['lang'],
   li: [],
-  line: ['x1', 'x2', 'y1', 'y2'],
+  line: ['class', 'x1', 'x2', 'y1', 'y2'],
   main: [],
   mark: [],
   meta: ['charset', 'http-equiv', 'content', 'name'],
@@ -58,31 +64,31 @@ const vocabulary: Record<string, string[]> = {
   p: ['class'],
   path: ['d', 'class', 'fill', 'stroke', 'stroke-width', 'stroke-linecap', 'stroke-linejoin'],
   pre: ['class'],
-  rect: ['class', 'x', 'y', 'width', 'height', 'rx'],
-  section: [],
+  rect: ['class', 'x', 'y', 'width', 'height'],
+  script: [],
+  section: ['id'],
   small: [],
   span: ['class'],
   strong: [],
   style: [],
   summary: [],
-  svg: ['class', 'viewBox', 'role', 'aria-label', 'aria-hidden'],
-  table: [],
+  svg: ['class', 'viewBox', 'height', 'role', 'aria-label', 'aria-hidden'],
+  table: ['class'],
   tbody: [],
-  td: ['class'],
+  td: ['class', 'data-label'],
   text: ['class', 'x', 'y', 'text-anchor'],
   th: ['scope', 'class'],
   thead: [],
   title: [],
   tr: [],
-  tspan: ['class'],
-  ul: [],
+  ul: ['class'],
 }
 
 /** Checks that the page is made of nothing but the vocabulary, and that every element is closed where it should be. */
 function expectWellFormed(page: string): void {
   const open: string[] = []
   const rest = page
-    .replace(/^<!doctype html>|(?<=<style>)[^<]*/g, '')
+    .replace(/^<!doctype html>|(?<=<style>)[^<]*|(?<=<script>)[\s\S]*?(?=<\/script>)/g, '')
     .replace(
       /<(\/?)([a-z][a-z0-9]*)((?: [a-zA-Z0-9-]+(?:="[^"<>]*")?)*)(\/?)>/g,
       (_, slash: string, name: string, attributes: string, closed: string) => {
@@ -118,77 +124,40 @@ test('the page of a run that went well reads exactly so', () => {
     '19 GB',
     'Dump kept as artifact',
     'polardb-dump 4.1 GB',
-    'What to do next',
-    'Nothing was written to the source while it was dumped, but nothing keeps anybody from it now: stop the applications, or migrate with freeze-source: true for the cutover',
-    'Change the connection strings of the applications to the primary endpoint of the target: host, port, account; "audit" is called "audit_2026" there',
-    'Enable the event trigger, which is on the source (target, shop )',
-    'ALTER EVENT TRIGGER "watch | it" ENABLE',
-    'To go back: let the applications use the source as before, on which nothing was changed. What was written to the target meanwhile is not there',
-    'Release the ECS instance that ran the job, where one was started for it: the action runner/stop does, in a job with if: always()',
     'Timeline',
-    'cutover 3 min 8 s',
-    '0',
-    '30 s',
-    '1 min',
-    '1 min 30 s',
-    '2 min',
-    '2 min 30 s',
-    '3 min',
-    'preflight',
-    'preflight: succeeded, 0.8 s, started after 0.0 s',
-    '0.8 s',
-    'client',
-    'client: succeeded, 2.4 s, started after 0.8 s',
-    '2.4 s',
-    'dump-roles',
-    'dump-roles: succeeded, 0.4 s, started after 3.2 s',
-    '0.4 s',
-    'dump shop',
-    'dump of shop: succeeded, 46 s, started after 3.6 s',
-    '46 s',
-    'restore-roles',
-    'restore-roles: succeeded, 1.1 s, started after 50 s',
-    '1.1 s',
-    'upload shop',
-    'upload of shop: succeeded, 21 s, started after 50 s',
-    '21 s',
-    'dump audit',
-    'dump of audit: succeeded, 9.5 s, started after 50 s',
-    '9.5 s',
-    'restore shop',
-    'restore of shop: succeeded, 1 min 11 s, started after 51 s',
-    '1 min 11 s',
-    'upload audit',
-    'upload of audit: succeeded, 4.2 s, started after 1 min 11 s',
-    '4.2 s',
-    'restore audit',
-    'restore of audit: succeeded, 15 s, started after 2 min 2 s',
-    '15 s',
-    'analyze',
-    'analyze: succeeded, 12 s, started after 2 min 17 s',
-    '12 s',
-    'verify',
-    'verify: succeeded, 43 s, started after 2 min 29 s',
-    '43 s',
-    '13 phases',
-    'Phase | Database | Status | Started after | Took',
-    'preflight | | succeeded | 0.0 s | 0.8 s',
-    'client | | succeeded | 0.8 s | 2.4 s',
-    'freeze | | skipped | – | –',
-    'dump-roles | | succeeded | 3.2 s | 0.4 s',
-    'dump | shop | succeeded | 3.6 s | 46 s',
-    'restore-roles | | succeeded | 50 s | 1.1 s',
-    'upload | shop | succeeded | 50 s | 21 s',
-    'dump | audit | succeeded | 50 s | 9.5 s',
-    'restore | shop | succeeded | 51 s | 1 min 11 s',
-    'upload | audit | succeeded | 1 min 11 s | 4.2 s',
-    'restore | audit | succeeded | 2 min 2 s | 15 s',
-    'analyze | | succeeded | 2 min 17 s | 12 s',
-    'verify | | succeeded | 2 min 29 s | 43 s',
+    'Phase | | Started after | Took',
+    'cutover | | 3.6 s | 3 min 8 s',
+    'preflight | | 0.0 s | 0.8 s',
+    'client | | 0.8 s | 2.4 s',
+    'dump-roles | | 3.2 s | 0.4 s',
+    'dump shop | | 3.6 s | 46 s',
+    'restore-roles | | 50 s | 1.1 s',
+    'upload shop | | 50 s | 21 s',
+    'dump audit | | 50 s | 9.5 s',
+    'restore shop | | 51 s | 1 min 11 s',
+    'upload audit | | 1 min 11 s | 4.2 s',
+    'restore audit | | 2 min 2 s | 15 s',
+    'analyze | | 2 min 17 s | 12 s',
+    'verify | | 2 min 29 s | 43 s',
+    'Left out by the inputs: freeze.',
+    'What each table took',
+    'Those that were worked on longest come first. The numbers are the time at work.',
+    'dump',
+    'load of the rows',
+    'indexes and constraints',
+    'check on the target',
+    'pale: shared with other tables, or waiting',
+    'Table | | Dump | Load | Indexes | Check',
+    'public.order_items | | 46 s | 42 s | 30 s | 1 min 20 s',
+    'public.orders | | 18 s | 18 s | 12 s | 9.7 s',
     'Databases',
     'Database | Size | Dump | Dumped in | Restored in | Entries restored | Tables | Rows | Compared',
-    'shop | 17 GB | 3.8 GB | 46 s 381 MB/s | 1 min 11 s 246 MB/s | 511 of 512 | 6 | 65,721,623 | equal',
-    'audit → audit_2026 | 2.1 GB | 296 MB | 9.5 s 231 MB/s | 15 s 148 MB/s | 40 of 40 | 2 | 18,201,645 | equal',
+    'shop | 17 GB | 3.8 GB | 46 s | 1 min 11 s | 511 of 512 | 6 | 65,721,623 | equal',
+    'audit → audit_2026 | 2.1 GB | 296 MB | 9.5 s | 15 s | 40 of 40 | 2 | 18,201,645 | equal',
+    'Throughput',
+    'Database | Read from the source | Dump written | Restored | Source checked | Target checked',
+    'shop | 381 MB/s | 85 MB/s | 246 MB/s | 1,900,000 rows/s | 1,700,000 rows/s',
+    'audit_2026 | 231 MB/s | 31 MB/s | 148 MB/s | – | –',
     'Roles',
     '41 roles on the source · 37 created · 4 there already · 20 of 20 memberships restored · verified',
     'Role | Difference | Reason',
@@ -197,6 +166,13 @@ test('the page of a run that went well reads exactly so', () => {
     'Left out or changed, with the reason',
     'Database | What | Reason',
     'shop | EXTENSION plpython3u | The target does not have it; allow-missing lets it be left out',
+    'What to do next',
+    'Nothing was written to the source while it was dumped, but nothing keeps anybody from it now: stop the applications, or migrate with freeze-source: true for the cutover',
+    'Change the connection strings of the applications to the primary endpoint of the target: host, port, account; "audit" is called "audit_2026" there',
+    'Enable the event trigger, which is on the source (target, shop )',
+    'ALTER EVENT TRIGGER "watch | it" ENABLE',
+    'To go back: let the applications use the source as before, on which nothing was changed. What was written to the target meanwhile is not there',
+    'Release the ECS instance that ran the job, where one was started for it: the action runner/stop does, in a job with if: always()',
     'Warnings',
     'The source has 2 replication slots: they are not migrated.',
     'Warnings of checks',
@@ -212,13 +188,13 @@ test('the page of a run that went well reads exactly so', () => {
     'target-empty | passed | No target database exists yet',
     'Tables',
     'shop : 6 of 6 tables equal',
-    'Table | Source rows | Target rows | Result',
-    'public.order_items | 41,220,987 | 41,220,987 | equal',
-    'public.orders | 9,881,204 | 9,881,204 | equal',
-    'billing.payments | 7,120,003 | 7,120,003 | equal',
-    'billing.invoices | 7,004,512 | 7,004,512 | equal',
-    'public.customers | 482,113 | 482,113 | equal',
-    'public.products | 12,804 | 12,804 | equal',
+    'Table | | Source rows | Target rows | Result',
+    'public.order_items | | 41,220,987 | 41,220,987 | equal',
+    'public.orders | | 9,881,204 | 9,881,204 | equal',
+    'billing.payments | | 7,120,003 | 7,120,003 | equal',
+    'billing.invoices | | 7,004,512 | 7,004,512 | equal',
+    'public.customers | | 482,113 | 482,113 | equal',
+    'public.products | | 12,804 | 12,804 | equal',
     'audit_2026 : 2 of 2 tables equal',
     'Table | Source rows | Target rows | Result',
     'public.events | 18,200,441 | 18,200,441 | equal',
@@ -268,7 +244,7 @@ test('the page of a failed run says first why, then what could not be restored a
       'shop | FK CONSTRAINT public.order_items order_items_order_id_fkey | insert or update on table "order_items" violates foreign key constraint "order_items_order_id_fkey" (SQLSTATE 23503) Next step: Remove the rows without an order on the source, then migrate again',
       'shop | table public.orders | ✕ 13 rows missing | (id)=(…)',
       'shop | function public.tax_rate() | ✕ different |',
-      'verify | | ✕ failed | 2 min 29 s | 43 s',
+      'verify | | 2 min 29 s | ✕ 43 s failed',
       'shop : 4 of 6 tables equal',
     ]),
   )
@@ -280,7 +256,7 @@ test('the page of a cancelled run says where it was', () => {
     'Migration cancelled',
     'Migration cancelled in phase dump of database "shop" after 25 s.',
   ])
-  expect(text).toContain('dump | shop | ✕ failed | 3.6 s | 21 s')
+  expect(text).toContain('dump | | 3.6 s | ✕ 21 s failed')
 })
 
 describe.each([
@@ -288,6 +264,8 @@ describe.each([
   ['failed', failedReport()],
   ['cancelled', cancelledReport()],
   ['hostile', hostileReport()],
+  ['rehearsed', rehearsedReport()],
+  ['large', largeReport(50)],
 ] as const)('the page of a %s run', (_, report) => {
   const page = renderHtml(report)
 
@@ -295,19 +273,21 @@ describe.each([
     expectWellFormed(page)
   })
 
-  test('loads nothing and runs nothing', () => {
-    expect(page).not.toMatch(
-      /<(?:script|link|img|iframe|object|embed|base|form|a)\b|url\(|@import/i,
-    )
+  test('loads nothing, and runs nothing but its own search', () => {
+    expect(page).not.toMatch(/<(?:link|img|iframe|object|embed|base|form|a)\b|url\(|@import/i)
     expect(page).not.toMatch(/<[^>]*\s(?:on\w+|style|src|href)\s*=/i)
+    expect(page.match(/<script/g)).toHaveLength(1)
+    expect(page).toContain(`<script>${searchScript}</script>`)
   })
 
-  test('allows its own style and nothing else', () => {
-    const style = /<style>([\s\S]*?)<\/style>/.exec(page)?.[1] ?? ''
-    const hash = createHash('sha256').update(style).digest('base64')
+  test('allows its own style and its own script and nothing else', () => {
+    const hashOf = (element: string) => {
+      const text = new RegExp(`<${element}>([\\s\\S]*?)</${element}>`).exec(page)?.[1] ?? ''
+      return createHash('sha256').update(text).digest('base64')
+    }
     const policy = /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(page)?.[1]
     expect(policy?.replaceAll('&#39;', "'")).toBe(
-      `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`,
+      `default-src 'none'; style-src 'sha256-${hashOf('style')}'; script-src 'sha256-${hashOf('script')}'; base-uri 'none'; form-action 'none'`,
     )
   })
 
@@ -336,18 +316,20 @@ test('hostile names are shown as they are, what is invisible in them as escapes'
 })
 
 describe('a large report', () => {
+  const listOf = (page: string) => page.slice(page.indexOf('<section id="tables">'))
+
   test('folds 20,000 equal tables away, schema by schema', () => {
     const page = renderHtml(largeReport(20_000))
     expectWellFormed(page)
     expect(page.match(/<details open>/g)).toBeNull()
     expect(textOf(page)).toContain('shop : 20,000 of 20,000 tables equal')
     expect(textOf(page)).toContain('schema tenant_3 : 2,000 tables, 59,988,000 rows, all equal')
-    expect(page.match(/measurements_of_station_/g)).toHaveLength(20_000)
+    expect(listOf(page).match(/measurements_of_station_/g)).toHaveLength(20_000)
   })
 
   test('lists 50,000 equal tables at most, and says how many more there are', () => {
     const page = renderHtml(largeReport(50_100))
-    expect(page.match(/measurements_of_station_/g)).toHaveLength(50_000)
+    expect(listOf(page).match(/measurements_of_station_/g)).toHaveLength(50_000)
     expect(page).toContain('102 more equal tables are in report.json.')
   })
 
@@ -360,7 +342,7 @@ describe('a large report', () => {
     expect(first).toBeLessThan(text.indexOf('Timeline'))
   })
 
-  test('draws the phases of many databases in one row a phase', () => {
+  test('draws the phases of many databases in one row a phase, and folds the others away', () => {
     const report = goodReport()
     report.phases = Array.from({ length: 300 }, (_, index) => ({
       name: index % 2 === 0 ? 'dump' : 'restore',
@@ -369,9 +351,33 @@ describe('a large report', () => {
       seconds: 1,
       database: `tenant_${Math.floor(index / 2)}`,
     }))
-    const svg = /<svg class="timeline"[\s\S]*?<\/svg>/.exec(renderHtml(report))?.[0] ?? ''
-    expect(svg.match(/<text x="0"/g)).toHaveLength(2)
-    expect(svg.match(/<rect class="bar/g)).toHaveLength(300)
+    const drawn = /<h2>Timeline<\/h2>[\s\S]*?<details>/.exec(renderHtml(report))?.[0] ?? ''
+    expect(drawn.match(/<th scope="row">/g)).toHaveLength(3)
+    expect(drawn.match(/<rect class="phase many"/g)).toHaveLength(300)
+    expect(textOf(renderHtml(report))).toContain('300 phases')
+  })
+
+  test('is drawn whole within 5 MB where it has 5,000 tables, each with its lane', () => {
+    const page = renderHtml(largeReport(5000))
+    expect(Buffer.byteLength(page)).toBeLessThan(5_000_000)
+    const list = listOf(page)
+    expect(list.match(/<rect class="dump"/g)).toHaveLength(5000)
+    expect(list.match(/<rect class="indexes pale"/g)).toHaveLength(5000)
+  })
+
+  test('names the tables that were worked on longest first', () => {
+    const report = largeReport(5000)
+    const [slow] = report.databases[0]?.tables.splice(3000, 1) ?? []
+    if (!slow) throw new Error('there are 5,000 tables')
+    slow.timeline = { load: { start: 60, end: 130, busy: 70 } }
+    report.databases[0]?.tables.push(slow)
+    const text = textOf(renderHtml(report))
+    const at = text.indexOf('What each table took')
+    expect(text[at + 1]).toBe(
+      'The 25 of 5,000 tables that were worked on longest; the list of tables draws the others. The numbers are the time at work.',
+    )
+    const rows = text.slice(at).filter((line) => line.startsWith('tenant_'))
+    expect(rows[0]).toBe('tenant_0.measurements_of_station_3000 | | – | 1 min 10 s | – | –')
   })
 })
 
@@ -426,7 +432,9 @@ describe('both sides of definitions that differ', () => {
         'shop | view public.odd: query | VIEW public.odd could not be rebuilt',
       ]),
     )
-    expect(page).toContain('<mark>1</mark></code></td><td class="side"><span class="quiet">none')
+    expect(page).toContain(
+      '<mark>1</mark></code></td><td class="side" data-label="The target has"><span class="quiet">none',
+    )
   })
 
   const text = hostile.join(' ')

@@ -13,7 +13,7 @@ import { next } from './markdown/next.ts'
 import { Page, prose } from './markdown/page.ts'
 import { roles } from './markdown/roles.ts'
 import { timeline } from './markdown/timeline.ts'
-import { estimate } from './markdown/window.ts'
+import { estimate, outage } from './markdown/window.ts'
 import type { Report } from './model.ts'
 
 /**
@@ -32,6 +32,7 @@ export function renderMarkdown(report: Report): string {
   if (isPreflight) checkWarnings(page, report)
   failedEntries(page, report)
   differences(page, report)
+  outage(page, report)
   estimate(page, report)
   page.add(timeline(report))
   databases(page, report)

@@ -67,22 +67,14 @@ function comparison(database: DatabaseResult): Cell {
 /** A row for each database. */
 export function databaseTable(report: Report): Markup {
   if (report.databases.length === 0) return nothing
-  const speed = (bytes: number, seconds: number) =>
-    seconds >= 1 && bytes > 0
-      ? markup`<br><span class="quiet">${formatRate(bytes / seconds)}</span>`
-      : nothing
-  const took = (seconds: number, bytes: number) => ({
-    class: 'number',
-    content: markup`${formatDuration(seconds)}${speed(bytes, seconds)}`,
-  })
   const rows = report.databases.map((database): Cell[] => [
     database.name === database.target
       ? code(database.name)
       : markup`${code(database.name)} → ${code(database.target)}`,
     number(formatBytes(database.bytes)),
     number(database.dumpBytes > 0 ? formatBytes(database.dumpBytes) : '–'),
-    database.dumpBytes > 0 ? took(database.dumpSeconds, database.bytes) : number('–'),
-    database.restore ? took(database.restoreSeconds, database.bytes) : number('–'),
+    number(database.dumpBytes > 0 ? formatDuration(database.dumpSeconds) : '–'),
+    number(database.restore ? formatDuration(database.restoreSeconds) : '–'),
     number(
       database.restore
         ? `${formatCount(database.restore.restored)} of ${formatCount(database.restore.entries)}`
@@ -99,6 +91,38 @@ export function databaseTable(report: Report): Markup {
       'Databases',
       [...columns, 'Tables>', 'Rows>', ...(compares(report) ? ['Compared'] : [])],
       rows,
+    ),
+  )
+}
+
+/** How much went through in a second, as far as it took seconds. */
+export function throughput({ databases }: Report): Markup {
+  const bytes = (amount: number, seconds: number) =>
+    seconds >= 1 && amount > 0 ? formatRate(amount / seconds) : '–'
+  const rows = (perSecond = 0) => (perSecond > 0 ? `${formatCount(perSecond)} rows/s` : '–')
+  const lines = databases.map((database): string[] => {
+    const { bytes: size, dumpSeconds, dumpBytes, restoreSeconds, verifyRowsPerSecond } = database
+    return [
+      database.target,
+      bytes(size, dumpSeconds),
+      bytes(dumpBytes, dumpSeconds),
+      bytes(database.restore ? size : 0, restoreSeconds),
+      rows(verifyRowsPerSecond?.source),
+      rows(verifyRowsPerSecond?.target),
+    ]
+  })
+  const known = lines.filter((cells) => cells.slice(1).some((text) => text !== '–'))
+  if (known.length === 0) return nothing
+  const columns = [
+    ...['Database', 'Read from the source>', 'Dump written>', 'Restored>'],
+    ...['Source checked>', 'Target checked>'],
+  ]
+  return section(
+    'Throughput',
+    table(
+      'Throughput',
+      columns,
+      known.map(([name = '', ...cells]) => [code(name), ...cells.map(number)]),
     ),
   )
 }

@@ -10,14 +10,16 @@ import {
   leftOut,
   notCompared,
   objects,
+  throughput,
 } from './databases.ts'
 import { definitions, undecided } from './definitions.ts'
-import { estimate } from './estimate.ts'
 import { facts, failure, freeze, header } from './header.ts'
 import { cut, type Markup, markup, nothing, page, section } from './page.ts'
 import { roles } from './roles.ts'
+import { longestTables } from './table-times.ts'
 import { tables } from './tables.ts'
 import { phases } from './timeline.ts'
+import { estimate, outage } from './window.ts'
 
 /** `report.html`: everything the report knows on one self-contained page, the verdict first. */
 export function renderHtml(report: Report): string {
@@ -29,7 +31,7 @@ export function renderHtml(report: Report): string {
     shorten(databases ? `${title}: ${databases}` : title, 200),
     markup`${header(report)}
 <main>
-${failure(report)}${freeze(report)}${facts(report)}${blockers(report)}${isPreflight ? checkWarnings(report) : nothing}${failedEntries(report)}${checklist(report)}${differences(report)}${definitions(report)}${undecided(report)}${phases(report)}${estimate(report)}${databaseTable(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${warnings(report)}${isPreflight ? nothing : checkWarnings(report)}${passedChecks(report)}${tables(report)}${objects(report)}
+${failure(report)}${freeze(report)}${facts(report)}${blockers(report)}${isPreflight ? checkWarnings(report) : nothing}${failedEntries(report)}${differences(report)}${definitions(report)}${undecided(report)}${outage(report)}${estimate(report)}${phases(report)}${longestTables(report)}${databaseTable(report)}${throughput(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${checklist(report)}${warnings(report)}${isPreflight ? nothing : checkWarnings(report)}${passedChecks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`,
   )

@@ -1,6 +1,8 @@
 import { counted, formatCount } from '../../text/text.ts'
 import { rowsOf, tableDifference, tableDiffers, tablesInOrder } from '../findings.ts'
 import type { Report, TableResult } from '../model.ts'
+import { elapsed } from '../verdict.ts'
+import { axis, tickTimes } from './lanes.ts'
 import {
   code,
   folded,
@@ -8,10 +10,11 @@ import {
   markup,
   nothing,
   number,
-  section,
+  sectionOf,
   state,
   table,
 } from './page.ts'
+import { tableLane } from './table-times.ts'
 
 /** Tables of a database shown in one open list; more are folded away, schema by schema. */
 const openTables = 30
@@ -24,6 +27,7 @@ export function tables(report: Report): Markup {
   const withTables = report.databases.filter((database) => database.tables.length > 0)
   if (withTables.length === 0) return nothing
   const all = withTables.reduce((total, database) => total + database.tables.length, 0)
+  const total = elapsed(report)
   let [room, hidden] = [mostTables, 0]
   const lists = withTables.map((database) => {
     const inOrder = tablesInOrder(database)
@@ -32,11 +36,12 @@ export function tables(report: Report): Markup {
     room -= equal.length
     hidden += inOrder.length - odd.length - equal.length
     const summary = markup`${code(database.target)}: ${formatCount(inOrder.length - odd.length)} of ${counted(inOrder.length, 'table')} equal`
-    if (all <= openTables) return folded(summary, tableList(inOrder), true)
-    const oddFirst = markup`${odd.length > 0 ? tableList(odd) : nothing}${bySchema(equal)}`
+    if (all <= openTables) return folded(summary, tableList(inOrder, total), true)
+    const oddFirst = markup`${odd.length > 0 ? tableList(odd, total) : nothing}${bySchema(equal, total)}`
     return folded(summary, oddFirst, odd.length > 0)
   })
-  return section(
+  return sectionOf(
+    'tables',
     'Tables',
     ...lists,
     hidden > 0
@@ -45,7 +50,7 @@ export function tables(report: Report): Markup {
   )
 }
 
-function bySchema(equal: TableResult[]): Markup {
+function bySchema(equal: TableResult[], total: number): Markup {
   const schemas = [...Map.groupBy(equal, (table) => table.schema)].toSorted(([a], [b]) =>
     a < b ? -1 : 1,
   )
@@ -53,23 +58,39 @@ function bySchema(equal: TableResult[]): Markup {
     const rows = rowsOf(tables)
     return folded(
       markup`schema ${code(schema)}: ${counted(tables.length, 'table')}, ${counted(rows, 'row')}, all equal`,
-      tableList(tables),
+      tableList(tables, total),
     )
   })}`
 }
 
-function tableList(tables: TableResult[]): Markup {
+/** With a lane for each table, where its times are known. */
+function tableList(tables: TableResult[], total: number): Markup {
+  const isTimed = total > 0 && tables.some(({ timeline }) => timeline)
   return table(
     'Tables',
-    ['Table', 'Source rows>', 'Target rows>', 'Result'],
+    [
+      'Table',
+      ...(isTimed ? [{ head: axis(total, tickTimes(total)), class: 'lanes' }] : []),
+      'Source rows>',
+      'Target rows>',
+      'Result',
+    ],
     tables.map((table) => [
       code(`${table.schema}.${table.name}`),
-      number(table.sourceRows === null ? '–' : formatCount(table.sourceRows)),
-      number(table.targetRows === null ? '–' : formatCount(table.targetRows)),
+      ...(isTimed ? [{ class: 'lanes', content: tableLane(table, total) }] : []),
+      {
+        ...number(table.sourceRows === null ? '–' : formatCount(table.sourceRows)),
+        label: 'source',
+      },
+      {
+        ...number(table.targetRows === null ? '–' : formatCount(table.targetRows)),
+        label: 'target',
+      },
       state(
         table.match ? 'good' : tableDiffers(table) ? 'bad' : 'doubtful',
         tableDifference(table),
       ),
     ]),
+    'timeline steps',
   )
 }
