@@ -14,6 +14,7 @@ import {
   withoutPassword,
 } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
 import { ResultsServer } from '../support/results-server.ts'
 import {
   type ActionResult,
@@ -22,17 +23,19 @@ import {
   runnerCommands,
   startAction,
 } from '../support/runner.ts'
-import { freePort, isRoot, TestServer } from '../support/server.ts'
+import { isRoot, refusingPort, TestServer } from '../support/server.ts'
 
 let source: TestServer
 let target: PlainTarget
 let results: ResultsServer
+let refusing: Awaited<ReturnType<typeof refusingPort>>
 
 beforeAll(async () => {
-  ;[source, target, results] = await Promise.all([
+  ;[source, target, results, refusing] = await Promise.all([
     TestServer.start(15),
     startPlainTarget(15),
     ResultsServer.start(),
+    refusingPort(),
   ])
   await source.sql('CREATE DATABASE shop')
   await source.sql(
@@ -44,7 +47,7 @@ beforeAll(async () => {
     'shop',
   )
 })
-afterAll(() => Promise.all([source?.stop(), target?.stop(), results?.stop()]))
+afterAll(() => Promise.all([source?.stop(), target?.stop(), results?.stop(), refusing?.release()]))
 
 const secrets = () => [source.password, target.password, encodeURIComponent(source.password)]
 
@@ -96,7 +99,7 @@ describe('a migration that cannot begin says what, why and what to do', () => {
     ],
     [
       'a port where nothing listens',
-      async () => ({ target: `postgresql://u@127.0.0.1:${await freePort()}/postgres` }),
+      async () => ({ target: `postgresql://u@127.0.0.1:${refusing.port}/postgres` }),
       /Cannot connect to the target\. .*connection refused.*Check host and port/,
     ],
     [
@@ -201,7 +204,7 @@ describe('something is killed in the middle', () => {
       env: results.environment(),
     })
     try {
-      await until(async () => {
+      await until(running, async () => {
         const { rows } = await locker.query(
           `SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.query ~ 'LOCK TABLE'`,
         )
@@ -224,17 +227,21 @@ describe('something is killed in the middle', () => {
   })
 
   test('pg_restore: the table is loaded again, and everything arrives once', async () => {
+    const inputs = between(source, target, 'shop', { 'artifact-name': 'killed' })
+    const proxy = await TcpProxy.start(target.port)
+    // slowly, so that this is in the middle of the table
+    const loads = proxy.when(/COPY public\.blob .*FROM stdin/, 'slow')
     const running = startAction(mainBundle, {
       metadata,
-      inputs: { ...between(source, target, 'shop', { 'artifact-name': 'killed' }) },
+      inputs: { ...inputs, target: through(proxy, inputs.target ?? '') },
       env: results.environment(),
     })
-    await until(async () => {
-      const pids = programs(running.temp, 'pg_restore')
-      for (const pid of pids) process.kill(pid, 'SIGKILL')
-      return pids.length > 0
-    })
+    await Promise.race([loads, running.result.then(({ log }) => Promise.reject(new Error(log)))])
+    const pids = programs(running.temp, 'pg_restore')
+    expect(pids).not.toEqual([])
+    for (const pid of pids) process.kill(pid, 'SIGKILL')
     const run = await running.result
+    await proxy.stop()
     const { report } = readReport(run)
     expect(report.error).toBeNull()
     expect(report.verified).toBe(true)
@@ -252,7 +259,7 @@ describe('something is killed in the middle', () => {
       expect(report.error?.message).toBe('The job was cancelled')
       expect(run.orphans()).toEqual([])
       expectNoSecret(run, html)
-      await until(async () => {
+      await until(undefined, async () => {
         const { rows } = await source.sql(
           `SELECT FROM pg_stat_activity WHERE application_name ~ '^migrate-to-polardb'`,
         )
@@ -280,9 +287,14 @@ describe('something is killed in the middle', () => {
 
 test('no argument of any program holds a secret, and no environment either', async () => {
   const seen = new Set<string>()
+  // pg_dump waits for its table until it was looked at; who holds such a lock counts as one who writes
+  const locker = await source.connect('shop')
+  await locker.query('BEGIN; LOCK TABLE many IN ACCESS EXCLUSIVE MODE')
+  const isSeen = () => [...seen].some((program) => program.endsWith('/pg_dump'))
+  let isLocked = true
   const running = startAction(mainBundle, {
     metadata,
-    inputs: { ...between(source, target, 'shop', { 'artifact-name': 'ps' }) },
+    inputs: between(source, target, 'shop', { 'artifact-name': 'ps', 'allow-writes': 'true' }),
     env: results.environment(),
   })
   let done = false
@@ -304,11 +316,16 @@ test('no argument of any program holds a secret, and no environment either', asy
         if ((error as NodeJS.ErrnoException).code === undefined) throw error // a failed expectation
       }
     }
+    if (isLocked && isSeen()) {
+      await locker.query('COMMIT')
+      isLocked = false
+    }
     await setTimeout(5)
   }
+  await locker.end()
   const run = await running.result
   expect(run.code).toBe(0)
-  expect([...seen].join()).toMatch(/pg_dump/)
+  expect(isSeen()).toBe(true)
   await target.backend.sql('DROP DATABASE shop')
   run.cleanUp()
 })
@@ -329,10 +346,17 @@ function programs(temp: string, name: string): number[] {
     })
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const patience = Date.now() + 60_000
+/** Waits for a condition, as long as the test may. @throws when the run ends before */
+async function until(
+  running: RunningAction | undefined,
+  condition: () => Promise<boolean>,
+): Promise<void> {
+  let log: string | undefined
+  void running?.result.then((run) => {
+    log = run.log
+  })
   while (!(await condition())) {
-    if (Date.now() > patience) throw new Error('what the test waits for did not happen')
+    if (log !== undefined) throw new Error(`what the test waits for did not happen:\n${log}`)
     await setTimeout(5)
   }
 }

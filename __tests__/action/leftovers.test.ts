@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { between, demoLosses, mainBundle, metadata, runJob } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
 import { startAction } from '../support/runner.ts'
 import { TestServer } from '../support/server.ts'
 
@@ -46,10 +47,16 @@ test('a runner that dies leaves a dump that nobody else can read, and the next r
     'if-target-not-empty': 'replace',
     'allow-missing': demoLosses,
   })
-  const first = startAction(mainBundle, { metadata, inputs })
-  await first.logged(/▶ restore shop/)
+  const proxy = await TcpProxy.start(target.port)
+  const loads = proxy.when(/COPY shop\.\w+ .*FROM stdin/, 'stall')
+  const first = startAction(mainBundle, {
+    metadata,
+    inputs: { ...inputs, target: through(proxy, inputs.target ?? '') },
+  })
+  await Promise.race([loads, first.result.then(({ log }) => Promise.reject(new Error(log)))])
   first.kill('SIGKILL')
   const killed = await first.result
+  await proxy.stop()
   expect(killed.signal).toBe('SIGKILL')
   expect(readdirSync(dump)).toEqual(expect.arrayContaining(['databases', 'roles.sql']))
   expect((statSync(dump).mode & 0o777).toString(8)).toBe('700')

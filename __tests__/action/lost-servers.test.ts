@@ -22,11 +22,7 @@ let source: TestServer
 let target: PlainTarget
 
 beforeAll(async () => {
-  ;[source, target] = await Promise.all([
-    // nobody but the tests has a transaction there
-    TestServer.start(15, { settings: { autovacuum: 'off' } }),
-    startPlainTarget(15),
-  ])
+  ;[source, target] = await Promise.all([TestServer.start(15), startPlainTarget(15)])
   await source.sql('CREATE DATABASE shop')
   // its rows are more than what is on its way between two programs
   await source.sql(

@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { planRestore } from '../../src/migration/restore/plan-restore.ts'
-import { startPlainTarget } from '../support/polardb-standin.ts'
+import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
 import { randomNumbers } from '../support/random.ts'
 import {
   createRoles,
@@ -24,7 +25,10 @@ const seeds = Array.from(
 const blows = 5
 
 let source: TestServer
-let target: RestoreTarget & { stop(): Promise<void> }
+let target: PlainTarget
+let proxy: TcpProxy
+/** The target through the proxy, which tells when a statement goes by. */
+let far: RestoreTarget
 let harness: Harness
 let dump: Dump
 let expected: Map<string, string>
@@ -35,6 +39,13 @@ beforeAll(async () => {
   harness = opened
   source = await TestServer.start(15)
   target = await startPlainTarget(15)
+  proxy = await TcpProxy.start(target.port)
+  far = {
+    account: target.account,
+    backend: target.backend,
+    uri: (database) => through(proxy, target.uri(database)),
+    connect: (database) => target.connect(database),
+  }
   await source.sql('CREATE ROLE app_owner; CREATE ROLE app_reader')
   await source.sql('CREATE DATABASE busy OWNER app_owner')
   await source.sql(
@@ -75,7 +86,10 @@ beforeAll(async () => {
   expected = await rowsOf(source, 'busy')
 })
 
+afterEach(() => proxy.calm())
+
 afterAll(async () => {
+  await proxy?.stop()
   await harness?.close()
   await source?.stop()
   await target?.stop()
@@ -107,33 +121,21 @@ async function expectWhole(name: string): Promise<void> {
   await target.backend.sql(`DROP DATABASE "${name}"`)
 }
 
-/** Kills a pg_restore that this process has started; false when none runs. */
+/** Kills every pg_restore that this process has started; false when none runs. */
 function killPgRestore(): boolean {
+  let isKilled = false
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       const [, command, state, parent] =
         /\((.*)\) (\S+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
       if (command !== 'pg_restore' || state === 'Z' || Number(parent) !== process.pid) continue
       process.kill(Number(pid), 'SIGKILL')
-      return true
+      isKilled = true
     } catch {
       // it ended meanwhile
     }
   }
-  return false
-}
-
-/** Waits until something has happened in a restore. @throws when the restore ends without */
-async function until(restoring: Promise<unknown>, happened: () => boolean): Promise<void> {
-  let over = false
-  const ended = () => {
-    over = true
-  }
-  restoring.then(ended, ended)
-  while (!happened()) {
-    if (over) throw new Error('the restore ended before what the test waits for')
-    await sleep(2)
-  }
+  return isKilled
 }
 
 async function killBackend(name: string): Promise<void> {
@@ -148,74 +150,77 @@ async function crashServer(): Promise<void> {
   await target.backend.up()
 }
 
+/** What a blow waits for: loads, indexes, keys and grants, of which a restore sends some two hundred. */
+const statement = /COPY app\.|CREATE (UNIQUE )?INDEX|ADD CONSTRAINT|GRANT /
+
 describe('a restore that is disturbed', () => {
   test.each(seeds)(
     'heals itself or is resumed, with the same rows at the end (seed %i)',
     async (seed) => {
       const name = `busy_${seed}`
       const next = randomNumbers(seed)
+      const ended = Promise.withResolvers<void>()
       let over = false
-      let crashing = false
       const disturb = async () => {
-        for (let blow = 0; blow < blows && !over; blow++) {
-          await sleep(200 + next() * 900)
-          // a crash after the restore would empty its unlogged table, and nobody is there to fill it again
-          if (over) return
+        for (let blow = 0; blow < blows; blow++) {
           const kind = next()
+          for (let skipped = Math.floor(next() * 40); skipped > 0 && !over; skipped--)
+            await Promise.race([proxy.when(statement, 'none'), ended.promise])
+          // a crash after the end would empty its unlogged table, and nobody is there to fill it again: a load stands still for it
+          const met = kind < 0.8 ? undefined : proxy.when(/COPY app\.(big|twin)/, 'stall')
+          await Promise.race([met, ended.promise])
+          if (over) return
           if (kind < 0.4) killPgRestore()
           else if (kind < 0.8) await killBackend(name).catch(() => {})
-          else {
-            crashing = true
-            await crashServer()
-            crashing = false
-          }
+          else await crashServer()
+          proxy.closeStalled()
         }
       }
       const disturbing = disturb()
+      let failed = false
       try {
-        await harness.restore(dump, target, { targetName: name })
+        await harness.restore(dump, far, { targetName: name })
       } catch {
-        await disturbing
-        await harness.restore(dump, target, { targetName: name, ifNotEmpty: 'resume' })
+        failed = true
       }
       over = true
-      const crashed = crashing
+      ended.resolve()
       await disturbing
-      // the crash came after its end, and emptied what is unlogged
-      if (crashed) await harness.restore(dump, target, { targetName: name, ifNotEmpty: 'replace' })
+      if (failed) await harness.restore(dump, target, { targetName: name, ifNotEmpty: 'resume' })
       await expectWhole(name)
     },
   )
 
   test('fills unlogged tables again when the server crashes after they were loaded', async () => {
     const name = 'busy_crashed'
-    const seen = harness.context.progressLines.length
-    const restoring = harness.restore(dump, target, { targetName: name })
-    const lines = () => harness.context.progressLines.slice(seen)
-    // every row is in, keys and triggers are being made
-    await until(restoring, () =>
-      lines().some((line) => /, ([\d.]+ \w+) of \1\b.*now (CONSTRAINT|INDEX)/.test(line)),
-    )
+    // a key that is made once the rows are in, and without which nothing is at its end
+    const met = proxy.when(/FOREIGN KEY/, 'stall')
+    const restoring = harness.restore(dump, far, { targetName: name })
+    await Promise.race([met, restoring])
+    const isLoaded = async () =>
+      (await target.backend.sql('SELECT FROM app.volatile', name)).rowCount === 2000
+    while (!(await isLoaded())) await sleep(20)
     await crashServer()
+    proxy.closeStalled()
     const { result } = await restoring
     expect(result.attempts).toBeGreaterThan(1)
     await expectWhole(name)
   })
 
-  test.each([['--rows-per-insert=200'], ['--load-via-partition-root']])(
+  test.each([
+    ['--rows-per-insert=200', /INSERT INTO app\.big/],
+    ['--load-via-partition-root', /COPY app\.parted /],
+  ])(
     'doubles no row of a dump with %s, whose tables are not loaded at one stroke',
-    async (option) => {
+    async (option, load) => {
       const name = `busy_${option.replace(/\W+/g, '_')}`
       const other = await harness.dump(source, 'busy', [option])
-      const seen = harness.context.progressLines.length
-      const restoring = harness.restore(other, target, { targetName: name, proven: true })
-      const loading = () =>
-        harness.context.progressLines
-          .slice(seen)
-          .some((line) => /TABLE DATA app.(big|parted)/.test(line))
-      await until(restoring, loading)
-      await sleep(100)
-      await until(restoring, killPgRestore)
+      const restoring = harness.restore(other, far, { targetName: name, proven: true })
+      // some of it is in already
+      for (const disturbance of ['none', 'stall'] as const)
+        await Promise.race([proxy.when(load, disturbance), restoring])
+      expect(killPgRestore()).toBe(true)
+      proxy.closeStalled()
       const { result } = await restoring
       expect(result.attempts).toBeGreaterThan(1)
       await expectWhole(name)
@@ -226,21 +231,18 @@ describe('a restore that is disturbed', () => {
     const name = 'busy_cancelled'
     const died = await Harness.open(15)
     if (!died) throw new Error('the client programs of 15 are missing')
-    const options = await harness.options(dump, target, { targetName: name })
+    const options = await harness.options(dump, far, { targetName: name })
     const plan = await planRestore(options, died.context)
+    // while rows are being loaded, slowly
+    const met = proxy.when(/COPY app\.big /, 'slow')
     const running = restoreDatabase(options, plan, died.context)
-    // as soon as rows are being loaded
-    await until(running, () =>
-      died.context.progressLines.some((line) => line.includes('now TABLE DATA')),
-    )
+    await Promise.race([met, running])
     died.context.controller.abort()
     await expect(running).rejects.toThrow('cancelled')
-    // nothing of it works on, neither here nor on the server
+    // nothing of it works on, neither here nor on the server, which may need a moment to notice
     expect(killPgRestore()).toBe(false)
-    const { rows } = await target.backend.sql(
-      `SELECT application_name FROM pg_stat_activity WHERE datname = '${name}' AND state <> 'idle'`,
-    )
-    expect(rows).toEqual([])
+    const atWork = `SELECT FROM pg_stat_activity WHERE datname = '${name}' AND state <> 'idle'`
+    while ((await target.backend.sql(atWork)).rowCount !== 0) await sleep(20)
     expect(await membershipsOf(target)).toEqual([])
     await expect(harness.restore(dump, target, { targetName: name })).rejects.toThrow(
       'is not empty',

@@ -107,11 +107,13 @@ test('what runs in another database is left alone by a cancelled job, and not wa
     client.query('SELECT pg_sleep(602)'),
   )
   await met
+  const running = `query ~ 'pg_sleep.602' AND state = 'active' AND pid <> pg_backend_pid()`
+  while ((await server.sql(`SELECT FROM pg_stat_activity WHERE ${running}`)).rowCount === 0);
   stop.abort(new Cancelled())
   await expect(work).rejects.toThrow(Cancelled)
   // a DROP DATABASE goes on to its end there
   const { rowCount } = await server.sql(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.602' AND state = 'active' AND pid <> pg_backend_pid()`,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${running}`,
   )
   expect(rowCount).toBe(1)
 })
@@ -141,7 +143,10 @@ test('a dump whose source falls silent ends with what to do, and none of it runs
     number: 150_000,
   }
   const met = proxy.when(/COPY public\.wide/, 'stall')
-  const now = newContext('dump', { temporaryDirectory: directory, patience })
+  // until then it may take its time: how long it computes between two lines is the machine's affair
+  const later = { ...patience, silence: 3_600_000 }
+  void met.then(() => Object.assign(later, patience))
+  const now = newContext('dump', { temporaryDirectory: directory, patience: later })
   const error: unknown = await dumpDatabase(
     source,
     {

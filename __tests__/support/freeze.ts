@@ -12,6 +12,7 @@ import { clientDirectory } from './clients.ts'
 import { newContext } from './context.ts'
 import { type CommandResult, runInProcess } from './in-process.ts'
 import { withoutPassword } from './migration.ts'
+import { TcpProxy, through } from './proxy.ts'
 import { startAction } from './runner.ts'
 import { type Major, TestServer } from './server.ts'
 
@@ -239,10 +240,12 @@ export function freezeTests(major: Major, ends: readonly End[]): void {
     for (const next of kills) {
       test(`a run that is killed leaves a mark, by which ${next} undoes it`, async () => {
         const client = (await clientDirectory(15)) ?? ''
+        const proxy = await TcpProxy.start(source.port)
+        const copies = proxy.when(/COPY public\.t /, 'stall')
         const running = startAction(main, {
           inputs: {
             command: 'dump',
-            source: withoutPassword(source.uri('shop')),
+            source: through(proxy, withoutPassword(source.uri('shop'))),
             'source-password': source.password,
             'freeze-source': 'true',
             'upload-dump': 'false',
@@ -252,11 +255,15 @@ export function freezeTests(major: Major, ends: readonly End[]): void {
             'client-version': '15',
           },
         })
-        await running.logged(/▶ dump-roles/)
+        await Promise.race([
+          copies,
+          running.result.then(({ log }) => Promise.reject(new Error(log))),
+        ])
         if (next === 'unfreeze')
           expect(messageOf((await unfreeze(source)).error)).toMatch(/still at work/)
         running.kill('SIGKILL')
         ;(await running.result).cleanUp()
+        await proxy.stop()
         expect(await write(source, 'stubborn')).toBe(readOnly)
         for (;;) {
           const { rows } = await source.sql(
@@ -280,15 +287,18 @@ export function freezeTests(major: Major, ends: readonly End[]): void {
       test('a write that comes through fails the run, unless it is allowed', async () => {
         for (const allowed of [false, true]) {
           const spared = await source.connect('shop', { application_name: 'nightly job' })
+          let written: Promise<void> | undefined
           const { error, report } = await dump(
             source,
             { 'freeze-except': 'nightly job', 'allow-writes': String(allowed) },
-            when(
-              'dump-roles',
-              () => void spared.query(`INSERT INTO public.t VALUES (${newKey()})`),
-            ),
+            when('dump-roles', () => {
+              // a session hands in its counts when it ends, if not before
+              written = spared
+                .query(`INSERT INTO public.t VALUES (${newKey()})`)
+                .then(() => spared.end())
+            }),
           )
-          await spared.end()
+          await written
           expect(report.freeze?.written).toBe(true)
           if (allowed) expect(error).toBeUndefined()
           else expect(messageOf(error)).toMatch(/frozen source was written to.*1 row inserted/)

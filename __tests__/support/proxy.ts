@@ -2,6 +2,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 
 /** What a bad network does to a connection. */
 export type Disturbance =
+  /** Nothing: it is only said that what was waited for went by. */
+  | 'none'
   /** Both ends see it closed. */
   | 'cut'
   /** Both ends see a reset (RST). */
@@ -61,6 +63,8 @@ class Link {
   disturb(disturbance: Disturbance): void {
     const { client, server } = this
     switch (disturbance) {
+      case 'none':
+        break
       case 'cut':
         client.destroy()
         server.destroy()
@@ -85,6 +89,10 @@ class Link {
 
   get open(): boolean {
     return !this.client.destroyed
+  }
+
+  get isStalled(): boolean {
+    return this.stalled
   }
 
   /** Neither side has anything of it any more; the server's side of what stalls stays when its client is gone. */
@@ -157,6 +165,11 @@ export class TcpProxy {
     const open = this.links.filter((link) => link.open)
     for (const link of open) link.disturb(disturbance)
     return open.length
+  }
+
+  /** Closes both ends of what is stalled, as a router that comes back does: neither tells the other by itself. */
+  closeStalled(): void {
+    for (const link of this.links) if (link.isStalled) link.close()
   }
 
   /** Closes every connection, also those that no longer pass anything on. */

@@ -11,7 +11,7 @@ import {
   statSync,
 } from 'node:fs'
 import { cp, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -116,6 +116,8 @@ export class TestServer {
       unix_socket_directories: `'${directory}'`,
       fsync: 'off',
       full_page_writes: 'off',
+      // nobody but the tests has a transaction there, and statistics are as they left them
+      autovacuum: 'off',
       ...(options.tls ? { ssl: 'on', ssl_cert_file: "'server.crt'" } : {}),
       ...(options.tls ? { ssl_key_file: "'server.key'" } : {}),
       ...options.settings,
@@ -306,6 +308,17 @@ export async function freePort(): Promise<number> {
       if (attempt === 100) throw error
     }
   }
+}
+
+/** A port of 127.0.0.1 that refuses connections, and stays taken until `release` is called: nobody begins to listen there. */
+export async function refusingPort(): Promise<{ port: number; release: () => void }> {
+  const server = createServer((socket) => socket.on('error', () => {}).resume())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  // the client's end of a connection has a port of its own, at which nobody listens
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await new Promise<void>((resolve, reject) => client.on('connect', resolve).on('error', reject))
+  server.close()
+  return { port: client.localPort ?? 0, release: () => client.destroy() }
 }
 
 async function probe(port: number): Promise<number> {

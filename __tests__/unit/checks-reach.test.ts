@@ -12,7 +12,7 @@ import {
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { type Reach, reach } from '../../src/postgres/reach.ts'
 import { newContext } from '../support/context.ts'
-import { freePort } from '../support/server.ts'
+import { refusingPort } from '../support/server.ts'
 
 const parameters = (text = '') =>
   parseConnectionString(`host=db.example.org user=u connect_timeout=2 ${text}`)
@@ -128,8 +128,10 @@ describe('each step of the way to a server says what is wrong there, and what to
 describe('the way itself', () => {
   const servers: Server[] = []
   const sockets: Socket[] = []
+  const releases: (() => void)[] = []
 
   afterEach(async () => {
+    for (const release of releases.splice(0)) release()
     for (const socket of sockets.splice(0)) socket.destroy()
     for (const server of servers.splice(0)) await new Promise((resolve) => server.close(resolve))
   })
@@ -149,7 +151,8 @@ describe('the way itself', () => {
   const never = new AbortController().signal
 
   test('ends where nothing listens', async () => {
-    const port = await freePort()
+    const { port, release } = await refusingPort()
+    releases.push(release)
     expect(await reach(at(port), never)).toMatchObject({
       addresses: ['127.0.0.1'],
       tcp: { refused: [{ address: '127.0.0.1', error: 'ECONNREFUSED' }] },
@@ -177,7 +180,8 @@ describe('the way itself', () => {
 
   test('is in the report, each step by itself', async () => {
     const context = newContext('preflight')
-    const port = await freePort()
+    const { port, release } = await refusingPort()
+    releases.push(release)
     expect(await checkReach('target', at(port), context)).toBe(false)
     expect(context.report.checks.map(({ id, status, message }) => [id, status, message])).toEqual([
       ['target-dns', 'passed', '127.0.0.1 is 127.0.0.1'],

@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals'
 import { Cancelled } from '../../src/failure.ts'
 import { withLock } from '../../src/postgres/programs/clients/lock.ts'
 
@@ -66,29 +66,42 @@ test('the lock of a holder that died is taken over, and he does not get it back'
 })
 
 test('a holder that lives is waited for, however long its work takes', async () => {
-  const order: string[] = []
-  const { promise: started, resolve: start } = Promise.withResolvers<void>()
-  const long = withLock(
-    path,
-    2500,
-    never,
-    () => {},
-    async () => {
-      start()
-      await sleep(4000)
-      order.push('long')
-    },
-  )
-  await started
-  await withLock(
-    path,
-    2500,
-    never,
-    () => {},
-    async () => void order.push('second'),
-  )
-  await long
-  expect(order).toEqual(['long', 'second'])
+  // the clock of whoever waits goes on with each sign of life, and all in all further than he would wait without one
+  let now = 0
+  const clock = jest.spyOn(performance, 'now').mockImplementation(() => now)
+  try {
+    const order: string[] = []
+    const { promise: started, resolve: start } = Promise.withResolvers<void>()
+    const sign = () => statSync(path).mtimeMs
+    const long = withLock(
+      path,
+      10_000,
+      never,
+      () => {},
+      async () => {
+        start()
+        for (let signs = 0, last = sign(); signs < 3; await sleep(20)) {
+          if (sign() === last) continue
+          last = sign()
+          signs++
+          now += 4500
+        }
+        order.push('long')
+      },
+    )
+    await started
+    await withLock(
+      path,
+      10_000,
+      never,
+      () => {},
+      async () => void order.push('second'),
+    )
+    await long
+    expect(order).toEqual(['long', 'second'])
+  } finally {
+    clock.mockRestore()
+  }
 })
 
 test('what the work throws comes through, and the lock is free again', async () => {

@@ -58,7 +58,8 @@ describe('a program', () => {
     )
     await expect(run).rejects.toBeInstanceOf(Cancelled)
     expect(pids).toHaveLength(2)
-    expect(pids.filter(alive)).toEqual([])
+    // what was killed may still be on its way out
+    while (pids.some(alive)) await new Promise((done) => setTimeout(done, 5))
   })
 
   test('is signalled no more once it has ended, though what it left holds its output open', async () => {
