@@ -44,10 +44,10 @@ test('statements are split at semicolons that are really there', () => {
 })
 
 test('a list of names is unquoted', () => {
-  expect(namesAt(`"a, ""b""", plain, ünder_1 WITH`, 0).names).toEqual([
-    'a, "b"',
-    'plain',
-    'ünder_1',
+  expect(namesAt(`"a, ""b""", plain, ünder_1 WITH`, 0)).toEqual([
+    { name: 'a, "b"', start: 0, end: 10 },
+    { name: 'plain', start: 12, end: 17 },
+    { name: 'ünder_1', start: 19, end: 26 },
   ])
 })
 

@@ -1,5 +1,6 @@
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { ClientPrograms } from '../../postgres/programs/programs.ts'
+import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import type { Patience } from '../../postgres/watchdog.ts'
 import type { NoteStep } from '../timing.ts'
 import type { DatabaseProperties } from './database/properties.ts'
@@ -11,6 +12,8 @@ export interface RestoreOptions {
   /** The source database, as readDatabaseProperties read it at the time of the dump. */
   database: DatabaseProperties
   target: ConnectionParameters
+  /** What the source's roles are called there: in `database` already, in the archives not. Default the same. */
+  roleNames?: RoleNames
   /** Name of the database on the target. */
   targetName: string
   /** Nobody but this run, or who knows the passphrase, can have written the archives. */

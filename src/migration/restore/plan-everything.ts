@@ -19,7 +19,7 @@ import type { RoleRestore } from '../roles/role-restore.ts'
 import type { Run } from '../run.ts'
 import { parseFingerprint } from '../verify/kept-fingerprint.ts'
 import { mustEmpty } from './database/empty.ts'
-import { parseDatabaseProperties } from './database/properties.ts'
+import { parseDatabaseProperties, withRoleNames } from './database/properties.ts'
 import { type Destination, describe, type Refused, throwAll } from './destinations.ts'
 import type { RestoreOptions } from './options.ts'
 import { type NeededRole, neededRoles } from './plan/needed-roles.ts'
@@ -193,14 +193,18 @@ function restoreOptions(
   return {
     archives: destination.archives,
     proven: dump.proven,
-    database: {
-      ...destination.properties,
-      // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it
-      settings: destination.properties.settings.filter(
-        ({ role, name }) => role === null || !/_preload_libraries$/.test(name),
-      ),
-    },
+    database: withRoleNames(
+      {
+        ...destination.properties,
+        // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it
+        settings: destination.properties.settings.filter(
+          ({ role, name }) => role === null || !/_preload_libraries$/.test(name),
+        ),
+      },
+      run.roleNames,
+    ),
     target: connection,
+    roleNames: run.roleNames,
     targetName: swap?.building ?? destination.target,
     passwordFile,
     client: dump.client,

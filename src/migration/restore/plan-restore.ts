@@ -2,9 +2,11 @@ import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { type Archive, readArchive } from '../../postgres/archive/archive.ts'
 import { refuseInserts } from '../../postgres/archive/check.ts'
+import { withRoleNames } from '../../postgres/archive/roles.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { runProgram } from '../../postgres/programs/process.ts'
 import { programEnvironment, programPath } from '../../postgres/programs/programs.ts'
+import { sameRoleNames } from '../../postgres/roles/role-names.ts'
 import type { Context } from '../context.ts'
 import { refuseUnaccepted } from '../losses.ts'
 import { retrying } from '../retry.ts'
@@ -55,7 +57,9 @@ export async function planRestore(
   plannedRoles: PlannedRoles = new Map(),
 ): Promise<RestorePlan> {
   const archives: Archive[] = []
-  for (const directory of options.archives) archives.push(await readArchive(directory))
+  const { roleNames = sameRoleNames } = options
+  for (const directory of options.archives)
+    archives.push(withRoleNames(await readArchive(directory), roleNames))
   if (!options.proven) for (const { entries } of archives) refuseInserts(entries)
   const asked = await retrying(context, () => askTarget(options, archives, context))
   const facts = { ...asked, roles: new Map([...asked.roles, ...plannedRoles]) }

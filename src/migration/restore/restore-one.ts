@@ -113,16 +113,21 @@ async function verifyOne(
   const { target: connection, targetName: name, jobs } = options
   const { fingerprint } = dumped
   const { owners } = restored
+  const { roleNames } = run
   const substitutes = owners
-    ? owners.map(({ role, owner, reason }) => ({ role, instead: owner, reason }))
-    : await readSubstitutes(connection, run)
+    ? owners.map(({ role, owner, reason }) => ({
+        role: roleNames.onSource(role),
+        instead: roleNames.onSource(owner),
+        reason,
+      }))
+    : await readSubstitutes(connection, run, roleNames)
   await runPhase(
     run,
     'verify',
     () =>
       verifyDatabase(
         {
-          ...{ connection, name, fingerprint, jobs },
+          ...{ connection, name, fingerprint, jobs, roleNames },
           // a database that was restored before may be in use
           mayAlter: owners !== null,
           schema: { properties, archives: async () => archives },

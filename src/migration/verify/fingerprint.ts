@@ -3,6 +3,7 @@ import { Failure, messageOf } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
+import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { readFreezeMark } from '../freeze/mark.ts'
@@ -51,6 +52,8 @@ export interface FingerprintOptions {
    * SECURITY, say, in transactions that are rolled back (see inTransaction). Default false.
    */
   mayAlter?: MayAlter
+  /** On the target: what the source's roles are called there, in whose names owners and grants are read. Default the same. */
+  roleNames?: RoleNames | undefined
   /** Told when a table, or a piece of one, was read. */
   timed?: NoteStep
 }
@@ -154,7 +157,8 @@ async function takeFingerprint(
   }
   const { tables, notRead } = await listTables(leader, server, level === 'data')
   const work = await tableWork(plan, tables, recipe, leader)
-  const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader)
+  const { roleNames } = options
+  const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader, roleNames)
   const tasks = [...work.tasks, ...large.tasks].sort((a, b) => b.bytes - a.bytes)
   // before the catalogs: whoever prints a view holds a lock on its tables until its transaction ends
   const altered = await startTasks(plan, work.barred, tables.length, context).done
@@ -163,7 +167,8 @@ async function takeFingerprint(
   try {
     // of a target no such mark is believed: what its settings are is what is compared
     const mark = place.role === 'source' ? await readFreezeMark(leader) : null
-    catalog = level === 'data' ? await readCatalog(leader, server, undefined, mark) : null
+    catalog =
+      level === 'data' ? await readCatalog(leader, server, undefined, mark, roleNames) : null
   } catch (error) {
     await reading.stop()
     throw error

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { type RoleNames, sameRoleNames } from '../../postgres/roles/role-names.ts'
 import type { TableResult } from '../../report/model.ts'
 import type { DatabaseRecord } from '../../report/writer.ts'
 import { counted, formatCount } from '../../text/text.ts'
@@ -30,6 +31,8 @@ export interface VerifyOptions {
   expected: ExpectedDifference[]
   /** Roles of the source whose objects or grants the target cannot have, and who has them instead. */
   substitutes: RoleSubstitute[]
+  /** What the source's roles are called on the target; everything is compared and told in the source's names. Default the same. */
+  roleNames?: RoleNames
   jobs: number
   /** See FingerprintOptions: true during a restore, which has the database to itself. */
   mayAlter: MayAlter
@@ -67,6 +70,7 @@ export async function verifyDatabase(
       jobs: options.jobs,
       recipe: source,
       mayAlter: options.mayAlter,
+      roleNames: options.roleNames,
       timed: (step, table, time) => record.ran(step, table, time),
     },
     run,
@@ -174,7 +178,7 @@ async function compare(
   options: VerifyOptions,
   run: Run,
 ): Promise<Comparison> {
-  const { expected, substitutes, connection, name: database, schema } = options
+  const { expected, substitutes, connection, name: database, schema, roleNames } = options
   const comparison = compareFingerprints(source, target, expected, substitutes)
   const showDefinitions =
     comparison.open.length > 0 && run.inputs.showDefinitions && !(await run.isPublicRepository())
@@ -183,7 +187,7 @@ async function compare(
   )
   if (open.length === 0) return comparison
   const decisions = await rebuildDefinitions(
-    { connection, database, schema, open, showDefinitions, mayAlter: options.mayAlter },
+    { connection, database, schema, open, showDefinitions, mayAlter: options.mayAlter, roleNames },
     run,
   )
   return compareFingerprints(source, target, expected, substitutes, decisions)
@@ -209,6 +213,7 @@ function notProven(database: string, undecided: { name: string; reason: string }
 export async function readSubstitutes(
   connection: ConnectionParameters,
   run: Run,
+  names: RoleNames = sameRoleNames,
 ): Promise<RoleSubstitute[]> {
   const options = { role: 'target', readOnly: true, signal: run.signal } as const
   const read = async (client: pg.Client) => {
@@ -216,7 +221,7 @@ export async function readSubstitutes(
       'SELECT rolname AS role FROM pg_catalog.pg_roles WHERE rolsuper',
     )
     return rows.map(({ role }) => ({
-      role,
+      role: names.onSource(role),
       instead: null,
       reason: `"${role}" is a superuser on the target, and only a superuser could give it objects`,
     }))

@@ -11,7 +11,7 @@ export interface RoleTarget extends Target {
    * catalogOnSource().
    */
   names: RoleNames
-  /** The role of the source whose name is the account's, where the two are not the same: its stand-in has the account's power. */
+  /** The role of the source whose name is the account's, where the two are not the same: see planNamesake(). */
   namesake: string | null
   /** The roles as they are before anything is sent. */
   catalog: RoleCatalog

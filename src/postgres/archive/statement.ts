@@ -109,18 +109,37 @@ export function nameAt(sql: string, position: number): { name: string; end: numb
   return plain === undefined ? null : { name: plain, end: position + plain.length }
 }
 
-/** The names of a comma-separated list that begins at a position; ends where the commas do. */
-export function namesAt(sql: string, position: number): { names: string[]; end: number } {
-  const names: string[] = []
-  let at = position
-  for (;;) {
-    const found = nameAt(sql, at)
-    if (!found) return { names, end: at }
-    names.push(found.name)
-    at = found.end
-    const comma = /^\s*,\s*/.exec(sql.slice(at, at + 40))
-    if (!comma) return { names, end: at }
-    at += comma[0].length
+/**
+ * The text of a string constant that begins at a position, `'…'` or `E'…'` as the server and pg_dump write them, and where it ends.
+ *
+ * @param masked the same statement, masked
+ */
+export function textAt(
+  sql: string,
+  masked: string,
+  position: number,
+): { text: string; end: number } {
+  const escapes = /^[eE]$/.test(sql[position] ?? '')
+  const start = position + (escapes ? 2 : 1)
+  const close = masked.indexOf("'", start)
+  const end = close < 0 ? sql.length : close
+  const text = sql.slice(start, end).replaceAll("''", "'")
+  return { text: escapes ? text.replaceAll('\\\\', '\\') : text, end: end + 1 }
+}
+
+/** The names of a comma-separated list that begins at a position, each with its place; ends where the commas do. */
+export function namesAt(
+  sql: string,
+  position: number,
+): { name: string; start: number; end: number }[] {
+  const names: { name: string; start: number; end: number }[] = []
+  for (let start = position; ; ) {
+    const found = nameAt(sql, start)
+    if (!found) return names
+    names.push({ ...found, start })
+    const comma = /^\s*,\s*/.exec(sql.slice(found.end, found.end + 40))
+    if (!comma) return names
+    start = found.end + comma[0].length
   }
 }
 

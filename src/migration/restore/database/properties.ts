@@ -4,6 +4,7 @@ import { Failure } from '../../../failure.ts'
 import { serverVersion } from '../../../postgres/connection.ts'
 import { privilegesIn } from '../../../postgres/portable-sql.ts'
 import { roleSettings } from '../../../postgres/roles/catalog.ts'
+import { namesRole, type RoleNames } from '../../../postgres/roles/role-names.ts'
 import { readFreezeMark, settingsBefore } from '../../freeze/mark.ts'
 import { fields, flag, list, matching, oneOf, readBy, text, wholeFrom } from '../../kept/schema.ts'
 import { firstNormalOid } from '../plan/target-facts.ts'
@@ -55,7 +56,10 @@ const databaseProperties = fields({
   extensionTables: v.optional(list(fields({ extension: text, schema: text, name: text })), []),
 })
 export type DatabaseProperties = v.InferOutput<typeof databaseProperties>
-export type DatabaseSetting = DatabaseProperties['settings'][number]
+export type DatabaseSetting = DatabaseProperties['settings'][number] & {
+  /** The role as the source calls it, where the target calls it otherwise. */
+  of?: string
+}
 
 /**
  * Reads the properties of the database that a session of the source is in, as they were before it was frozen, where it is.
@@ -147,6 +151,32 @@ async function readExtensionTables(
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      ORDER BY 1, 2, 3`)
   return rows
+}
+
+/** The same properties for a target where the source's roles have other names. */
+export function withRoleNames(
+  { owner, acl, settings, ...others }: DatabaseProperties,
+  names: RoleNames,
+): DatabaseProperties {
+  return {
+    ...others,
+    owner: names.onTarget(owner),
+    acl:
+      acl?.map((grant) => ({
+        ...grant,
+        grantor: names.onTarget(grant.grantor),
+        grantee: names.onTarget(grant.grantee),
+      })) ?? null,
+    settings: settings.map(({ role, name, value }): DatabaseSetting => {
+      const renamed = role === null ? null : names.onTarget(role)
+      return {
+        name,
+        value: namesRole(name, value) ? names.onTarget(value) : value,
+        role: renamed,
+        ...(role === null || renamed === role ? {} : { of: role }),
+      }
+    }),
+  }
 }
 
 /** Whether the privileges on a database are those that every database is born with (PostgreSQL, "Privileges"). */

@@ -29,8 +29,13 @@ export function settingValue(name: string, value: string): string {
 }
 
 /** What `allow-missing` calls a setting: that of a role in the database is called like that of the role. */
-export function settingEntry({ role, name }: Pick<DatabaseSetting, 'role' | 'name'>): string {
-  return `SETTING ${role === null ? '' : `${printable(role)} `}${printable(name)}`
+export function settingEntry({
+  role,
+  of,
+  name,
+}: Pick<DatabaseSetting, 'role' | 'of' | 'name'>): string {
+  const who = of ?? role
+  return `SETTING ${who === null ? '' : `${printable(who)} `}${printable(name)}`
 }
 
 /** A setting's name as statements take it. */

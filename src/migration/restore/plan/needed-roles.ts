@@ -1,6 +1,7 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../../../postgres/archive/entry.ts'
-import { maskStatement, nameAt, namesAt } from '../../../postgres/archive/statement.ts'
+import { rolePlaces } from '../../../postgres/archive/roles.ts'
+import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
 
 export interface NeededRole {
@@ -37,55 +38,9 @@ export function neededRoles(archive: Archive, database?: DatabaseProperties): Ne
   return [...needed].map(([role, reason]) => ({ role, reason }))
 }
 
-/** Words that stand where a role's name may stand and are none. */
-const noRoles = new Set([
-  'PUBLIC',
-  'CURRENT_USER',
-  'SESSION_USER',
-  'CURRENT_ROLE',
-  'public',
-  'NONE',
-])
-
 /** Roles that the statements of an entry name: grants, policies, user mappings, default privileges. */
 export function rolesNamed(entry: ArchiveEntry, standardStrings: boolean): string[] {
-  if (!/^(ACL|DEFAULT ACL|POLICY|USER MAPPING)$/.test(entry.desc)) return []
-  let sql = entry.definition
-  if (entry.desc === 'POLICY') {
-    // its expressions may hold a FROM of their own
-    const expressions = maskStatement(sql, standardStrings).search(/\b(USING|WITH CHECK) \(/)
-    if (expressions >= 0) sql = sql.slice(0, expressions)
-  }
-  return rolesIn(sql, standardStrings).map(({ role }) => role)
-}
-
-/** Each place of a statement that names a role, in GRANT, REVOKE, SET SESSION AUTHORIZATION and the like. */
-export function rolesIn(
-  sql: string,
-  standardStrings = true,
-): { role: string; after: string; start: number; end: number }[] {
-  const masked = maskStatement(sql, standardStrings)
-  const found: { role: string; after: string; start: number; end: number }[] = []
-  const before =
-    /\b(TO|FROM|FOR ROLE|FOR USER|USER MAPPING (?:IF NOT EXISTS )?FOR|SET SESSION AUTHORIZATION|SET ROLE|GRANTED BY)\s+(?=["\p{L}_'])/gu
-  for (const match of masked.matchAll(before)) {
-    const after = match[1] ?? ''
-    const start = match.index + match[0].length
-    if (sql[start] === "'") {
-      // SET SESSION AUTHORIZATION 'name', as older clients write it
-      const end = masked.indexOf("'", start + 1)
-      const role = sql.slice(start + 1, end).replaceAll("''", "'")
-      found.push({ role, after, start, end: end + 1 })
-      continue
-    }
-    const { names, end } = namesAt(sql, start)
-    for (const role of names) {
-      const quoted = sql[start] === '"'
-      if (!quoted && noRoles.has(role)) continue
-      found.push({ role, after, start, end })
-    }
-  }
-  return found
+  return rolePlaces(entry, standardStrings).map(({ role }) => role)
 }
 
 /** The provider that a SECURITY LABEL statement names, null where it names none. */

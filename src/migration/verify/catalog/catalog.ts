@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { type FreezeMark, freezeSchema } from '../../freeze/mark.ts'
 import { type AclType, aclDifference, explodeAcl } from './acl.ts'
 import { columnFacets, oldSequenceFacets } from './columns.ts'
@@ -7,6 +8,7 @@ import { hashOf } from './definition.ts'
 import { memberKind, readMembers } from './members.ts'
 import type { CatalogFingerprint, CatalogObject, CatalogQuery, ExtraFacets, Keep } from './model.ts'
 import { relationQueries } from './relations.ts'
+import { aclOf, linesOf, type RoleReader, roleReader } from './role-reader.ts'
 import { typeQueries } from './types.ts'
 
 /**
@@ -17,6 +19,7 @@ import { typeQueries } from './types.ts'
  * @param server `server_version_num`
  * @param keep what is kept of each text; its hash, unless told otherwise
  * @param mark of a source that is frozen, which is left out, and its settings are those from before
+ * @param names of the source's roles on this server, where it is the target: what is read has the source's
  * @throws the server's error
  */
 export async function readCatalog(
@@ -24,21 +27,24 @@ export async function readCatalog(
   server: number,
   keep: Keep = hashOf,
   mark: FreezeMark | null = null,
+  names: RoleNames = sameRoleNames,
 ): Promise<CatalogFingerprint> {
-  const catalog = new CatalogBuilder(keep)
+  const reader = await roleReader(client, names)
+  const kept: Keep = (facet, text) => keep(facet, reader.text(facet, text))
+  const catalog = new CatalogBuilder(kept, reader)
   const leftOut = mark?.state && mark.empty ? freezeSchema : null
   const queries = [
     ...databaseQueries(server),
     ...relationQueries(server),
     ...typeQueries(server),
   ].filter(({ since = 0 }) => server >= since)
-  const columns = await columnFacets(client, server, keep)
+  const columns = await columnFacets(client, server, kept)
   if (server < 100000) {
-    for (const [oid, facets] of await oldSequenceFacets(client, keep)) columns.set(oid, facets)
+    for (const [oid, facets] of await oldSequenceFacets(client, kept)) columns.set(oid, facets)
   }
   const extras: Record<string, Map<string, ExtraFacets>> = {
     pg_class: columns,
-    pg_database: await settingFacets(client, server, keep, mark),
+    pg_database: await settingFacets(client, server, keep, mark, reader),
   }
   for (const query of queries) {
     const { rows } = await client.query<Row>(sqlOf(query, server))
@@ -48,7 +54,7 @@ export async function readCatalog(
     }
   }
   for (const { name, facets, acl } of await readMembers(client, server)) {
-    catalog.put(memberKind, { name, facets }, acl)
+    catalog.put(memberKind, { name, facets }, linesOf(acl, reader))
   }
   return catalog.finished()
 }
@@ -57,6 +63,7 @@ interface Row {
   oid: string
   kind: string
   name: string
+  named_role: string | null
   owner: string | null
   acl: string[] | null
   acl_type: string
@@ -83,6 +90,7 @@ function sqlOf(query: CatalogQuery, server: number): string {
   const shared = catalog === 'pg_database'
   return `
     SELECT x.oid::pg_catalog.text AS oid, (${kind})::pg_catalog.text AS kind, (${query.name})::pg_catalog.text AS name,
+           (${query.named?.role ?? 'NULL'})::pg_catalog.text AS named_role,
            ${query.owner ? `pg_catalog.pg_get_userbyid(${query.owner})::pg_catalog.text` : 'NULL'} AS owner,
            ${acl ? explodeAcl(acl.column, server) : 'NULL::pg_catalog.text[]'} AS acl, ${type ?? 'NULL'} AS acl_type,
            ${acl?.base ?? 'true'} AS acl_base, ${query.builtin ?? 'false'} AS builtin, c.description AS f_comment ${facets.join('')}
@@ -100,22 +108,29 @@ class CatalogBuilder {
   private readonly acls = new Map<string, number>()
   private readonly kinds = new Map<string, Map<string, CatalogObject>>()
   private readonly keep: Keep
+  private readonly reader: RoleReader
 
-  constructor(keep: Keep) {
+  constructor(keep: Keep, reader: RoleReader) {
     this.keep = keep
+    this.reader = reader
   }
 
   add(row: Row, query: CatalogQuery, extra: ExtraFacets | undefined): void {
     const objects = this.kinds.get(row.kind) ?? new Map<string, CatalogObject>()
     this.kinds.set(row.kind, objects)
-    let name = row.name
-    for (let i = 2; objects.has(name); i++) name = `${row.name} #${i}`
+    const { reader } = this
+    const called = nameOf(row, query, reader)
+    let name = called
+    for (let i = 2; objects.has(name); i++) name = `${called} #${i}`
     const object: CatalogObject = { name }
-    if (row.owner !== null && !row.builtin) object.owner = indexIn(this.owners, row.owner)
+    const owner = row.owner === null ? null : reader.name(row.owner)
+    if (owner !== null && !row.builtin) object.owner = indexIn(this.owners, owner)
     const acl = [
-      ...aclDifference(row.acl, row.owner, row.acl_type as AclType, row.acl_base),
+      ...aclDifference(aclOf(row.acl, reader), owner, row.acl_type as AclType, row.acl_base),
       ...(extra?.acls ?? []).flatMap(({ column, entries }) =>
-        aclDifference(entries, row.owner, 'column').map((line) => ofColumn(line, column)),
+        aclDifference(aclOf(entries, reader), owner, 'column').map((line) =>
+          ofColumn(line, column),
+        ),
       ),
     ]
     if (acl.length > 0) object.acl = indexIn(this.acls, JSON.stringify(acl))
@@ -147,6 +162,16 @@ class CatalogBuilder {
       kinds,
     }
   }
+}
+
+/** What an object is called, in the names of the source. */
+function nameOf(
+  { name, named_role: role }: Row,
+  { named }: CatalogQuery,
+  reader: RoleReader,
+): string {
+  if (!named || role === null) return name
+  return `${named.after}${reader.name(role)}${name.slice(named.after.length + role.length)}`
 }
 
 /** The column goes before the colon that ends the grantee: it may hold one itself. */

@@ -2,10 +2,12 @@ import type pg from 'pg'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { listOf, words } from '../../../postgres/portable-sql.ts'
 import { roleSettings } from '../../../postgres/roles/catalog.ts'
+import { namesRole } from '../../../postgres/roles/role-names.ts'
 import { type FreezeMark, settingsBefore } from '../../freeze/mark.ts'
 import { markSchema } from '../../restore/database/mark.ts'
 import { settingText } from './known-options.ts'
 import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
+import type { RoleReader } from './role-reader.ts'
 
 const sorted = (array: string) =>
   `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`
@@ -98,6 +100,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
         `'on ' || CASE x.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions'
            WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' WHEN 'L' THEN 'large objects' ELSE x.defaclobjtype::pg_catalog.text END`,
       ),
+      named: { after: 'for role ', role: 'pg_catalog.pg_get_userbyid(x.defaclrole)' },
       owner: 'x.defaclrole',
       acl: {
         column: 'x.defaclacl',
@@ -140,6 +143,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
       catalog: 'pg_user_mapping',
       from: '(SELECT u.umid AS oid, u.usename, u.srvname FROM pg_catalog.pg_user_mappings u) x',
       name: `'USER MAPPING ' || x.usename || ' SERVER ' || x.srvname`,
+      named: { after: 'USER MAPPING ', role: 'x.usename' },
     },
     {
       kind: 'event trigger',
@@ -254,6 +258,7 @@ export async function settingFacets(
   server: number,
   keep: Keep,
   mark: FreezeMark | null,
+  reader: RoleReader,
 ): Promise<Map<string, ExtraFacets>> {
   const { rows } = await client.query<{ oid: string; role: string | null; settings: string[] }>(`
     SELECT r.setdatabase::pg_catalog.text AS oid, ARRAY(SELECT ${settingText('s')} FROM pg_catalog.unnest(r.setconfig) s) AS settings,
@@ -269,8 +274,8 @@ export async function settingFacets(
       return { role, name: setting.slice(0, end), value: setting.slice(end + 1) }
     })
     for (const { name, value } of settingsBefore(read, mark)) {
-      const facet = `setting ${name}${role === null ? '' : ` of ${role}`}`
-      found.facets[facet] = keep(facet, value)
+      const facet = `setting ${name}${role === null ? '' : ` of ${reader.name(role)}`}`
+      found.facets[facet] = keep(facet, namesRole(name, value) ? reader.name(value) : value)
     }
   }
   return result

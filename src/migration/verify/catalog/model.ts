@@ -33,6 +33,8 @@ export interface CatalogQuery {
   from?: string
   where?: string
   name: string
+  /** The name holds that of a role, right behind a text: SQL of the role, which needs not be the owner. */
+  named?: { after: string; role: string }
   /** The column of x with the schema's OID: its objects are left out where the schema is the system's. */
   schema?: string
   owner?: string

@@ -3,6 +3,7 @@ import { Failure, messageOf } from '../../../failure.ts'
 import type { ConnectionParameters } from '../../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import type { RoleNames } from '../../../postgres/roles/role-names.ts'
 import type { Context } from '../../context.ts'
 import { readTargetFacts, type TargetFacts } from '../../restore/plan/target-facts.ts'
 import { sessionPrefix, TargetSession } from '../../restore/run/target-session.ts'
@@ -30,6 +31,7 @@ export async function insideTarget<T>(
   database: string,
   schemas: ReadonlySet<string>,
   mayAlter: MayAlter,
+  roleNames: RoleNames | undefined,
   context: Context,
   work: (inside: Inside) => Promise<T>,
 ): Promise<T> {
@@ -53,7 +55,7 @@ export async function insideTarget<T>(
       const read = async () => {
         const own = await session.own()
         await pin(own)
-        return readTexts(own)
+        return readTexts(own, roleNames)
       }
       return await work({ session, facts, read })
     } finally {

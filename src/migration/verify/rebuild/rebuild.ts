@@ -1,7 +1,9 @@
 import { Cancelled, Failure, messageOf } from '../../../failure.ts'
 import { type Archive, readArchive } from '../../../postgres/archive/archive.ts'
+import { withRoleNames } from '../../../postgres/archive/roles.ts'
 import type { ConnectionParameters } from '../../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
+import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { counted } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { inMaintenanceDatabase } from '../../restore/database/maintenance-database.ts'
@@ -33,6 +35,8 @@ export interface RebuildOptions {
   database: string
   schema: SchemaSource
   open: readonly OpenDefinition[]
+  /** What the source's roles are called on the target, as its fingerprint was read. Default the same. */
+  roleNames?: RoleNames | undefined
   /** Both texts of what differs are wanted for the report. */
   showDefinitions: boolean
   /** Whether the database itself may serve for it, in a transaction that is rolled back, where no other can be created. */
@@ -67,8 +71,9 @@ export async function rebuildDefinitions(
 
 async function rebuild(options: RebuildOptions, rebuilt: Rebuilt, context: Context): Promise<void> {
   const archives = []
+  const { roleNames = sameRoleNames } = options
   for (const directory of await options.schema.archives())
-    archives.push(await readArchive(directory))
+    archives.push(withRoleNames(await readArchive(directory), roleNames))
   const began = Date.now()
   let entries: number
   try {
@@ -96,7 +101,7 @@ async function rebuildBeside(
   rebuilt: Rebuilt,
   context: Context,
 ): Promise<number> {
-  const { connection, database, schema } = options
+  const { connection, database, schema, roleNames } = options
   const place = { target: connection, targetName: database }
   const facts = await inMaintenanceDatabase(place, context.signal, (client) =>
     readTargetFacts(client, { databaseExists: false, labelProviders: [] }),
@@ -119,7 +124,9 @@ async function rebuildBeside(
           context.signal,
         )
         const read = () =>
-          withSession({ connection, database: scratch, role: 'target' }, context.signal, readTexts)
+          withSession({ connection, database: scratch, role: 'target' }, context.signal, (client) =>
+            readTexts(client, roleNames),
+          )
         try {
           return await withBuilder(connection, scratch, facts, context, roles, (builder) => {
             const work = new Work({ plan, account, builder, transaction: false }, context)
@@ -145,10 +152,10 @@ async function rebuildInside(
   rebuilt: Rebuilt,
   context: Context,
 ): Promise<number> {
-  const { connection, database, schema, mayAlter = false } = options
+  const { connection, database, schema, mayAlter = false, roleNames } = options
   const entries = archives.flatMap((archive) => archive.entries)
   const schemas = new Set(entries.map(({ namespace }) => namespace).filter(Boolean))
-  return insideTarget(connection, database, schemas, mayAlter, context, (inside) => {
+  return insideTarget(connection, database, schemas, mayAlter, roleNames, context, (inside) => {
     const plan = planOf(archives, inside.facts, schema)
     const { session: account, read } = inside
     const work = new Work({ plan, account, builder: null, transaction: true }, context)
@@ -180,14 +187,16 @@ async function decide(
 }
 
 async function readTarget(
-  { connection, database }: RebuildOptions,
+  { connection, database, roleNames }: RebuildOptions,
   rebuilt: Rebuilt,
   context: Context,
 ): Promise<void> {
   if (!rebuilt.hasDifferences()) return
   try {
     const place = { connection, database, role: 'target' } as const
-    rebuilt.showTarget(await withSession(place, context.signal, readTexts))
+    rebuilt.showTarget(
+      await withSession(place, context.signal, (client) => readTexts(client, roleNames)),
+    )
   } catch (error) {
     if (error instanceof Cancelled || context.signal.aborted) throw new Cancelled()
     if (!(error instanceof Failure) && sqlstateOf(error) === undefined) throw error

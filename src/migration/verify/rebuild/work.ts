@@ -4,6 +4,7 @@ import { maskStatement } from '../../../postgres/archive/statement.ts'
 import { serverVersion } from '../../../postgres/connection.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import type { RoleNames } from '../../../postgres/roles/role-names.ts'
 import { printable, shorten } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import type { RestorePlan } from '../../restore/plan/plan.ts'
@@ -184,8 +185,12 @@ function takesPower({ entry, archive }: PlannedEntry): boolean {
   )
 }
 
-/** The catalog with its texts in place of their hashes. */
-export async function readTexts(client: pg.Client): Promise<CatalogFingerprint> {
+/**
+ * The catalog with its texts in place of their hashes.
+ *
+ * @param names of the source's roles on this server
+ */
+export async function readTexts(client: pg.Client, names?: RoleNames): Promise<CatalogFingerprint> {
   const { number } = await serverVersion(client)
-  return readCatalog(client, number, (_, text) => text)
+  return readCatalog(client, number, (_, text) => text, null, names)
 }

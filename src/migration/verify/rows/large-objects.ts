@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import * as v from 'valibot'
+import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { count, digits, fields, list as listOf, text } from '../../kept/schema.ts'
 import { aclDifference, explodeAcl } from '../catalog/acl.ts'
+import { aclOf } from '../catalog/role-reader.ts'
 import { inTransaction, isUnreadable, reasonOf } from '../read-session.ts'
 import { hashOfBytes } from './digest.ts'
 import type { ReadPlan, Task } from './readers.ts'
@@ -56,13 +58,15 @@ const mostOid = 2 ** 32 - 1
  * since only a superuser may read `pg_largeobject` itself.
  *
  * @param source on the target: the ranges that the source's fingerprint chose
+ * @param names on the target: what the source's roles are called there
  */
 export async function largeObjectWork(
   plan: ReadPlan,
   source: LargeObjectsFingerprint | undefined,
   leader: pg.Client,
+  names: RoleNames = sameRoleNames,
 ): Promise<{ tasks: Task[]; result: LargeObjectsFingerprint }> {
-  const { objects, groups, comments } = await list(leader, plan.server)
+  const { objects, groups, comments } = await list(leader, plan.server, names)
   const ranges = rangesOf(objects, source)
   const result: LargeObjectsFingerprint = { count: objects.length, ranges, groups, comments }
   if (plan.method === null) return { tasks: [], result }
@@ -93,7 +97,8 @@ export async function largeObjectWork(
   return { tasks, result }
 }
 
-async function list(leader: pg.Client, server: number) {
+async function list(leader: pg.Client, server: number, names: RoleNames) {
+  const reader = { name: (role: string) => names.onSource(role) }
   const objects: LargeObject[] = []
   const groups = new Map<string, LargeObjectGroup>()
   const comments = { count: 0, digest: 0n }
@@ -124,9 +129,10 @@ async function list(leader: pg.Client, server: number) {
     )
     for (const { oid, owner, acl, comment } of rows) {
       objects.push({ oid: Number(oid), owner })
-      const lines = aclDifference(acl, owner, 'large object')
-      const key = JSON.stringify([owner, lines])
-      const group = groups.get(key) ?? { owner, acl: lines, count: 0, which: '' }
+      const called = reader.name(owner)
+      const lines = aclDifference(aclOf(acl, reader), called, 'large object')
+      const key = JSON.stringify([called, lines])
+      const group = groups.get(key) ?? { owner: called, acl: lines, count: 0, which: '' }
       group.count += 1
       groups.set(key, group)
       sums.set(key, (sums.get(key) ?? 0n) + hash64(oid))
