@@ -7,6 +7,7 @@ import type { Run } from '../../src/migration/run.ts'
 import { sameRoleNames } from '../../src/postgres/roles/role-names.ts'
 import { newReport, type Report } from '../../src/report/model.ts'
 import { ReportWriter } from '../../src/report/writer.ts'
+import { expectPublished } from './report-schema.ts'
 
 /** What a command did: its report, what it said, and what it threw. */
 export interface CommandResult {
@@ -75,5 +76,6 @@ export async function runInProcess(
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
+  expectPublished(report)
   return { report, lines, error }
 }

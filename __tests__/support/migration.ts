@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type pg from 'pg'
 import type { Report } from '../../src/report/model.ts'
+import { expectPublished } from './report-schema.ts'
 import { type ActionOptions, type ActionResult, runAction } from './runner.ts'
 import type { TestServer } from './server.ts'
 
@@ -76,8 +77,10 @@ export async function runJob(
 export function readReport(result: ActionResult): { report: Report; html: string } {
   const path = result.outputs.report
   if (!path || !existsSync(path)) throw new Error(`there is no report; the log was:\n${result.log}`)
+  const text = readFileSync(path, 'utf8')
+  expectPublished(text)
   return {
-    report: JSON.parse(readFileSync(path, 'utf8')) as Report,
+    report: JSON.parse(text) as Report,
     html: readFileSync(join(path, '..', 'report.html'), 'utf8'),
   }
 }

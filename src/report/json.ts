@@ -16,7 +16,8 @@ const range = { low: true, high: true } as const
 const estimated = { name: true, seconds: range } as const
 const stated = { ...range, confidence: true } as const
 
-const shape: Shape<Omit<Report, 'words'>> = {
+/** Every field that report.json may have, in the order in which they are written; docs/report.schema.json has the same. */
+export const fieldsOfReport: Shape<Omit<Report, 'words'>> = {
   command: true,
   status: true,
   startedAt: true,
@@ -155,7 +156,7 @@ const shape: Shape<Omit<Report, 'words'>> = {
  * terminal or the runner's log would act on is written as a JSON escape, which means the same to every reader of JSON.
  */
 export function renderJson(report: Report): string {
-  const text = JSON.stringify(ordered(report, shape), undefined, 2)
+  const text = JSON.stringify(ordered(report, fieldsOfReport), undefined, 2)
     .replaceAll('##[', '#\\u0023[')
     .replace(/[\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\x7f-\x9f]/gu, (character) =>
       Array.from({ length: character.length }, (_, unit) => character.charCodeAt(unit))
