@@ -12,17 +12,26 @@ export class Failure extends Error {
   readonly remedy: string
   /** The five-character SQLSTATE, where a server gave one. */
   readonly sqlstate: string | undefined
+  /** Both sides were compared and differ, and nothing went wrong but that. */
+  readonly isDifference: boolean
 
   constructor(
     what: string,
     why: string,
     remedy: string,
-    options: { cause?: unknown; sqlstate?: string | undefined } = {},
+    options: { cause?: unknown; sqlstate?: string | undefined; isDifference?: boolean } = {},
   ) {
     super(what, 'cause' in options ? { cause: options.cause } : undefined)
     this.why = why
     this.remedy = remedy
     this.sqlstate = options.sqlstate
+    this.isDifference = options.isDifference ?? false
+  }
+
+  /** The same failure with another next step. */
+  withRemedy(remedy: string): Failure {
+    const { message, why, sqlstate, isDifference, cause } = this
+    return new Failure(message, why, remedy, { cause, sqlstate, isDifference })
   }
 
   /** The failure as the one line that a step ends with: what, why, next step. */
@@ -34,6 +43,11 @@ export class Failure extends Error {
       .join(' ')
       .replace(/\s+/g, ' ')
   }
+}
+
+/** Whether failures are differences, each of them. */
+export function areDifferences(errors: readonly unknown[]): boolean {
+  return errors.every((error) => error instanceof Failure && error.isDifference)
 }
 
 /** The run was cancelled: by the runner's signal or by the caller's. Never retried, reported as `cancelled`. */

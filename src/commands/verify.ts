@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Failure, messageOf } from '../failure.ts'
+import { areDifferences, Failure, messageOf } from '../failure.ts'
 import { checkDestination } from '../migration/checks/destination.ts'
 import { refuseBlockers } from '../migration/checks/note.ts'
 import { inspectSource, inspectTarget, type Source } from '../migration/checks/preflight.ts'
@@ -127,6 +127,7 @@ async function steps(run: Run): Promise<void> {
       `${failures.length} databases could not be verified`,
       failures.map(messageOf).join(' | '),
       'The report has each of them',
+      { isDifference: areDifferences(failures) },
     )
   }
 }

@@ -105,9 +105,8 @@ function goingOn(failure: unknown, run: Run): unknown {
   const { databases } = run.report
   if (!(failure instanceof Failure) || run.goOn === undefined) return failure
   const way = run.goOn.now()
-  const { message, why, sqlstate, cause } = failure
   const remedy = failure.remedy.replaceAll(run.goOn.hoped, way)
   const begun = databases.some(({ restore, tables }) => restore && tables.length === 0)
   const more = begun && !remedy.includes(way) ? `${remedy}. Then ${way}` : remedy
-  return new Failure(message, why, more, { cause, sqlstate })
+  return failure.withRemedy(more)
 }

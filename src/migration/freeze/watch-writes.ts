@@ -327,7 +327,7 @@ export class SourceWatch {
 /** A failure that also says what becomes of the source. */
 function amended(error: unknown, next: string): unknown {
   if (!(error instanceof Failure)) return error
-  const { message, why, remedy, sqlstate, cause } = error
+  const { remedy } = error
   const more = /[.!?]$/.test(remedy) || remedy === '' ? remedy : `${remedy}.`
-  return new Failure(message, why, `${more} ${next}`.trim(), { cause, sqlstate })
+  return error.withRemedy(`${more} ${next}`.trim())
 }

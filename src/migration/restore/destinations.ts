@@ -1,4 +1,4 @@
-import { Failure, messageOf } from '../../failure.ts'
+import { areDifferences, Failure, messageOf } from '../../failure.ts'
 import type { ReportError } from '../../report/model.ts'
 import type { DatabaseRecord } from '../../report/writer.ts'
 import type { DatabaseName } from '../database-names.ts'
@@ -40,5 +40,6 @@ export function throwAll(failures: readonly Refused[], outcome: string): void {
     `${failures.length} parts of the migration ${outcome}`,
     failures.map(({ what, error }) => `${what}: ${messageOf(error)}`).join(' | '),
     'The report has each of them; what else was restored is in it, too',
+    { isDifference: areDifferences(failures.map(({ error }) => error)) },
   )
 }

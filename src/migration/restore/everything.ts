@@ -131,5 +131,6 @@ function refuseDifferentRoles({ report: { roles } }: Run): void {
       .slice(0, 10)
       .join('; '),
     'The report lists every difference; correct the roles on the target, then run verify',
+    { isDifference: true },
   )
 }

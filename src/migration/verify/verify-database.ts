@@ -149,6 +149,7 @@ export async function verifyDatabase(
     `The target differs from the source in the database "${database}"`,
     `${named.slice(0, 10).join(', ')}${more}`,
     'Do not switch over: the report lists every difference. When the cause is mended, migrate again under another name (databases: name=other-name) or with if-target-not-empty: swap, which keeps what is there until the new database is verified',
+    { isDifference: true },
   )
 }
 
