@@ -17,7 +17,9 @@ const { TextDocument } = await import('vscode-languageserver-textdocument')
 
 const root = join(import.meta.dirname, '..')
 process.chdir(root)
-const workflows = [...globSync('.github/workflows/*.yml'), ...globSync('examples/*.yml')].sort()
+const workflows = [...globSync('.github/workflows/*.yml'), ...globSync('examples/*.yml')]
+  .filter((file) => !file.endsWith('gitlab-ci.yml')) // GitLab's own
+  .sort()
 /** Our actions, by the folder that a workflow names behind the repository. */
 const actions = ['', 'runner/start', 'runner/stop']
 const metadataOf = (folder: string) => join(folder, 'action.yml')

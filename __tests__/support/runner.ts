@@ -307,7 +307,7 @@ function fileCommands(text: string): Record<string, string> {
  * Processes that carry the run's tracking id, which is how a runner finds what a job left behind, or that name a path
  * of the run's directory: a program with an environment of its own lacks the id.
  */
-function orphans(directory: string): { pid: number; command: string }[] {
+export function orphans(directory: string): { pid: number; command: string }[] {
   const found: { pid: number; command: string }[] = []
   const marks = [`github_${basename(directory)}\0`, directory]
   for (const pid of readdirSync('/proc').map(Number)) {

@@ -62,7 +62,7 @@ export function temporaryFull(path: string): Failure {
   return new Failure(
     'The disk of the runner is full',
     `${path}: no space left on device`,
-    'Free space where RUNNER_TEMP is, the temporary directory of the runner: logs, reports and what is encrypted or decrypted on the way lie there, the dump where dump-directory says',
+    'Free space where RUNNER_TEMP is, the temporary directory of the runner (TMPDIR on a command line): logs, reports and what is encrypted or decrypted on the way lie there, the dump where dump-directory says',
     { sqlstate: '53100' },
   )
 }

@@ -61,7 +61,7 @@ function met(mode: Mode): string {
 /** Another dump goes on with nothing: what this run has restored is in its way, unless it was built beside. */
 function anew(mode: Mode): string {
   const how = mode === 'fail' ? '' : `, with ${met(mode === 'resume' ? 'replace' : mode)}`
-  return `the dump is not kept, so another migration begins anew${how}; with upload-dump or keep-dump it could be gone on with`
+  return `the dump is not kept, so another migration begins anew${how}; with upload-dump or keep-dump (on a command line: dump-directory) it could be gone on with`
 }
 
 /** The inputs by which the sealed dump of a run is found; undefined where it is not kept. */
@@ -71,9 +71,11 @@ function keptPlace(run: Run): string | undefined {
 }
 
 function placeOf(run: Run, isUploaded: boolean, isOnDisk: boolean): string | undefined {
-  const { inputs, environment, dumpDirectory } = run
+  const { inputs, environment, dumpDirectory, artifacts } = run
   const more = inputs.passphrase === undefined ? '' : ', the same passphrase'
   const runId = environment.GITHUB_RUN_ID
+  if (isUploaded && artifacts.keptIn !== undefined)
+    return `dump-directory: ${artifacts.keptIn}${more}`
   if (isUploaded && runId)
     return `run-id: ${runId}, artifact-name: ${inputs.artifactName}, github-token${more}`
   return isOnDisk ? `dump-directory: ${dumpDirectory}${more}` : undefined

@@ -7,9 +7,10 @@ export type InputReader = ReturnType<typeof readInputs>
  * Reads the inputs of an action, each in one way, and collects what is wrong with them.
  *
  * @param get the text of an input, '' when it is not set
+ * @param found what is wrong already
  */
-export function readInputs(get: (name: string) => string) {
-  const mistakes: string[] = []
+export function readInputs(get: (name: string) => string, found: readonly string[] = []) {
+  const mistakes = [...found]
   const wrong = (name: string, given: string, allowed: string) => {
     mistakes.push(`${name}: ${given}; ${allowed}`)
     return undefined as never

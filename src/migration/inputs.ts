@@ -95,13 +95,17 @@ export const secretInputs = [
  *
  * @param get the text of an input, '' when it is not set
  * @param commands those that there are, the default one first
+ * @param face what else is wrong, found before, and where the mistakes are to be corrected
  * @throws Failure that names each wrong input, what was given (never a secret) and what is allowed
  */
 export function parseInputs(
   get: (name: string) => string,
   commands: readonly CommandFacts[],
+  face: { mistakes?: readonly string[]; remedy: string } = {
+    remedy: 'Correct the step in the workflow; the README lists every input',
+  },
 ): Inputs {
-  const reader = readInputs(get)
+  const reader = readInputs(get, face.mistakes)
   const { wrong, shown, optional, choice, boolean, number, duration, lines, attempt } = reader
   const jobs = (name: string): number | 'auto' =>
     get(name) === '' || get(name) === 'auto' ? 'auto' : (number(name, 1, 64) ?? 'auto')
@@ -266,7 +270,7 @@ export function parseInputs(
       'allowed: false only together with dump-directory and keep-dump: the dump would be lost',
     )
   }
-  reader.refuse('Correct the step in the workflow; the README lists every input')
+  reader.refuse(face.remedy)
   return inputs
 
   function options(name: 'dump-options' | 'restore-options'): string[] {

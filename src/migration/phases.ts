@@ -2,6 +2,9 @@ import { Cancelled } from '../failure.ts'
 import type { PhaseName } from '../report/model.ts'
 import type { Context } from './context.ts'
 
+/** What the line of the log begins with that says which phase begins. */
+export const phaseMark = '▶ '
+
 /**
  * Runs one phase and keeps its name, times and outcome in the report, whatever happens. `cutover-seconds` and the timeline
  * are drawn from these.
@@ -15,7 +18,7 @@ export async function runPhase<T>(
   context.signal.throwIfAborted()
   const end = context.record.phase(name, database)
   let succeeded = false
-  context.log.info(`▶ ${name}${database === undefined ? '' : ` ${database}`}`)
+  context.log.info(`${phaseMark}${name}${database === undefined ? '' : ` ${database}`}`)
   try {
     const result = await work()
     succeeded = true

@@ -18,27 +18,33 @@ const longestTitle = 200
  * What is worth an annotation, the most useful first: at most ten of a level (nine errors where the run failed or was
  * cancelled: the tenth is the run's own, which `core.setFailed` makes), the last one counting those that had no room.
  * Texts are plain and in one line each; what writes them to the log has to escape them for the runner.
+ *
+ * @param elsewhere where those are that had no room
  */
-export function annotations(report: Report): Annotation[] {
+export function annotations(
+  report: Report,
+  elsewhere = 'in the job summary and in report.json (artifact polardb-report)',
+): Annotation[] {
   const failed = report.status !== 'succeeded'
   return [
-    ...limited('error', errors(report), failed ? perLevel - 1 : perLevel),
-    ...limited('warning', warnings(report), perLevel),
-    ...limited('notice', notices(report), perLevel),
+    ...limited('error', errors(report), failed ? perLevel - 1 : perLevel, elsewhere),
+    ...limited('warning', warnings(report), perLevel, elsewhere),
+    ...limited('notice', notices(report), perLevel, elsewhere),
   ]
 }
 
 type Item = [title: string, ...sentences: string[]]
 
-function limited(level: Annotation['level'], items: Item[], limit: number): Annotation[] {
+function limited(
+  level: Annotation['level'],
+  items: Item[],
+  limit: number,
+  elsewhere: string,
+): Annotation[] {
   const room = items.length > limit ? limit - 1 : limit
   const shown = items.slice(0, room)
   const left = items.length - shown.length
-  if (left > 0)
-    shown.push([
-      `${left} more`,
-      `${left} more of the kind are in the job summary and in report.json (artifact polardb-report).`,
-    ])
+  if (left > 0) shown.push([`${left} more`, `${left} more of the kind are ${elsewhere}.`])
   return shown.map(([title, ...sentences]) => ({
     level,
     title: shorten(printable(title), longestTitle),

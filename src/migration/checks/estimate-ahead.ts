@@ -27,7 +27,9 @@ export async function estimateAhead(
     const { inputs, environment, dumpDirectory: directory } = run
     try {
       const estimate = await estimateMigration(source, target, run, known)
-      const { uploadDump: upload, retentionDays } = inputs
+      const { uploadDump, retentionDays } = inputs
+      // on a disk of one's own nobody counts them
+      const upload = uploadDump && run.artifacts.keptIn === undefined
       const place = {
         ...{ directory, upload, retentionDays, runner: environment.RUNNER_ENVIRONMENT },
         partial: leavesOut(inputs.dumpOptions),

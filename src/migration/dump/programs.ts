@@ -271,7 +271,7 @@ async function run(
       throw new Failure(
         `The log of ${program} cannot be written`,
         messageOf(logFailed),
-        'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner, then run again',
+        'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner (TMPDIR on a command line), then run again',
         { cause: logFailed },
       )
     }

@@ -61,7 +61,9 @@ export function estimateChecks(estimate: Estimate, place: Place): CheckResult[] 
 function timeCheck({ seconds, phases }: Estimate, { runner }: Place): CheckResult {
   const parts = phases.map((one) => `${one.name} ${formatRange(one.seconds, formatDuration)}`)
   const message = `the migration will take ${formatRange(seconds, formatDuration)} (${parts.join(', ')})`
-  if (seconds.high <= jobLimit) return result('estimate-time', 'warning', message)
+  // outside of GitHub nothing ends it
+  if (seconds.high <= jobLimit || runner === undefined)
+    return result('estimate-time', 'warning', message)
   const hosted = runner === 'github-hosted'
   return result(
     'estimate-time',

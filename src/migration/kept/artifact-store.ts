@@ -35,10 +35,13 @@ export interface UploadRequest {
 export class ArtifactNameTaken extends Failure {}
 
 /**
- * Keeps files beyond the job: GitHub's artifacts, as the engine sees them. Every method retries what may pass, a bounded
+ * Keeps files beyond the job: GitHub's artifacts, as the engine sees them, or a directory. Every method retries what may pass, a bounded
  * number of times, and throws a Failure with the next step, or Cancelled once the signal is aborted.
  */
 export interface ArtifactStore {
+  /** What `dump-directory` can name afterwards, where a dump is kept in a directory. */
+  readonly keptIn?: string
+
   /**
    * Uploads files as one artifact. An attempt that failed burns its name: the next takes another one (see `StoredArtifact`).
    *

@@ -185,7 +185,7 @@ export async function load(
       throw new Failure(
         'The log of pg_restore cannot be written',
         messageOf(logFailed),
-        'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner, then run again',
+        'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner (TMPDIR on a command line), then run again',
         { cause: logFailed },
       )
     }
