@@ -14,24 +14,32 @@ export class Failure extends Error {
   readonly sqlstate: string | undefined
   /** Both sides were compared and differ, and nothing went wrong but that. */
   readonly isDifference: boolean
+  /** Lines to paste that the remedy speaks of, where there are any: SQL, or inputs of the workflow. */
+  readonly paste: string | undefined
 
   constructor(
     what: string,
     why: string,
     remedy: string,
-    options: { cause?: unknown; sqlstate?: string | undefined; isDifference?: boolean } = {},
+    options: {
+      cause?: unknown
+      sqlstate?: string | undefined
+      isDifference?: boolean
+      paste?: string | undefined
+    } = {},
   ) {
     super(what, 'cause' in options ? { cause: options.cause } : undefined)
     this.why = why
     this.remedy = remedy
     this.sqlstate = options.sqlstate
     this.isDifference = options.isDifference ?? false
+    this.paste = options.paste
   }
 
   /** The same failure with another next step. */
   withRemedy(remedy: string): Failure {
-    const { message, why, sqlstate, isDifference, cause } = this
-    return new Failure(message, why, remedy, { cause, sqlstate, isDifference })
+    const { message, why, sqlstate, isDifference, paste, cause } = this
+    return new Failure(message, why, remedy, { cause, sqlstate, isDifference, paste })
   }
 
   /** The failure as the one line that a step ends with: what, why, next step. */

@@ -24,6 +24,25 @@ describeScenarios(
   ],
   [
     {
+      name: 'a database that is not empty',
+      check: named('target-content'),
+      trip: { target: 'CREATE TABLE public.someones ()' },
+      expected: { message: /not empty: It holds 1 object/, remedy: /another name/ },
+      remedy: { paste: 'workflow' },
+    },
+    {
+      ...asMover,
+      name: 'one that is not empty, and in which nothing may be created either',
+      check: named('target-content'),
+      trip: {
+        target: 'CREATE TABLE public.someones (); REVOKE CREATE ON DATABASE :database FROM mover',
+      },
+      expected: { message: /may not create anything in .*; .* is not empty/ },
+      remedy: {
+        target: 'DROP TABLE public.someones; GRANT CREATE ON DATABASE :database TO mover',
+      },
+    },
+    {
       ...asMover,
       name: 'a role that is to be made, and nothing may be created in the database',
       check: named('target-privileges'),

@@ -104,16 +104,82 @@ test('a database that is not there keeps nobody from the plan of the others, and
   expect(losses.filter(({ status }) => status === 'passed')).toEqual([])
 })
 
-test('where no plan could be made, nobody says that nothing is lost', async () => {
+/** As somebody else, whose password is `p`. */
+const as = (role: string, uri: string) => uri.replace(/\/\/[^@]*@/, `//${role}@`)
+
+/** The inputs that a block of the workflow's lines says. */
+const pasted = (text = '') =>
+  Object.fromEntries(text.split('\n').map((line) => line.split(': ') as [string, string]))
+
+test('an account that may create no roles is told so, and what becomes of the databases all the same', async () => {
   await plain.backend.sql(`CREATE ROLE powerless LOGIN CREATEDB PASSWORD 'p'`)
   try {
-    const target = plain.uri('postgres').replace(/\/\/[^@]*@/, '//powerless@')
+    const target = as('powerless', plain.uri('postgres'))
     const inputs = { ...between(source, plain, 'shop'), target, 'target-password': 'p' }
     const { report, outputs } = await preflight(inputs)
+    const plan = report.checks.filter(({ id }) => id === 'plan')
+    const [refused, ...others] = plan.filter(({ status }) => status === 'failed')
+    expect(others).toEqual([])
+    expect(refused?.message).toMatch(
+      /^the roles: The account "powerless" may not create roles on the target.*takes CREATEROLE/,
+    )
+    expect(refused?.paste).toBe('ALTER ROLE "powerless" CREATEROLE;')
+    expect(plan.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/^"shop": \d+ of \d+ entries/),
+    )
+    // what the roles would lose was not tried, and nobody says that they lose nothing
     const losses = report.checks.filter(({ id }) => id === 'losses')
-    expect(losses).toMatchObject([{ status: 'skipped', severity: 'blocker' }])
+    expect(losses.filter(({ status }) => status === 'passed')).toEqual([])
     expect(outputs).toMatchObject({ ready: false })
+    await plain.backend.sql(refused?.paste ?? '')
+    const again = await preflight(inputs)
+    expect(again.report.checks.filter(({ id }) => id === 'plan' && 'status')).not.toContainEqual(
+      expect.objectContaining({ status: 'failed' }),
+    )
   } finally {
     await plain.backend.sql('DROP ROLE powerless')
+  }
+})
+
+test('passwords that cannot be read are one blocker, and no loss of every login', async () => {
+  // not pg_read_all_data, which may read pg_authid, too
+  await source.sql(
+    `CREATE ROLE reader LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA app TO reader;
+     GRANT SELECT ON ALL TABLES IN SCHEMA app TO reader; GRANT SELECT ON ALL SEQUENCES IN SCHEMA app TO reader`,
+    'shop',
+  )
+  try {
+    const inputs = {
+      ...between(source, plain, 'shop', { 'allow-missing': 'MEMBERSHIP *\nROLE *\nFUNCTION *' }),
+      ...{ source: as('reader', source.uri('shop')), 'source-password': 'p' },
+    }
+    const { report, error } = await preflight(inputs)
+    const blockers = failed(report).filter(({ severity }) => severity === 'blocker')
+    expect(blockers.map(({ id, objects }) => [id, objects])).toEqual([
+      ['source-role-passwords', []],
+    ])
+    expect(report.losses.filter(({ entry }) => entry.startsWith('LOGIN'))).toEqual([])
+    expect((error as Failure).line).toMatch(/^Not ready.*source-role-passwords/)
+    // a migration says the same, and what is pasted mends both
+    const migrated = {
+      ...inputs,
+      'client-path': client,
+      'allow-writes': 'true',
+      'upload-dump': 'false',
+    }
+    const refused = await runInProcess({ ...migrated, command: 'migrate' })
+    expect((refused.error as Failure).line).toMatch(/may not read pg_authid/)
+    const way = pasted(blockers[0]?.paste)
+    const now = await preflight({ ...inputs, ...way })
+    expect(now.error).toBeUndefined()
+    expect(now.outputs.ready).toBe(true)
+    const run = await runInProcess({ ...migrated, ...way, command: 'migrate' })
+    expect(run.error).toBeUndefined()
+    expect(run.report.verified).toBe(true)
+    expect(run.report.losses.map(({ entry }) => entry).sort()).toEqual(
+      now.report.losses.map(({ entry }) => entry).sort(),
+    )
+  } finally {
+    await source.sql('DROP OWNED BY reader; DROP ROLE reader', 'shop')
   }
 })

@@ -187,12 +187,20 @@ describe('swap', () => {
     expect(await membershipsOf(target)).toEqual([])
   })
 
-  test('refuses a database that the account may not rename before anything is changed', async () => {
+  test('refuses a database that the account may not rename before anything is dumped', async () => {
     await source.sql('CREATE ROLE newcomer')
     await target.backend.sql('CREATE DATABASE theirs')
     await target.backend.sql('CREATE TABLE t (version int)', 'theirs')
-    const { error } = await migrate({ databases: 'shop=theirs', 'if-target-not-empty': 'swap' })
+    const wish = { databases: 'shop=theirs', 'if-target-not-empty': 'swap' }
+    const { error, report } = await migrate(wish)
     expect(String(error)).toContain('The database "theirs" cannot be exchanged')
+    expect(report.phases.map(({ name }) => name)).not.toContain('dump')
+    const ahead = await migrate({ ...wish, command: 'preflight' })
+    expect(
+      ahead.report.checks.filter(({ id, status }) => id === 'plan' && status === 'failed'),
+    ).toEqual([
+      expect.objectContaining({ message: expect.stringMatching(/"theirs" cannot be exchanged/) }),
+    ])
     expect((error as { remedy?: string }).remedy).toContain('console')
     const { rowCount } = await target.backend.sql(`SELECT FROM pg_roles WHERE rolname = 'newcomer'`)
     expect(rowCount).toBe(0)

@@ -24,7 +24,7 @@ export function noteFailure(
   {
     severity = 'blocker',
     why = whyOf(id),
-    paste,
+    paste = failure.paste,
   }: { severity?: Severity; why?: string | undefined; paste?: string | undefined } = {},
 ): void {
   const { message, why: cause, remedy } = failure

@@ -17,7 +17,9 @@ import { scratchRestore } from '../restore/scratch-restore.ts'
 import type { Run } from '../run.ts'
 import type { Assessed } from './assess.ts'
 import { note, noteFailure } from './note.ts'
+import { pastedName } from './paste.ts'
 import type { Source } from './preflight.ts'
+import { passwordsReadable, privileges } from './source/privileges.ts'
 
 /** What was learned on the way. */
 export interface Ahead {
@@ -49,6 +51,7 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
   let schemaSeconds: Ahead['schemaSeconds']
   let isDecided = !target
   let isWhole = true
+  let withPasswords = true
   const directory = join(run.temporaryDirectory, 'ahead')
   await mkdir(directory, { recursive: true, mode: 0o700 })
   // what is decided goes into a report of its own, every loss accepted, so that all are found
@@ -56,10 +59,15 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
   const ahead = { ...run, record, report: record.report, dumpDirectory: directory }
   const quiet = { ...run.log, info: () => {} }
   try {
-    const roles = await rolesAhead(source, dumpSource, { ...run, dumpDirectory: directory })
+    const { roles, ...how } = await rolesAhead(source, dumpSource, {
+      ...run,
+      dumpDirectory: directory,
+    })
+    withPasswords = how.withPasswords
     const refused = (database: string, failure: Failure) => {
       isWhole = false
-      noteFailure(run, 'plan-schema', named(`the database "${database}"`, failure))
+      const failed = named(`the database "${database}"`, failure)
+      noteFailure(run, 'plan-schema', failed, { paste: pasteFor(failure, source, run) })
     }
     await attempt(run, 'plan', () =>
       runPhase(run, 'schema', () =>
@@ -77,13 +85,15 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
               source: name,
               target: target ?? name,
             }))
-            const inputs = { ...run.inputs, allowMissing: ['*'], databases }
+            const rolePasswords = run.inputs.rolePasswords && withPasswords
+            const inputs = { ...run.inputs, allowMissing: ['*'], databases, rolePasswords }
             const { planned, refusals } = await decideEverything(
               { ...dump, isSchema: true, isLookOnly: true },
               target.connection,
               { ...ahead, inputs, log: quiet },
             )
             isDecided = true
+            isWhole &&= refusals.length === 0
             for (const { what, error } of refusals) noteFailure(run, 'plan', named(what, error))
             for (const database of planned.databases) tellPlan(database, run)
             if (run.inputs.preflightRestore)
@@ -97,7 +107,10 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
     await rm(directory, { recursive: true, force: true })
   }
   for (const result of record.report.checks) note(run, result)
-  tellLosses(target ? record.report.losses : source.losses, isDecided && isWhole, run)
+  // without the passwords every role would seem to lose its login: which do, is known when they can be read
+  const isKnown = ({ entry }: Loss) => withPasswords || !entry.startsWith('LOGIN ')
+  const losses = (target ? record.report.losses : source.losses).filter(isKnown)
+  tellLosses(losses, isDecided && isWhole && withPasswords, run)
   return { client: dumpSource.client, ...(schemaSeconds ? { schemaSeconds } : {}) }
 }
 
@@ -119,24 +132,43 @@ async function tryAhead(
   )
 }
 
-/** @returns null where they are not migrated; those without passwords where only the passwords cannot be had */
+/**
+ * The roles as a dump would have them, without their passwords where these cannot be had: a failed check says so.
+ *
+ * @returns roles null where they are not migrated, or cannot be dumped at all
+ */
 async function rolesAhead(
   source: Source,
   dumpSource: DumpSource,
   run: Run,
-): Promise<DumpedRoles | null> {
+): Promise<{ roles: DumpedRoles | null; withPasswords: boolean }> {
+  const isClosed = run.report.checks.some(
+    ({ id, status }) => id === passwordsReadable.id && status === 'failed',
+  )
   try {
-    return await dumpTheRoles(source, dumpSource, run)
+    if (!isClosed)
+      return { roles: await dumpTheRoles(source, dumpSource, run), withPasswords: true }
   } catch (error) {
     if (run.signal.aborted || !(error instanceof Failure)) throw error
-    noteFailure(run, 'plan-roles', error)
-    const inputs = { ...run.inputs, rolePasswords: false }
-    return (
-      (await attempt(run, 'plan-roles', () =>
-        dumpTheRoles(source, dumpSource, { ...run, inputs }),
-      )) ?? null
-    )
+    noteFailure(run, 'plan-roles', error, { paste: pasteFor(error, source, run) })
   }
+  const inputs = { ...run.inputs, rolePasswords: false }
+  const roles = await attempt(run, 'plan-roles', () =>
+    dumpTheRoles(source, dumpSource, { ...run, inputs }),
+  )
+  return { roles: roles ?? null, withPasswords: false }
+}
+
+/** Lines to paste against what a client program was refused on the source. */
+function pasteFor({ why, paste }: Failure, source: Source, { report }: Run): string | undefined {
+  if (paste !== undefined) return paste
+  if (/permission denied .*\bpg_authid\b/.test(why)) return 'role-passwords: false'
+  if (/permission denied .*\bpg_subscription\b/.test(why)) return 'dump-options: --no-subscriptions'
+  if (/row-level security/.test(why))
+    return `ALTER ROLE ${pastedName(source.connection.user)} BYPASSRLS;`
+  // what may not be read was looked for by name already
+  if (!/permission denied/.test(why)) return undefined
+  return report.checks.find(({ id, status }) => id === privileges.id && status === 'failed')?.paste
 }
 
 /** What a step gives, or a failed check and undefined. @throws Cancelled, and what is no failure of ours */
@@ -153,8 +185,8 @@ async function attempt<T>(run: Run, id: string, step: () => Promise<T>): Promise
 function named(what: string, error: unknown): Failure {
   const prefix = what === '' ? '' : `${what}: `
   if (error instanceof Failure) {
-    const { message, why, remedy, sqlstate } = error
-    return new Failure(`${prefix}${message}`, why, remedy, { cause: error, sqlstate })
+    const { message, why, remedy, sqlstate, paste } = error
+    return new Failure(`${prefix}${message}`, why, remedy, { cause: error, sqlstate, paste })
   }
   return new Failure(
     `${prefix}it could not be decided about`,

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { Cancelled } from '../../failure.ts'
+import { Cancelled, Failure } from '../../failure.ts'
 import { readArchive } from '../../postgres/archive/archive.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
@@ -12,10 +12,11 @@ import { autoJobs } from '../jobs.ts'
 import { databasesOf } from '../kept/load.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import { lossesAmong, refuseUnaccepted } from '../losses.ts'
-import { retrying } from '../retry.ts'
+import { isGivenUp, retrying } from '../retry.ts'
 import { requireRoles } from '../roles/preconditions.ts'
 import { planRoleRestore } from '../roles/restore-roles.ts'
 import type { RoleRestore } from '../roles/role-restore.ts'
+import type { PlannedRoles } from '../roles/weigh.ts'
 import type { Run } from '../run.ts'
 import { parseFingerprint } from '../verify/kept-fingerprint.ts'
 import { mustEmpty } from './database/empty.ts'
@@ -26,7 +27,7 @@ import { type NeededRole, neededRoles } from './plan/needed-roles.ts'
 import type { RestorePlan } from './plan/plan.ts'
 import { planRestore } from './plan-restore.ts'
 import type { Swap } from './swap/exchange.ts'
-import { planSwaps } from './swap/swaps.ts'
+import { planSwaps, refusedSwaps } from './swap/swaps.ts'
 
 /** A dump on this runner's disk, just made or checked, and the client programs to restore it with. */
 export interface RestorableDump {
@@ -110,13 +111,27 @@ export async function decideEverything(
   }
   const planRoles = (existingRoles: Inputs['existingRoles']) =>
     planTheRoles(dump, { destinations, needed, target, existingRoles }, run)
-  // as long as the old databases answer, the roles that use them stay as they are
-  const roles = await planRoles(swaps.size > 0 ? 'keep' : inputs.existingRoles)
+  // one that cannot be exchanged is told before anything is dumped
+  const refusals = dump.isSchema ? await refusedSwaps(destinations, target, run) : []
+  let roles: RoleRestore | null = null
+  let plannedRoles: PlannedRoles = new Map()
+  try {
+    // as long as the old databases answer, the roles that use them stay as they are
+    roles = await planRoles(swaps.size > 0 ? 'keep' : inputs.existingRoles)
+    if (roles) plannedRoles = roles.planned
+    if (roles?.refusal) refusals.push({ what: 'the roles', error: roles.refusal })
+  } catch (error) {
+    if (!(error instanceof Failure) || run.signal.aborted || isGivenUp(error)) throw error
+    refusals.push({ what: 'the roles', error })
+    // the databases are decided about all the same, as if the roles that they need were there
+    plannedRoles = new Map(
+      needed.map(({ role }) => [run.roleNames.onTarget(role), { superuser: false }]),
+    )
+  }
   const databases: PlannedDatabase[] = []
-  const refusals: Refused[] = roles?.refusal ? [{ what: 'the roles', error: roles.refusal }] : []
   for (const { destination, options } of restores) {
     try {
-      const plan = await planRestore(options, run, roles?.planned)
+      const plan = await planRestore(options, run, plannedRoles)
       databases.push({ destination, options, plan })
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw error

@@ -2,9 +2,10 @@ import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { knowsRoleOption } from '../../polardb/detect.ts'
 import type { RolePlan } from '../../polardb/roles/model.ts'
+import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { readRoleCatalog } from '../../postgres/roles/catalog.ts'
 import { parseRoleScript, type RoleScript } from '../../postgres/roles/script.ts'
-import { counted } from '../../text/text.ts'
+import { counted, printable } from '../../text/text.ts'
 import type { NeededRole } from '../restore/plan/needed-roles.ts'
 
 /** How many names a message lists. */
@@ -90,7 +91,8 @@ export async function checkAccount(
     throw new Failure(
       `The account "${account.name}" may not create roles on the target`,
       `${counted(plan.created.length, 'role')} must be created (${listed(plan.created.map((name) => `"${name}"`))}), which takes CREATEROLE`,
-      'Use a privileged account of the cluster, or set roles to skip and create the roles yourself',
+      'Give the account CREATEROLE or use a privileged account of the cluster, or set roles to skip and create the roles yourself',
+      { paste: `ALTER ROLE ${quoteIdentifier(printable(account.name))} CREATEROLE;` },
     )
   }
   const words = plan.superuser.words.join(' ')

@@ -1,7 +1,13 @@
 import { Failure } from '../../../failure.ts'
 import { counted } from '../../../text/text.ts'
-import { type ExistingDatabase, readExisting, standingOf } from '../../restore/database/prepare.ts'
+import {
+  type ExistingDatabase,
+  obstaclesIn,
+  readExisting,
+  standingOf,
+} from '../../restore/database/standing.ts'
 import type { Answer, Check } from '../check.ts'
+import { pastedName } from '../paste.ts'
 import { NotAsked, type Question } from '../question.ts'
 
 export const existingDatabase: Question<ExistingDatabase> = {
@@ -35,6 +41,7 @@ const targetContent: Check = {
           `The target lacks ${missing.map((name) => `"${name}"`).join(', ')}`,
           'create-database is false',
           'Create what is missing, or set create-database to true',
+          { paste: 'create-database: true' },
         ),
       )
     }
@@ -46,6 +53,7 @@ const targetContent: Check = {
           `The target has ${invalid.map((name) => `"${name}"`).join(', ')}, which nobody can connect to any more`,
           'A DROP DATABASE was interrupted there',
           'Drop it with DROP DATABASE, or set if-target-not-empty to replace, which does the same',
+          { paste: invalid.map((name) => `DROP DATABASE ${pastedName(name)};`).join('\n') },
         ),
       )
     }
@@ -55,27 +63,16 @@ const targetContent: Check = {
     if (closed.length > 0 && failures.length === 0)
       throw new NotAsked(`nobody may connect to ${closed.map((name) => `"${name}"`).join(', ')}`)
     const full: string[] = []
+    // what is built beside the old database finds nothing
     for (const { database, ...found } of rows) {
-      // what is built beside the old database finds nothing
       if (ifTargetNotEmpty === 'swap') break
-      try {
-        const options = { targetName: database, ifNotEmpty: ifTargetNotEmpty }
-        if (standingOf(found, options, undefined) !== 'empty') full.push(`"${database}"`)
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error
-        failures.push(error)
-      }
+      const options = { targetName: database, ifNotEmpty: ifTargetNotEmpty }
+      const obstacles = obstaclesIn(found, options, undefined)
+      failures.push(...obstacles)
+      if (obstacles.length === 0 && standingOf(found, options, undefined) !== 'empty')
+        full.push(`"${database}"`)
     }
-    const [first, ...others] = failures
-    if (first && others.length === 0) throw first
-    if (first) {
-      const remedies = new Set(failures.map(({ remedy }) => remedy))
-      throw new Failure(
-        `${counted(failures.length, 'database')} of the target cannot be restored into`,
-        failures.map(({ message, why }) => `${message}: ${why}`).join('; '),
-        [...remedies].join('; '),
-      )
-    }
+    if (failures.length > 0) throw together(failures)
     const what =
       ifTargetNotEmpty === 'replace' ? 'replace drops what they hold' : 'a resume goes on'
     return {
@@ -86,6 +83,21 @@ const targetContent: Check = {
           : `${full.join(', ')} ${full.length === 1 ? 'is' : 'are'} not empty; ${what}`,
     }
   },
+}
+
+/** Several failures as one, with what of their lines can be pasted in one place: SQL goes before what the workflow says. */
+function together(failures: readonly Failure[]): Failure {
+  const [first, ...others] = failures
+  if (first && others.length === 0) return first
+  const all = (of: (failure: Failure) => string) => [...new Set(failures.map(of))].join('; ')
+  const pastes = [...new Set(failures.flatMap(({ paste }) => paste ?? []))]
+  const sql = pastes.filter((paste) => paste.endsWith(';'))
+  return new Failure(
+    `${counted(failures.length, 'obstacle')} to a restore into the databases of the target`,
+    all(({ message, why }) => `${message}: ${why}`),
+    all(({ remedy }) => remedy),
+    { paste: (sql.length > 0 ? sql : pastes).join('\n') || undefined },
+  )
 }
 
 export const emptiness: readonly Check[] = [targetContent]

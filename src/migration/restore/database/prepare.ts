@@ -4,26 +4,16 @@ import { serverVersion, withConnection } from '../../../postgres/connection.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
 import { endsSession, saysExists } from '../../../postgres/sqlstates.ts'
-import { counted, printable } from '../../../text/text.ts'
+import { printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { retrying } from '../../retry.ts'
 import type { RestoreOptions } from '../options.ts'
 import { becomeOwner, dropDatabase, isInvalid } from './drop.ts'
 import { emptyDatabase } from './empty.ts'
-import { existingObjects, mayCreate } from './existing-objects.ts'
 import { refusedLocales } from './locales.ts'
 import { databaseExists, inMaintenanceDatabase } from './maintenance-database.ts'
-import { type Mark, notOurs, readMark } from './mark.ts'
 import type { DatabaseProperties } from './properties.ts'
-
-/** Where the target database stands before its restore. */
-export type Standing =
-  /** It was just created, or is empty. */
-  | 'empty'
-  /** It holds what an interrupted restore of the same dump left. */
-  | 'begun'
-  /** It is to be resumed, and no restore says that it was interrupted in it: an earlier run may have come to the end. */
-  | 'complete'
+import { type ExistingDatabase, readExisting, type Standing, standingOf } from './standing.ts'
 
 /**
  * Sees to it that the target database is there and may be restored into: creates it, drops and recreates it, or makes sure
@@ -111,70 +101,6 @@ async function prepare(
   return create()
 }
 
-/** What a database holds before it is restored into. */
-export interface ExistingDatabase {
-  /** Names of its objects, at most mostObjects. */
-  objects: string[]
-  mark: Mark | null
-  /** The account may create schemas and the like in it. */
-  mayCreate: boolean
-}
-
-/**
- * How a database that exists stands before its restore; `full` where it is to be emptied or dropped first.
- *
- * @param dump identifies the dump; undefined where there is none yet
- * @throws Failure when it may not be restored into, as the options say
- */
-export function standingOf(
-  existing: ExistingDatabase,
-  options: Pick<RestoreOptions, 'targetName' | 'ifNotEmpty' | 'inPlace'>,
-  dump: string | undefined,
-): Standing | 'full' {
-  const { mark, objects } = existing
-  const { targetName } = options
-  if (mark && !mark.ours && options.ifNotEmpty !== 'replace') throw notOurs(mark)
-  if (options.ifNotEmpty === 'resume' && objects.length > 0) {
-    if (mark && dump !== undefined && mark.state?.dump !== dump)
-      throw cannotResume(
-        targetName,
-        mark.state ? 'It was begun with another dump' : 'The mark of its restore cannot be read',
-      )
-    // whoever owns the database by now may have been given it by the interrupted restore itself
-    return !mark || mark.state?.complete ? 'complete' : 'begun'
-  }
-  if (!existing.mayCreate && (options.ifNotEmpty !== 'replace' || options.inPlace)) {
-    throw new Failure(
-      `The account may not create anything in the database "${targetName}"`,
-      'It lacks the privilege CREATE on it',
-      targetName === 'postgres'
-        ? 'Give what it holds another name (databases: postgres=other-name, one a line with the others), or leave it out of databases: on a cluster nobody may create anything in the maintenance database'
-        : `As the owner of the database, run: GRANT CREATE ON DATABASE ${quoteIdentifier(targetName)} TO the account`,
-      { sqlstate: '42501' },
-    )
-  }
-  if (objects.length === 0) return 'empty'
-  if (options.ifNotEmpty === 'replace') return 'full'
-  const left = dump !== undefined && mark?.state?.dump === dump
-  const holds = `It holds ${counted(objects.length, 'object')} (${objects.slice(0, 5).map(printable).join(', ')}${objects.length > 5 ? ', …' : ''})`
-  throw new Failure(
-    `The target database "${targetName}" is not empty`,
-    left ? `${holds}, left by an interrupted restore of this dump` : holds,
-    left
-      ? 'Set if-target-not-empty to resume to go on with it'
-      : 'Restore under another name (databases: name=other-name), or set if-target-not-empty to swap, which keeps it until the new one is verified (replace drops it first)',
-  )
-}
-
-/** The failure of a resume that has nothing to go on with. */
-export function cannotResume(name: string, why: string): Failure {
-  return new Failure(
-    `The restore of the database "${name}" cannot be resumed`,
-    why,
-    'Resume with the dump that it was begun with, or set if-target-not-empty to swap, which builds beside it',
-  )
-}
-
 /** What is in the database; `invalid` where an interrupted DROP DATABASE lets nobody in. */
 async function readUnlessInvalid(
   options: RestoreOptions,
@@ -189,15 +115,6 @@ async function readUnlessInvalid(
   } catch (error) {
     if (isInvalid(error)) return 'invalid'
     throw error
-  }
-}
-
-/** What is in the database that a session is connected to. */
-export async function readExisting(client: pg.Client): Promise<ExistingDatabase> {
-  return {
-    objects: await existingObjects(client),
-    mark: await readMark(client),
-    mayCreate: await mayCreate(client),
   }
 }
 

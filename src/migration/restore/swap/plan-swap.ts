@@ -18,16 +18,15 @@ import { asOwner, joinOwner, nameWith, type Swap } from './exchange.ts'
 type Place = Pick<RestoreOptions, 'target' | 'targetName'>
 
 /**
- * Finds out whether a database is to be exchanged, and that it can be, before anything is changed.
+ * Finds out whether a database is to be exchanged, and that it can be. Changes nothing.
  *
  * @param place the target and the name that the new database is to have
- * @param dump identifies the dump (see dumpIdentity)
- * @returns null where nothing is there yet that could be exchanged: then the new database is made under its name at once
+ * @returns false where nothing is there yet that could be exchanged
  * @throws Failure when the account may not rename the database
  */
-export async function planSwap(place: Place, dump: string, context: Context): Promise<Swap | null> {
+export async function lookAtSwap(place: Place, context: Context): Promise<boolean> {
   const { targetName: name } = place
-  if (!(await databaseExists(place, context.signal))) return null
+  if (!(await databaseExists(place, context.signal))) return false
   if (systemDatabases.has(name)) {
     throw new Failure(
       `The database "${name}" is never exchanged`,
@@ -35,11 +34,24 @@ export async function planSwap(place: Place, dump: string, context: Context): Pr
       'Restore under another name (databases: name=other-name)',
     )
   }
-  if ((await countObjects(place, context)) === 0) return null
+  if ((await countObjects(place, context)) === 0) return false
+  await inMaintenanceDatabase(place, context.signal, (client) => assertRenamable(client, name))
+  return true
+}
+
+/**
+ * lookAtSwap(), and what dead runs have left is given back and removed.
+ *
+ * @param dump identifies the dump (see dumpIdentity)
+ * @returns null where the new database is made under its name at once
+ * @throws Failure as lookAtSwap()
+ */
+export async function planSwap(place: Place, dump: string, context: Context): Promise<Swap | null> {
+  if (!(await lookAtSwap(place, context))) return null
+  const { targetName: name } = place
   await clearUp(place, context)
   const building = nameWith(name, `_new_${dump.slice(0, 8)}`)
   await inMaintenanceDatabase(place, context.signal, async (client) => {
-    await assertRenamable(client, name)
     const { rows } = await client.query<{ bytes: string }>(
       'SELECT pg_catalog.pg_database_size(oid) AS bytes FROM pg_catalog.pg_database WHERE datname = $1',
       [name],

@@ -3,12 +3,13 @@ import type { ConnectionParameters } from '../../../postgres/connection-string.t
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { printable } from '../../../text/text.ts'
 import { runPhase } from '../../phases.ts'
+import { isGivenUp, retrying } from '../../retry.ts'
 import type { Run } from '../../run.ts'
 import { dumpIdentity } from '../database/mark.ts'
 import { type Destination, describe, type Refused } from '../destinations.ts'
 import type { RestoreOptions } from '../options.ts'
 import { dropKept, exchange, type Swap } from './exchange.ts'
-import { planSwap } from './plan-swap.ts'
+import { lookAtSwap, planSwap } from './plan-swap.ts'
 
 /** A database to be restored, and how. */
 interface Restore {
@@ -34,6 +35,29 @@ export async function planSwaps(
     if (swap) swaps.set(destination, swap)
   }
   return swaps
+}
+
+/**
+ * Finds those that cannot be exchanged although that is wished, before there is a dump. Changes nothing.
+ *
+ * @throws Cancelled, and what is no failure of ours
+ */
+export async function refusedSwaps(
+  destinations: readonly Destination[],
+  target: ConnectionParameters,
+  run: Run,
+): Promise<Refused[]> {
+  const refused: Refused[] = []
+  for (const { source, target: targetName } of destinations) {
+    if (run.inputs.ifTargetNotEmpty !== 'swap') break
+    try {
+      await retrying(run, () => lookAtSwap({ target, targetName }, run))
+    } catch (error) {
+      if (!(error instanceof Failure) || isGivenUp(error)) throw error
+      refused.push({ what: `the database "${source}"`, error })
+    }
+  }
+  return refused
 }
 
 /**
