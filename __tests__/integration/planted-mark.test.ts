@@ -71,6 +71,7 @@ const mark = '"migrate-to-polardb"'
 test('a mark that is not of the account is refused, and nothing is done that it says', async () => {
   await server.sql(`ALTER DATABASE ${target} OWNER TO mallory`)
   await server.sql(`GRANT CREATE ON DATABASE ${target} TO migrator`)
+  await server.sql('GRANT CREATE ON SCHEMA public TO migrator', target)
   await server.sql(
     `SET ROLE mallory; CREATE SCHEMA ${mark}; COMMENT ON SCHEMA ${mark} IS '${planted}'`,
     target,
