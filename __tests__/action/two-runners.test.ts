@@ -242,9 +242,10 @@ describe('a manifest of which one part is wrong', () => {
     run.cleanUp()
   })
 
-  test('is used or refused, and nothing else happens', () => {
-    const seed = Number(process.env.MANIFEST_SEED ?? Date.now() % 2 ** 31)
-    console.info(`MANIFEST_SEED=${seed}`)
+  /** MANIFEST_SEED asks for other damage. */
+  const seed = Number(process.env.MANIFEST_SEED ?? 1)
+
+  test(`is used or refused, and nothing else happens (seed ${seed})`, () => {
     const next = randomIntegers(seed)
     const whole: unknown = JSON.parse(readFileSync(join(dump, 'manifest.json'), 'utf8'))
     const script = readFileSync(join(dump, 'roles.sql'), 'utf8')

@@ -36,9 +36,9 @@ afterAll(async () => {
   await target?.stop()
 })
 
-const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
-test(`generated expressions compare equal after dump and restore, and each that is changed is named (SEED=${seed})`, async () => {
-  console.info(`SEED=${seed}`)
+/** SEED asks for other expressions; the long test has many. */
+const seed = Number(process.env.SEED ?? 1)
+test(`generated expressions compare equal after dump and restore, and each that is changed is named (seed ${seed})`, async () => {
   const found = await tryExpressions(harness, target.backend, target, { seed, count: 60 })
   expect(found.before).toEqual([])
   expect(found.after).toEqual(found.changed)

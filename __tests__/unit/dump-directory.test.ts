@@ -227,7 +227,7 @@ describe('a dump is refused by name', () => {
     await expect(openDump(scratch.of('nothing'), context)).rejects.toThrow('is no dump')
   })
 
-  test('whatever single damage was done to it', async () => {
+  test('whatever single damage was done to it (seed 7)', async () => {
     const next = randomIntegers(7)
     const paths = manifest.files.filter(({ bytes }) => bytes > 0).map(({ path }) => path)
     for (let round = 0; round < 150; round++) {
@@ -243,7 +243,7 @@ describe('a dump is refused by name', () => {
     expect((await open()).id).toBe(manifest.id)
   })
 
-  test('or else accepted whole, whatever was done to its manifest', async () => {
+  test('or else accepted whole, whatever was done to its manifest (seed 8)', async () => {
     const next = randomIntegers(8)
     const text = readFileSync(scratch.of('manifest.json'))
     for (let round = 0; round < 300; round++) {
