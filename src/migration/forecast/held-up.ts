@@ -1,0 +1,105 @@
+import { qualifiedName } from '../../postgres/identifiers.ts'
+import type { HeldUp, HistoryPoint, OutagePhase, Report, Span } from '../../report/model.ts'
+import { formatDuration, printable } from '../../text/text.ts'
+import type { Settings } from './forecast.ts'
+
+/** Part of the outage below which nothing is worth a word. */
+const least = 0.05
+const most = 3
+
+/** What was done with one table, and when. */
+interface Piece {
+  table: string
+  step: 'dump' | 'load' | 'indexes'
+  span: Span
+}
+
+/**
+ * What holds an outage up most, and what would shorten it, the worst first: a table at which a phase works alone in the end,
+ * while its other sessions have nothing left to do; and what all sessions work at together, which takes half as long with
+ * twice as many at best.
+ *
+ * @param point what the run took
+ * @param databases with the timelines of their tables; without those the phases alone speak
+ */
+export function heldUpBy(
+  { seconds, phases }: Pick<HistoryPoint, 'seconds' | 'phases'>,
+  { jobs }: Pick<Settings, 'jobs'>,
+  databases: Report['databases'] = [],
+): HeldUp[] {
+  const took = (name: OutagePhase) => phases.find((phase) => phase.name === name)?.seconds ?? 0
+  const pieces = databases.map(({ tables }) =>
+    tables.flatMap(({ schema, name, timeline = {} }): Piece[] =>
+      (['dump', 'load', 'indexes'] as const).flatMap((step) => {
+        const span = timeline[step]
+        return span ? [{ table: printable(qualifiedName(schema, name)), step, span }] : []
+      }),
+    ),
+  )
+  // databases follow one another, and each waits for its own
+  const dumping = pieces.flatMap((own) => alone(own.filter(({ step }) => step === 'dump')))
+  const restoring = pieces.flatMap((own) => alone(own.filter(({ step }) => step !== 'dump')))
+  const waited = (found: readonly Alone[]) => found.reduce((sum, one) => sum + one.seconds, 0)
+  const together = (phase: 'dump' | 'restore', alones: readonly Alone[], sessions: number) => ({
+    seconds: Math.max(0, took(phase) - waited(alones)) / 2,
+    what: `The ${phase} takes ${formatDuration(took(phase))} of ${formatDuration(seconds)}, most of it with ${phase}-jobs: ${sessions} at work`,
+  })
+  const found: HeldUp[] = [
+    ...dumping.map(({ table, seconds }) => ({
+      what: `The dump waits ${formatDuration(seconds)} for ${table} alone, with all other tables done`,
+      seconds,
+      remedy:
+        'Partition the table, so that several sessions dump it, or move old rows of it beforehand',
+    })),
+    ...restoring.map(({ table, step, seconds }) =>
+      step === 'indexes'
+        ? {
+            what: `The restore waits ${formatDuration(seconds)} for the indexes of ${table} alone, with everything else in place`,
+            seconds,
+            remedy:
+              'Drop its slowest index on the source before that night, where no constraint needs it, and build it on the target after the cutover (CREATE INDEX CONCURRENTLY); a GIN index takes longest',
+          }
+        : {
+            what: `The restore waits ${formatDuration(seconds)} for the rows of ${table} alone, with everything else in place`,
+            seconds,
+            remedy:
+              'Partition the table, so that several sessions load it, or move old rows of it beforehand',
+          },
+    ),
+    {
+      ...together('dump', dumping, jobs.dump),
+      remedy: `Set dump-jobs: ${2 * jobs.dump}, where the source has processors and a disk that are idle meanwhile`,
+    },
+    {
+      ...together('restore', restoring, jobs.restore),
+      remedy: `Set restore-jobs: ${2 * jobs.restore}, where the target has processors that are idle meanwhile`,
+    },
+    {
+      what: `The verification takes ${formatDuration(took('verify'))} of ${formatDuration(seconds)}`,
+      seconds: took('verify') / 2,
+      remedy: `Set restore-jobs: ${2 * jobs.restore}, with which more sessions read as well; verify: counts takes less, and proves the number of rows alone`,
+    },
+  ]
+  return found
+    .filter((one) => one.seconds >= least * seconds)
+    .sort((a, b) => b.seconds - a.seconds)
+    .slice(0, most)
+}
+
+interface Alone {
+  table: string
+  step: Piece['step']
+  /** For so long nothing else was worked at. */
+  seconds: number
+}
+
+/** The table that is worked at last, and for how long it alone was; none where that is no time, or nothing is known. */
+function alone(pieces: readonly Piece[]): Alone[] {
+  const [last] = [...pieces].sort((a, b) => b.span.end - a.span.end)
+  if (!last) return []
+  const others = pieces.filter(({ table }) => table !== last.table)
+  // where there is but one table, everything waits for it
+  const free = Math.max(last.span.start, ...others.map(({ span }) => span.end))
+  const seconds = last.span.end - free
+  return seconds > 0 ? [{ table: last.table, step: last.step, seconds }] : []
+}
