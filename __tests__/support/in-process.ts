@@ -56,6 +56,7 @@ export async function runInProcess(
       download: noArtifacts,
       uploadReport: noArtifacts,
     },
+    earlierRuns: { run: 'in-process', attempt: 1, read: async () => [] },
     canUpload: false,
     repository: undefined,
     isPublicRepository: async () => false,

@@ -49,6 +49,15 @@ export interface StoredArtifact {
   expiresAt: string | null
 }
 
+/** A run of a workflow, as the REST API lists it. */
+export interface ListedRun {
+  id: number
+  event: string
+  path: string
+  head_branch: string
+  head_repository: { full_name: string } | null
+}
+
 interface Entry extends StoredArtifact {
   blob: string
   createdAt: string
@@ -66,6 +75,12 @@ export class ResultsServer {
   /** Every request so far: method and path, without what is secret in it. */
   readonly requests: string[] = []
   readonly faults: Faults = noFaults()
+  /** The completed runs of `shop/migration`, whose default branch is `main`, by the file of their workflow. */
+  readonly runs: ListedRun[] = []
+  /** The status that the routes for runs answer with instead. */
+  refusal: number | undefined
+  /** Ids of artifacts whose time is over: they are listed, and cannot be had. */
+  readonly expired = new Set<number>()
   readonly directory: string
   readonly #dismissGuard: (() => Promise<void>) | undefined
   readonly #signature = randomUUID()
@@ -242,6 +257,8 @@ export class ResultsServer {
 
   /** The routes of api.github.com. */
   #rest(url: URL, request: IncomingMessage): Answer {
+    const ofRuns = this.#runs(url, request)
+    if (ofRuns) return ofRuns
     const route =
       /^\/repos\/[^/]+\/[^/]+\/actions\/(?:runs\/(\d+)\/artifacts|artifacts\/(\d+)(\/zip)?)$/
     const [matched, run, id, zip] = route.exec(url.pathname) ?? []
@@ -256,7 +273,9 @@ export class ResultsServer {
       const all = done.filter((one) => one.run === run && (!name || one.name === name))
       const size = Number(url.searchParams.get('per_page') ?? 30)
       const from = (Number(url.searchParams.get('page') ?? 1) - 1) * size
-      const page = all.slice(from, from + size).map(published)
+      const page = all
+        .slice(from, from + size)
+        .map((entry) => ({ ...published(entry), expired: this.expired.has(entry.id) }))
       return { status: 200, body: { total_count: all.length, artifacts: page } }
     }
     const entry = done.find((one) => String(one.id) === id)
@@ -265,8 +284,26 @@ export class ResultsServer {
       this.#forget(entry)
       return { status: 204 }
     }
+    if (this.expired.has(entry.id))
+      return { status: 410, body: { message: 'Artifact has expired' } }
     if (!zip) return { status: 200, body: published(entry) }
     return { status: 302, headers: { location: this.#signed(entry) } }
+  }
+
+  /** The repository and the runs of a workflow; nothing where the path is another one. */
+  #runs(url: URL, request: IncomingMessage): Answer | undefined {
+    const [matched, file] =
+      /^\/repos\/shop\/migration(?:\/actions\/workflows\/([^/]+)\/runs)?$/.exec(url.pathname) ?? []
+    if (!matched) return undefined
+    if (this.refusal !== undefined)
+      return { status: this.refusal, body: { message: 'Resource not accessible by integration' } }
+    if (request.headers.authorization !== `Bearer ${this.githubToken}`)
+      return { status: 401, body: { message: 'Bad credentials' } }
+    if (file === undefined) return { status: 200, body: { default_branch: 'main' } }
+    // of all branches, whatever was asked for: whoever relies on the branch looks at it
+    const name = `/${decodeURIComponent(file)}`
+    const all = this.runs.filter(({ path }) => path.split('@')[0]?.endsWith(name))
+    return { status: 200, body: { total_count: all.length, workflow_runs: all } }
   }
 
   async #blob(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {

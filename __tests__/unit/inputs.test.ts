@@ -79,6 +79,17 @@ describe('the inputs', () => {
     },
   )
 
+  test('take a history with what goes into one, and no outage that is none', () => {
+    expect(read({ ...servers, history: 'reports' }).history).toBe('reports')
+    const dump = { source: servers.source, command: 'dump', history: 'reports' }
+    expect(mistakes(dump).why).toContain(
+      'history: "reports"; allowed: with command rehearse or migrate',
+    )
+    const { why } = mistakes({ ...servers, 'max-outage': 'an hour' })
+    expect(why).toContain('max-outage: "an hour" is no length of time')
+    expect(why).toContain('allowed: with command rehearse')
+  })
+
   test('take the id of a dump, and nothing else for one', () => {
     const given = { target: servers.target, command: 'restore' }
     const id = '0F8FAD5B-d9cb-469f-a165-70867728950e'

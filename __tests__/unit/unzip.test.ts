@@ -129,6 +129,22 @@ describe('a zip file', () => {
     expect(readFileSync(scratch.of('into/b'), 'utf8')).toBe('two')
   })
 
+  test('is refused before a byte is written where it unpacks to more than is allowed', async () => {
+    writeFileSync(
+      scratch.of('bomb.zip'),
+      zip([
+        { path: 'a', content: 'x'.repeat(600), deflate: true },
+        { path: 'b', content: 'x'.repeat(600), deflate: true },
+      ]),
+    )
+    const signal = new AbortController().signal
+    const unpack = (most: number) =>
+      extractZip(scratch.of('bomb.zip'), scratch.of('into'), signal, most)
+    expect((await failureOf(unpack(1199))).why).toContain('it unpacks to 1.2 kB, more than')
+    expect(existsSync(scratch.of('into/a'))).toBe(false)
+    expect(await unpack(1200)).toEqual(['a', 'b'])
+  })
+
   const one = { path: 'toc.dat', content: 'x'.repeat(100) }
 
   test.each<[string, Buffer, RegExp]>([

@@ -22,6 +22,7 @@ import { ReportWriter } from '../report/writer.ts'
 import { visible } from '../text/text.ts'
 import { GitHubArtifacts } from './artifacts.ts'
 import { leaveToPost } from './clean-up.ts'
+import { GitHubEarlierRuns } from './earlier-runs.ts'
 import { maskedInputs } from './inputs.ts'
 import { RunnerLog } from './log.ts'
 import { isPublicRepository } from './repository.ts'
@@ -109,6 +110,7 @@ async function runIn(
     progress: log,
     processors: cpus().length,
     artifacts: new GitHubArtifacts(log),
+    earlierRuns: new GitHubEarlierRuns(log),
     canUpload: Boolean(process.env.ACTIONS_RUNTIME_TOKEN),
     repository: process.env.GITHUB_REPOSITORY,
     isPublicRepository: () => isPublicRepository(process.env),

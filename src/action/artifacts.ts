@@ -30,7 +30,8 @@ import {
 } from './artifact-errors.ts'
 import { checkReadable, findBy, isAttemptOf, numbered, stored } from './artifact-names.ts'
 
-const reportName = 'polardb-report'
+/** What the artifact of a report is called; jobs of a matrix add their own name. */
+export const reportName = 'polardb-report'
 
 /** The client itself gives up an upload after 5 to 10 minutes, and a download after 30 s, without a byte. */
 const defaultPatience = 15 * 60_000
@@ -53,6 +54,7 @@ export class GitHubArtifacts implements ArtifactStore {
   private readonly pauses: number[]
   private readonly patience: number
   private readonly reportTime: number
+  private readonly mostUnpacked: number
 
   /**
    * @param log gets the client's own log as debug lines
@@ -60,6 +62,7 @@ export class GitHubArtifacts implements ArtifactStore {
    * @param pauses milliseconds before the second, third, … attempt; their number is that of further attempts
    * @param patience milliseconds without a sign of life after which an attempt has failed
    * @param reportTime milliseconds for the report, all attempts together
+   * @param mostUnpacked bytes that an artifact may unpack to
    */
   constructor(
     log: Logger,
@@ -67,12 +70,14 @@ export class GitHubArtifacts implements ArtifactStore {
     pauses = defaultPauses,
     patience = defaultPatience,
     reportTime = defaultReportTime,
+    mostUnpacked = Number.POSITIVE_INFINITY,
   ) {
     this.log = log
     this.environment = environment
     this.pauses = pauses
     this.patience = patience
     this.reportTime = reportTime
+    this.mostUnpacked = mostUnpacked
   }
 
   upload(
@@ -259,7 +264,7 @@ export class GitHubArtifacts implements ArtifactStore {
     const directory = await mkdtemp(join(into, '.zip-'))
     try {
       const zip = await this.fetch(artifact, directory, run, signal, onBytes)
-      await extractZip(zip, into, signal)
+      await extractZip(zip, into, signal, this.mostUnpacked)
     } finally {
       await rm(directory, { recursive: true, force: true })
     }

@@ -2,6 +2,7 @@ import { assess } from '../migration/checks/assess.ts'
 import { refuseBlockers } from '../migration/checks/note.ts'
 import { openDumpSource } from '../migration/dump/source.ts'
 import { SourceWatch } from '../migration/freeze/watch-writes.ts'
+import { rememberOutage, statedWindow } from '../migration/history/window.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { whileMigrating } from '../migration/rehearsal/presence.ts'
@@ -27,9 +28,11 @@ async function steps(run: Run): Promise<void> {
     refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', run)
     return { source, target }
   })
+  const window = await statedWindow(source, target, run, { orEstimate: false })
   const watch = await SourceWatch.begin(source, run)
   const dumpSource = await openDumpSource(source, run, target)
   await whileMigrating(target.connection, run, () =>
     watch.during('blocker', (watched) => transfer(source, dumpSource, target, watched, run)),
   )
+  rememberOutage(window, run)
 }

@@ -8,6 +8,7 @@ import {
   isSystemDatabase,
   parseDatabases,
 } from './database-names.ts'
+import { parseDuration } from './duration.ts'
 import { readInputs } from './input-reader.ts'
 import { refuseInputs } from './rehearsal/refused-inputs.ts'
 
@@ -79,6 +80,10 @@ export interface Inputs {
   dumpId: string | undefined
   allowPublicArtifact: boolean
   runId: number | undefined
+  /** A directory with reports of earlier runs. */
+  history: string | undefined
+  /** Seconds that an outage may take at most, by its forecast. */
+  maxOutage: number | undefined
   githubToken: string | undefined
 }
 
@@ -178,6 +183,10 @@ export function parseInputs(
     dumpId: optional('dump-id')?.toLowerCase(),
     allowPublicArtifact: boolean('allow-public-artifact', false),
     runId: number('run-id', 1, Number.MAX_SAFE_INTEGER),
+    history: optional('history'),
+    maxOutage: get('max-outage')
+      ? attempt('max-outage', () => parseDuration(get('max-outage')))
+      : undefined,
     githubToken: get('github-token').trim() || undefined,
   }
 
@@ -255,6 +264,13 @@ export function parseInputs(
         shown(get(name)),
         `allowed: with restore, and with verify without source; command ${command} reads no dump`,
       )
+  }
+  for (const [name, allowed] of [
+    ['max-outage', ['rehearse']],
+    ['history', ['rehearse', 'migrate']],
+  ] as const) {
+    if (get(name) !== '' && !(allowed as readonly string[]).includes(command))
+      wrong(name, shown(get(name)), `allowed: with command ${allowed.join(' or ')}`)
   }
   if (inputs.runId && dump === 'read' && !inputs.githubToken) {
     wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it')

@@ -1,6 +1,7 @@
 import type { ToolCache } from '../postgres/programs/clients/provide.ts'
 import type { RoleNames } from '../postgres/roles/role-names.ts'
 import type { Context } from './context.ts'
+import type { EarlierRuns } from './history/earlier-runs.ts'
 import type { Inputs } from './inputs.ts'
 import type { ArtifactStore } from './kept/artifact-store.ts'
 
@@ -16,6 +17,8 @@ export interface Run extends Context {
   /** Processors of the runner, for `auto` jobs. */
   processors: number
   artifacts: ArtifactStore
+  /** What earlier runs of the same workflow left. */
+  earlierRuns: EarlierRuns
   /** The runner offers its artifact service to this step. */
   canUpload: boolean
   /** `owner/name` on GitHub. */

@@ -224,7 +224,8 @@ async function withTarget<T>(
   }
 }
 
-async function identityOf(client: pg.Client): Promise<ServerIdentity> {
+/** Who a server says it is. @param client a session within a transaction */
+export async function identityOf(client: pg.Client): Promise<ServerIdentity> {
   const { number, major } = await serverVersion(client)
   const { rows } = await client.query<{ recovery: boolean }>(
     `SELECT ${recoveryOf(number)} AS recovery`,

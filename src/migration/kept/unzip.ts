@@ -24,6 +24,7 @@ const bufferBytes = 256 * 1024
  * no file leaves `into` or replaces another, none grows beyond its announced size, and all of them fit on the disk.
  * Files get mode 0600, directories 0700. yauzl reads the format; what it lists is judged here. The checksums in the zip are not looked at: the manifest has better ones.
  *
+ * @param most bytes that it may unpack to
  * @returns the paths written
  * @throws Failure naming what is wrong; Cancelled. What was written until then stays.
  */
@@ -31,6 +32,7 @@ export async function extractZip(
   zip: string,
   into: string,
   signal: AbortSignal,
+  most = Number.POSITIVE_INFINITY,
 ): Promise<string[]> {
   const handle = await open(zip, 'r')
   try {
@@ -38,6 +40,10 @@ export async function extractZip(
     const members = await readMembers(archive)
     await mkdir(into, { recursive: true, mode: 0o700 })
     const bytes = members.reduce((sum, member) => sum + member.bytes, 0)
+    if (bytes > most)
+      throw broken(
+        `it unpacks to ${formatBytes(bytes)}, more than the ${formatBytes(most)} allowed`,
+      )
     await refuseUnlessFree(into, bytes, (free) => [
       'The artifact does not fit on the disk',
       `It unpacks to ${formatBytes(bytes)}, and ${formatBytes(free)} are free at ${into}`,
