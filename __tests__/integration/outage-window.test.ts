@@ -69,17 +69,6 @@ const run = (
     work,
   )
 
-/** As a rehearsal does it, but for the throw-away databases. */
-const rehearsing =
-  (maxOutage?: number, meanwhile: (window: OutageWindow) => void = () => {}) =>
-  async (run: Run): Promise<void> => {
-    if (maxOutage !== undefined) run.inputs.maxOutage = maxOutage
-    const window = await stating(run)
-    await migrate.steps(run)
-    meanwhile(window)
-    forecastOutage(window, run)
-  }
-
 async function stating(run: Run): Promise<OutageWindow> {
   const sides = await assess(['source', 'target'], run)
   if (!sides.source || !sides.target) throw new Error('a side is missing')
@@ -144,7 +133,8 @@ test('a migration is remembered, and the next one is told of it', async () => {
 })
 
 test('a rehearsal begins with an estimate, ends with a forecast, and fails where that does not fit', async () => {
-  const fits = await run({}, {}, rehearsing(86_400))
+  const command = 'rehearse'
+  const fits = await run({ command, 'max-outage': '1d' })
   expect(fits.error).toBeUndefined()
   expect(fits.lines.join('\n')).toMatch(
     /Outage to expect: .* \(from an estimate, no rehearsal yet\)/,
@@ -155,22 +145,33 @@ test('a rehearsal begins with an estimate, ends with a forecast, and fails where
   expect(pointsOf(fits.report)[0]?.stated).not.toBeNull()
   expect(basisOf(fits.report)).toContain('Earlier runs were not looked for: give github-token')
 
-  await target.sql('DROP DATABASE shop')
   keep('first', fits.report)
-  const given = { history: scratch.of('history') }
-  const { error, report } = await run(given, {}, rehearsing(1))
+  const given = { command, history: scratch.of('history'), 'max-outage': '1s' }
+  const { error, report } = await run(given)
   const failure = error as Failure
   expect(failure.message).toBe('The outage does not fit max-outage')
   expect(failure.why).toMatch(
     /^It is forecast to take .* \(at least 33 % sure, from 2 runs\), and max-outage is 1\.0 s$/,
   )
   expect(failure.remedy).toContain('announce a longer outage and raise max-outage')
-  // everything is there all the same
-  expect(report.verified).toBe(true)
+  // everything was done all the same
+  expect(report).toMatchObject({ verified: true, rehearsal: { outcome: 'removed' } })
   expect(pointsOf(report)).toHaveLength(2)
   expect(report.forecast).toMatchObject({ points: 2, confidence: 0.33 })
   expect(report.forecast?.phases.map(({ name }) => name)).toEqual([
     ...['freeze', 'schema', 'dump', 'restore', 'analyze', 'verify', 'other'],
+  ])
+  // a migration of the same databases is foretold by its rehearsals
+  keep('second', report)
+  const migrated = await run({ history: scratch.of('history') })
+  expect(migrated.error).toBeUndefined()
+  expect(migrated.report.forecast).toMatchObject({ points: 2, confidence: 0.33 })
+  expect(
+    pointsOf(migrated.report).map((point) => [point.command, point.stated?.confidence]),
+  ).toEqual([
+    ['rehearse', null],
+    ['rehearse', null],
+    ['migrate', 0.33],
   ])
 })
 
@@ -200,10 +201,11 @@ test('what earlier runs took outlives a run that fails', async () => {
 test('a run during which the clock was set leaves no point', async () => {
   let remembered: unknown
   const { error, report } = await run({}, {}, async (run) => {
-    await rehearsing(undefined, (window) => {
-      window.at.clock -= 3_600_000
-      remembered = rememberOutage(window, run)
-    })(run)
+    const window = await stating(run)
+    await migrate.steps(run)
+    window.at.clock -= 3_600_000
+    remembered = rememberOutage(window, run)
+    forecastOutage(window, run)
   })
   expect(error).toBeUndefined()
   expect(remembered).toBeNull()

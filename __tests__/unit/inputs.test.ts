@@ -86,7 +86,7 @@ describe('the inputs', () => {
       'history: "reports"; allowed: with command rehearse or migrate',
     )
     const { why } = mistakes({ ...servers, 'max-outage': 'an hour' })
-    expect(why).toContain('max-outage: "an hour" is no length of time')
+    expect(why).toContain('max-outage: "an hour"; allowed: such as 90m, 1h30m')
     expect(why).toContain('allowed: with command rehearse')
   })
 

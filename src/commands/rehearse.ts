@@ -4,6 +4,7 @@ import { refuseBlockers } from '../migration/checks/note.ts'
 import type { ReachedTarget, Source, SourceDatabase } from '../migration/checks/preflight.ts'
 import { watchingAge } from '../migration/dump/age-watch.ts'
 import { openDumpSource } from '../migration/dump/source.ts'
+import { forecastOutage, statedWindow } from '../migration/history/window.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { whyNotRun } from '../migration/rehearsal/not-run.ts'
@@ -25,10 +26,14 @@ async function steps(run: Run): Promise<void> {
   const rehearsal = new Rehearsal(run)
   const sides = await runPhase(run, 'preflight', () => beforehand(rehearsal, run))
   if (!sides) return
+  const window = await runPhase(run, 'preflight', () =>
+    statedWindow(sides.source, sides.target, run, { orEstimate: true }),
+  )
   let failure: unknown
   try {
     await rehearsal.begin(sides.source, sides.target)
     await rehearsal.during((own) => rehearseIn(sides, own))
+    forecastOutage(window, run)
   } catch (error) {
     failure = error ?? new Error('the rehearsal failed without a word')
   }

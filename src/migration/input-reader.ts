@@ -1,4 +1,5 @@
 import { Failure, messageOf } from '../failure.ts'
+import { parseDuration } from './duration.ts'
 
 /** What reads one input after the other and keeps every mistake for one message; see readInputs. */
 export type InputReader = ReturnType<typeof readInputs>
@@ -42,15 +43,13 @@ export function readInputs(get: (name: string) => string, found: readonly string
         ? value
         : wrong(name, shown(text), `allowed: a whole number from ${least} to ${most}`)
     },
-    /** `90m`, `7d`: a whole number of seconds, minutes, hours or days, in seconds. */
+    /** A length of time as `parseDuration` reads it, in seconds. */
     duration(name: string): number | undefined {
       const text = get(name).trim()
       if (text === '') return undefined
-      const [, amount, unit = ''] = /^([1-9]\d{0,5})([smhd])$/.exec(text) ?? []
-      const seconds: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
-      return amount === undefined
-        ? wrong(name, shown(text), 'allowed: a whole number with s, m, h or d, as 90m or 7d')
-        : Number(amount) * (seconds[unit] ?? 1)
+      return (
+        parseDuration(text) ?? wrong(name, shown(text), 'allowed: such as 90m, 1h30m, 5400s or 7d')
+      )
     },
     lines: (name: string): string[] =>
       get(name)

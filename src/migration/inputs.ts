@@ -8,7 +8,6 @@ import {
   isSystemDatabase,
   parseDatabases,
 } from './database-names.ts'
-import { parseDuration } from './duration.ts'
 import { readInputs } from './input-reader.ts'
 import { refuseInputs } from './rehearsal/refused-inputs.ts'
 
@@ -184,9 +183,7 @@ export function parseInputs(
     allowPublicArtifact: boolean('allow-public-artifact', false),
     runId: number('run-id', 1, Number.MAX_SAFE_INTEGER),
     history: optional('history'),
-    maxOutage: get('max-outage')
-      ? attempt('max-outage', () => parseDuration(get('max-outage')))
-      : undefined,
+    maxOutage: duration('max-outage'),
     githubToken: get('github-token').trim() || undefined,
   }
 
