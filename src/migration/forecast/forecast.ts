@@ -216,7 +216,7 @@ function recordWords(used: readonly HistoryPoint[]): string[] {
 }
 
 function freezeWords(freeze: Range): string {
-  return `It counts from the freeze of the source, which no rehearsal does (${formatRange(freeze, formatDuration)}), to the last row proven; not the checks before, the upload or a clean-up`
+  return `It counts from the freeze of the source, which no rehearsal does (${formatRange(freeze, formatDuration)}), to the last row proven; not the checks before, the upload, or what a rehearsal removes`
 }
 
 const sum = (one: Range, other: Range): Range => ({
