@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import { migrate } from '../../src/commands/migrate.ts'
 import type { Failure } from '../../src/failure.ts'
 import { assess } from '../../src/migration/checks/assess.ts'
+import { noEarlierRuns } from '../../src/migration/history/earlier-runs.ts'
 import {
   forecastOutage,
   type OutageWindow,
@@ -60,7 +61,7 @@ const run = (
       ...more,
     }),
     {
-      earlierRuns: { run: String(++runs), attempt: 1, read: async () => [] },
+      earlierRuns: { ...noEarlierRuns(), run: String(++runs) },
       setOutput: (name, value) => {
         outputs[name] = value
       },
@@ -143,7 +144,7 @@ test('a rehearsal begins with an estimate, ends with a forecast, and fails where
   expect(fits.report.forecast).toMatchObject({ from: 'runs', points: 1 })
   expect(pointsOf(fits.report)).toHaveLength(1)
   expect(pointsOf(fits.report)[0]?.stated).not.toBeNull()
-  expect(basisOf(fits.report)).toContain('Earlier runs were not looked for: give github-token')
+  expect(basisOf(fits.report)).toContain('Earlier runs were not looked for: name a directory')
 
   keep('first', fits.report)
   const given = { command, history: scratch.of('history'), 'max-outage': '1s' }
@@ -178,8 +179,8 @@ test('a rehearsal begins with an estimate, ends with a forecast, and fails where
 test('what earlier runs took outlives a run that fails', async () => {
   const history = [samplePoint()]
   const reports = {
+    ...noEarlierRuns(),
     run: String(++runs),
-    attempt: 1,
     read: async (_: string, take: (report: Uint8Array, whose: string) => boolean) => {
       take(Buffer.from(JSON.stringify({ history })), 'a report')
       return ['GitHub has lost the others']
@@ -217,8 +218,8 @@ test('a run during which the clock was set leaves no point', async () => {
 test('nothing that is wrong with a history stands in the way of a migration', async () => {
   writeFileSync(scratch.of('file'), '')
   const broken = {
+    ...noEarlierRuns(),
     run: String(++runs),
-    attempt: 1,
     read: async () => Promise.reject(new Error('GitHub fell over')),
   }
   const { error, report, lines } = await run(

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { commands, runCommand, wordsOf } from '../../src/commands/index.ts'
+import { noEarlierRuns } from '../../src/migration/history/earlier-runs.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 import type { Run } from '../../src/migration/run.ts'
 import { sameRoleNames } from '../../src/postgres/roles/role-names.ts'
@@ -56,7 +57,7 @@ export async function runInProcess(
       download: noArtifacts,
       uploadReport: noArtifacts,
     },
-    earlierRuns: { run: 'in-process', attempt: 1, read: async () => [] },
+    earlierRuns: noEarlierRuns(),
     canUpload: false,
     repository: undefined,
     isPublicRepository: async () => false,

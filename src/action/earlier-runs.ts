@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import type { Logger } from '../migration/context.ts'
-import type { EarlierRuns } from '../migration/history/earlier-runs.ts'
+import { type EarlierRuns, noEarlierRuns } from '../migration/history/earlier-runs.ts'
 import { mostReportBytes } from '../migration/history/point.ts'
 import { count, fields, flag, list, readBy, wholeFrom } from '../migration/kept/schema.ts'
 import { type HttpResponse, parsedBody, type Send } from '../runner/http.ts'
@@ -66,6 +66,7 @@ class NoHistory extends Error {}
 export class GitHubEarlierRuns implements EarlierRuns {
   readonly run: string
   readonly attempt: number
+  readonly ways = 'set github-token (permissions: actions: read) or history'
   private readonly log: Logger
   private readonly environment: Environment
   private readonly send: Send
@@ -89,7 +90,7 @@ export class GitHubEarlierRuns implements EarlierRuns {
     this.pause = pause
     this.time = time
     const { GITHUB_RUN_ID: run, GITHUB_RUN_ATTEMPT: attempt } = environment
-    this.run = run && /^\d{1,19}$/.test(run) ? run : `local-${new Date().toISOString()}`
+    this.run = run && /^\d{1,19}$/.test(run) ? run : noEarlierRuns().run
     this.attempt = Math.max(1, Number(attempt) || 1)
   }
 

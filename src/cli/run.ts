@@ -9,6 +9,7 @@ import { PrivateDirectory, removeLeftovers } from '../host/private-directory.ts'
 import { type Rubbish, removeAtOnce } from '../host/rubbish.ts'
 import { rememberSecret } from '../host/secrets.ts'
 import { temporaryFull, writingTo } from '../migration/free-space.ts'
+import { noEarlierRuns } from '../migration/history/earlier-runs.ts'
 import type { Inputs } from '../migration/inputs.ts'
 import { indexFile } from '../migration/kept/encryption.ts'
 import type { Run } from '../migration/run.ts'
@@ -117,6 +118,7 @@ async function openRun(
       processors: cpus().length,
       roleNames: sameRoleNames,
       artifacts: kept,
+      earlierRuns: noEarlierRuns(),
       canUpload: true,
       repository: undefined,
       isPublicRepository: async () => false,

@@ -3,6 +3,8 @@ export interface EarlierRuns {
   /** This run: its id, and which attempt at it. */
   readonly run: string
   readonly attempt: number
+  /** How to make a history known where none was looked for, as the end of a sentence. */
+  readonly ways: string
   /**
    * Hands over the reports of earlier runs of the same workflow, the newest first, until that is enough. What is missing,
    * expired or refused is said and never an error: nothing depends on a history.
@@ -19,4 +21,14 @@ export interface EarlierRuns {
     scratch: string,
     signal: AbortSignal,
   ): Promise<string[]>
+}
+
+/** Where there is no service that keeps reports: each run is known by the moment that it began, and `history` alone tells of others. */
+export function noEarlierRuns(): EarlierRuns {
+  return {
+    run: `local-${new Date().toISOString()}`,
+    attempt: 1,
+    ways: 'name a directory with their reports as history',
+    read: async () => [],
+  }
 }

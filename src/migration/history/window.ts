@@ -259,9 +259,7 @@ async function readHistory(window: OutageWindow, run: Run): Promise<void> {
     }
   }
   if (inputs.history === undefined && inputs.githubToken === undefined)
-    notes.push(
-      'Earlier runs were not looked for: give github-token (permissions: actions: read) or history',
-    )
+    notes.push(`Earlier runs were not looked for: ${earlierRuns.ways}`)
   const words = { source: 'another source', target: 'another target', databases: 'other databases' }
   for (const side of sides) {
     const { size } = foreign[side]
