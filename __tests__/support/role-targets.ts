@@ -64,7 +64,6 @@ export const stock: RoleTarget = {
   knowsMembershipOptions: false,
   unloadable: new Map(),
   names: sameRoleNames,
-  namesake: null,
 }
 export const stock16: RoleTarget = {
   ...stock,

@@ -46,6 +46,17 @@ describe('names of roles on a target', () => {
     expect(roles.onSource('late')).not.toBe('late')
   })
 
+  test('are put back into a text, and nothing else is', () => {
+    const roles = renamedRoles(prefix, ['app', 'a"b'])
+    expect(roles.inText(`"${prefix}_r1" is no member of "${prefix}_r2", nor ${prefix}_r1.`)).toBe(
+      '"app" is no member of "a"b", nor app.',
+    )
+    expect(roles.inText(`${prefix}_r10 ${prefix}_r1x ${prefix} app`)).toBe(
+      `${prefix}_r10 ${prefix}_r1x ${prefix} app`,
+    )
+    expect(sameRoleNames.inText('app')).toBe('app')
+  })
+
   test('are refused where a server would cut or misread them', () => {
     expect(() => renamedRoles('x'.repeat(61), ['app'])).toThrow(RangeError)
     expect(() => renamedRoles('x'.repeat(60), ['app'])).not.toThrow()

@@ -17,7 +17,6 @@ export function presumedTarget(catalog: RoleCatalog, source: Version): RoleTarge
     supportedExtensions: null,
     unloadable: new Map(),
     names: sameRoleNames,
-    namesake: null,
     account: {
       name: 'the privileged account of the cluster',
       superuser: false,

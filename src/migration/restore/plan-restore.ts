@@ -67,6 +67,7 @@ export async function planRestore(
     database: options.database,
     allowMissing: options.allowMissing,
     expectedRows: options.expectedRows,
+    roleNames: options.roleNames,
     isRehearsal: options.isRehearsal,
     wanted: await wantedEntries(options, archives, context),
   })

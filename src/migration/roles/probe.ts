@@ -34,12 +34,10 @@ export async function readRoleTarget(
   context: Pick<Context, 'signal'>,
 ): Promise<RoleTarget> {
   const target = await detectTarget(client)
-  const account = names.onSource(target.account.name)
   return {
     ...target,
-    account: { ...target.account, name: account },
+    account: { ...target.account, name: names.onSource(target.account.name) },
     names,
-    namesake: account === target.account.name ? null : target.account.name,
     catalog: catalogOnSource(await readRoleCatalog(client), names),
     knowsMembershipOptions: await knowsStatement(
       client,

@@ -3,6 +3,7 @@ import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import type { DeferredSetting, RolePlan } from '../../polardb/roles/model.ts'
 import { catalogOnSource } from '../../polardb/roles/stand-ins.ts'
 import { isStep, type RolePlanItem, step, subject } from '../../polardb/roles/steps.ts'
+import { makesStandIns } from '../../polardb/roles/target.ts'
 import {
   type RoleCatalog,
   readRoleCatalog,
@@ -320,7 +321,9 @@ export class RoleRestore {
   private warnOfPasswords(after: RoleCatalog, context: Context): void {
     const { plan, result } = this
     const names = (list: readonly string[]) => listed(list.map((name) => `"${name}"`))
-    const logins = after.roles.filter(({ name, login }) => login && plan.decisions.of(name))
+    // stand-ins cannot log in: what would be is what the source has
+    const { roles } = makesStandIns(plan.decisions.target) ? this.options.catalog : after
+    const logins = roles.filter(({ name, login }) => login && plan.decisions.of(name))
     const expired = logins.filter((role) => role.expired).map(({ name }) => name)
     if (expired.length > 0)
       context.warn(

@@ -129,16 +129,16 @@ async function md5Refusal(
 /** The roles of a plan as the target will have and call them when it is carried out. */
 export function plannedRoles(plan: RolePlan): PlannedRoles {
   const { decisions, superuser } = plan
-  const { names, namesake, account } = decisions.target
+  const { names } = decisions.target
   const makesSuperusers = superuser.words.includes('SUPERUSER')
   const roles = new Map<string, { superuser: boolean }>()
   for (const name of decisions.names()) {
     const decision = decisions.of(name)
-    if (decision?.kind === 'create' || decision?.kind === 'update')
-      roles.set(names.onTarget(name), {
-        superuser:
-          name === namesake ? account.superuser : makesSuperusers && decisions.wasSuperuser(name),
-      })
+    if (decision?.kind !== 'create' && decision?.kind !== 'update') continue
+    // what a migration would find under the name is what it would reckon with
+    const found = decision.kind === 'create' ? decision.namesake?.role : undefined
+    const superuser = makesSuperusers && decisions.wasSuperuser(name)
+    roles.set(names.onTarget(name), { superuser: found?.superuser ?? superuser })
   }
   return roles
 }

@@ -4,7 +4,13 @@ import type { RoleOption } from '../../postgres/roles/script.ts'
 import { lostAttribute } from './losses.ts'
 import { markStandIn } from './stand-ins.ts'
 import { type RoleStep, type RoleSubject, step, subject } from './steps.ts'
-import { makesStandIns, type RoleTarget, roleIdentifier, type SuperuserPlan } from './target.ts'
+import {
+  makesStandIns,
+  type Namesake,
+  type RoleTarget,
+  roleIdentifier,
+  type SuperuserPlan,
+} from './target.ts'
 
 /** A role as the script describes it. */
 export interface ScriptRole {
@@ -98,22 +104,25 @@ export function planCreate(
 }
 
 /**
- * The stand-in for the account itself, which a migration never alters: it has what the account has, since it owns what stays with
- * the account.
+ * The stand-in for a role that the target has and a migration never alters. For the account it has what the account has, since it
+ * owns what stays with the account; for a superuser it is one where the account can make one.
  */
-export function planNamesake(role: ScriptRole, target: RoleTarget): AttributePlan {
+export function planNamesake(
+  role: ScriptRole,
+  { role: namesake, isAccount, reason: why }: Namesake,
+  target: RoleTarget,
+): AttributePlan {
   const { account, knowsPolarSuperuser } = target
   const words = [
-    ...(account.superuser ? ['SUPERUSER'] : []),
-    ...(account.polarSuperuser && knowsPolarSuperuser ? ['POLAR_SUPERUSER'] : []),
-    ...(account.createRole ? ['CREATEROLE'] : []),
-    ...(account.createDatabase ? ['CREATEDB'] : []),
+    ...(namesake.superuser && account.superuser ? ['SUPERUSER'] : []),
+    ...(isAccount && account.polarSuperuser && knowsPolarSuperuser ? ['POLAR_SUPERUSER'] : []),
+    ...(isAccount && account.createRole ? ['CREATEROLE'] : []),
+    ...(isAccount && account.createDatabase ? ['CREATEDB'] : []),
   ]
   const name = target.names.onTarget(role.name)
   const options = words.length > 0 ? ` WITH ${words.join(' ')}` : ''
   const text = `CREATE ROLE ${quoteIdentifier(name)}${options}; ${markStandIn(name, role.comment)}`
-  const reason =
-    'it is called as the account that runs the migration, which is never altered: what stands in for it has what the account has'
+  const reason = `the target has a role of this name, and ${why}`
   return {
     main: step('create', text, [{ role: role.name, what: subject.role }], { notes: [reason] }),
     last: [],

@@ -140,10 +140,9 @@ function planAttributes(
     let planned: AttributePlan
     if (decision.kind === 'create') {
       plan.created.push(name)
-      planned =
-        name === decisions.target.namesake
-          ? planNamesake(role, decisions.target)
-          : planCreate(role, decisions.target, { superuser, rolePasswords: options.rolePasswords })
+      planned = decision.namesake
+        ? planNamesake(role, decision.namesake, decisions.target)
+        : planCreate(role, decisions.target, { superuser, rolePasswords: options.rolePasswords })
     } else {
       planned = planUpdate(role, decision.existing, decisions.target, {
         superuser,
@@ -159,18 +158,15 @@ function planAttributes(
       plan.explained.push({ role: name, what, reason })
     if (planned.passwordSent) sent.add(name)
     if (planned.passwordSent && role.options.has('LOGIN')) logins.add(name)
-    if (
-      decision.kind === 'create' &&
-      role.options.has('LOGIN') &&
-      name !== decisions.target.namesake
-    ) {
+    if (decision.kind === 'create' && role.options.has('LOGIN') && !decision.namesake) {
       const loss = lostPassword(role, options)
       if (loss) {
         plan.passwordsToSet.push(name)
         plan.losses.push(loss)
       }
     }
-    if (role.superuser && superuser.membership && name !== decisions.target.namesake)
+    const isNamesake = decision.kind === 'create' && decision.namesake !== undefined
+    if (role.superuser && superuser.membership && !isNamesake)
       extra.push(
         step(
           'membership',
@@ -203,7 +199,10 @@ function lostPassword(
 /** SUPERUSER is never carried over as it is: that is the procedure, and what it costs is said. */
 function superuserWarnings({ created, decisions, superuser }: RolePlan): string[] {
   const { words, polar, membership, reason } = superuser
-  const were = created.filter((name) => decisions.wasSuperuser(name))
+  const were = created.filter((name) => {
+    const decision = decisions.of(name)
+    return decisions.wasSuperuser(name) && !(decision?.kind === 'create' && decision.namesake)
+  })
   if (were.length === 0 || polar || membership || words.includes('SUPERUSER')) return []
   const beyond = were.length > 10 ? ' …' : ''
   const names = were.slice(0, 10).map((name) => `"${name}"`)

@@ -11,8 +11,6 @@ export interface RoleTarget extends Target {
    * catalogOnSource().
    */
   names: RoleNames
-  /** The role of the source whose name is the account's, where the two are not the same: see planNamesake(). */
-  namesake: string | null
   /** The roles as they are before anything is sent. */
   catalog: RoleCatalog
   /** The grammar has GRANT … WITH INHERIT and SET (PostgreSQL 16). */
@@ -119,13 +117,22 @@ export function superuserOption(target: Target, option: string): string {
 
 /** What becomes of a role of the source. */
 export type RoleDecision =
-  | { kind: 'create' }
+  /** For stand-ins, the role of that name which the target has and a migration never alters. */
+  | { kind: 'create'; namesake?: Namesake }
   /** Made equal to the source's. Only `completing`, nothing that it has is changed. */
   | { kind: 'update'; existing: CatalogRole; completing: boolean }
   /** It exists and is left alone; `always`: whatever the inputs say. */
   | { kind: 'keep'; existing: CatalogRole; always: boolean; reason: string }
   /** The target cannot have it. */
   | { kind: 'impossible'; reason: string }
+
+/** A role of the target that is called as one of the source, where another stands in for that. */
+export interface Namesake {
+  role: CatalogRole
+  isAccount: boolean
+  /** Why it is never altered. */
+  reason: string
+}
 
 /** The roles of the source and the target side by side: who is what, and what becomes of whom. */
 export class RoleDecisions {
@@ -193,8 +200,8 @@ export class RoleDecisions {
   /** The role can do more on the target than it could on the source, so nobody may come to it by an old grant. */
   gainedPower(name: string): string | undefined {
     if (this.superusers.has(name)) return undefined
-    const before = this.existing.get(name)
-    if (name === this.target.account.name) return 'is the account that runs the migration'
+    const before = this.existing.get(name) ?? this.called(name)
+    if (before?.name === this.target.account.name) return 'is the account that runs the migration'
     if (before?.superuser) return 'is a superuser of the target'
     return before?.polarSuperuser ? 'is a polar_superuser of the target' : undefined
   }
@@ -207,9 +214,14 @@ export class RoleDecisions {
     const existing = this.existing.get(name)
     if (!existing) {
       const reason = whyReserved(name)
-      return reason === undefined ? { kind: 'create' } : { kind: 'impossible', reason }
+      if (reason !== undefined) return { kind: 'impossible', reason }
+      const role = this.called(name)
+      const why = role && this.protection(role, name)
+      if (!role || why === undefined) return { kind: 'create' }
+      const isAccount = role.name === this.target.account.name
+      return { kind: 'create', namesake: { role, isAccount, reason: why } }
     }
-    const reason = this.protection(existing)
+    const reason = this.protection(existing, name)
     if (reason !== undefined) return { kind: 'keep', existing, always: true, reason }
     if (options.existingRoles === 'update') return { kind: 'update', existing, completing: false }
     if (options.completing && source && this.looksMigrated(existing, source))
@@ -236,8 +248,17 @@ export class RoleDecisions {
     )
   }
 
-  private protection({ name, superuser, polarSuperuser }: CatalogRole): string | undefined {
-    if (name === this.target.account.name)
+  /** The role that the target calls so, where the source's has another name there. */
+  private called(name: string): CatalogRole | undefined {
+    const { target } = this
+    return makesStandIns(target) ? this.existing.get(target.names.onSource(name)) : undefined
+  }
+
+  private protection(
+    { name: own, superuser, polarSuperuser }: CatalogRole,
+    name: string,
+  ): string | undefined {
+    if (own === this.target.account.name)
       return 'it is the account that runs the migration, which is never altered'
     if (superuser) return 'it is a superuser of the target, which is never altered'
     if (this.target.polardb !== null && systemAccounts.has(name))

@@ -110,15 +110,15 @@ function renamedBytes(
   { desc }: ArchiveEntry,
   bytes: Buffer,
   standardStrings: boolean,
-  { onTarget, onSource }: RoleNames,
+  names: RoleNames,
 ): Buffer {
   const decoded = {
+    ...names,
     onTarget: (role: string) => {
       const name = Buffer.from(role, 'latin1').toString()
-      const other = onTarget(name)
+      const other = names.onTarget(name)
       return other === name ? role : other
     },
-    onSource,
   }
   const definition = bytes.toString('latin1')
   return Buffer.from(renamed({ desc, definition }, standardStrings, decoded), 'latin1')

@@ -10,12 +10,15 @@ export interface RoleNames {
    * source has a role of that name as well: the two must never be taken for one.
    */
   onSource(target: string): string
+  /** A text about the target, a message of its server say, with the source's names in it. */
+  inText(text: string): string
 }
 
 /** Every role is called the same on both sides. */
 export const sameRoleNames: RoleNames = {
   onTarget: (source) => source,
   onSource: (target) => target,
+  inText: (text) => text,
 }
 
 /** The longest name that a server keeps, in bytes (PostgreSQL, "Identifiers and Key Words"). */
@@ -60,6 +63,9 @@ export function renamedRoles(prefix: string, names: readonly string[]): RoleName
       while (toTarget.has(marked)) marked += ' (of the target)'
       return marked
     },
+    // the prefix is of this run alone, so that nothing else is called so
+    inText: (text) =>
+      text.replace(new RegExp(`\\b${prefix}_r\\d+\\b`, 'g'), (name) => toSource.get(name) ?? name),
   }
 }
 

@@ -3,6 +3,7 @@ import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { maskStatement } from '../../../postgres/archive/statement.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import type { EntryResult } from '../../../report/model.ts'
 import { counted } from '../../../text/text.ts'
 import type { RestorePlan } from '../plan/plan.ts'
@@ -76,6 +77,10 @@ export class Ownership {
     this.plan = plan
     this.rights = rights
     this.worker = worker
+  }
+
+  private inText(text: string): string {
+    return (this.plan.options.roleNames ?? sameRoleNames).inText(text)
   }
 
   private get account(): string {
@@ -203,7 +208,8 @@ export class Ownership {
         result.push(item)
         continue
       }
-      const kept = this.kept.get(role) ?? { role, owner: this.account, reason, objects: 0 }
+      const said = this.inText(reason)
+      const kept = this.kept.get(role) ?? { role, owner: this.account, reason: said, objects: 0 }
       kept.objects++
       this.kept.set(role, kept)
     }
@@ -289,7 +295,7 @@ export class Ownership {
   /** What is to be told of owners: one line a role. */
   report(): EntryResult[] {
     const kept = [...this.kept.values()].map(({ role, owner, reason, objects }) => ({
-      entry: `OWNER ${role}`,
+      entry: `OWNER ${this.inText(role)}`,
       reason: `${counted(objects, 'object')} ${objects === 1 ? 'stays' : 'stay'} with "${owner}": ${reason}`,
     }))
     return [...kept, ...this.refused]

@@ -2,6 +2,7 @@ import type { Archive } from '../../../postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../../../postgres/archive/entry.ts'
 import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
+import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { majorOf } from '../../../postgres/version.ts'
 import type { Loss } from '../../../report/model.ts'
 import { printable } from '../../../text/text.ts'
@@ -44,6 +45,8 @@ export interface PlanOptions {
   wanted: ReadonlyMap<Archive, ReadonlySet<number>> | null
   /** Rows of each table of the dump, by quoted name, where the dump says so. */
   expectedRows?: ReadonlyMap<string, number> | undefined
+  /** What the source's roles are called on the target: what is said of them is said in the source's names. Default the same. */
+  roleNames?: RoleNames | undefined
   /** The database is a copy that is removed again. */
   isRehearsal?: boolean | undefined
 }
@@ -64,6 +67,7 @@ export function makePlan(
   options: PlanOptions,
 ): RestorePlan {
   const entries: PlannedEntry[] = []
+  const { inText } = options.roleNames ?? sameRoleNames
   for (const archive of archives) {
     const decisions = new Decisions(archive, facts, options.database)
     for (const entry of archive.entries) {
@@ -84,6 +88,10 @@ export function makePlan(
   }
   takeAlong(entries)
   if (options.isRehearsal) loseNothingWithCron(entries)
+  for (const one of entries) {
+    const { decision } = one
+    if (decision.kind !== 'restore') one.decision = { ...decision, reason: inText(decision.reason) }
+  }
   const allowed = allowMissing(options.allowMissing)
   const losing: PlannedEntry[] = []
   const accepted: PlannedEntry[] = []
@@ -107,7 +115,10 @@ export function makePlan(
     usesPlaces,
     publicSchemas: administersPublic(facts) ? ownedPublic(facts, entries) : [],
     accessMethods: new Set([...facts.accessMethods, ...created.map(({ entry }) => entry.tag)]),
-    warnings: [...localeWarnings(facts, options.database), ...warningsOf(archives, facts, entries)],
+    warnings: [
+      ...localeWarnings(facts, options.database),
+      ...warningsOf(archives, facts, entries).map(inText),
+    ],
     losing,
     accepted,
   }

@@ -1,6 +1,7 @@
 import { Cancelled, Failure, messageOf } from '../../../failure.ts'
 import { shortStatement } from '../../../postgres/archive/statement.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
+import { sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { meaningOf, refusesAll } from '../../../postgres/sqlstates.ts'
 import { majorOf } from '../../../postgres/version.ts'
 import type { FailedEntry } from '../../../report/model.ts'
@@ -134,7 +135,8 @@ export class Execution {
    * Leaves out an entry that turned out not to be restorable, and what hangs on it, if the user has named it: `*` stands for
    * what was known before the first byte, not for what comes as a surprise.
    */
-  leaveOut(item: PlannedEntry, message: string, sqlstate: string | null): boolean {
+  leaveOut(item: PlannedEntry, said: string, sqlstate: string | null): boolean {
+    const message = this.inText(said)
     if (!this.mayBeMissing(item.name)) return false
     const reason = `the target refuses it${sqlstate ? ` [${sqlstate}]` : ''}: ${shorten(printable(message), 1000)}`
     item.decision = leaveOut(reason, this.remedy(item.name, sqlstate, message), lossOf(item.entry))
@@ -153,12 +155,8 @@ export class Execution {
    *
    * @returns the reason, where the loss is accepted
    */
-  lose(
-    name: string,
-    message: string,
-    sqlstate: string | null,
-    statement: string,
-  ): string | undefined {
+  lose(name: string, said: string, sqlstate: string | null, statement: string): string | undefined {
+    const message = this.inText(said)
     const reason = `the target refuses: ${shorten(printable(message), 1000)}`
     if (!allowMissing(this.options.allowMissing)(name)) {
       this.note(name, message, sqlstate, statement)
@@ -169,6 +167,11 @@ export class Execution {
     this.context.record.acceptedLosses([{ entry: name, database, reason, remedy }])
     this.context.log.warning(`${name} is lost, as allow-missing allows: ${reason}`)
     return reason
+  }
+
+  /** Of roles the user knows the names that they have on the source. */
+  private inText(text: string): string {
+    return (this.options.roleNames ?? sameRoleNames).inText(text)
   }
 
   private remedy(name: string, sqlstate: string | null, message: string): string {
@@ -213,14 +216,15 @@ export class Execution {
     return [...this.failed, ...along]
   }
 
-  note(name: string, message: string, sqlstate: string | null, statement: string): void {
+  note(name: string, said: string, sqlstate: string | null, statement: string): void {
+    const message = this.inText(said)
     const meaning = sqlstate ? meaningOf(sqlstate) : ''
     const reason = shorten(printable(message), 1000) + (meaning ? ` (${meaning})` : '')
     const failed: FailedEntry = {
       entry: name,
       reason,
       sqlstate,
-      statement: shortStatement(statement),
+      statement: this.inText(shortStatement(statement)),
       remedy: this.remedy(name, sqlstate, message),
     }
     this.failed.push(failed)
