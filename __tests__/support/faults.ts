@@ -10,6 +10,7 @@ import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
 import { between, demoLosses, readEverything, runJob } from './migration.ts'
 import { type PlainTarget, startPlainTarget } from './polardb-standin.ts'
+import { type Disturbance, TcpProxy, through } from './proxy.ts'
 import { membershipsOf } from './restore-harness.ts'
 import type { ActionResult } from './runner.ts'
 import { guard, TestServer } from './server.ts'
@@ -48,6 +49,76 @@ async function lines(server: TestServer, queries: string[], database?: string): 
     database,
   )
   return rows.map(({ line }) => String(line)).sort()
+}
+
+/** A statement of each phase that has any, for blows that fall at one. */
+const statements: Readonly<Record<string, ['source' | 'target', RegExp]>> = {
+  preflight: ['source', /pg_stat_activity/],
+  'dump-roles': ['source', /pg_authid|pg_roles/],
+  'dump shop': ['source', /COPY shop\./],
+  schema: ['target', /pg_available_extension/],
+  'restore-roles': ['target', /pg_auth_members/],
+  'restore shop': ['target', /COPY shop\.|CREATE INDEX|ADD CONSTRAINT/],
+  'analyze shop': ['target', /ANALYZE/],
+  'verify shop': ['target', /SELECT 0 AS i/],
+  'swap shop': ['target', /ALTER DATABASE/],
+}
+
+/** Proxies before both servers of a scene. */
+export class Proxies {
+  readonly source: TcpProxy
+  readonly target: TcpProxy
+
+  private constructor(source: TcpProxy, target: TcpProxy) {
+    this.source = source
+    this.target = target
+  }
+
+  static async start(scene: FaultScene): Promise<Proxies> {
+    return new Proxies(
+      await TcpProxy.start(scene.source.port),
+      await TcpProxy.start(scene.target.port),
+    )
+  }
+
+  /** The same inputs with both servers behind their proxies, as far as they are given. */
+  between(inputs: Record<string, string>): Record<string, string> {
+    const changed = { ...inputs }
+    for (const side of ['source', 'target'] as const)
+      if (inputs[side] !== undefined) changed[side] = through(this[side], inputs[side])
+    return changed
+  }
+
+  /**
+   * Waits for a statement of a phase, and does something to its connection. What comes before the first phase that has
+   * statements is taken for that phase.
+   *
+   * @param share which of the first three of its kind, from 0 up to 1
+   */
+  async statementOf(
+    phase: string,
+    share: number,
+    disturbance: Disturbance = 'none',
+    given?: 'source' | 'target',
+  ): Promise<void> {
+    const [side, statement] = statements[phase] ?? ['source', /pg_stat_activity/]
+    const proxy = this[given ?? side]
+    for (let skipped = Math.floor(share * 3); skipped > 0; skipped--)
+      await proxy.when(statement, 'none')
+    await proxy.when(statement, disturbance)
+  }
+
+  /** Closes every connection, and waits for nothing any more. */
+  clear(): void {
+    for (const proxy of [this.source, this.target]) {
+      proxy.calm()
+      proxy.close()
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.source.stop(), this.target.stop()])
+  }
 }
 
 /** The two servers of a test of faults, with the demo's database on the source. */

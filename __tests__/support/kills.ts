@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import type { FaultScene } from './faults.ts'
+import { type FaultScene, Proxies } from './faults.ts'
 import { mainBundle, metadata, postBundle } from './migration.ts'
 import { randomNumbers } from './random.ts'
 import { runAction, startAction } from './runner.ts'
@@ -58,12 +58,29 @@ export interface KillResults {
  * @param kills how many have to land
  * @param seed of the moments: a phase, and a part of what that phase took in a run that nothing disturbed, so that the same
  * seed means about the same moments on a slow machine and on a fast one
+ * @param at `statements`: each kill waits for a statement of its phase instead, so that it falls in the same place on every machine
  */
 export async function killAtRandom(
   scene: FaultScene,
   kills: number,
   seed: number,
   say: (line: string) => void,
+  at: 'moments' | 'statements' = 'moments',
+): Promise<KillResults> {
+  const proxies = at === 'statements' ? await Proxies.start(scene) : undefined
+  try {
+    return await kill(scene, kills, seed, say, proxies)
+  } finally {
+    await proxies?.stop()
+  }
+}
+
+async function kill(
+  scene: FaultScene,
+  kills: number,
+  seed: number,
+  say: (line: string) => void,
+  proxies: Proxies | undefined,
 ): Promise<KillResults> {
   const random = randomNumbers(seed)
   const faults: string[] = []
@@ -91,21 +108,29 @@ export async function killAtRandom(
     // as many moments before the first phase as in any other
     const phase = ['', ...phases][Math.floor(random() * (phases.length + 1))] as string
     const share = random()
+    const inputs = scene.inputs({ ...first, ...where })
+    const met = proxies?.statementOf(phase, share)
     const running = startAction(mainBundle, {
       metadata,
-      inputs: scene.inputs({ ...first, ...where }),
+      inputs: proxies?.between(inputs) ?? inputs,
     })
     let over = false
-    void running.result.then(() => {
+    const ended = running.result.then(() => {
       over = true
     })
-    if (phase !== '') await running.logged(new RegExp(`▶ ${phase}\\b`)).catch(() => {})
-    const wait = share * (scene.seconds.get(phase) ?? 0.5) * 1000
-    await setTimeout(wait)
+    let when = 'at a statement'
+    if (met !== undefined) await Promise.race([met, ended])
+    else {
+      if (phase !== '') await running.logged(new RegExp(`▶ ${phase}\\b`)).catch(() => {})
+      const wait = share * (scene.seconds.get(phase) ?? 0.5) * 1000
+      await setTimeout(wait)
+      when = `${Math.round(wait)} ms after the beginning`
+    }
     const alive = !over
     if (alive && signal === 'SIGINT') running.cancel()
     else if (alive) running.kill(signal)
     const run = await running.result
+    proxies?.clear()
     if (!alive) {
       run.cleanUp()
       scene.emptyScratch()
@@ -113,7 +138,7 @@ export async function killAtRandom(
     }
     landed++
     const reached = [...run.log.matchAll(/▶ ([^\n\r]*)/g)].at(-1)?.[1] ?? 'the beginning'
-    const moment = `${way}, ${signal} ${Math.round(wait)} ms after ${phase || 'its start'}, ended in ${reached}`
+    const moment = `${way}, ${signal} ${when} of ${phase || 'all'}, ended in ${reached}`
     say(`${landed}: ${moment}`)
     const fault = (kind: string) => (what: string) => {
       faults.push(`${moment}: ${kind}: ${what}`)

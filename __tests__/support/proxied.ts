@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import type { FaultScene } from './faults.ts'
+import { type FaultScene, Proxies } from './faults.ts'
 import { metadata, postBundle, readReport } from './migration.ts'
-import { TcpProxy, through } from './proxy.ts'
 import { randomNumbers } from './random.ts'
 import { runAction, runnerCommands, startAction } from './runner.ts'
 
@@ -25,6 +24,7 @@ const patience = 600_000
  * @param seed of the moments and of where the turns begin
  * @param first how many runs of that seed come before these: what a stopped test still lacks is run alone, with the sides and
  * moments that it would have had
+ * @param at `statements`: each disturbance waits for a statement of its phase, and is of its connection alone
  * @returns what was wrong, each with the run in which it was, and how many runs were really disturbed
  */
 export async function disturbAtRandom(
@@ -33,15 +33,13 @@ export async function disturbAtRandom(
   seed: number,
   say: (line: string) => void,
   first = 0,
+  at: 'moments' | 'statements' = 'moments',
 ): Promise<{ met: number; healed: number; faults: string[] }> {
   const random = randomNumbers(seed)
   const faults: string[] = []
-  const proxies = {
-    source: await TcpProxy.start(scene.source.port),
-    target: await TcpProxy.start(scene.target.port),
-  }
-  const next = (at: number) => {
-    const phase = phases[at % phases.length] as (typeof phases)[number]
+  const proxies = await Proxies.start(scene)
+  const next = (number: number) => {
+    const phase = phases[number % phases.length] as (typeof phases)[number]
     const either = () => (random() < 0.5 ? 'source' : 'target')
     const side =
       phase === 'dump shop' ? 'source' : phase.startsWith('restore') ? 'target' : either()
@@ -52,28 +50,32 @@ export async function disturbAtRandom(
   let healed = 0
   try {
     for (let turn = 0; met < runs && turn < runs * 2; turn++) {
-      const at = first + met + seed
-      const { phase, side, share } = next(at)
-      const disturbance = disturbances[at % disturbances.length] as (typeof disturbances)[number]
+      const number = first + met + seed
+      const { phase, side, share } = next(number)
+      const disturbance = disturbances[
+        number % disturbances.length
+      ] as (typeof disturbances)[number]
       const plain = scene.inputs({ 'if-target-not-empty': 'replace' })
-      const inputs = {
-        ...plain,
-        source: through(proxies.source, plain.source ?? ''),
-        target: through(proxies.target, plain.target ?? ''),
-      }
+      const inputs = proxies.between(plain)
+      const statement =
+        at === 'statements' ? proxies.statementOf(phase, share, disturbance, side) : undefined
       await scene.target.backend.sql('UPDATE public.run SET number = -1', 'shop')
       const running = startAction(impatientMain, { metadata, inputs })
       let over = false
       const result = running.result.finally(() => {
         over = true
       })
-      await running.logged(new RegExp(`▶ ${phase}`)).catch(() => {})
-      await setTimeout(share * (scene.seconds.get(phase) ?? 0.5) * 1000)
-      // a phase may be between two connections at that moment: the next one that is open is meant
       let hit = 0
-      while (!over && hit === 0) {
-        hit = proxies[side].disturb(disturbance)
-        if (hit === 0) await setTimeout(5)
+      if (statement !== undefined)
+        hit = await Promise.race([statement.then(() => 1), result.then(() => 0)])
+      else {
+        await running.logged(new RegExp(`▶ ${phase}`)).catch(() => {})
+        await setTimeout(share * (scene.seconds.get(phase) ?? 0.5) * 1000)
+        // a phase may be between two connections at that moment: the next one that is open is meant
+        while (!over && hit === 0) {
+          hit = proxies[side].disturb(disturbance)
+          if (hit === 0) await setTimeout(5)
+        }
       }
       if (hit > 0) met++
       const bounded = await Promise.race([result, setTimeout(patience, undefined, { ref: false })])
@@ -87,7 +89,7 @@ export async function disturbAtRandom(
         running.kill('SIGKILL')
       }
       const run = await result
-      for (const proxy of Object.values(proxies)) proxy.close()
+      proxies.clear()
       if (bounded) {
         const { report } = readReport(run)
         const { error } = report
@@ -129,7 +131,7 @@ export async function disturbAtRandom(
       run.cleanUp()
     }
   } finally {
-    await Promise.all(Object.values(proxies).map((proxy) => proxy.stop()))
+    await proxies.stop()
   }
   return { met, healed, faults }
 }
