@@ -4,7 +4,7 @@ import { quoteIdentifier, quoteLiteral } from '../identifiers.ts'
  * Parameters whose value is a list of names that the server quotes by itself: given as one string, the whole would become
  * one name (GUC_LIST_QUOTE; variable_is_guc_list_quote in pg_dump's dumputils.c).
  */
-const listParameters = new Set([
+export const listParameters: ReadonlySet<string> = new Set([
   'local_preload_libraries',
   'search_path',
   'session_preload_libraries',

@@ -109,68 +109,6 @@ svg.plot .forecast { fill: var(--bar); fill-opacity: .3; stroke: var(--bar) }
 .search { display: block; margin: 0 0 .6rem; font-size: .9rem }
 .search input { font: inherit; width: min(24rem, 100%); padding: .3rem .5rem; margin: 0 .6rem 0 0; color: inherit; background: var(--panel); border: 1px solid var(--quiet); border-radius: 4px }
 [hidden] { display: none !important }
-footer { max-width: 68rem; margin: 0 auto; padding: 0 1.5rem }
-header { color: #fff; padding: 1.75rem 0 1.9rem; print-color-adjust: exact; -webkit-print-color-adjust: exact }
-header.good { background: #19703a }
-header.doubtful { background: #8a5a00 }
-header.bad { background: #b3202c }
-header p { margin: 0; max-width: 52rem; overflow-wrap: anywhere }
-header .kind { font-size: .85rem; opacity: .9 }
-h1 { margin: .2rem 0 .35rem; font-size: 2rem; line-height: 1.2; font-weight: 650; letter-spacing: -.01em }
-h1 svg { width: .9em; height: .9em; margin-right: .45em; vertical-align: -.08em }
-h2 { margin: 2.4rem 0 .7rem; font-size: 1.15rem; font-weight: 650 }
-h3 { margin: 1.4rem 0 .5rem; font-size: 1rem; font-weight: 600 }
-p { margin: .5rem 0 }
-code { font: .9em/1.45 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  unicode-bidi: isolate; overflow-wrap: anywhere; white-space: pre-wrap }
-mark { background: var(--mark); color: inherit; border-radius: 2px }
-.side { width: 42%; min-width: 18rem }
-.quiet { color: var(--quiet) }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1.1rem 1.6rem; margin: 1.6rem 0 0 }
-.facts div { min-width: 0 }
-.facts dt { color: var(--quiet); font-size: .8rem }
-.facts dd { margin: 0; font-weight: 550; overflow-wrap: anywhere }
-.facts small { display: block; color: var(--quiet); font-weight: 400; font-size: .85rem }
-.error { margin: 1.8rem 0 0; padding: .3rem 0 .3rem 1.2rem; border-left: 4px solid var(--bad) }
-.error dt { color: var(--quiet); font-size: .8rem; margin-top: .55rem }
-.error dt:first-child { margin-top: 0 }
-.error dd { margin: 0; overflow-wrap: anywhere }
-.error .what { font-weight: 600 }
-.scroll { overflow-x: auto }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .38rem .9rem .38rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }
-th:last-child, td:last-child { padding-right: 0 }
-thead th { color: var(--quiet); font-size: .8rem; font-weight: 500; vertical-align: bottom; white-space: nowrap }
-tbody th { font-weight: 400; min-width: 6rem }
-.number { text-align: right; white-space: nowrap }
-.number + :not(.number) { padding-left: .7rem }
-.state { white-space: nowrap }
-.state.good { color: var(--good) }
-.state.doubtful { color: var(--doubtful); font-weight: 600 }
-.state.bad { color: var(--bad); font-weight: 600 }
-.remedy { display: block; margin-top: .15rem }
-.paste { margin: .35rem 0; padding: .5rem .7rem; background: var(--panel); border: 1px solid var(--line); border-radius: 4px;
-  font: .85em/1.45 ui-monospace, "SFMono-Regular", Menlo, Consolas, "DejaVu Sans Mono", monospace; white-space: pre-wrap;
-  overflow-wrap: anywhere; unicode-bidi: isolate; user-select: all }
-td details { border: 0 }
-td details > summary { padding: .2rem 0 }
-details { border-bottom: 1px solid var(--line) }
-details > summary { padding: .45rem 0; cursor: pointer; overflow-wrap: anywhere }
-details > summary::marker { color: var(--quiet) }
-details[open] { padding-bottom: .6rem }
-details details { margin-left: 1rem }
-summary:focus-visible, .scroll:focus-visible, input:focus-visible { outline: 2px solid var(--bar); outline-offset: 2px }
-ul, ol { margin: 0; padding-left: 1.4rem }
-li { margin: .25rem 0; overflow-wrap: anywhere }
-svg.timeline { display: block; width: 100%; min-width: 42rem; height: auto }
-svg.timeline text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; fill: var(--text) }
-svg.timeline .axis, svg.timeline .took, svg.timeline .of { fill: var(--quiet); font-size: 12px }
-svg.timeline line { stroke: var(--line) }
-svg.timeline .bar { fill: var(--bar) }
-svg.timeline .bar.failed { fill: var(--bad) }
-svg.timeline .many { opacity: .55 }
-svg.timeline .cutover { fill: var(--panel) }
-svg.timeline .bracket { fill: none; stroke: var(--quiet) }
 footer { margin-top: 3rem; padding-bottom: 2.5rem; color: var(--quiet); font-size: .85rem }
 @media (max-width: 40rem) {
   main, header > div, footer { padding: 0 1rem }

@@ -2,23 +2,14 @@ import type pg from 'pg'
 import { messageOf } from '../../../failure.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
+import { listParameters } from '../../../postgres/roles/settings.ts'
 import { refuses } from '../../../postgres/sqlstates.ts'
 import { printable } from '../../../text/text.ts'
 import type { DatabaseSetting } from './properties.ts'
 
-/** Settings that are lists: each member is a value of its own (PostgreSQL source, variable_is_guc_list_quote). */
-const lists = new Set([
-  'local_preload_libraries',
-  'search_path',
-  'session_preload_libraries',
-  'shared_preload_libraries',
-  'temp_tablespaces',
-  'unix_socket_directories',
-])
-
 /** The value of a setting as `ALTER … SET name TO` takes it. */
 export function settingValue(name: string, value: string): string {
-  if (!lists.has(name.toLowerCase())) return quoteLiteral(value)
+  if (!listParameters.has(name.toLowerCase())) return quoteLiteral(value)
   const members: string[] = []
   const member = /\s*(?:"((?:[^"]|"")*)"|([^,"]*[^,"\s]))\s*(?:,|$)/gy
   for (let found = member.exec(value); found; found = member.exec(value)) {
