@@ -124,6 +124,11 @@ describe('a migration that cannot begin says what, why and what to do', () => {
       /The source does not offer TLS/,
     ],
     [
+      'a file for JUnit XML where none can be made',
+      async () => ({ junit: '/dev/null/junit.xml' }),
+      /The file for the JUnit XML cannot be written\. \/dev\/null\/junit\.xml/,
+    ],
+    [
       'client programs that are not where they should be',
       async () => ({ 'client-path': '/nonexistent/bin' }),
       /\/nonexistent\/bin/,

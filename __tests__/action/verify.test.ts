@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { runJob, smallShop, withoutPassword } from '../support/migration.ts'
 import { TestServer } from '../support/server.ts'
@@ -55,13 +57,17 @@ describe('two live servers', () => {
       missingRows: 1,
       changedRows: 1,
     })
-    const shown = await verify({ 'show-keys': 'true' })
+    const shown = await verify({ 'show-keys': 'true', junit: 'results/junit.xml' })
     const keys = shown.report.databases[0]?.tables
       .find(({ name }) => name === 'customer')
       ?.differingKeys?.join()
     expect(keys).toMatch(/1999/)
     expect(keys).toMatch(/1242/)
     expect(table?.differingKeys?.join()).not.toMatch(/1999|1242/)
+    const junit = readFileSync(join(shown.workspace, 'results', 'junit.xml'), 'utf8')
+    expect(junit).toMatch(
+      /name="shop\.customer"[^>]*><failure message="1 row missing, 1 row changed"/,
+    )
     for (const run of [equal, masked, shown]) {
       expect(run.log + run.html + JSON.stringify(run.report) + run.summary).not.toContain(
         'Somebody Secret',

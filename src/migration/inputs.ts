@@ -84,6 +84,8 @@ export interface Inputs {
   /** Seconds that an outage may take at most, by its forecast. */
   maxOutage: number | undefined
   githubToken: string | undefined
+  /** Where the verification goes as JUnit XML; a relative path begins in the working directory. */
+  junit: string | undefined
 }
 
 /** Inputs whose value is a secret: read without trimming blanks, masked before anything else happens. */
@@ -185,6 +187,7 @@ export function parseInputs(
     history: optional('history'),
     maxOutage: duration('max-outage'),
     githubToken: get('github-token').trim() || undefined,
+    junit: optional('junit'),
   }
 
   for (const name of facts?.needs ?? []) {
