@@ -1,69 +1,397 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Cancelled, messageOf } from '../../src/failure.ts'
+import { assess } from '../../src/migration/checks/assess.ts'
+import { markLimit, newRehearsalName } from '../../src/migration/rehearsal/names.ts'
+import { Presence, rehearsalSign, whileMigrating } from '../../src/migration/rehearsal/presence.ts'
+import { Rehearsal } from '../../src/migration/rehearsal/rehearsal.ts'
+import type { Run } from '../../src/migration/run.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { dumpCatalogs } from '../support/catalog-dump.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { type CommandResult, runInProcess } from '../support/in-process.ts'
-import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
 import { TestServer } from '../support/server.ts'
 
 let source: TestServer
-let target: PlainTarget
-let client: string
 
-/** Everything that the catalogs of both sides hold. */
-const catalogs = async () => ({
-  source: await dumpCatalogs(source),
-  target: await dumpCatalogs(target.backend),
-})
-let before: Awaited<ReturnType<typeof catalogs>>
+/** What the account cannot give the source's superuser. */
+const losses = 'ROLE postgres *'
+
+/** What a lock needs of the world. */
+const quiet = {
+  log: { debug: () => {}, info: () => {}, warning: () => {} },
+  signal: new AbortController().signal,
+}
+let client: string
 
 beforeAll(async () => {
   const found = await clientDirectory(15)
   if (!found) throw new Error('the client programs of 15 are missing')
   client = found
-  ;[source, target] = await Promise.all([TestServer.start(15), startPlainTarget(16)])
-  await source.sql('CREATE ROLE app LOGIN PASSWORD \'app secret\'; CREATE ROLE "Reader"')
-  await target.backend.sql(
-    'CREATE ROLE app; CREATE ROLE "Reader"; GRANT app, "Reader" TO gctest WITH ADMIN OPTION',
-  )
-  await target.backend.sql('CREATE DATABASE shop')
-  await target.backend.sql('CREATE TABLE of_the_target AS SELECT 1 AS n', 'shop')
+  source = await TestServer.start(15)
+  await source.sql(`CREATE ROLE app LOGIN PASSWORD 'app secret'; CREATE ROLE "Reader"`)
   for (const name of ['shop', 'stock']) {
     await source.sql(`CREATE DATABASE ${name} OWNER app`)
     await source.sql(
       `ALTER DATABASE ${name} SET work_mem TO '7MB'; GRANT CONNECT ON DATABASE ${name} TO "Reader";
        ALTER ROLE app IN DATABASE ${name} SET work_mem TO '8MB'; COMMENT ON DATABASE ${name} IS 'the ${name}';
        CREATE TABLE t (version int PRIMARY KEY, what text); INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, 500) n;
-       ALTER TABLE t OWNER TO app; GRANT SELECT ON t TO "Reader";
-       CREATE PUBLICATION p FOR TABLE t`,
+       ALTER TABLE t OWNER TO app; GRANT SELECT ON t TO "Reader"`,
       name,
     )
   }
-  before = await catalogs()
 })
-afterAll(async () => {
-  await source?.stop()
-  await target?.stop()
-})
+afterAll(() => source?.stop())
 
-const rehearse = (more: Record<string, string> = {}): Promise<CommandResult> =>
-  runInProcess({
+const targets = [
+  ['a stock server', () => startPlainTarget(16), test],
+  // what does not hang on the server is tried on one
+  ['a stand-in of PolarDB 11', () => PolarStandIn.start({ major: 15 }), test.skip],
+] as const
+
+describe.each(targets)('on %s', (_, start, onceOnly) => {
+  let target: PlainTarget | PolarStandIn
+  /** Everything that the catalogs of both sides hold. */
+  const catalogs = async () => ({
+    source: await dumpCatalogs(source),
+    target: await dumpCatalogs(target.backend),
+  })
+  let before: Awaited<ReturnType<typeof catalogs>>
+
+  beforeAll(async () => {
+    target = await start()
+    await target.backend.sql(
+      'CREATE ROLE app; CREATE ROLE "Reader"; GRANT app, "Reader" TO gctest WITH ADMIN OPTION',
+    )
+    // the names that a migration would use
+    await target.backend.sql('CREATE DATABASE shop')
+    await target.backend.sql('CREATE TABLE of_the_target AS SELECT 1 AS n', 'shop')
+    before = await catalogs()
+  })
+  afterAll(() => target?.stop())
+
+  const inputs = (more: Record<string, string> = {}) => ({
     command: 'rehearse',
     source: source.uri(),
     target: target.uri(),
-    databases: 'shop,stock',
+    databases: 'shop',
     'client-path': client,
-    roles: 'skip',
+    'allow-missing': losses,
     ...more,
   })
+  const rehearse = (
+    more: Record<string, string> = {},
+    changes: Partial<Run> = {},
+  ): Promise<CommandResult> => runInProcess(inputs(more), changes)
 
-test('is verified, and leaves nothing: the catalogs of both sides are as before, byte for byte', async () => {
-  const { error, report } = await rehearse()
-  if (error) throw error
-  expect(report.verified).toBe(true)
-  expect(report.rehearsal).toMatchObject({ outcome: 'removed' })
-  expect(report.databases.map(({ name, target }) => [name, target])).toEqual([
-    ['shop', `${report.rehearsal?.name}_1`],
-    ['stock', `${report.rehearsal?.name}_2`],
-  ])
-  expect(await catalogs()).toEqual(before)
+  const databases = async () =>
+    (
+      await target.backend.sql(
+        `SELECT datname AS name FROM pg_database WHERE datname LIKE 'rehearsal%' ORDER BY 1`,
+      )
+    ).rows.map(({ name }) => name as string)
+
+  const account = () => parseConnectionString(target.uri())
+
+  /** What a rehearsal has made is there, and its session is gone, as after its machine was switched off. */
+  async function leave(): Promise<string> {
+    const { report, error } = await rehearse({ 'keep-rehearsal': 'true' })
+    if (error) throw error
+    const name = report.rehearsal?.name ?? ''
+    await target.backend.sql(
+      `DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', '${name}_0',
+         replace(shobj_description((SELECT oid FROM pg_database WHERE datname = '${name}_0'), 'pg_database'), '"kept":true', '"kept":false')); END $$`,
+    )
+    return name
+  }
+
+  test('is verified, and leaves nothing: the catalogs of both sides are as before, byte for byte', async () => {
+    const { error, report } = await rehearse({ databases: 'shop,stock' })
+    if (error) throw error
+    expect(report.verified).toBe(true)
+    expect(report.roles).toMatchObject({ verified: true, existing: 0 })
+    expect(report.rehearsal).toMatchObject({ outcome: 'removed' })
+    expect(report.databases.map(({ name, target }) => [name, target])).toEqual([
+      ['shop', `${report.rehearsal?.name}_1`],
+      ['stock', `${report.rehearsal?.name}_2`],
+    ])
+    expect(report.phases.at(-1)).toMatchObject({ name: 'clean-up', status: 'succeeded' })
+    expect(await catalogs()).toEqual(before)
+  })
+
+  onceOnly('without roles is verified and leaves nothing, too', async () => {
+    const { error, report } = await rehearse({ roles: 'skip' })
+    if (error) throw error
+    expect(report.verified).toBe(true)
+    expect(await catalogs()).toEqual(before)
+  })
+
+  onceOnly('leaves nothing when a loss is refused', async () => {
+    await source.sql('CREATE CAST (text AS int4) WITH INOUT', 'shop')
+    try {
+      const { error, report } = await rehearse()
+      expect(messageOf(error)).toContain('CAST')
+      expect(report.rehearsal).toMatchObject({ outcome: 'removed' })
+    } finally {
+      await source.sql('DROP CAST (text AS int4)', 'shop')
+    }
+    expect((await catalogs()).target).toEqual(before.target)
+  })
+
+  test('leaves nothing when the restore fails in its middle', async () => {
+    const proxy = await TcpProxy.start(Number(new URL(target.uri()).port))
+    try {
+      const cut = proxy.when(/ADD CONSTRAINT t_pkey PRIMARY KEY/, 'cut')
+      const { error, report } = await rehearse(
+        { target: through(proxy, target.uri()) },
+        { pauses: [] },
+      )
+      await cut
+      expect(error).toBeDefined()
+      expect(messageOf(error)).not.toContain('if-target-not-empty')
+      const failed = report.phases.filter(({ status }) => status === 'failed')
+      expect(failed.map(({ name }) => name)).toEqual(['restore'])
+      expect(report.rehearsal).toMatchObject({ outcome: 'removed' })
+    } finally {
+      await proxy.stop()
+    }
+    expect((await catalogs()).target).toEqual(before.target)
+  })
+
+  const cancelledIn = async (phase: string) => {
+    const job = new AbortController()
+    const say = (line: string) => {
+      if (line === `▶ ${phase}`) job.abort(new Cancelled())
+    }
+    const log = { debug: () => {}, info: say, warning: say }
+    const { error, report } = await rehearse({}, { signal: job.signal, log })
+    expect(error).toBeInstanceOf(Cancelled)
+    expect(report.rehearsal).toMatchObject({ outcome: 'removed' })
+    expect((await catalogs()).target).toEqual(before.target)
+  }
+  test('leaves nothing when the job is cancelled in the restore', () => cancelledIn('restore shop'))
+  onceOnly.each(['dump shop', 'restore-roles', 'verify shop'])(
+    'leaves nothing when the job is cancelled in %s',
+    cancelledIn,
+  )
+
+  onceOnly('one that is told to leaves its databases, until they are old enough', async () => {
+    const { report, error } = await rehearse({ 'keep-rehearsal': 'true' })
+    if (error) throw error
+    const name = report.rehearsal?.name ?? ''
+    expect(report.rehearsal).toMatchObject({ outcome: 'kept' })
+    expect(report.warnings.join()).toContain(`Kept for a look: ${name}_1.`)
+    expect(await databases()).toEqual([`${name}_0`, `${name}_1`])
+    const { rows } = await target.backend.sql('SELECT count(*)::int AS n FROM t', `${name}_1`)
+    expect(rows).toEqual([{ n: 500 }])
+    const next = await rehearse()
+    expect(next.error).toBeUndefined()
+    expect(await databases()).toEqual([`${name}_0`, `${name}_1`])
+    const last = await rehearse({ 'rehearsal-age': '1s' })
+    expect(last.error).toBeUndefined()
+    expect(last.lines.join('\n')).toContain(`Removed the rehearsal ${name}, which was kept`)
+    expect(await catalogs()).toEqual(before)
+  })
+
+  test('what a living run has made nobody else removes, what a dead one has left the next does, and two at once do not meet', async () => {
+    const name = await leave()
+    const number = Number.parseInt(name.slice(-8), 16)
+    const alive = await Presence.begin(account(), rehearsalSign(number), quiet)
+    try {
+      const both = await Promise.all([rehearse(), rehearse({ databases: 'stock' })])
+      expect(both.map(({ error }) => error)).toEqual([undefined, undefined])
+      expect(both.map(({ report }) => report.verified)).toEqual([true, true])
+      expect(await databases()).toEqual([`${name}_0`, `${name}_1`])
+    } finally {
+      await alive.close()
+    }
+    const { error, lines } = await rehearse()
+    expect(error).toBeUndefined()
+    expect(lines.join('\n')).toContain(
+      `Removed the rehearsal ${name}, which was left by a dead run`,
+    )
+    expect(await catalogs()).toEqual(before)
+  })
+
+  /** Begins a rehearsal and lets the test work instead of it. */
+  const instead = (work: (rehearsal: Rehearsal, run: Run) => Promise<void>) =>
+    runInProcess(inputs(), {}, async (run) => {
+      const rehearsal = new Rehearsal(run)
+      const sides = await assess(['source', 'target'], run, (databases) =>
+        rehearsal.rename(databases),
+      )
+      if (!sides.source || !sides.target) throw new Error('a side was not reached')
+      await rehearsal.begin(sides.source, sides.target)
+      try {
+        await rehearsal.during((own) => work(rehearsal, own))
+      } finally {
+        await rehearsal.end(true)
+      }
+    })
+
+  const holders = `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1886350433 AND granted`
+
+  onceOnly('one whose lock is lost takes it again', async () => {
+    const { error } = await instead(async () => {
+      await target.backend.sql(holders)
+      const held = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 1886350433 AND granted`
+      while ((await target.backend.sql(held)).rowCount === 0) await setImmediate()
+    })
+    expect(error).toBeUndefined()
+    expect((await catalogs()).target).toEqual(before.target)
+  })
+
+  onceOnly('one that another has taken for dead ends, and says so', async () => {
+    const thief = await target.backend.connect('postgres')
+    const { error } = await instead(async ({ name }, { signal }) => {
+      const number = `('x' || right('${name}', 8))::bit(32)::int`
+      const taken = thief.query(`SELECT pg_advisory_lock(1886350433, ${number})`)
+      // it waits behind the holder, and is the next to have the lock
+      const waits = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 1886350433 AND NOT granted`
+      while ((await target.backend.sql(waits)).rowCount === 0) await setImmediate()
+      await target.backend.sql(holders)
+      await taken
+      await once(signal, 'abort')
+      throw new Cancelled()
+    }).finally(() => thief.end())
+    expect(messageOf(error)).toContain('taken this one for dead')
+    expect((await catalogs()).target).toEqual(before.target)
+  })
+
+  describe('is not run, and that is no failure,', () => {
+    const reasonOf = async (): Promise<string> => {
+      const { error, report } = await rehearse({ databases: 'shop,stock' })
+      if (error) throw error
+      expect(report.verified).toBe(false)
+      expect(report.rehearsal).toMatchObject({ outcome: 'not run' })
+      expect(report.phases.map(({ name }) => name)).toEqual(['preflight'])
+      return report.rehearsal?.note ?? ''
+    }
+    onceOnly('while a migration is under way on the target', async () => {
+      await whileMigrating(account(), quiet, async () => {
+        expect(await reasonOf()).toContain('under way on this target')
+      })
+    })
+
+    onceOnly('while a restore is interrupted where the migration would go', async () => {
+      const state = JSON.stringify({
+        dump: '0'.repeat(64),
+        memberships: [],
+        schemaGrants: [],
+        databaseGrants: [],
+        loader: null,
+        owners: false,
+      })
+      await target.backend.sql(
+        `CREATE SCHEMA "migrate-to-polardb" AUTHORIZATION gctest; COMMENT ON SCHEMA "migrate-to-polardb" IS '${state}'`,
+        'shop',
+      )
+      expect(await reasonOf()).toContain('a restore into the database "shop"')
+      // somebody else's is no mark
+      await target.backend.sql('ALTER SCHEMA "migrate-to-polardb" OWNER TO app', 'shop')
+      const { report } = await rehearse({ databases: 'shop' })
+      expect(report.rehearsal).toMatchObject({ outcome: 'removed' })
+      await target.backend.sql('DROP SCHEMA "migrate-to-polardb"', 'shop')
+    })
+
+    onceOnly('while the source is frozen, and when it has moved', async () => {
+      const { rows } = await source.sql(`SELECT oid FROM pg_database WHERE datname = 'stock'`)
+      const id = '00000000-0000-4000-8000-000000000001'
+      const frozen = {
+        run: id,
+        at: '2026-11-28T23:00:00Z',
+        holder: { pid: 1, began: '20261128230000000000' },
+        setting: null,
+        roles: [],
+        dump: null as string | null,
+        target: null as unknown,
+      }
+      const mark = (change: object) =>
+        source.sql(
+          `CREATE SCHEMA IF NOT EXISTS "migrate-to-polardb-freeze"; COMMENT ON SCHEMA "migrate-to-polardb-freeze" IS '${JSON.stringify(
+            {
+              ...{ format: 1, database: String(rows[0]?.oid), revoked: [] },
+              frozen: { ...frozen, ...change },
+            },
+          )}'`,
+          'stock',
+        )
+      try {
+        await mark({})
+        expect(await reasonOf()).toContain(
+          '"stock" is frozen since 2026-11-28T23:00:00Z by a migration',
+        )
+        await mark({ dump: id })
+        expect(await reasonOf()).toContain(`for the dump ${id}`)
+        const arrived = { oid: '1', name: 'stock', rows: '0', since: null, next: '1' }
+        await mark({ dump: id, target: arrived })
+        expect(await reasonOf()).toContain('the source has moved')
+      } finally {
+        await source.sql('DROP SCHEMA IF EXISTS "migrate-to-polardb-freeze"', 'stock')
+      }
+    })
+  })
+
+  onceOnly('what others have put there stays, whatever it is called and says', async () => {
+    const create = (name: string, limit = -1, comment?: string) =>
+      [
+        `CREATE DATABASE ${name} OWNER gctest CONNECTION LIMIT ${limit}`,
+        ...(comment === undefined ? [] : [`COMMENT ON DATABASE ${name} IS '${comment}'`]),
+      ] as const
+    const mark = (name: string, comment: string) => create(name, markLimit(name), comment)
+    const state = (rehearsal: string, more: object = {}) =>
+      JSON.stringify({ format: 1, rehearsal, at: 0, databases: [], kept: false, ...more })
+    const [bare, odd, foreign, stale] = [1, 2, 3, 4].map((digit) =>
+      newRehearsalName(new Date('2020-01-01'), Buffer.alloc(4, digit)),
+    ) as [string, string, string, string]
+    for (const sql of [
+      // such names, and nothing else
+      ...create(`${bare}_0`, -1, state(bare)),
+      ...create(`${bare}_1`),
+      // a mark that says something else, or speaks of another's
+      ...mark(`${odd}_0`, 'hands off'),
+      // another account's
+      ...mark(`${foreign}_0`, state(foreign)),
+      `ALTER DATABASE ${foreign}_0 OWNER TO app`,
+      // a mark of ours; but another database has the name of what it means
+      ...mark(`${stale}_0`, state(stale, { databases: [{ number: 1, oid: '1' }] })),
+      ...create(`${stale}_1`),
+      ...create(`${stale}_2`),
+      `CREATE ROLE ${stale}_r1`,
+    ])
+      await target.backend.sql(sql)
+    const there = await databases()
+    const { error, report } = await rehearse()
+    expect(error).toBeUndefined()
+    expect(await databases()).toEqual(there.filter((name) => name !== `${stale}_0`))
+    expect(report.warnings.filter((line) => line.includes('rehearsal_2020'))).toEqual([
+      expect.stringContaining(`${odd}_0 is the mark of a rehearsal and says something`),
+    ])
+    for (const name of await databases()) await target.backend.sql(`DROP DATABASE ${name}`)
+    await target.backend.sql(`DROP ROLE ${stale}_r1`)
+    expect(await catalogs()).toEqual(before)
+  })
+
+  onceOnly('the lines of the documentation remove what is left', async () => {
+    const name = await leave()
+    const page = readFileSync('docs/rehearsal.md', 'utf8')
+    const [, sql = ''] = /## By hand[\s\S]*?```sql\n([\s\S]*?)```/.exec(page) ?? []
+    const [which = '', lines = ''] = sql.split(/-- the lines that remove.*\n/)
+    // as the account
+    const me = await target.connect('postgres')
+    try {
+      expect((await me.query(which)).rows).toEqual([
+        { rehearsal: name, databases: '2', lives: false },
+      ])
+      const { rows } = await me.query(lines.replace(/rehearsal_\d{12}_[0-9a-f]{8}/, name))
+      for (const line of rows) await me.query(Object.values(line).join())
+    } finally {
+      await me.end()
+    }
+    expect(await catalogs()).toEqual(before)
+  })
 })

@@ -71,7 +71,6 @@ const wanted = (more: Record<string, string> = {}) => {
     command: 'rehearse',
     source: 'postgresql://a@b/shop',
     target: 'postgresql://a@c/postgres',
-    roles: 'skip',
     ...more,
   }
   return () => parseInputs((input) => all[input] ?? '', commands)

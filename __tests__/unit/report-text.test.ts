@@ -4,9 +4,14 @@ import {
   formatCount,
   formatDuration,
   formatRate,
+  html,
+  markdown,
+  markdownCode,
+  printable,
+  shorten,
   timeLeft,
-} from '../../src/text/numbers.ts'
-import { html, markdown, markdownCode, printable, shorten, visible } from '../../src/text/text.ts'
+  visible,
+} from '../../src/text/text.ts'
 import { hostile } from '../support/sample-reports.ts'
 
 /**

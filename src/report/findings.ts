@@ -1,5 +1,4 @@
-import { counted } from '../text/numbers.ts'
-import { shorten } from '../text/text.ts'
+import { counted, shorten } from '../text/text.ts'
 import {
   type CheckResult,
   type DatabaseResult,

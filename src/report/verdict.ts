@@ -1,5 +1,4 @@
-import { counted, formatCount, formatDuration } from '../text/numbers.ts'
-import { shorten, visible } from '../text/text.ts'
+import { counted, formatCount, formatDuration, shorten, visible } from '../text/text.ts'
 import { brokenPhase, differencesOf, reasonsOf, rowsOf } from './findings.ts'
 import { type FreezeResult, isReady, type Report } from './model.ts'
 

@@ -3,8 +3,7 @@ import { Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { keepQuiet } from '../../postgres/safe-session.ts'
-import { firstTen } from '../../text/numbers.ts'
-import { printable } from '../../text/text.ts'
+import { firstTen, printable } from '../../text/text.ts'
 import {
   type FreezeMark,
   type FreezeState,

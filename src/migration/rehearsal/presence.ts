@@ -137,19 +137,19 @@ export class Presence {
 
   /** Never throws. */
   private async again(): Promise<void> {
-    let isOthers = false
+    let others = 0
     for (const pause of pauses) {
       try {
         await sleep(pause, undefined, { signal: this.stop.signal })
-        isOthers = !(await this.open(this.stop.signal))
-        if (!isOthers) return
+        if (await this.open(this.stop.signal)) return
+        // one that only looked is gone the second time
+        if (++others === 2) return this.lost.abort()
       } catch (error) {
         if (this.stop.signal.aborted) return
         this.context.log.debug(`the lock of this run could not be taken again: ${messageOf(error)}`)
       }
     }
     // where the target cannot be reached the run finds that out by itself
-    if (isOthers) this.lost.abort()
   }
 }
 

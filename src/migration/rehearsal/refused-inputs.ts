@@ -2,7 +2,6 @@ import type { InputReader } from '../input-reader.ts'
 
 /** What a rehearsal must know of the inputs. */
 interface Wishes {
-  roles: string
   freezeSource: boolean
   ifTargetNotEmpty: string
   createDatabase: boolean
@@ -14,8 +13,6 @@ interface Wishes {
 /** Notes inputs that contradict what a rehearsal is: it works beside everything that is there, and leaves nothing behind. */
 export function refuseInputs(wishes: Wishes, { wrong }: Pick<InputReader, 'wrong'>): void {
   const rehearse = 'with command rehearse'
-  if (wishes.roles !== 'skip')
-    wrong('roles', wishes.roles, `allowed: skip ${rehearse}, which makes no roles yet`)
   if (wishes.freezeSource)
     wrong('freeze-source', 'true', `allowed: false ${rehearse}, which never changes the source`)
   if (wishes.ifTargetNotEmpty !== 'fail')

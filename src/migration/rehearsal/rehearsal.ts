@@ -2,7 +2,8 @@ import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
-import { formatDuration } from '../../text/numbers.ts'
+import { renamedRoles } from '../../postgres/roles/role-names.ts'
+import { formatDuration } from '../../text/text.ts'
 import { doStill } from '../cancellation.ts'
 import type { ReachedTarget, Source } from '../checks/preflight.ts'
 import type { DatabaseName } from '../database-names.ts'
@@ -103,6 +104,7 @@ export class Rehearsal {
       await work({
         ...run,
         rehearsal: this.name,
+        roleNames: run.inputs.roles === 'skip' ? run.roleNames : renamedRoles(this.name, []),
         inputs: this.inputs(),
         signal: AbortSignal.any([run.signal, taken.signal]),
       })

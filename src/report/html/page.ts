@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { formatCount } from '../../text/numbers.ts'
-import { html, shorten } from '../../text/text.ts'
+import { formatCount, html, shorten } from '../../text/text.ts'
 import { searchScript } from './search.ts'
 import { style } from './style.ts'
 
