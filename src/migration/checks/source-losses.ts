@@ -3,6 +3,7 @@ import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
+import { isTable } from '../../postgres/only-tables.ts'
 import type { Loss } from '../../report/model.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
@@ -37,9 +38,9 @@ export async function findMemberRows(
   const look = async (client: pg.Client) => {
     const { number } = await serverVersion(client)
     if (number < 90_100) return []
-    const losses: Loss[] = (await hasJobs(client)) ? [{ ...jobsLoss, database }] : []
+    const losses: Loss[] = (await hasJobs(client, number)) ? [{ ...jobsLoss, database }] : []
     for (const table of await memberTables(client)) {
-      if (!(await holdsRows(client, table))) continue
+      if (!(await holdsRows(client, table, number))) continue
       const [full, extension] = [`${table.schema}.${table.name}`, table.extension].map(printable)
       losses.push({
         entry: `TABLE ${full}`,
@@ -56,7 +57,7 @@ export async function findMemberRows(
 }
 
 /** Whether pg_cron has jobs in this database. What cannot be read may hold some. */
-async function hasJobs(client: pg.Client): Promise<boolean> {
+async function hasJobs(client: pg.Client, number: number): Promise<boolean> {
   const { rowCount } = await client.query(`
     SELECT 1 FROM pg_catalog.pg_extension e
       JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid
@@ -67,7 +68,7 @@ async function hasJobs(client: pg.Client): Promise<boolean> {
   if (rowCount === 0) return false
   try {
     const { rows } = await client.query<{ some: boolean }>(
-      'SELECT EXISTS (SELECT 1 FROM ONLY cron.job) AS some',
+      `SELECT EXISTS (SELECT 1 FROM ONLY cron.job WHERE ${isTable('cron.job', number)}) AS some`,
     )
     return rows[0]?.some ?? false
   } catch (error) {
@@ -97,16 +98,17 @@ async function memberTables(client: pg.Client): Promise<MemberTable[]> {
 }
 
 /** Whether a table holds rows that CREATE or ALTER EXTENSION did not write. One that cannot be read may hold some. */
-async function holdsRows(client: pg.Client, table: MemberTable): Promise<boolean> {
+async function holdsRows(client: pg.Client, table: MemberTable, number: number): Promise<boolean> {
+  const name = qualifiedName(table.schema, table.name)
   const written = table.scripted
-    ? `WHERE t.xmin::pg_catalog.text NOT IN (
+    ? `AND t.xmin::pg_catalog.text NOT IN (
          SELECT d.xmin::pg_catalog.text FROM pg_catalog.pg_depend d
           WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = ${table.extension_oid} AND d.deptype = 'e'
          UNION SELECT e.xmin::pg_catalog.text FROM pg_catalog.pg_extension e WHERE e.oid = ${table.extension_oid})`
     : ''
   try {
     const { rows } = await client.query<{ some: boolean }>(
-      `SELECT EXISTS (SELECT 1 FROM ONLY ${qualifiedName(table.schema, table.name)} AS t ${written}) AS some`,
+      `SELECT EXISTS (SELECT 1 FROM ONLY ${name} AS t WHERE ${isTable(name, number)} ${written}) AS some`,
     )
     return rows[0]?.some ?? false
   } catch (error) {

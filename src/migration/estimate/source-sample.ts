@@ -1,11 +1,12 @@
 // as a whole: a Node too old for zstd is told so elsewhere, and must get as far as that
 import zlib from 'node:zlib'
 import type pg from 'pg'
-import { openConnection, withConnection } from '../../postgres/connection.ts'
+import { openConnection, serverVersion, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { copyOut } from '../../postgres/copy.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
+import { isTable } from '../../postgres/only-tables.ts'
 import type { Context } from '../context.ts'
 import type { DatabaseSizes, SizedTable } from './sizes.ts'
 
@@ -120,7 +121,8 @@ async function sampleTable(
   }
   await client.query(`SET statement_timeout = ${patience}`)
   const from = qualifiedName(table.schema, table.name)
-  const statement = `COPY (SELECT * FROM ONLY ${from} LIMIT ${limit}) TO STDOUT`
+  const { number } = await serverVersion(client)
+  const statement = `COPY (SELECT * FROM ONLY ${from} WHERE ${isTable(from, number)} LIMIT ${limit}) TO STDOUT`
   const began = performance.now()
   try {
     await copyOut(client, statement, take)

@@ -4,6 +4,7 @@ import { type Opened, openConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
+import { restriction } from '../../postgres/only-tables.ts'
 import { endsSession } from '../../postgres/sqlstates.ts'
 import { printable } from '../../text/text.ts'
 
@@ -62,6 +63,8 @@ const pinned: Record<string, string> = {
   xmloption: 'content',
   quote_all_identifiers: 'off',
   client_min_messages: 'error',
+  // a sequence may have become a view since it was listed, and what that calls would run with our rights
+  [restriction[0]]: restriction[1],
 }
 
 /** The session that held a moment for others is gone, and the moment with it: all that is of one moment is to be read again. */

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier } from '../../../postgres/identifiers.ts'
+import { isTable } from '../../../postgres/only-tables.ts'
 import { counted, formatBytes, printable } from '../../../text/text.ts'
 import type { Answer, Check } from '../check.ts'
 import { objectsOf, pastedName } from '../paste.ts'
@@ -45,7 +46,7 @@ export const largestFields = (toast: number, heap: number, limit = 30_000): Ques
     for (const { readable, schema, name, column } of rows) {
       const left = Math.floor(end - performance.now())
       const bytes =
-        readable && left > 0 ? await largest(client, { schema, name, column }, left) : null
+        readable && left > 0 ? await largest(client, { schema, name, column }, number, left) : null
       found.push({ schema, name, column, bytes })
     }
     return found
@@ -56,6 +57,7 @@ export const largestFields = (toast: number, heap: number, limit = 30_000): Ques
 async function largest(
   client: pg.Client,
   { schema, name, column }: Omit<Field, 'bytes'>,
+  number: number,
   milliseconds: number,
 ): Promise<number | null> {
   const { rows: before } = await client.query<{ limit: string }>(
@@ -64,7 +66,8 @@ async function largest(
   await client.query(`SET statement_timeout = ${milliseconds}`)
   try {
     const { rows } = await client.query<{ bytes: number | null }>(
-      `SELECT pg_catalog.max(pg_catalog.octet_length(${quoteIdentifier(column)}))::pg_catalog.float8 AS bytes FROM ONLY ${qualifiedName(schema, name)}`,
+      `SELECT pg_catalog.max(pg_catalog.octet_length(${quoteIdentifier(column)}))::pg_catalog.float8 AS bytes
+         FROM ONLY ${qualifiedName(schema, name)} WHERE ${isTable(qualifiedName(schema, name), number)}`,
     )
     return rows[0]?.bytes ?? 0
   } catch (error) {

@@ -152,7 +152,7 @@ class Side {
     const { rows } = await this.query<{ bucket: number; sums: string }>(
       table,
       `SELECT b.bucket, pg_catalog.count(*) || ' ' || pg_catalog.sum(b.digest) AS sums
-         FROM (SELECT (${sql.place} & ${count - 1})::int AS bucket, ${sql.digest} AS digest ${fromClause(table)}) b
+         FROM (SELECT (${sql.place} & ${count - 1})::int AS bucket, ${sql.digest} AS digest ${fromClause(table, this.plan.server)}) b
         GROUP BY b.bucket`,
       [],
     )
@@ -173,7 +173,7 @@ class Side {
     }>(
       table,
       `SELECT r.place::pg_catalog.text AS place, r.digest::pg_catalog.text AS digest, pg_catalog.count(*)::pg_catalog.text AS count, pg_catalog.min(r.key) AS key
-         FROM (SELECT ${sql.place} AS place, ${sql.digest} AS digest, ${sql.key} AS key ${fromClause(table)}) r
+         FROM (SELECT ${sql.place} AS place, ${sql.digest} AS digest, ${sql.key} AS key ${fromClause(table, this.plan.server)}) r
         WHERE (r.place & ${count - 1})::int = ANY ($1::int[]) GROUP BY r.place, r.digest`,
       [buckets],
     )

@@ -232,7 +232,7 @@ function scanOf(piece: Piece, index: number, { method, server }: ReadPlan): stri
   const digest =
     recipe && method ? digestExpression(recipe, method, 't', server) : 'NULL::pg_catalog.text'
   const range = blocks
-    ? ` WHERE t.ctid >= '(${blocks.from},0)'::pg_catalog.tid${blocks.to === null ? '' : ` AND t.ctid < '(${blocks.to},0)'::pg_catalog.tid`}`
-    : ''
-  return `SELECT ${index} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${digest} AS digest ${fromClause(table)}${range}`
+    ? `t.ctid >= '(${blocks.from},0)'::pg_catalog.tid${blocks.to === null ? '' : ` AND t.ctid < '(${blocks.to},0)'::pg_catalog.tid`}`
+    : undefined
+  return `SELECT ${index} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${digest} AS digest ${fromClause(table, server, range)}`
 }

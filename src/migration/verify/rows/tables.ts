@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type * as v from 'valibot'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
+import { isTable } from '../../../postgres/only-tables.ts'
 import { fields, text } from '../../kept/schema.ts'
 import type { ColumnType } from './digest.ts'
 
@@ -127,13 +128,23 @@ export function keyOf({ schema, name }: { schema: string; name: string }): strin
   return JSON.stringify([schema, name])
 }
 
-/** `FROM …` with the rows that a dump carries, of the table itself and none of its children; the alias is `t`. */
-export function fromClause(table: Pick<TableInfo, 'schema' | 'name' | 'condition'>): string {
-  const name = `ONLY ${qualifiedName(table.schema, table.name)}`
+/**
+ * `FROM … WHERE …` with the rows that a dump carries, of the table itself and none of its children; the alias is `t`.
+ *
+ * @param server `server_version_num`
+ * @param range a condition on them
+ */
+export function fromClause(
+  table: Pick<TableInfo, 'schema' | 'name' | 'condition'>,
+  server: number,
+  range = 'true',
+): string {
+  const name = qualifiedName(table.schema, table.name)
   // the condition is the extension's own text, which pg_dump appends just so ("WHERE …")
-  return table.condition
-    ? `FROM (SELECT * FROM ${name} ${table.condition}) AS t`
-    : `FROM ${name} AS t`
+  const rows = table.condition
+    ? `(SELECT * FROM ONLY ${name} ${table.condition}) AS t`
+    : `ONLY ${name} AS t`
+  return `FROM ${rows} WHERE ${range} AND ${isTable(name, server)}`
 }
 
 /** Reads the types that columns lead to: domains to their base, arrays to their element, composites to their columns. */
