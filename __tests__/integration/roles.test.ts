@@ -19,6 +19,7 @@ import { newReport, wordsOfAnyRun } from '../../src/report/model.ts'
 import { ReportWriter } from '../../src/report/writer.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
+import { Pooler } from '../support/pooler.ts'
 import { type Disturbance, TcpProxy, through } from '../support/proxy.ts'
 import { restoreRoles } from '../support/restore-roles.ts'
 import { role } from '../support/role-targets.ts'
@@ -808,10 +809,13 @@ test('on PolarDB 11 an account that is no polar_superuser gives CREATEROLE CREAT
 
 describe('md5 passwords', () => {
   test.each([
-    ['are a loss where a test login with one is refused', 'scram-sha-256', ['LOGIN a']],
-    ['are none where it works', 'md5', []],
-  ])('%s', async (_, method, losses) => {
+    ['are a loss where a test login with one is refused', 'scram-sha-256', false, ['LOGIN a']],
+    ['are none where it works', 'md5', false, []],
+    // what is asked of a pooler takes a second session of the same role
+    ['are none where it works through a pooler', 'md5', true, []],
+  ])('%s', async (_, method, isPooled, losses) => {
     const server = await TestServer.start(15, { hba: `host all all all ${method}` })
+    const pooler = isPooled ? await Pooler.start(server.port, 'throws options away') : undefined
     try {
       await server.sql(`CREATE ROLE migrator LOGIN CREATEROLE CREATEDB PASSWORD 'migrator'`)
       const client = await server.connect()
@@ -828,14 +832,17 @@ describe('md5 passwords', () => {
         'migration_login_test_ba9876543210',
       ]
       await server.sql(
-        `CREATE ROLE ${dead} LOGIN CONNECTION LIMIT 1 VALID UNTIL '2020-01-01'; CREATE ROLE ${alive} LOGIN CONNECTION LIMIT 1 VALID UNTIL 'infinity'`,
+        `CREATE ROLE ${dead} LOGIN CONNECTION LIMIT 5 VALID UNTIL '2020-01-01'; CREATE ROLE ${alive} LOGIN CONNECTION LIMIT 5 VALID UNTIL 'infinity'`,
       )
       const now = context()
+      const uri = server.uri('postgres', 'migrator', 'migrator')
       await restoreRoles(
         {
           script: `CREATE ROLE a;\nALTER ROLE a WITH LOGIN PASSWORD 'md5${'0'.repeat(32)}';\n`,
           catalog,
-          target: parseConnectionString(server.uri('postgres', 'migrator', 'migrator')),
+          target: parseConnectionString(
+            pooler ? uri.replace(`:${server.port}/`, `:${pooler.port}/`) : uri,
+          ),
           databaseNames: new Map(),
           superuserOption: 'auto',
           existingRoles: 'keep',
@@ -848,6 +855,7 @@ describe('md5 passwords', () => {
       const { rows } = await server.sql(`SELECT rolname FROM pg_roles WHERE rolname ~ 'login_test'`)
       expect(rows).toEqual([{ rolname: alive }])
     } finally {
+      await pooler?.stop()
       await server.stop()
     }
   })
