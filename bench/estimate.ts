@@ -19,7 +19,7 @@ import { estimateMigration } from '../src/migration/estimate/estimate.ts'
 import { required } from '../src/migration/inputs.ts'
 import type { Run } from '../src/migration/run.ts'
 import type { Range, Report } from '../src/report/model.ts'
-import { formatBytes, formatDuration, formatRange } from '../src/text/text.ts'
+import { formatBytes, formatDuration, formatRange } from '../src/text/numbers.ts'
 
 const major = majors.find((one) => one === Number(process.argv[2] ?? 15)) satisfies
   | Major

@@ -22,7 +22,7 @@ import { forecastFromRuns, type Settings } from '../src/migration/forecast/forec
 import { noEarlierRuns } from '../src/migration/history/earlier-runs.ts'
 import { renderJson } from '../src/report/json.ts'
 import type { Forecast, HistoryPoint, Range } from '../src/report/model.ts'
-import { formatBytes, formatDuration, formatRange } from '../src/text/text.ts'
+import { formatBytes, formatDuration, formatRange } from '../src/text/numbers.ts'
 
 const nights = Number(process.argv[2] ?? 10)
 const seed = Number(process.argv[3] ?? 20261129)

@@ -121,6 +121,15 @@ describe.each([
     })
     expect(report.roles).toMatchObject({ existing: 0, verified: true })
     expect(database).toMatchObject({ verified: true })
+    // what a superuser of the source owns stays with the account, since the target has a superuser of that name
+    expect(database?.restore?.skipped).toContainEqual({
+      entry: 'OWNER postgres',
+      reason: expect.stringMatching(
+        /stay with "gctest": "postgres" is a superuser on the target, and the account is none/,
+      ),
+    })
+    const said = JSON.stringify(report).match(new RegExp(`.{200}${prefix}.{60}`, 'g'))
+    expect(said).toBeNull()
 
     // nothing of the database is anybody's but of the run and of who was there
     const during = await readRows(backend)

@@ -13,7 +13,7 @@ import { sampleCompression } from '../../src/migration/estimate/source-sample.ts
 import { costOf, type TargetSample } from '../../src/migration/estimate/target-sample.ts'
 import { artifactsFor } from '../../src/migration/kept/upload.ts'
 import type { Estimate } from '../../src/report/model.ts'
-import { formatDuration, formatRange } from '../../src/text/text.ts'
+import { formatDuration, formatRange } from '../../src/text/numbers.ts'
 
 const GiB = 1024 ** 3
 

@@ -4,14 +4,9 @@ import {
   formatCount,
   formatDuration,
   formatRate,
-  html,
-  markdown,
-  markdownCode,
-  printable,
-  shorten,
   timeLeft,
-  visible,
-} from '../../src/text/text.ts'
+} from '../../src/text/numbers.ts'
+import { html, markdown, markdownCode, printable, shorten, visible } from '../../src/text/text.ts'
 import { hostile } from '../support/sample-reports.ts'
 
 /**

@@ -11,7 +11,7 @@ import type {
   UploadRequest,
 } from '../migration/kept/artifact-store.ts'
 import { extractZip } from '../migration/kept/unzip.ts'
-import { formatBytes } from '../text/text.ts'
+import { formatBytes } from '../text/numbers.ts'
 import {
   type ClientRequest,
   callClient,

@@ -1,6 +1,7 @@
 import { Failure } from '../failure.ts'
 import type { Loss } from '../report/model.ts'
-import { counted, firstTen, shorten } from '../text/text.ts'
+import { counted, firstTen } from '../text/numbers.ts'
+import { shorten } from '../text/text.ts'
 import type { Context } from './context.ts'
 import type { Inputs } from './inputs.ts'
 import { allowMissing } from './restore/plan/allow-missing.ts'

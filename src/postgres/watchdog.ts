@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type pg from 'pg'
-import { formatDuration } from '../text/text.ts'
+import { formatDuration } from '../text/numbers.ts'
 import { sqlstateOf } from './errors.ts'
 
 /**

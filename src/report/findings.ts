@@ -1,4 +1,5 @@
-import { counted, shorten } from '../text/text.ts'
+import { counted } from '../text/numbers.ts'
+import { shorten } from '../text/text.ts'
 import {
   type CheckResult,
   type DatabaseResult,

@@ -1,4 +1,4 @@
-import { formatCount } from '../text/text.ts'
+import { formatCount } from '../text/numbers.ts'
 import type { ChecklistItem, Report } from './model.ts'
 
 /**

@@ -1,4 +1,5 @@
-import { counted, formatCount, formatDuration, shorten, visible } from '../text/text.ts'
+import { counted, formatCount, formatDuration } from '../text/numbers.ts'
+import { shorten, visible } from '../text/text.ts'
 import { brokenPhase, differencesOf, reasonsOf, rowsOf } from './findings.ts'
 import { type FreezeResult, isReady, type Report } from './model.ts'
 

@@ -1,4 +1,4 @@
-import { counted, formatBytes, formatDuration, formatRange } from '../text/text.ts'
+import { counted, formatBytes, formatDuration, formatRange } from '../text/numbers.ts'
 import type { Forecast } from './model.ts'
 
 /** The outage to announce, as a sentence; plain text. */

@@ -1,6 +1,6 @@
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { pause } from '../migration/retry.ts'
-import { formatDuration } from '../text/text.ts'
+import { formatDuration } from '../text/numbers.ts'
 import { AlibabaError } from './alibaba.ts'
 import type { Job, World } from './context.ts'
 import { type Instance, isNoStock, type Machine } from './ecs.ts'

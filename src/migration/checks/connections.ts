@@ -1,5 +1,6 @@
 import { ofClient } from '../../postgres/portable-sql.ts'
-import { counted, formatDuration, printable } from '../../text/text.ts'
+import { counted, formatDuration } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
 import type { Answer, Check } from './check.ts'
 import type { Known } from './known.ts'

@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import { counted, printable } from '../../text/text.ts'
+import { counted } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import { allowMissing } from '../restore/plan/allow-missing.ts'
 import type { Answer, Check } from './check.ts'
 import { objectsOf, pastedName, statementsFor } from './paste.ts'

@@ -6,7 +6,8 @@ import {
   type Report,
   type Severity,
 } from '../../report/model.ts'
-import { counted, firstTen, formatCount, shorten } from '../../text/text.ts'
+import { counted, firstTen, formatCount } from '../../text/numbers.ts'
+import { shorten } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { whyOf } from './others.ts'
 

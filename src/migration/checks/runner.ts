@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import { totalmem } from 'node:os'
-import { formatBytes, formatCount } from '../../text/text.ts'
+import { formatBytes, formatCount } from '../../text/numbers.ts'
 import { nearestExisting } from '../free-space.ts'
 import type { Answer, Check } from './check.ts'
 import type { Probe } from './probe.ts'

@@ -1,6 +1,7 @@
 import { quoteLiteral } from '../../postgres/identifiers.ts'
 import { roleSettings } from '../../postgres/roles/catalog.ts'
-import { counted, printable } from '../../text/text.ts'
+import { counted } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import type { Answer, Check } from './check.ts'
 import { objectsOf, pastedName } from './paste.ts'
 import type { Question } from './question.ts'

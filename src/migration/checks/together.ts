@@ -1,5 +1,5 @@
 import { Failure } from '../../failure.ts'
-import { formatBytes } from '../../text/text.ts'
+import { formatBytes } from '../../text/numbers.ts'
 import { leavesOut } from '../estimate/answers.ts'
 import type { Answer, Check } from './check.ts'
 import { checkDestination } from './destination.ts'

@@ -4,7 +4,8 @@ import { Failure } from '../../failure.ts'
 import { closeSession, connect, serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { endsWait } from '../../postgres/sqlstates.ts'
-import { formatDuration, printable } from '../../text/text.ts'
+import { formatDuration } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 
 /** Milliseconds between two looks: what waits in two of them waits for some seconds. */

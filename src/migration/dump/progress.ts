@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { formatBytes, formatRate, timeLeft } from '../../text/text.ts'
+import { formatBytes, formatRate, timeLeft } from '../../text/numbers.ts'
 
 /** Bytes of each table's own storage by its name as pg_dump prints it, to weigh progress with. */
 export interface TableSizes {

@@ -1,5 +1,5 @@
 import type { CheckResult, Estimate, Severity } from '../../report/model.ts'
-import { counted, formatBytes, formatDuration, formatRange } from '../../text/text.ts'
+import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
 import { defaultLimits, mostParts } from '../kept/upload.ts'
 
 /** Where the migration will run, and what it may use. */

@@ -7,7 +7,7 @@ import {
   type PhaseForecast,
   type Range,
 } from '../../report/model.ts'
-import { counted, formatBytes, formatDuration, formatRange } from '../../text/text.ts'
+import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
 import { nextSize, predict, provenConfidence, slopeOf } from './statistics.ts'
 
 /** What a run's times depend on beside the data: only runs that share it foretell each other. */

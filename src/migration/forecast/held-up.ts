@@ -1,6 +1,7 @@
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { HeldUp, HistoryPoint, OutagePhase, Report, Span } from '../../report/model.ts'
-import { formatDuration, printable } from '../../text/text.ts'
+import { formatDuration } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import type { Settings } from './forecast.ts'
 
 /** Part of the outage below which nothing is worth a word. */

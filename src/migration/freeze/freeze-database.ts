@@ -3,7 +3,8 @@ import { Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { keepQuiet } from '../../postgres/safe-session.ts'
-import { firstTen, printable } from '../../text/text.ts'
+import { firstTen } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import {
   type FreezeMark,
   type FreezeState,

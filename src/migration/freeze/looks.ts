@@ -1,6 +1,7 @@
 import { Cancelled, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
-import { firstTen, printable } from '../../text/text.ts'
+import { firstTen } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import type { Source } from '../checks/preflight.ts'
 import { isGivenUp, retrying } from '../retry.ts'
 import type { Run } from '../run.ts'

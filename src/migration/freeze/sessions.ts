@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { Cancelled, Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
-import { counted, firstTen } from '../../text/text.ts'
+import { counted, firstTen } from '../../text/numbers.ts'
 import type { Holder } from './mark.ts'
 import { activityColumns, type Writer } from './writes.ts'
 

@@ -1,6 +1,7 @@
 import { Failure, messageOf } from '../../failure.ts'
 import type { FreezeResult } from '../../report/model.ts'
-import { firstTen, printable } from '../../text/text.ts'
+import { firstTen } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import { check } from '../checks/note.ts'
 import type { Source } from '../checks/preflight.ts'
 import { runPhase, skipPhase } from '../phases.ts'

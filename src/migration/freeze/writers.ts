@@ -1,5 +1,5 @@
 import { Failure } from '../../failure.ts'
-import { formatDuration } from '../../text/text.ts'
+import { formatDuration } from '../../text/numbers.ts'
 import { check, noteFailure } from '../checks/note.ts'
 import type { Source } from '../checks/preflight.ts'
 import type { Run } from '../run.ts'

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { serverVersion } from '../../postgres/connection.ts'
-import { counted, formatCount } from '../../text/text.ts'
+import { counted, formatCount } from '../../text/numbers.ts'
 
 /** What a server has counted of writes to one database since its statistics were reset, and its transactions. */
 export interface Writes {

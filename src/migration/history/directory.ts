@@ -2,7 +2,8 @@ import { constants } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Cancelled, messageOf } from '../../failure.ts'
-import { counted, formatBytes, printable } from '../../text/text.ts'
+import { counted, formatBytes } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import { mostReportBytes } from './point.ts'
 
 /** `actions/download-artifact` leaves a directory for each artifact; whoever collects those of many runs has one more above. */

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { chmod, lstat, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { formatBytes } from '../../text/text.ts'
+import { formatBytes } from '../../text/numbers.ts'
 import type { Context } from '../context.ts'
 import { inPool } from '../pool.ts'
 import {

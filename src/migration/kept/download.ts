@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir } from 'node:fs/pr
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { formatBytes } from '../../text/text.ts'
+import { formatBytes } from '../../text/numbers.ts'
 import { dumpFull, temporaryFull, writingTo } from '../free-space.ts'
 import {
   type ArtifactStore,

@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { generateX25519Identity } from 'age-encryption'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { formatBytes } from '../../text/text.ts'
+import { formatBytes } from '../../text/numbers.ts'
 import { isFull } from '../free-space.ts'
 import { inPool } from '../pool.ts'
 import {

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl'
 import { Cancelled, Failure } from '../../failure.ts'
-import { formatBytes } from '../../text/text.ts'
+import { formatBytes } from '../../text/numbers.ts'
 import { refuseUnlessFree } from '../free-space.ts'
 import { isSafePath, shown } from './manifest.ts'
 

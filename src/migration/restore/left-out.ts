@@ -1,5 +1,6 @@
 import type { EntryResult } from '../../report/model.ts'
-import { counted, printable } from '../../text/text.ts'
+import { counted } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import { administersPublic, ownedPublic, type RestorePlan } from './plan/plan.ts'
 
 /** What a plan leaves out or changes, each with its reason; what failed is told apart from it. */

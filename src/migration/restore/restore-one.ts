@@ -1,5 +1,5 @@
 import { messageOf } from '../../failure.ts'
-import { formatDuration } from '../../text/text.ts'
+import { formatDuration } from '../../text/numbers.ts'
 import { analyzeDatabase } from '../analyze.ts'
 import { runPhase, skipPhase } from '../phases.ts'
 import type { Run } from '../run.ts'

@@ -1,5 +1,6 @@
 import type { CheckResult, Loss } from '../../report/model.ts'
-import { counted, printable } from '../../text/text.ts'
+import { counted } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import { groupLosses } from '../losses.ts'
 import { allowMissing } from './plan/allow-missing.ts'
 

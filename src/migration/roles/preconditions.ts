@@ -5,7 +5,8 @@ import type { RolePlan } from '../../polardb/roles/model.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { readRoleCatalog } from '../../postgres/roles/catalog.ts'
 import { parseRoleScript, type RoleScript } from '../../postgres/roles/script.ts'
-import { counted, printable } from '../../text/text.ts'
+import { counted } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import type { NeededRole } from '../restore/plan/needed-roles.ts'
 
 /** How many names a message lists. */

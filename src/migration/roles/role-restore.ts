@@ -13,7 +13,7 @@ import {
 import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import { parameterKey, sameSetting, settingValues } from '../../postgres/roles/settings.ts'
 import type { RoleDifference, RolesResult } from '../../report/model.ts'
-import { counted } from '../../text/text.ts'
+import { counted } from '../../text/numbers.ts'
 import type { Context } from '../context.ts'
 import type { LastingSession } from '../retry.ts'
 import { applySteps, type Outcome } from './apply.ts'

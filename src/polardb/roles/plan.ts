@@ -1,7 +1,7 @@
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
 import { type RoleOption, type RoleScript, sourceLiteral } from '../../postgres/roles/script.ts'
-import { counted } from '../../text/text.ts'
+import { counted } from '../../text/numbers.ts'
 import {
   type AttributePlan,
   planCreate,

@@ -34,14 +34,12 @@ export function catalogOnSource(catalog: RoleCatalog, names: RoleNames): RoleCat
   const on = (role: string) => names.onSource(role)
   return {
     ...catalog,
-    roles: catalog.roles.map((role) => ({
-      ...role,
-      name: on(role.name),
-      comment:
-        on(role.name) !== role.name && isStandIn(role)
-          ? role.comment?.slice(standInMark.length + 1) || null
-          : role.comment,
-    })),
+    roles: catalog.roles.map((role) => {
+      // a text with nothing but the name of a stand-in becomes that of its original
+      const isOurs = names.inText(role.name) !== role.name && isStandIn(role)
+      const comment = isOurs ? role.comment?.slice(standInMark.length + 1) || null : role.comment
+      return { ...role, name: on(role.name), comment }
+    }),
     memberships: catalog.memberships.map((row) => ({
       ...row,
       role: on(row.role),

@@ -1,4 +1,5 @@
-import { counted, formatCount, printable } from '../../text/text.ts'
+import { counted, formatCount } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import { checksInOrder } from '../findings.ts'
 import type { CheckResult, Report } from '../model.ts'
 import {

@@ -1,4 +1,10 @@
-import { counted, formatBytes, formatCount, formatDuration, formatRate } from '../../text/text.ts'
+import {
+  counted,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatRate,
+} from '../../text/numbers.ts'
 import { databaseResult, differencesOf, differingObjects, leftOutOf, rowsOf } from '../findings.ts'
 import type { DatabaseResult, Report } from '../model.ts'
 import { compares } from '../verdict.ts'

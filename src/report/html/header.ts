@@ -1,4 +1,4 @@
-import { counted, formatBytes, formatDuration } from '../../text/text.ts'
+import { counted, formatBytes, formatDuration } from '../../text/numbers.ts'
 import type { Report } from '../model.ts'
 import { elapsed, isRefusal, outcome, sentence, serverName, writtenWords } from '../verdict.ts'
 import { codes, cut, type Markup, markup, nothing, section } from './page.ts'

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../text/text.ts'
+import { formatDuration } from '../../text/numbers.ts'
 import { type Markup, markup, nothing } from './page.ts'
 
 /**

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { formatCount, html, shorten } from '../../text/text.ts'
+import { formatCount } from '../../text/numbers.ts'
+import { html, shorten } from '../../text/text.ts'
 import { searchScript } from './search.ts'
 import { style } from './style.ts'
 

@@ -1,4 +1,4 @@
-import { counted, formatCount } from '../../text/text.ts'
+import { counted, formatCount } from '../../text/numbers.ts'
 import type { Report } from '../model.ts'
 import {
   type Cell,

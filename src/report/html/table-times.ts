@@ -1,4 +1,4 @@
-import { counted, formatDuration } from '../../text/text.ts'
+import { counted, formatDuration } from '../../text/numbers.ts'
 import { sum } from '../findings.ts'
 import {
   type Report,

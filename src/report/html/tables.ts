@@ -1,4 +1,4 @@
-import { counted, formatCount } from '../../text/text.ts'
+import { counted, formatCount } from '../../text/numbers.ts'
 import { rowsOf, tableDifference, tableDiffers, tablesInOrder } from '../findings.ts'
 import type { Report, TableResult } from '../model.ts'
 import { elapsed } from '../verdict.ts'

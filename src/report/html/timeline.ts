@@ -1,4 +1,5 @@
-import { counted, formatDuration, printable, shorten } from '../../text/text.ts'
+import { counted, formatDuration } from '../../text/numbers.ts'
+import { printable, shorten } from '../../text/text.ts'
 import { type PhaseResult, phaseNames, type Report } from '../model.ts'
 import { elapsed } from '../verdict.ts'
 import { axis, type Bar, lane, tickTimes } from './lanes.ts'

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, formatRange } from '../../text/text.ts'
+import { formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
 import type { Forecast, HistoryPoint, Report } from '../model.ts'
 import { axisSteps } from './axis.ts'
 import { percent } from './lanes.ts'

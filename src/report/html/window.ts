@@ -1,4 +1,4 @@
-import { counted, formatBytes, formatDuration, formatRange } from '../../text/text.ts'
+import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
 import type { Forecast, Range, Report } from '../model.ts'
 import { windowFacts, windowSentence } from '../window.ts'
 import {

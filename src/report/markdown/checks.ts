@@ -1,4 +1,5 @@
-import { formatCount, printable } from '../../text/text.ts'
+import { formatCount } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 import { checksInOrder, type OrderedChecks } from '../findings.ts'
 import type { CheckResult, Report } from '../model.ts'
 import { code, type Page, prose } from './page.ts'

@@ -1,4 +1,4 @@
-import { counted, formatBytes, formatCount, formatDuration } from '../../text/text.ts'
+import { counted, formatBytes, formatCount, formatDuration } from '../../text/numbers.ts'
 import {
   databaseResult,
   differencesOf,

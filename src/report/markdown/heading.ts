@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration } from '../../text/text.ts'
+import { formatBytes, formatDuration } from '../../text/numbers.ts'
 import type { Report } from '../model.ts'
 import { isRefusal, outcome, sentence, serverName, writtenWords } from '../verdict.ts'
 import { code, prose } from './page.ts'

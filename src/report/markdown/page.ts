@@ -1,4 +1,5 @@
-import { formatCount, markdown, markdownCode, shorten } from '../../text/text.ts'
+import { formatCount } from '../../text/numbers.ts'
+import { markdown, markdownCode, shorten } from '../../text/text.ts'
 
 /** GitHub draws up to 1 MiB of summary a step and refuses a longer one as a whole; some room stays for line ends. */
 const limit = 1024 * 1024 - 4096

@@ -1,4 +1,4 @@
-import { counted, formatCount } from '../../text/text.ts'
+import { counted, formatCount } from '../../text/numbers.ts'
 import type { Report, RoleDifference } from '../model.ts'
 import { code, type Page, prose, row, tableHead } from './page.ts'
 

@@ -1,4 +1,5 @@
-import { formatCount, formatDuration, shorten } from '../../text/text.ts'
+import { formatCount, formatDuration } from '../../text/numbers.ts'
+import { shorten } from '../../text/text.ts'
 import type { Report } from '../model.ts'
 
 /** Bars in the timeline: more cannot be read, and GitHub draws no Mermaid text beyond 50,000 characters. */

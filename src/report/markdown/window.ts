@@ -1,10 +1,5 @@
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatRange,
-  markdownCode,
-} from '../../text/text.ts'
+import { formatBytes, formatCount, formatDuration, formatRange } from '../../text/numbers.ts'
+import { markdownCode } from '../../text/text.ts'
 import type { Range, Report } from '../model.ts'
 import { windowFacts, windowSentence } from '../window.ts'
 import { type Page, prose } from './page.ts'

@@ -1,6 +1,7 @@
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { ofClient } from '../../../postgres/portable-sql.ts'
-import { counted, printable } from '../../../text/text.ts'
+import { counted } from '../../../text/numbers.ts'
+import { printable } from '../../../text/text.ts'
 import type { Answer, Check } from '../check.ts'
 import { objectsOf, pastedName, statementsFor } from '../paste.ts'
 import type { Question } from '../question.ts'

@@ -1,4 +1,5 @@
-import { counted, printable } from '../../../text/text.ts'
+import { counted } from '../../../text/numbers.ts'
+import { printable } from '../../../text/text.ts'
 import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
 import { objectsOf, pastedName, statementsFor } from '../paste.ts'

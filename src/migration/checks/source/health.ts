@@ -1,5 +1,6 @@
 import { recoveryOf } from '../../../postgres/startup.ts'
-import { counted, printable } from '../../../text/text.ts'
+import { counted } from '../../../text/numbers.ts'
+import { printable } from '../../../text/text.ts'
 import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
 import { objectsOf, pastedName, statementsFor } from '../paste.ts'

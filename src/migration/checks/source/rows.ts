@@ -1,4 +1,4 @@
-import { counted } from '../../../text/text.ts'
+import { counted } from '../../../text/numbers.ts'
 import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
 import { objectsOf, pastedName, statementsFor } from '../paste.ts'

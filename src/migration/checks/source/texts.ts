@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import { counted, printable } from '../../../text/text.ts'
+import { counted } from '../../../text/numbers.ts'
+import { printable } from '../../../text/text.ts'
 import type { Answer, Check } from '../check.ts'
 import { objectsOf } from '../paste.ts'
 import type { Question } from '../question.ts'

@@ -1,5 +1,5 @@
 import { Failure } from '../../../failure.ts'
-import { counted } from '../../../text/text.ts'
+import { counted } from '../../../text/numbers.ts'
 import {
   type ExistingDatabase,
   obstaclesIn,

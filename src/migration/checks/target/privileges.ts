@@ -1,4 +1,4 @@
-import { counted, firstTen } from '../../../text/text.ts'
+import { counted, firstTen } from '../../../text/numbers.ts'
 import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
 import { pastedName } from '../paste.ts'

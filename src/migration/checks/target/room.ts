@@ -1,6 +1,7 @@
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { ofClient } from '../../../postgres/portable-sql.ts'
-import { counted, formatBytes, printable } from '../../../text/text.ts'
+import { counted, formatBytes } from '../../../text/numbers.ts'
+import { printable } from '../../../text/text.ts'
 import { markSchema } from '../../restore/database/mark.ts'
 import { temporaryRole } from '../../restore/owners/login-role.ts'
 import type { Answer, Check } from '../check.ts'

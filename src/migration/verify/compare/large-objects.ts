@@ -1,5 +1,5 @@
 import type { EntryResult, ObjectResult } from '../../../report/model.ts'
-import { counted } from '../../../text/text.ts'
+import { counted } from '../../../text/numbers.ts'
 import { describeAcl, granteeOf } from '../catalog/acl.ts'
 import type {
   LargeObjectGroup,

@@ -1,4 +1,4 @@
-import { counted } from '../../../text/text.ts'
+import { counted } from '../../../text/numbers.ts'
 import type { DatabaseFingerprint } from '../model.ts'
 
 /**

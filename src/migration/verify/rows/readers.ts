@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { Cancelled } from '../../../failure.ts'
 import type { Opened } from '../../../postgres/connection.ts'
-import { formatCount, timeLeft } from '../../../text/text.ts'
+import { formatCount, timeLeft } from '../../../text/numbers.ts'
 import type { Context } from '../../context.ts'
 import { inPool } from '../../pool.ts'
 import { LastingSession, retrying } from '../../retry.ts'
