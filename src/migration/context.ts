@@ -35,7 +35,7 @@ export interface Context {
   pauses?: readonly number[]
   /** What the peer of a program may be silent for; see watchdog.ts. */
   patience?: Patience
-  /** Milliseconds between two looks that show whether the source is written to; see freeze/watch-writes.ts. */
+  /** Milliseconds between two looks that show whether the source is written to; see freeze/writers.ts. */
   sample?: number
   goOn?: WayOn
   /** A private directory (0700) under the runner's temporary one, removed by the post step. */

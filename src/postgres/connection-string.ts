@@ -144,7 +144,7 @@ export function conninfo(
     sslkey: parameters.sslkey,
     connect_timeout: String(parameters.connectTimeout),
     options: startupOptions(parameters, access),
-    // a connection that dies silently is noticed within two minutes (failure-modes of every long dump)
+    // a connection that dies silently is noticed within two minutes
     keepalives_idle: '30',
     keepalives_interval: '10',
     keepalives_count: '9',

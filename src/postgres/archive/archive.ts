@@ -148,7 +148,7 @@ async function measure(archive: Archive): Promise<void> {
       try {
         return (await stat(join(archive.directory, name + suffix))).size
       } catch {
-        // the next suffix
+        // it may be compressed in another way, or hold nothing
       }
     }
     return null

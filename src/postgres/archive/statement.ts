@@ -52,7 +52,7 @@ export function maskStatement(sql: string, standardStrings = true): string {
         copy(Math.min(sql.length, position + tag.length))
       } else copy(at + 1)
     }
-    // the closing quote itself
+    // what is masked is between the quotes, so that the end of a string still shows
     if ((mark === "'" || mark === '"') && position < sql.length) copy(position + 1)
   }
   copy(sql.length)

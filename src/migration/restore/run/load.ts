@@ -265,8 +265,8 @@ export class ErrorReader {
 }
 
 /**
- * A client of 17 or later sets a parameter that older servers do not know; it does so for every session and goes on
- * (failure-modes: the one error that is allowed).
+ * A client of 17 or later sets a parameter that older servers do not know. It does so for every session and goes on:
+ * the one error that is allowed.
  */
 function isExpected({ message }: LoadError, options: RestoreOptions): boolean {
   return (
