@@ -6,6 +6,7 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { copyIn, copyOut } from '../../postgres/copy.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { rolledBack } from '../../postgres/tried.ts'
 import type { Context } from '../context.ts'
 import { measureRoundTrip } from './source-sample.ts'
 
@@ -52,17 +53,16 @@ export async function sampleTarget(
   const options = { role: 'target', signal: context.signal } as const
   return await withConnection(connection, options, async (client) => {
     const roundTrip = await measureRoundTrip(client)
-    await client.query('BEGIN')
-    try {
-      await client.query(`SET LOCAL statement_timeout = ${patience}`)
-      return { ...(await measure(client)), roundTrip }
-    } catch (error) {
-      context.signal.throwIfAborted()
-      if (error instanceof Failure || sqlstateOf(error) === undefined) throw error
-      return messageOf(error)
-    } finally {
-      await client.query('ROLLBACK').catch(() => {})
-    }
+    return rolledBack(client, async () => {
+      try {
+        await client.query(`SET LOCAL statement_timeout = ${patience}`)
+        return { ...(await measure(client)), roundTrip }
+      } catch (error) {
+        context.signal.throwIfAborted()
+        if (error instanceof Failure || sqlstateOf(error) === undefined) throw error
+        return messageOf(error)
+      }
+    })
   })
 }
 

@@ -12,6 +12,7 @@ import {
   type Trial,
 } from '../../polardb/roles/steps.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { rolledBack } from '../../postgres/tried.ts'
 import type { Context } from '../context.ts'
 import { type Outcome, type Refusal, refusalOf, refusalReason } from './apply.ts'
 
@@ -39,13 +40,7 @@ export async function tryRoles(
   )
   const steps = [...plan.batches.flat().filter(isStep), ...plan.triedOnly, ...deferred]
   if (!steps.some(isUncertain)) return []
-  await client.query('BEGIN')
-  try {
-    return await new Trials(client, context).all(steps)
-  } finally {
-    // where the connection is lost the transaction is, too
-    await client.query('ROLLBACK').catch(() => {})
-  }
+  return rolledBack(client, () => new Trials(client, context).all(steps))
 }
 
 function isUncertain({ trial, fallback }: RoleStep): boolean {

@@ -3,6 +3,7 @@ import { Failure, messageOf } from '../../../failure.ts'
 import { withConnection } from '../../../postgres/connection.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { keepQuiet } from '../../../postgres/safe-session.ts'
+import { isTaken } from '../../../postgres/tried.ts'
 import { counted } from '../../../text/numbers.ts'
 import { printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
@@ -79,16 +80,7 @@ export async function mustEmpty(place: Place, context: Context): Promise<boolean
 
 /** Whether the account has a role's rights or can take them: tried in a transaction that is rolled back. */
 async function canJoin(client: pg.Client, role: string): Promise<boolean> {
-  await client.query('BEGIN')
-  try {
-    await joinOwner(client, role)
-    return true
-  } catch (error) {
-    if (sqlstateOf(error) === undefined) throw error
-    return false
-  } finally {
-    await client.query('ROLLBACK')
-  }
+  return isTaken(client, () => joinOwner(client, role))
 }
 
 async function objectsOf(client: pg.Client): Promise<Found[]> {

@@ -6,6 +6,7 @@ import { maskStatement } from '../../../postgres/archive/statement.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { refuses } from '../../../postgres/sqlstates.ts'
+import { rolledBack } from '../../../postgres/tried.ts'
 
 /**
  * Which collations of the archives the target cannot make, since its system lacks the locale or its build the provider: each is
@@ -60,8 +61,7 @@ async function tryEach<T>(
     'SELECT pg_catalog.getdatabaseencoding() AS encoding',
   )
   if (rows[0]?.encoding !== encoding) return refused
-  await client.query('BEGIN')
-  try {
+  return rolledBack(client, async () => {
     for (const [item, options] of wanted) {
       await client.query('SAVEPOINT trial')
       try {
@@ -76,9 +76,7 @@ async function tryEach<T>(
       }
     }
     return refused
-  } finally {
-    await client.query('ROLLBACK')
-  }
+  })
 }
 
 /** The options of CREATE COLLATION that decide whether a server can make it, put together anew from known ones. */

@@ -4,6 +4,7 @@ import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
 import { listParameters } from '../../../postgres/roles/settings.ts'
 import { refuses } from '../../../postgres/sqlstates.ts'
+import { rolledBack } from '../../../postgres/tried.ts'
 import { printable } from '../../../text/text.ts'
 import type { DatabaseSetting } from './properties.ts'
 
@@ -49,8 +50,7 @@ export async function refusedSettings(
 ): Promise<Map<string, string>> {
   const refused = new Map<string, string>()
   if (settings.length === 0) return refused
-  await client.query('BEGIN')
-  try {
+  return rolledBack(client, async () => {
     if ((await answer(client, 'work_mem', `'4MB'`)) !== undefined) return refused
     for (const setting of settings) {
       const { name, value } = setting
@@ -59,9 +59,7 @@ export async function refusedSettings(
       if (reason !== undefined) refused.set(settingEntry(setting), reason)
     }
     return refused
-  } finally {
-    await client.query('ROLLBACK')
-  }
+  })
 }
 
 async function answer(

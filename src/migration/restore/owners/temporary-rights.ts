@@ -2,6 +2,7 @@ import { messageOf } from '../../../failure.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { refuses } from '../../../postgres/sqlstates.ts'
+import { isTaken } from '../../../postgres/tried.ts'
 import { type RestoreState, writeMark } from '../database/mark.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { TargetFacts } from '../plan/target-facts.ts'
@@ -106,16 +107,7 @@ export class TemporaryRights {
     const { account, hasPolarSuperuser } = this.facts.target
     if (!account.polarSuperuser || !hasPolarSuperuser) return false
     const client = await session.own()
-    await client.query('BEGIN')
-    try {
-      await client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`)
-      return true
-    } catch (error) {
-      if (sqlstateOf(error) === undefined) throw error
-      return false
-    } finally {
-      await client.query('ROLLBACK')
-    }
+    return isTaken(client, () => client.query(`SET LOCAL ROLE ${quoteIdentifier(role)}`))
   }
 
   /** Lets roles create in schemas, as far as they may not: an owner must be able to. */

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { detectTarget, type Target } from '../../../polardb/detect.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
+import { rolledBack } from '../../../postgres/tried.ts'
 
 export interface AvailableExtension {
   versions: ReadonlySet<string>
@@ -184,16 +185,15 @@ async function takesXml(client: pg.Client): Promise<boolean> {
 /** Asks by an empty label for a table that is nobody's: the server looks for the provider first, and then refuses. */
 async function hasLabelProvider(client: pg.Client, provider: string): Promise<boolean> {
   const quoted = `"${provider.replaceAll('"', '""')}"`
-  await client.query('BEGIN')
-  try {
-    await client.query(`SECURITY LABEL FOR ${quoted} ON TABLE pg_catalog.pg_class IS NULL`)
-    return true
-  } catch (error) {
-    const { code } = error as { code?: string }
-    if (code === undefined) throw error
-    // 22023: provider not loaded; anything else came later, from a provider that is there
-    return code !== '22023'
-  } finally {
-    await client.query('ROLLBACK')
-  }
+  return rolledBack(client, async () => {
+    try {
+      await client.query(`SECURITY LABEL FOR ${quoted} ON TABLE pg_catalog.pg_class IS NULL`)
+      return true
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code === undefined) throw error
+      // 22023: provider not loaded; anything else came later, from a provider that is there
+      return code !== '22023'
+    }
+  })
 }
