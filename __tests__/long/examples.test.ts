@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { findAct, Repository, type WorkflowResult } from '../support/act.ts'
+import { canLogIn, readEverything, smallShop, withoutPassword } from '../support/migration.ts'
+import { PolarStandIn } from '../support/polardb-standin.ts'
+import { ResultsServer } from '../support/results-server.ts'
+import { TestServer } from '../support/server.ts'
+
+/** The examples, unchanged, from a repository's own workflows to what is in the databases afterwards. */
+const act = findAct()
+const withAct = act ? describe : describe.skip
+
+withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () => {
+  let source: TestServer
+  let target: PolarStandIn
+  let results: ResultsServer
+  let repository: Repository
+
+  beforeAll(async () => {
+    repository = new Repository(act ?? '')
+    ;[source, target, results] = await Promise.all([
+      TestServer.start(15),
+      PolarStandIn.start({ major: 15 }),
+      ResultsServer.start(),
+    ])
+    for (const name of ['shop', 'ledger']) await source.sql(`CREATE DATABASE ${name}`)
+    await source.sql(smallShop(), 'shop')
+    await source.sql('CREATE TABLE entry AS SELECT generate_series(1, 500) AS n', 'ledger')
+    await source.sql(`CREATE ROLE teller LOGIN PASSWORD 'teller''s own'`)
+  })
+  afterAll(async () => {
+    await Promise.all([source?.stop(), target?.stop(), results?.stop()])
+    await repository?.cleanUp()
+  })
+
+  const servers = () => ({
+    source: withoutPassword(source.uri('shop')),
+    target: withoutPassword(target.uri('postgres')),
+  })
+  const secrets = () => ({
+    SOURCE_PASSWORD: source.password,
+    TARGET_PASSWORD: target.password,
+    DUMP_PASSPHRASE: 'correct horse battery staple',
+    GITHUB_TOKEN: 'ghs_nothing',
+  })
+  let runs = 0
+  /** Artifacts belong to a run, so each has a number of its own. */
+  const run = (file: string, inputs: Record<string, string>, more = {}): Promise<WorkflowResult> =>
+    repository.run(file, {
+      inputs: { environment: 'production', ...inputs },
+      secrets: secrets(),
+      env: { ...results.environment(String(++runs)), ...more },
+    })
+
+  async function everything(server: TestServer, database: string) {
+    const client = await server.connect(database)
+    try {
+      return await readEverything(client)
+    } finally {
+      await client.end()
+    }
+  }
+  async function expectArrived(database: string, as = database): Promise<void> {
+    expect(await everything(target.backend, as)).toEqual(await everything(source, database))
+  }
+
+  test('migrate.yml migrates all databases and roles', async () => {
+    for (const name of ['shop', 'ledger'])
+      await target.backend.sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+    const done = await run('examples/migrate.yml', {
+      ...servers(),
+      databases: 'all',
+      runner: 'polardb-vpc',
+      'if-target-not-empty': 'fail',
+    })
+    expect({ ...done, log: done.code === 0 ? '' : done.log }).toEqual({
+      code: 0,
+      log: '',
+      jobs: { migrate: 'succeeded' },
+    })
+    expect(done.log).toMatch(/\| verified=true after [\d.]+ seconds/)
+    for (const database of ['shop', 'ledger']) await expectArrived(database)
+    expect(await canLogIn(target, 'teller', "teller's own")).toBe(true)
+    expect(repository.leftovers()).toEqual([])
+  })
+
+  test('preflight.yml says what is there, and fails where something is in the way', async () => {
+    const inputs = { ...servers(), databases: 'all', runner: 'polardb-vpc' }
+    await target.backend.sql('CREATE DATABASE occupied OWNER gctest')
+    await target.backend.sql('CREATE TABLE here AS SELECT 1 AS a', 'occupied')
+    const before = await everything(target.backend, 'occupied')
+    const blocked = await run('examples/preflight.yml', {
+      ...inputs,
+      databases: 'shop=occupied',
+      'preflight-restore': 'false',
+    })
+    expect(blocked.jobs).toEqual({ preflight: 'failed' })
+    expect(blocked.log).toMatch(/\| ready=false/)
+    expect(await everything(target.backend, 'occupied')).toEqual(before)
+
+    const ready = await run('examples/preflight.yml', {
+      ...inputs,
+      databases: 'shop=other,ledger=another',
+      'preflight-restore': 'true',
+    })
+    expect(ready.jobs).toEqual({ preflight: 'succeeded' })
+    expect(ready.log).toMatch(/\| ready=true/)
+    expect(ready.log).toMatch(/\| \[\{"name":"shop","target":"other","bytes":\d+,"estimate":/)
+  })
+
+  test('call.yml migrates by the reusable workflow, and goes on only where that is verified', async () => {
+    const { source: from, target: to } = servers()
+    await target.backend.sql('DROP DATABASE IF EXISTS shop WITH (FORCE)')
+    const done = await repository.run('examples/call.yml', {
+      secrets: secrets(),
+      vars: { SHOP_SOURCE: from, SHOP_TARGET: to },
+      env: results.environment(String(++runs)),
+    })
+    expect(done.log).toMatch(/\| Here your own step follows/)
+    expect(Object.values(done.jobs)).toEqual(['succeeded', 'succeeded'])
+    await expectArrived('shop')
+  })
+
+  test('two-runners.yml dumps in one job, restores in another, and gives the source its writes back where that fails', async () => {
+    await source.sql('CREATE DATABASE till TEMPLATE ledger')
+    const inputs = {
+      ...servers(),
+      source: withoutPassword(source.uri('till')),
+      'source-runner': 'datacenter',
+      'target-runner': 'polardb-vpc',
+    }
+    await target.backend.sql('CREATE DATABASE taken OWNER gctest')
+    await target.backend.sql('CREATE TABLE here AS SELECT 1 AS a', 'taken')
+    const failed = await run('examples/two-runners.yml', { ...inputs, databases: 'till=taken' })
+    expect(failed.jobs).toEqual({ dump: 'succeeded', restore: 'failed', unfreeze: 'succeeded' })
+    const isReadOnly = async () => {
+      const { rows } = await source.sql('SHOW default_transaction_read_only', 'till')
+      return rows[0]
+    }
+    expect(await isReadOnly()).toEqual({ default_transaction_read_only: 'off' })
+
+    const done = await run('examples/two-runners.yml', { ...inputs, databases: 'till=moved' })
+    expect(done.jobs).toEqual({ dump: 'succeeded', restore: 'succeeded' })
+    expect(done.log).toMatch(/\| verified=true/)
+    await expectArrived('till', 'moved')
+    // it is the target that takes writes from now on
+    expect(await isReadOnly()).toEqual({ default_transaction_read_only: 'on' })
+  })
+})
