@@ -381,6 +381,32 @@ describe('a large report', () => {
   })
 })
 
+test('a run that compared nothing shows which tables were worked on all the same', () => {
+  const report = failedReport()
+  const [shop] = report.databases
+  if (!shop) throw new Error('the failed report has a database')
+  const timeline = { load: { start: 50, end: 90, busy: 40 } }
+  Object.assign(shop, {
+    ...{ tables: [], timedTables: [{ schema: 'public', name: 'slow', timeline }] },
+  })
+  const page = renderHtml({ ...report, databases: [shop] })
+  expectWellFormed(page)
+  expect(textOf(page)).toContain('public.slow | | – | 40 s | – | –')
+})
+
+test.each([
+  ['removed', 'The rehearsal left nothing behind'],
+  ['left', 'The rehearsal was not removed'],
+  ['kept', 'The rehearsal is kept for a look'],
+] as const)('what a rehearsal made and is %s is said', (outcome, title) => {
+  const rehearsal = { name: 'rehearsal_2026_<x>', outcome, note: 'It is so' }
+  const page = renderHtml({ ...rehearsedReport(), rehearsal })
+  expect(headings(page)).toContain(title)
+  expect(textOf(page)).toEqual(
+    expect.arrayContaining(['It is so.', 'Its names begin with rehearsal_2026_<x>']),
+  )
+})
+
 test('a run that failed before it knew anything has a page as well', () => {
   const { source: _source, target: _target, client: _client, ...report } = cancelledReport()
   const page = renderHtml({ ...report, status: 'failed', phases: [], checks: [] })

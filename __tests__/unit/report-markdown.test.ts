@@ -8,6 +8,7 @@ import {
   hostile,
   hostileReport,
   largeReport,
+  rehearsedReport,
 } from '../support/sample-reports.ts'
 
 /** What GitHub refuses: a summary of more than 1 MiB a step. */
@@ -44,6 +45,27 @@ test('the summary of a run that went well is exactly this', () => {
     '  upload 4.2 s :1795138270600, 4200ms',
     '  restore 15 s :1795138322000, 14800ms',
     '```',
+    '',
+    '<details>',
+    '<summary>Phases: 13</summary>',
+    '',
+    '| Phase | Database | Status | Started after | Took |',
+    '| --- | --- | --- | ---: | ---: |',
+    '| preflight |  | succeeded | 0.0 s | 0.8 s |',
+    '| client |  | succeeded | 0.8 s | 2.4 s |',
+    '| freeze |  | skipped | – | – |',
+    '| dump-roles |  | succeeded | 3.2 s | 0.4 s |',
+    '| dump | `shop` | succeeded | 3.6 s | 46 s |',
+    '| restore-roles |  | succeeded | 50 s | 1.1 s |',
+    '| upload | `shop` | succeeded | 50 s | 21 s |',
+    '| dump | `audit` | succeeded | 50 s | 9.5 s |',
+    '| restore | `shop` | succeeded | 51 s | 1 min 11 s |',
+    '| upload | `audit` | succeeded | 1 min 11 s | 4.2 s |',
+    '| restore | `audit` | succeeded | 2 min 2 s | 15 s |',
+    '| analyze |  | succeeded | 2 min 17 s | 12 s |',
+    '| verify |  | succeeded | 2 min 29 s | 43 s |',
+    '',
+    '</details>',
     '',
     '### Databases',
     '',
@@ -175,6 +197,14 @@ test('the summary of a cancelled run says where it was', () => {
   expect(text).toContain('\n  dump 21 s failed :crit, 1795138203600, 20900ms\n')
 })
 
+test('what a rehearsal made and could not remove is said at the top', () => {
+  const rehearsal = { name: 'rehearsal_1', outcome: 'left', note: 'It may still be there' } as const
+  const text = renderMarkdown({ ...rehearsedReport(), rehearsal })
+  expect(text).toContain(
+    '> [!IMPORTANT]\n> It may still be there. Its names begin with `rehearsal_1`.\n',
+  )
+})
+
 test('a preflight that is not ready says so once, and each blocker once', () => {
   const report = { ...failedReport(), command: 'preflight', words: wordsOf('preflight') }
   const text = renderMarkdown({
@@ -304,6 +334,7 @@ describe('size', () => {
       '### Entries that could not be restored',
       '### Differences',
       '### Timeline',
+      '<summary>Phases',
       '### Databases',
       '### Roles',
       '### Left out or changed, with the reason',
@@ -314,7 +345,7 @@ describe('size', () => {
       '<summary>Objects',
     ])
     expect(text.match(/^<\/?details>$/gm)).toEqual(
-      [1, 2, 3].flatMap(() => ['<details>', '</details>']),
+      [1, 2, 3, 4].flatMap(() => ['<details>', '</details>']),
     )
     expect(text).toMatch(/\*\*Passwords to set by hand:\*\*\n\n- <code>/)
     expect(text.match(/ more: see `report\.html` and `report\.json`/g)?.length).toBeGreaterThan(10)

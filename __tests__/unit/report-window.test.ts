@@ -63,6 +63,14 @@ describe('earlier runs are drawn', () => {
     expect(drawn(rehearsedReport(2))).not.toBe('')
   })
 
+  test('never a single one without a forecast: it is this run', () => {
+    const { forecast: _forecast, ...report } = rehearsedReport(1)
+    expect(renderHtml(report)).not.toContain('The outage window')
+    expect(renderMarkdown(report)).not.toContain('This run and those before it')
+    const { forecast: _other, ...two } = rehearsedReport(2)
+    expect(renderMarkdown(two)).toContain('<summary>This run and those before it: 2</summary>')
+  })
+
   test('whatever stands in them', () => {
     const history = hostile.map((text) =>
       samplePoint({ startedAt: text, command: text as 'migrate', seconds: 0, bytes: 0 }),

@@ -47,6 +47,25 @@ describe('the report keeps of each step of a table', () => {
     expect(compared('b')?.[0]).not.toHaveProperty('timeline')
   })
 
+  test('where nothing was compared, once the run is over', () => {
+    const record = new ReportWriter(newReport('migrate', wordsOf('migrate')))
+    const began = Date.parse(record.report.startedAt)
+    const [bare, compared] = ['bare', 'compared'].map((source) =>
+      record.database({ source, target: source, bytes: 1 }),
+    )
+    for (const database of [bare, compared])
+      database?.ran('load', { schema: 's', name: 't' }, { from: began, to: began + 1000 })
+    const table = { schema: 's', name: 't', sourceRows: 1, targetRows: 1, match: true }
+    compared?.compared({ tables: [table], objects: [], verified: true })
+    record.end('failed')
+    const timeline = { load: { start: 0, end: 1, busy: 1 } }
+    expect(record.report.databases).toMatchObject([
+      { tables: [], timedTables: [{ schema: 's', name: 't', timeline }] },
+      { tables: [{ timeline }] },
+    ])
+    expect(record.report.databases[1]).not.toHaveProperty('timedTables')
+  })
+
   test('whoever asks for the record of the database', () => {
     const record = new ReportWriter(newReport('migrate', wordsOf('migrate')))
     const name = { source: 'shop', target: 'shop', bytes: 1 }

@@ -28,6 +28,13 @@ export interface Span {
 /** What is not known is left out. */
 export type TableTimeline = { readonly [Step in TableStep]?: Span }
 
+/** When a table was worked on. */
+export interface TimedTable {
+  readonly schema: string
+  readonly name: string
+  readonly timeline: TableTimeline
+}
+
 export interface TableResult {
   readonly schema: string
   readonly name: string

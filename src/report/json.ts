@@ -9,6 +9,7 @@ type Shape<T> = T extends readonly (infer Item)[]
 
 const server = { version: true, major: true } as const
 const span = { start: true, end: true, busy: true } as const
+const timeline = { dump: span, load: span, indexes: span, check: span } as const
 const entry = { entry: true, reason: true } as const
 const error = { message: true, cause: true, remedy: true } as const
 
@@ -112,8 +113,9 @@ export const fieldsOfReport: Shape<Omit<Report, 'words'>> = {
       changedRows: true,
       extraRows: true,
       differingKeys: true,
-      timeline: { dump: span, load: span, indexes: span, check: span },
+      timeline,
     },
+    timedTables: { schema: true, name: true, timeline },
     objects: {
       kind: true,
       source: true,

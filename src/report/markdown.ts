@@ -8,11 +8,11 @@ import {
   objects,
   tables,
 } from './markdown/databases.ts'
-import { failure, freeze, heading } from './markdown/heading.ts'
+import { failure, freeze, heading, rehearsal } from './markdown/heading.ts'
 import { next } from './markdown/next.ts'
 import { Page, prose } from './markdown/page.ts'
 import { roles } from './markdown/roles.ts'
-import { timeline } from './markdown/timeline.ts'
+import { phases, timeline } from './markdown/timeline.ts'
 import { estimate, outage } from './markdown/window.ts'
 import type { Report } from './model.ts'
 
@@ -28,6 +28,7 @@ export function renderMarkdown(report: Report): string {
   page.add(heading(report))
   page.add(failure(report))
   page.add(freeze(report))
+  page.add(rehearsal(report))
   blockers(page, report)
   if (isPreflight) checkWarnings(page, report)
   failedEntries(page, report)
@@ -35,6 +36,7 @@ export function renderMarkdown(report: Report): string {
   outage(page, report)
   estimate(page, report)
   page.add(timeline(report))
+  phases(page, report)
   databases(page, report)
   roles(page, report)
   leftOut(page, report)

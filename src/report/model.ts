@@ -2,7 +2,7 @@
  * The result of a run as data: what `report.json` holds (docs/report.md lists its fields) and what every other face of
  * the report is drawn from.
  */
-import type { EntryResult, ObjectResult, TableResult } from './compared.ts'
+import type { EntryResult, ObjectResult, TableResult, TimedTable } from './compared.ts'
 import type { Estimate, Forecast, HistoryPoint } from './outage.ts'
 
 export {
@@ -14,6 +14,7 @@ export {
   type TableResult,
   type TableStep,
   type TableTimeline,
+  type TimedTable,
   tableSteps,
 } from './compared.ts'
 
@@ -186,6 +187,8 @@ export interface DatabaseResult {
   readonly restore?: RestoreResult
   readonly tables: readonly TableResult[]
   readonly objects: readonly ObjectResult[]
+  /** Where nothing was compared: the tables that were worked on all the same. */
+  readonly timedTables?: readonly TimedTable[]
   readonly verified: boolean
   /** Rows digested per second, source and target side. */
   readonly verifyRowsPerSecond?: { readonly source: number; readonly target: number }

@@ -181,6 +181,7 @@ export class ReportWriter {
 
   /** How the run ended. */
   end(status: RunStatus, error: ReportError | null = null): void {
+    for (const record of this.#databases.values()) record.end()
     this.#report.status = status
     this.#report.error = error
   }
@@ -273,6 +274,15 @@ export class DatabaseRecord {
     this.#result.tables = this.#result.tables.map((one) =>
       one.schema === table.schema && one.name === table.name ? { ...one, ...rows } : one,
     )
+  }
+
+  /** The run is over: of a database that was not compared it is shown which tables were worked on. */
+  end(): void {
+    if (this.#result.tables.length > 0 || this.#timelines.size === 0) return
+    this.#result.timedTables = [...this.#timelines].map(([key, timeline]) => {
+      const [schema, name] = JSON.parse(key) as [string, string]
+      return { schema, name, timeline }
+    })
   }
 
   /** Nothing is proven of it after all. */

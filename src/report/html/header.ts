@@ -17,16 +17,17 @@ function icon(path: string): Markup {
 export function header(report: Report): Markup {
   const { mark, title, sentence } = outcome(report)
   return markup`<header class="${mark}"><div>
-<p class="kind">PostgreSQL to PolarDB · ${report.command} · ${startOf(report)}</p>
+<p class="kind">PostgreSQL to PolarDB · ${report.command} · ${minuteOf(report.startedAt)}</p>
 <h1>${symbols[mark]}${title}</h1>
 <p>${cut(sentence)}</p>
 </div></header>`
 }
 
-function startOf({ startedAt }: Report): string {
-  const date = new Date(startedAt)
+/** `2026-11-20 01:30 UTC`; what is no time stays as it is. */
+function minuteOf(moment: string): string {
+  const date = new Date(moment)
   return Number.isNaN(date.getTime())
-    ? startedAt
+    ? moment
     : `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`
 }
 
@@ -43,7 +44,7 @@ export function failure(report: Report): Markup {
 /** Whether the source takes writes, and what to do about it. */
 export function freeze({ freeze }: Report): Markup {
   if (!freeze?.next) return nothing
-  const since = freeze.since === null ? '' : ` since ${freeze.since}`
+  const since = freeze.since === null ? '' : ` since ${minuteOf(freeze.since)}`
   const title = freeze.frozen ? `The source is frozen${since}` : 'The source is not frozen'
   const sessions = freeze.ended > 0 ? ` ${counted(freeze.ended, 'session')} ended.` : ''
   const spared =
@@ -52,6 +53,22 @@ export function freeze({ freeze }: Report): Markup {
     title,
     markup`<p>${cut(sentence(freeze.next))} ${writtenWords(freeze)}${sessions}${spared}</p>
 <p class="quiet">Databases: ${codes(freeze.databases)}</p>`,
+  )
+}
+
+/** What became of what a rehearsal has made, unless the verdict says it. */
+export function rehearsal({ rehearsal }: Report): Markup {
+  if (!rehearsal?.note || rehearsal.outcome === 'not run') return nothing
+  const titles = {
+    begun: 'The rehearsal came to no end',
+    removed: 'The rehearsal left nothing behind',
+    kept: 'The rehearsal is kept for a look',
+    left: 'The rehearsal was not removed',
+  }
+  return section(
+    titles[rehearsal.outcome],
+    markup`<p>${cut(sentence(rehearsal.note))}</p>
+<p class="quiet">Its names begin with ${codes([rehearsal.name])}</p>`,
   )
 }
 
@@ -68,7 +85,7 @@ ${elapsed(report) > 0 ? fact('Whole run', formatDuration(elapsed(report))) : not
 ${report.cutoverSeconds === null ? nothing : fact('Cutover', formatDuration(report.cutoverSeconds), 'first byte dumped to verified')}
 ${client ? fact('Client programs', client.version, client.origin ?? client.directory) : nothing}
 ${size > 0 ? fact('Size of the source', formatBytes(size)) : nothing}
-${dump ? fact('Dump', dump.id, `made at ${dump.createdAt}`) : nothing}
+${dump ? fact('Dump', dump.id, `made at ${minuteOf(dump.createdAt)}`) : nothing}
 ${artifact ? fact('Dump kept as artifact', artifact.name, formatBytes(artifact.bytes)) : nothing}
 </dl>
 `

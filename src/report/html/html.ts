@@ -13,7 +13,7 @@ import {
   throughput,
 } from './databases.ts'
 import { definitions, undecided } from './definitions.ts'
-import { facts, failure, freeze, header } from './header.ts'
+import { facts, failure, freeze, header, rehearsal } from './header.ts'
 import { cut, type Markup, markup, nothing, page, section } from './page.ts'
 import { roles } from './roles.ts'
 import { longestTables } from './table-times.ts'
@@ -31,7 +31,7 @@ export function renderHtml(report: Report): string {
     shorten(databases ? `${title}: ${databases}` : title, 200),
     markup`${header(report)}
 <main>
-${failure(report)}${freeze(report)}${facts(report)}${blockers(report)}${isPreflight ? checkWarnings(report) : nothing}${failedEntries(report)}${differences(report)}${definitions(report)}${undecided(report)}${outage(report)}${estimate(report)}${phases(report)}${longestTables(report)}${databaseTable(report)}${throughput(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${checklist(report)}${warnings(report)}${isPreflight ? nothing : checkWarnings(report)}${passedChecks(report)}${tables(report)}${objects(report)}
+${failure(report)}${freeze(report)}${rehearsal(report)}${facts(report)}${blockers(report)}${isPreflight ? checkWarnings(report) : nothing}${failedEntries(report)}${differences(report)}${definitions(report)}${undecided(report)}${outage(report)}${estimate(report)}${phases(report)}${longestTables(report)}${databaseTable(report)}${throughput(report)}${roles(report)}${leftOut(report)}${notCompared(report)}${checklist(report)}${warnings(report)}${isPreflight ? nothing : checkWarnings(report)}${passedChecks(report)}${tables(report)}${objects(report)}
 </main>
 <footer>The same facts for programs are in <code>report.json</code>, beside this file. Times are of the runner's clock.</footer>`,
   )

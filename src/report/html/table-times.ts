@@ -21,7 +21,7 @@ const worked = 0.7
 export function longestTables(report: Report): Markup {
   const total = elapsed(report)
   const timed = report.databases.flatMap((database) =>
-    database.tables.flatMap((table) =>
+    [...database.tables, ...(database.timedTables ?? [])].flatMap((table) =>
       table.timeline ? [{ database: database.target, table, timeline: table.timeline }] : [],
     ),
   )
@@ -47,12 +47,13 @@ export function longestTables(report: Report): Markup {
     'Check>',
   ]
   const all = timed.length > longest.length
+  const isCompared = report.databases.every(({ timedTables }) => timedTables === undefined)
   const title = 'What each table took'
   return section(
     title,
     markup`<p>${
       all
-        ? `The ${longest.length} of ${counted(timed.length, 'table')} that were worked on longest; the list of tables draws the others.`
+        ? `The ${longest.length} of ${counted(timed.length, 'table')} that were worked on longest${isCompared ? '; the list of tables draws the others' : ''}.`
         : 'Those that were worked on longest come first.'
     } The numbers are the time at work.</p>
 ${legend([

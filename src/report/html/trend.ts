@@ -21,6 +21,8 @@ const forecastWidth = 8
 export function trend({ history = [], forecast }: Report): Markup {
   const points = history.slice(-mostPoints)
   const range = forecast && forecast.from === 'runs' ? forecast : undefined
+  // a run by itself is no trend: its phases say what it took
+  if (points.length < 2 && !forecast) return nothing
   if (points.length === 0) return nothing
   const rows = points
     .toReversed()
@@ -38,9 +40,9 @@ export function trend({ history = [], forecast }: Report): Markup {
       point.verified ? state('good', 'verified') : state('doubtful', 'not verified'),
     ])
   const columns = ['Run', 'Command', 'Data>', 'Took>', 'Said before>', 'It was', 'Result']
-  return markup`<h3>Earlier runs</h3>
+  return markup`<h3>This run and those before it</h3>
 ${points.length > 1 ? markup`<figure>${plot(points, range)}<figcaption class="quiet">The time of the outage in each run (dots; hollow: not verified), over what was said of it before (lines)${range ? ', and the forecast (bar on the right)' : ''}.</figcaption></figure>` : nothing}
-${folded(`The numbers of ${points.length === 1 ? 'one run' : `${points.length} runs`}`, table('Earlier runs', columns, rows))}`
+${folded(`The numbers of ${points.length === 1 ? 'one run' : `${points.length} runs`}`, table('Runs', columns, rows))}`
 }
 
 function isStated({ stated, seconds }: HistoryPoint): boolean {

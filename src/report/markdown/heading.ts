@@ -49,3 +49,10 @@ export function freeze({ freeze }: Report): string {
   const written = writtenWords(freeze)
   return `> [!${kind}]\n> **${state}** ${prose(sentence(freeze.next))}${written ? ` ${prose(written)}` : ''}`
 }
+
+/** What became of what a rehearsal has made, unless the verdict says it. */
+export function rehearsal({ rehearsal }: Report): string {
+  if (!rehearsal?.note || rehearsal.outcome === 'not run') return ''
+  const kind = rehearsal.outcome === 'removed' ? 'NOTE' : 'IMPORTANT'
+  return `> [!${kind}]\n> ${prose(sentence(rehearsal.note))} Its names begin with ${code(rehearsal.name)}.`
+}

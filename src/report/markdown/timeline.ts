@@ -1,6 +1,7 @@
 import { formatCount, formatDuration } from '../../text/numbers.ts'
 import { shorten } from '../../text/text.ts'
 import type { Report } from '../model.ts'
+import { code, type Page } from './page.ts'
 
 /** Bars in the timeline: more cannot be read, and GitHub draws no Mermaid text beyond 50,000 characters. */
 const bars = 50
@@ -44,6 +45,19 @@ export function timeline(report: Report): string {
       ? ['', `The ${bars} longest of ${formatCount(ran.length)} phases.`]
       : []),
   ].join('\n')
+}
+
+/** The same as a table, for those who want the numbers or cannot see the drawing. */
+export function phases(page: Page, { phases }: Report): void {
+  const rows = phases.map(({ name, database, status, startedAt, seconds }) => [
+    name,
+    database === undefined ? '' : code(database),
+    status === 'failed' ? `❌ ${status}` : status,
+    status === 'skipped' ? '–' : formatDuration(startedAt),
+    status === 'skipped' ? '–' : formatDuration(seconds),
+  ])
+  const columns = ['Phase', 'Database', 'Status', 'Started after>', 'Took>']
+  page.folded(`Phases: ${formatCount(rows.length)}`, columns, rows)
 }
 
 /** A name that Mermaid reads as nothing but a name; the tables below show it as it is. */

@@ -34,9 +34,11 @@ export function outage(page: Page, { forecast, history = [] }: Report): void {
       forecast.basis.map((sentence) => `- ${prose(sentence)}`),
     )
   }
+  // a run by itself is no trend: its phases say what it took
+  if (history.length < 2 && !forecast) return
   const shown = history.slice(-mostRuns).toReversed()
   page.folded(
-    `Earlier runs: ${formatCount(history.length)}`,
+    `This run and those before it: ${formatCount(history.length)}`,
     ['Run', 'Command', 'Data>', 'Took>', 'Said before>', 'Verified'],
     shown.map(({ startedAt, command, bytes, seconds, stated, verified }) => [
       prose(startedAt),
