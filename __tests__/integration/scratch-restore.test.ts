@@ -170,6 +170,48 @@ test('without CREATEDB it is skipped, with the reason', async () => {
   }
 })
 
+test('code of the database gets none of the rights of the account, which has none for a preflight', async () => {
+  await source.sql('CREATE DATABASE planted')
+  await source.sql(
+    `CREATE FUNCTION public.act() RETURNS void VOLATILE LANGUAGE plpgsql AS
+       $$ BEGIN
+            IF pg_catalog.current_database() <> 'planted' THEN ALTER DATABASE production SET work_mem = '64kB'; END IF;
+          EXCEPTION WHEN OTHERS THEN NULL;
+          END $$;
+     CREATE FUNCTION public.planted(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+       $$ BEGIN PERFORM public.act(); RETURN $1; END $$;
+     CREATE TABLE public.t (id int); CREATE INDEX ON public.t ((public.planted(1)))`,
+    'planted',
+  )
+  await target.backend.sql(`CREATE ROLE maker LOGIN CREATEDB PASSWORD 'm'`)
+  await target.backend.sql('CREATE DATABASE production OWNER maker')
+  const settings = async () =>
+    (
+      await target.backend.sql(
+        `SELECT setconfig FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = 'production'`,
+      )
+    ).rows
+  try {
+    const maker = target.uri('postgres').replace(/\/\/[^@]*@/, '//maker@')
+    const inputs = { target: maker, 'target-password': 'm' }
+    const { checks, error } = await tryOut('planted', { inputs })
+    expect(error).toBeUndefined()
+    expect(await settings()).toEqual([])
+    expect(checks.map(({ status, message }) => [status, /CREATEROLE/.test(message)])).toEqual(
+      Array(3).fill(['skipped', true]),
+    )
+    // with a role of its own for it, it is tried
+    await target.backend.sql('ALTER ROLE maker CREATEROLE')
+    const again = await tryOut('planted', { inputs })
+    expect(failedOf(again.checks)).toEqual([])
+    expect(again.checks[0]?.status).toBe('passed')
+    expect(await settings()).toEqual([])
+  } finally {
+    await target.backend.sql('DROP DATABASE production')
+    await target.backend.sql('DROP ROLE maker')
+  }
+})
+
 test('a preflight asks for it, tells it in its report, and is not ready for it', async () => {
   const before = await things()
   const inputs = {

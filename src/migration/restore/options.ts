@@ -28,6 +28,8 @@ export interface RestoreOptions {
   ifNotEmpty: 'fail' | 'resume' | 'replace'
   /** For `replace`: the account may not drop the database, and empties it (see mustEmpty). */
   inPlace?: boolean
+  /** Nothing of the archives may run with the rights of the account: without a role of its own for it there is no restore. */
+  needsLoader?: boolean
   /** Leave the mark when all is done: the database is not yet where it is to be. */
   keepMark?: boolean
   /** The database is a copy that is removed again; see plan/asleep.ts for what it goes without. */

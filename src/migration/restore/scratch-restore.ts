@@ -28,6 +28,7 @@ import {
 } from './database/properties.ts'
 import { withScratchDatabase } from './database/scratch.ts'
 import type { RestoreOptions } from './options.ts'
+import { NoLoader } from './owners/loader.ts'
 import { sweepLoginRoles } from './owners/login-role.ts'
 import { lossesOf, makePlan, type RestorePlan } from './plan/plan.ts'
 import { planRestore } from './plan-restore.ts'
@@ -79,6 +80,11 @@ export async function scratchRestore(options: ScratchOptions, run: Run): Promise
       checks.push(...answersFor(name, outcome, run.inputs.allowMissing))
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw new Cancelled()
+      if (error instanceof NoLoader) {
+        const message = `${printable(name)}: the schema was not restored into a throw-away database: code of the database would run with the rights of the account (${printable(error.why)}). ${error.remedy}`
+        checks.push(...scratchChecks.map((check) => answer(check, 'skipped', message)))
+        continue
+      }
       if (!(error instanceof Failure) && sqlstateOf(error) === undefined) throw error
       const why = error instanceof Failure ? `${error.message}: ${error.why}` : messageOf(error)
       const remedy = error instanceof Failure ? error.remedy : 'Put the cause right, then try again'
@@ -163,6 +169,8 @@ async function restoreInto(
     createDatabase: false,
     ifNotEmpty: 'fail',
     keepMark: true,
+    // a preflight promises to change nothing, and what such code does it does elsewhere, too
+    needsLoader: true,
     // what is known to be lost is told elsewhere; and whatever is refused, the rest is tried as well
     allowMissing: ['*', '* *'],
     extraOptions: inputs.restoreOptions,

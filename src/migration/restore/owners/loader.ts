@@ -277,6 +277,7 @@ export class Loader {
  * and the user is to know.
  *
  * @returns undefined where there is none
+ * @throws NoLoader where there must be one
  */
 export async function makeLoader(
   worker: Worker,
@@ -288,10 +289,24 @@ export async function makeLoader(
   let made: Loader | string = ''
   await worker.retrying('the role that loads', '', async (session) => {
     made = await Loader.make(session, plan, options, rights, context)
-    if (typeof made === 'string') await withoutLoader(session, made, rights, context)
+    if (typeof made === 'string' && !options.needsLoader)
+      await withoutLoader(session, made, rights, context)
   })
   const loader = made as Loader | string
-  return typeof loader === 'string' ? undefined : loader
+  if (typeof loader !== 'string') return loader
+  if (options.needsLoader) throw new NoLoader(loader)
+  return undefined
+}
+
+/** There is no restore, because no role of its own could be had for it. */
+export class NoLoader extends Failure {
+  constructor(reason: string) {
+    super(
+      'Code of the database would run with the rights of the account',
+      `No temporary role could be used, because ${reason}`,
+      'Give the account CREATEROLE on the target, or use one that has it',
+    )
+  }
 }
 
 /** Notes in the mark that the account loads by itself, and tells why. */

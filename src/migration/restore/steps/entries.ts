@@ -1,6 +1,6 @@
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { writeMark } from '../database/mark.ts'
-import { type Loader, makeLoader, withoutLoader } from '../owners/loader.ts'
+import { type Loader, makeLoader, NoLoader, withoutLoader } from '../owners/loader.ts'
 import { markForAccount } from '../owners/logins.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { correctTables } from '../run/table-defaults.ts'
@@ -122,8 +122,9 @@ async function useLoader(restore: RunningRestore): Promise<void> {
     refused = await loader.lend(session)
     if (refused === undefined) return
     await loader.dissolve(session)
-    await withoutLoader(session, refused, rights, context)
+    if (!options.needsLoader) await withoutLoader(session, refused, rights, context)
   })
+  if (refused !== undefined && options.needsLoader) throw new NoLoader(refused)
   if (refused !== undefined) return
   execution.loader = loader
   restore.plan.loader = loader.name
