@@ -73,7 +73,10 @@ interface Need {
   wished: number
 }
 
-/** Sessions beside the jobs: the leader of pg_dump, the snapshot, what looks after locks, and a spare one to cancel with. */
+/**
+ * Sessions beside the jobs: the leader of pg_dump, the snapshot, what looks after locks, and a spare one to cancel with. On a target
+ * the session that shows that the run lives is one of them.
+ */
 const beside = 4
 
 function need(known: Known, side: SideName): Need {
