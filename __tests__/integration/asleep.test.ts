@@ -144,3 +144,61 @@ test('jobs of pg_cron stay behind, by name alone, and the checklist has the quer
     await client.close()
   }
 })
+
+test('nothing acts in the copy of a rehearsal, which goes without pg_cron, and all of it is removed', async () => {
+  const client = await Harness.open(18)
+  if (!client) throw new Error('the client programs of 18 cannot be had on this machine')
+  await target.sql('CREATE DATABASE acting')
+  await target.sql(
+    `CREATE EXTENSION pg_cron; CREATE TABLE seen (tag text);
+     SELECT cron.schedule_in_database('nightly', '0 3 * * *', 'VACUUM', 'acting', 'postgres', true);
+     CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (tg_tag); END $$;
+     CREATE FUNCTION jobs() RETURNS SETOF cron.job LANGUAGE sql AS 'SELECT * FROM cron.job';
+     CREATE EVENT TRIGGER a ON ddl_command_end EXECUTE FUNCTION note(); CREATE PUBLICATION p FOR TABLE seen;
+     CREATE SUBSCRIPTION s CONNECTION 'host=192.0.2.1 dbname=x password=secret' PUBLICATION p WITH (connect = false)`,
+    'acting',
+  )
+  const rehearse = (more: Record<string, string>) =>
+    runInProcess({
+      command: 'rehearse',
+      source: target.uri('acting'),
+      target: target.uri('postgres'),
+      'client-path': client.client.directory,
+      ...more,
+    })
+  const databases = `SELECT datname FROM pg_database WHERE datname LIKE 'rehearsal%' ORDER BY 1`
+  try {
+    // a migration would lose the jobs, so a rehearsal asks for that as well
+    const library = 'EXTENSION pg_cron' // the imitation has none, which a check would miss
+    const accepted = { 'allow-missing': `${library}\nTABLE DATA cron.job` }
+    const refused = await rehearse({ 'allow-missing': library })
+    expect(messageOf(refused.error)).toContain('TABLE DATA cron.job')
+    const { error, report } = await rehearse({ ...accepted, 'keep-rehearsal': 'true' })
+    if (error) throw error
+    expect(report).toMatchObject({ verified: true, losses: [{ entry: 'TABLE DATA cron.job' }] })
+    const skipped = report.databases[0]?.restore?.skipped ?? []
+    expect(skipped.find(({ entry }) => entry === 'EXTENSION pg_cron')?.reason).toContain(
+      'a rehearsal goes without pg_cron',
+    )
+    const copy = `${report.rehearsal?.name}_1`
+    const inCopy = async (sql: string) => (await target.sql(sql, copy)).rows
+    expect(await inCopy('SELECT extname FROM pg_extension')).toEqual([{ extname: 'plpgsql' }])
+    expect(await inCopy('SELECT evtname, evtenabled FROM pg_event_trigger')).toEqual([
+      { evtname: 'a', evtenabled: 'D' },
+    ])
+    expect(await inCopy('SELECT pubname FROM pg_publication')).toEqual([{ pubname: 'p' }])
+    expect(
+      await inCopy(
+        `SELECT subenabled FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      ),
+    ).toEqual([{ subenabled: false }])
+    const next = await rehearse({ ...accepted, 'rehearsal-age': '1s' })
+    expect(next.error).toBeUndefined()
+    expect((await target.sql(databases)).rows).toEqual([])
+    expect((await target.sql('SELECT subname FROM pg_subscription')).rows).toEqual([
+      { subname: 's' },
+    ])
+  } finally {
+    await client.close()
+  }
+})
