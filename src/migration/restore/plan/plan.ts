@@ -13,6 +13,7 @@ import { decideCron, jobsLoss, loseNothingWithCron } from './asleep.ts'
 import { Decisions } from './decisions.ts'
 import { rolesNamed } from './needed-roles.ts'
 import { type Decision, isLoss, leaveOut, lossOf, type PlannedEntry } from './planned-entry.ts'
+import { RoleRows } from './role-rows.ts'
 import type { TargetFacts } from './target-facts.ts'
 
 export interface RestorePlan {
@@ -67,8 +68,9 @@ export function makePlan(
   options: PlanOptions,
 ): RestorePlan {
   const entries: PlannedEntry[] = []
-  const { inText } = options.roleNames ?? sameRoleNames
+  const { roleNames = sameRoleNames } = options
   for (const archive of archives) {
+    const rows = roleNames === sameRoleNames ? undefined : new RoleRows(archive)
     const decisions = new Decisions(archive, facts, options.database)
     for (const entry of archive.entries) {
       if (ofDatabase(entry)) continue
@@ -77,6 +79,7 @@ export function makePlan(
         wanted && !wanted.has(entry.dumpId)
           ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
           : ((options.isRehearsal ? decideCron(entryName(entry)) : undefined) ??
+            rows?.decide(entry) ??
             decisions.decide(entry))
       const needs = unnamedNeeds(archive, entry, options.database)
       const table = qualifiedName(entry.namespace, entry.tag)
@@ -90,7 +93,8 @@ export function makePlan(
   if (options.isRehearsal) loseNothingWithCron(entries)
   for (const one of entries) {
     const { decision } = one
-    if (decision.kind !== 'restore') one.decision = { ...decision, reason: inText(decision.reason) }
+    if (decision.kind !== 'restore')
+      one.decision = { ...decision, reason: roleNames.inText(decision.reason) }
   }
   const allowed = allowMissing(options.allowMissing)
   const losing: PlannedEntry[] = []
@@ -117,7 +121,7 @@ export function makePlan(
     accessMethods: new Set([...facts.accessMethods, ...created.map(({ entry }) => entry.tag)]),
     warnings: [
       ...localeWarnings(facts, options.database),
-      ...warningsOf(archives, facts, entries).map(inText),
+      ...warningsOf(archives, facts, entries).map(roleNames.inText),
     ],
     losing,
     accepted,
