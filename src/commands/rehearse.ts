@@ -38,7 +38,7 @@ async function steps(run: Run): Promise<void> {
     failure = error ?? new Error('the rehearsal failed without a word')
   }
   try {
-    await rehearsal.end(!(failure instanceof Cancelled))
+    await rehearsal.end(!(failure instanceof Cancelled || run.signal.aborted))
   } catch (error) {
     if (failure === undefined) throw error
     // what came first is what is to be mended; and this is to be known, too
