@@ -244,7 +244,7 @@ test('the page of a failed run says first why, then what could not be restored a
       'shop | FK CONSTRAINT public.order_items order_items_order_id_fkey | insert or update on table "order_items" violates foreign key constraint "order_items_order_id_fkey" (SQLSTATE 23503) Next step: Remove the rows without an order on the source, then migrate again',
       'shop | table public.orders | ✕ 13 rows missing | (id)=(…)',
       'shop | function public.tax_rate() | ✕ different |',
-      'verify | | 2 min 29 s | ✕ 43 s failed',
+      'verify | | 2 min 29 s | ✕ 43 s, failed',
       'shop : 4 of 6 tables equal',
     ]),
   )
@@ -256,7 +256,7 @@ test('the page of a cancelled run says where it was', () => {
     'Migration cancelled',
     'Migration cancelled in phase dump of database "shop" after 25 s.',
   ])
-  expect(text).toContain('dump | | 3.6 s | ✕ 21 s failed')
+  expect(text).toContain('dump | | 3.6 s | ✕ 21 s, failed')
 })
 
 describe.each([

@@ -12,6 +12,11 @@ export function nextSteps(report: Report): ChecklistItem[] {
   return [...before.map(inWords), ...report.checklist, ...after.map(inWords)]
 }
 
+/** What the list of them is called: after a run that did not succeed the next step is another one. */
+export function titleOfSteps({ status }: Report): string {
+  return status === 'succeeded' ? 'What to do next' : 'At the cutover'
+}
+
 function inWords(what: string): ChecklistItem {
   return { what, side: null, database: null, lines: [] }
 }

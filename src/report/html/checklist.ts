@@ -1,5 +1,5 @@
 import type { Report } from '../model.ts'
-import { nextSteps } from '../next-steps.ts'
+import { nextSteps, titleOfSteps } from '../next-steps.ts'
 import { code, codes, cut, type Markup, markup, nothing, section } from './page.ts'
 
 /** What is to be done now, in order, with the lines to paste. */
@@ -18,5 +18,5 @@ export function checklist(report: Report): Markup {
     }</li>
 `
   })
-  return section('What to do next', markup`<ol>${items}</ol>`)
+  return section(titleOfSteps(report), markup`<ol>${items}</ol>`)
 }

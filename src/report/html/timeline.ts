@@ -98,7 +98,7 @@ function row(name: Markup, phases: readonly PhaseResult[]): Row {
     name,
     { class: 'lanes', content: lane(bars, total, ticks) },
     { ...number(formatDuration(start)), label: 'started after' },
-    hasFailed ? { ...state('bad', `${took} failed`), class: 'number state bad' } : number(took),
+    hasFailed ? { ...state('bad', `${took}, failed`), class: 'number state bad' } : number(took),
   ]
 }
 

@@ -1,5 +1,5 @@
 import type { Report } from '../model.ts'
-import { nextSteps } from '../next-steps.ts'
+import { nextSteps, titleOfSteps } from '../next-steps.ts'
 import { code, codes, type Page, prose } from './page.ts'
 
 /** What is to be done now, in order: the cutover and the way back. */
@@ -13,5 +13,5 @@ export function next(page: Page, report: Report): void {
       ...lines.map(code),
     ].join('<br>')
   })
-  page.list('### What to do next', steps)
+  page.list(`### ${titleOfSteps(report)}`, steps)
 }

@@ -35,7 +35,7 @@ export class Page {
     }
     const missing = lines.length - shown.length + more
     const note = missing > 0 ? `\n\n${formatCount(missing)} more: see ${elsewhere}.` : ''
-    const gap = head.endsWith('|') ? '\n' : '\n\n'
+    const gap = head === '' ? '' : head.endsWith('|') ? '\n' : '\n\n'
     this.add(`${head}${gap}${shown.join('\n')}${note}${tail}`)
   }
 
