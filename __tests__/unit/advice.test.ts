@@ -12,7 +12,7 @@ const named = new Set(
 
 /** Words with a hyphen that messages use and that are no inputs: English, names of PostgreSQL, of commands, of artifacts. */
 const others = new Set(
-  `apt-get cn-hangzhou fine-grained github-runner lower-case re-run runs-on self-hosted sign-on
+  `apt-get cn-hangzhou fine-grained github-runner foreign-table lower-case re-run runs-on self-hosted self-managed sign-on two-processor
    bookworm-pgdg case-sensitive command-line dnf-plugins-core dpkg-deb exclude-schema exclude-table
    exclude-table-data foreign-data half-made idle-in-transaction idle-session migrate-to-polardb
    no-password not-null other-name percent-encoded percent-encoding polardb-dump polardb-dump-parts polardb-dump-seal stop-commands

@@ -10,6 +10,7 @@ function runWith(inputs: object, report: object): Run {
   return {
     inputs: { ifTargetNotEmpty: 'fail', artifactName: 'shop', keepDump: false, ...inputs },
     environment: { GITHUB_RUN_ID: '7' },
+    artifacts: {},
     dumpDirectory: '/dump',
     report: { databases: [], ...report },
   } as unknown as Run
