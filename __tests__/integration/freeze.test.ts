@@ -80,6 +80,23 @@ describe('what stands in the way', () => {
     await source.sql(`DROP SCHEMA "${freezeSchema}"`, 'shop')
   })
 
+  test('more roles with settings of their own than could be given them back: the source stays as it is', async () => {
+    const all = `FOR i IN 1..10001 LOOP EXECUTE format(`
+    await source.sql(
+      `DO $$ BEGIN ${all}'CREATE ROLE many%s; ALTER ROLE many%s SET default_transaction_read_only = off', i, i); END LOOP; END $$`,
+    )
+    try {
+      const before = await settingsOf(source)
+      const { error, report } = await dump(source, { roles: 'skip' })
+      expect(messageOf(error)).toMatch(/10,00[1-3] roles .* a freeze remembers 10,000 at most/)
+      expect(report.freeze).toBeUndefined()
+      expect(await settingsOf(source)).toEqual(before)
+      expect(await write(source)).toBe('written')
+    } finally {
+      await source.sql(`DO $$ BEGIN ${all}'DROP ROLE many%s', i); END LOOP; END $$`)
+    }
+  })
+
   test('a planted mark is nothing to undo, and no place for a mark of ours', async () => {
     const state = {
       format: 1,

@@ -65,13 +65,22 @@ test('a mark is read as we write it, and in no other form', () => {
   expect(parseFreezeState('{')).toBeNull()
 })
 
-/** A session of a server on which a mark stands. @param foreign roles that its owner may not change */
-function sessionWith(mark: object, foreign: string[] = []) {
+/**
+ * A session of a server on which a mark stands.
+ *
+ * @param foreign roles that its owner may not change
+ * @param settings of the database and of roles
+ */
+function sessionWith(
+  mark: object,
+  foreign: string[] = [],
+  settings = [{ here: true, role: 'app', value: 'on' }],
+) {
   const asked: string[] = []
   const answers: [RegExp, object[]][] = [
     [/server_version_num/, [{ number: 150_000, server_version_num: '150000', version: '15.0' }]],
     [/obj_description/, [{ owner: 'mallory', empty: true, database: '16384', ...mark }]],
-    [/unnest\(setconfig\)/, [{ here: true, role: 'app', value: 'on' }]],
+    [/unnest\(setconfig\)/, settings],
     [/JOIN pg_catalog\.pg_roles o/, foreign.map((role) => ({ role }))],
     [/pg_stat_activity/, [{}]],
   ]
@@ -91,6 +100,22 @@ test('what a mark says of roles is undone only where its owner may change them',
   const planted = sessionWith({ ours: true, comment }, ['app'])
   await expect(thawDatabase(planted.client, 'shop')).rejects.toThrow(/not its owner's to change/)
   expect(planted.asked.join()).not.toMatch(/ALTER|DROP|COMMENT ON/)
+})
+
+test('what a mark could not be read with is not frozen, since it could not be undone', async () => {
+  const many = Array.from({ length: 10_001 }, (_, i) => ({
+    here: true,
+    role: `r${i}`,
+    value: 'off',
+  }))
+  const place = { database: 'shop', oid: '16384', number: 150_000 }
+  const by = { run, at: '2026-11-28T02:00:00Z', holder: { pid: 8, began: '20261128020000000000' } }
+  // what a name in no UTF-8 is read as is longer than any name
+  for (const roles of [many, [{ here: true, role: '\ufffd'.repeat(22), value: 'off' }]]) {
+    const { client, asked } = sessionWith({ ours: true, comment }, [], roles)
+    await expect(freezeDatabase(client, place, by)).rejects.toThrow(/could be undone/)
+    expect(asked.join()).not.toMatch(/ALTER|CREATE|COMMENT ON/)
+  }
 })
 
 test.each([

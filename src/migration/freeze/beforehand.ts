@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
-import { counted, firstTen } from '../../text/numbers.ts'
+import { counted, firstTen, formatCount } from '../../text/numbers.ts'
 import { printable } from '../../text/text.ts'
 import { check, noteFailure } from '../checks/note.ts'
 import type { Source } from '../checks/preflight.ts'
@@ -12,6 +12,7 @@ import { retrying } from '../retry.ts'
 import {
   type FreezeMark,
   freezeSchema,
+  mostRoles,
   readFreezeMark,
   readOnlySetting,
   readReadOnlySettings,
@@ -212,6 +213,14 @@ function rolesObstacle(
   { roles }: Facts,
   { version, connection }: Source,
 ): Obstacle | undefined {
+  if (roles.length > mostRoles) {
+    return {
+      id: 'freeze-roles',
+      message: `${counted(roles.length, 'role')} would go on writing to "${printable(database)}" by a setting of their own, and a freeze remembers ${formatCount(mostRoles)} at most`,
+      remedy: `As a superuser: ALTER ROLE … RESET ${readOnlySetting} for those that need none, and the same IN DATABASE ${printable(quoteIdentifier(database))}`,
+      objects: roles.slice(0, 100).map(({ role }) => role),
+    }
+  }
   // before 9.0 a role has no setting of its own in a single database
   const found = roles.filter(({ mayChange }) => !mayChange || version.number < 90_000)
   if (found.length === 0) return undefined

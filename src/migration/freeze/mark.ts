@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import * as v from 'valibot'
+import { Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { roleSettings } from '../../postgres/roles/catalog.ts'
@@ -49,6 +50,9 @@ export type TargetState = v.InferOutput<typeof targetState>
 const holder = v.strictObject({ pid: count, began: matching(/^\d{20}$/) })
 export type Holder = v.InferOutput<typeof holder>
 
+/** Roles with a setting of their own that a mark has room for. */
+export const mostRoles = 10_000
+
 const frozen = v.strictObject({
   /** The run that froze, by a random id. */
   run: uuid,
@@ -57,7 +61,7 @@ const frozen = v.strictObject({
   /** What the database's own setting was. */
   setting: before,
   /** What the settings of roles in this database were, of those that the freeze has changed. */
-  roles: list(v.strictObject({ role: serverName, setting: before }), 10_000),
+  roles: list(v.strictObject({ role: serverName, setting: before }), mostRoles),
   /** The dump that was sealed of it: while it can be restored, the source stays frozen. */
   dump: v.nullable(uuid),
   target: v.nullable(targetState),
@@ -136,14 +140,26 @@ export function parseFreezeState(comment: string): FreezeState | null {
   return success ? output : null
 }
 
-/** Writes the state of the database that a session is in; within the caller's transaction, if there is one. */
+/**
+ * Writes the state of the database that a session is in; within the caller's transaction, if there is one.
+ *
+ * @throws Failure where it could not be read again: what cannot be undone is not done
+ */
 export async function writeFreezeState(client: pg.Client, state: FreezeState): Promise<void> {
+  const comment = JSON.stringify(state)
+  if (parseFreezeState(comment) === null) {
+    throw new Failure(
+      'The database cannot be frozen in a way that could be undone',
+      `What the freeze would change does not fit its mark: it has room for ${mostRoles} roles with a setting of their own, with names of 63 bytes that are UTF-8`,
+      `Take the settings off roles that need none: ALTER ROLE … RESET ${readOnlySetting}, then run again`,
+    )
+  }
   const schema = quoteIdentifier(freezeSchema)
   const { rows } = await client.query(
     `SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = ${quoteLiteral(freezeSchema)}`,
   )
   if (rows.length === 0) await client.query(`CREATE SCHEMA ${schema}`)
-  await client.query(`COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(JSON.stringify(state))}`)
+  await client.query(`COMMENT ON SCHEMA ${schema} IS ${quoteLiteral(comment)}`)
 }
 
 /** The option of pg_dump that leaves the mark out, where it is one of ours: an empty schema of the name is nobody's loss. */
