@@ -107,6 +107,24 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
     expect(ready.log).toMatch(/\| \[\{"name":"shop","target":"other","bytes":\d+,"estimate":/)
   })
 
+  test('all-databases.yml migrates each database in a job of its own', async () => {
+    const as = { shop: 'shop_own', ledger: 'ledger_own' }
+    const done = await run('examples/all-databases.yml', {
+      ...servers(),
+      databases: Object.entries(as)
+        .map((names) => names.join('='))
+        .join(','),
+      'allow-missing': '',
+      runner: 'polardb-vpc',
+    })
+    if (done.code !== 0) throw new Error(done.log)
+    expect(Object.values(done.jobs)).toEqual(['succeeded', 'succeeded', 'succeeded'])
+    for (const [database, target] of Object.entries(as)) {
+      expect(done.log).toContain(`| ${database} verified=true`)
+      await expectArrived(database, target)
+    }
+  })
+
   test('call.yml migrates by the reusable workflow, and goes on only where that is verified', async () => {
     const { source: from, target: to } = servers()
     await target.backend.sql('DROP DATABASE IF EXISTS shop WITH (FORCE)')

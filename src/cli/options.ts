@@ -110,7 +110,7 @@ const commandsOf: Record<string, string> = {
   'keep-rehearsal': 'rehearse',
   'rehearsal-age': 'rehearse',
   'max-outage': 'rehearse',
-  history: 'rehearse',
+  history: 'migrate rehearse',
   junit: 'migrate restore verify rehearse',
   'test-logins': 'migrate restore',
   'dump-directory': 'migrate dump restore verify rehearse',
