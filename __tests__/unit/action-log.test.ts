@@ -3,6 +3,7 @@ import { RunnerLog } from '../../src/action/log.ts'
 import { registerConnectionString, registerSecret } from '../../src/action/secrets.ts'
 import { redact, redactedReport } from '../../src/host/secrets.ts'
 import { runnerCommands } from '../support/runner.ts'
+import { sampleForecast } from '../support/sample-history.ts'
 import { failedReport } from '../support/sample-reports.ts'
 
 let written = ''
@@ -92,10 +93,12 @@ describe('a secret', () => {
     ] as never
     const texts = { source: 'DEFAULT hunter22', target: null }
     objects.definitions = [{ name: 'public.hunter22', what: 'hunter22', ...texts }]
+    report.forecast = { ...sampleForecast(), basis: ['GitHub said hunter22'] } as never
     const before = structuredClone(report)
     const redacted = redactedReport(report)
     expect(report).toEqual(before)
     expect(redacted.warnings).toEqual(['with ***'])
+    expect(redacted.forecast?.basis).toEqual(['GitHub said ***'])
     expect(redacted.error).toEqual({ message: '***', cause: '***', remedy: '***' })
     expect(redacted.databases[0]?.tables[0]).toMatchObject({ name: 'hunter22', explained: '***' })
     expect(redacted.databases[0]?.objects[0]?.definitions).toEqual([

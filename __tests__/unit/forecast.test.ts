@@ -313,6 +313,19 @@ describe('what holds an outage up', () => {
     )
   })
 
+  test('is no table that merely came last: one session had its hands full with the others', () => {
+    const found = heldUpBy(
+      point,
+      settings,
+      database(table('a', { dump: [0, 100] }), table('b', { dump: [100, 300] })),
+    )
+    expect(found.map(({ what }) => what).join('\n')).not.toContain('alone')
+    // where there is no other, everything waits for it
+    expect(heldUpBy(point, settings, database(table('a', { dump: [0, 300] })))[1]?.what).toContain(
+      'The dump waits 5 min for "public"."a" alone',
+    )
+  })
+
   test('is nothing that is hardly worth a word', () => {
     const short = { seconds: 1000, phases: [{ name: 'dump', seconds: 90 }] } as const
     expect(heldUpBy(short, settings)).toEqual([])

@@ -18,6 +18,8 @@ import { httpSender } from './http.ts'
 const mostRuns = 30
 /** Artifacts that are fetched. A matrix leaves one a job, and which databases are in it shows only inside. */
 const mostDownloads = 40
+/** In a row: what keeps so many from being read keeps the next, too. */
+const mostFailures = 3
 /** Milliseconds for all of it: nothing depends on a history. */
 const defaultTime = 120_000
 /** The zip of a report, and what it may unpack to: the page beside the report is no larger than that. */
@@ -132,7 +134,7 @@ export class GitHubEarlierRuns implements EarlierRuns {
       undefined,
       mostUnpacked,
     )
-    let [downloads, expired] = [0, 0]
+    let [downloads, failures, expired] = [0, 0, 0]
     let isEnough = false
     const found = await this.runs(name, file, token, signal)
     for (const run of found) {
@@ -160,11 +162,13 @@ export class GitHubEarlierRuns implements EarlierRuns {
         try {
           await store.download(stored, into, { id: run, token, repository: name }, signal)
           const report = await readFile(join(into, 'report.json'))
+          failures = 0
           isEnough = !take(report, printable(whose))
         } catch (error) {
           if (signal.aborted) throw error
           const why = error instanceof Failure ? error.why : messageOf(error)
           notes.push(printable(`${whose} could not be read: ${why}`))
+          if (++failures >= mostFailures) return
         }
         if (isEnough) return
       }

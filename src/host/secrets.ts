@@ -89,6 +89,7 @@ export function redactedReport(report: Report): Report {
   const isFree = (within: string, key: string) =>
     free.has(key) ||
     within === 'warnings' ||
+    within === 'basis' ||
     // a default or a function's body may hold anything
     (within === 'definitions' && (key === 'source' || key === 'target'))
   const copy = (value: unknown, within: string): unknown => {

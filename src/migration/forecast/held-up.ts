@@ -94,13 +94,18 @@ interface Alone {
   seconds: number
 }
 
-/** The table that is worked at last, and for how long it alone was; none where that is no time, or nothing is known. */
+/**
+ * The table that is worked at last, and for how long it alone was. None where that is no time, or nothing is known; nor where it
+ * was begun when all others were done: the sessions had their hands full, and more of them would have begun it sooner.
+ */
 function alone(pieces: readonly Piece[]): Alone[] {
   const [last] = [...pieces].sort((a, b) => b.span.end - a.span.end)
   if (!last) return []
+  const own = pieces.filter(({ table }) => table === last.table)
   const others = pieces.filter(({ table }) => table !== last.table)
-  // where there is but one table, everything waits for it
   const free = Math.max(last.span.start, ...others.map(({ span }) => span.end))
+  const begun = Math.min(...own.map(({ span }) => span.start))
   const seconds = last.span.end - free
+  if (others.length > 0 && begun >= Math.max(...others.map(({ span }) => span.end))) return []
   return seconds > 0 ? [{ table: last.table, step: last.step, seconds }] : []
 }
