@@ -187,6 +187,20 @@ describe('the forecast', () => {
     })
     const measured = forecastFromRuns([frozen, ...nights(2)], wanted())
     expect(measured?.freeze).toEqual({ low: 2, high: 12 })
+    const last = forecastFromRuns(
+      [...nights(2), { ...frozen, startedAt: '2026-12-01T00:00:00Z' }],
+      wanted(),
+    )
+    const names = last?.phases.map(({ name }) => name) ?? []
+    expect(names.filter((name) => name === 'freeze')).toHaveLength(1)
+    // the same runs, but for how long the freeze takes
+    expect(
+      (presumed?.high ?? 0) -
+        (forecastFromRuns(
+          nights(3, (night) => (night === 0 ? { phases: frozen.phases } : {})),
+          wanted(),
+        )?.high ?? 0),
+    ).toBeCloseTo(18, 6)
     expect(measured?.phases[0]).toEqual({
       name: 'freeze',
       seconds: { low: 2, high: 12 },

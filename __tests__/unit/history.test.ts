@@ -91,7 +91,11 @@ describe('a point in a report', () => {
   test.each<[string, Uint8Array, string | undefined]>([
     ['is empty', Buffer.from(''), 'the report is no JSON, or cut off'],
     ['is cut off', reportOf(samplePoint()).subarray(0, 200), 'the report is no JSON, or cut off'],
-    ['is no UTF-8', Buffer.from([0xff, 0xfe, 0x7b]), 'the report is no JSON, or cut off'],
+    [
+      'is no UTF-8',
+      Buffer.from('{"history": [], "x": "\xff"}', 'latin1'),
+      'the report is no JSON, or cut off',
+    ],
     ['nests deeply', Buffer.from('['.repeat(5_000_000)), 'the report is no JSON, or cut off'],
     ['is huge', Buffer.alloc(mostReportBytes + 1, ' '), 'the report is larger than any'],
     [
