@@ -29,5 +29,7 @@ export default {
   testTimeout: 120_000, // real servers start and stop in tests; nothing asserts how fast
   // half as many again as processors: what takes long here waits for servers and for time limits
   maxWorkers: Math.ceil(availableParallelism() * 1.5),
+  // a worker with nothing left to do may need more than Jest's half a second to exit where the processors are busy
+  workerGracefulExitTimeout: 30_000,
   collectCoverageFrom: ['src/**/*.ts'],
 }
