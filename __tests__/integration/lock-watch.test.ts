@@ -49,7 +49,7 @@ async function dumpLocked(major: Major, how: (client: pg.Client) => Promise<unkn
         directory: `${harness.directory}/locked-${major}-${Math.random()}`,
         jobs: 2,
         compression: { method: 'none' },
-        extra: ['--lock-wait-timeout=8000'],
+        extra: ['--lock-wait-timeout=14000'],
         logFile: `${harness.directory}/locked.log`,
       },
       { tables: new Map(), total: 0 },
