@@ -172,7 +172,7 @@ function expectJunit({ name, attributes, children, text }: XmlElement): void {
     ['a failed', failedReport()],
     ['a cancelled', cancelledReport()],
     ['a hostile', hostileReport()],
-    ['a large', largeReport(5000, true)],
+    ['a large', largeReport(1000, true)],
   ])('%s report as JUnit XML, with numbers that agree', (_, report) => {
     const root = parseXml(renderJunit(report))
     expectJunit(root)
