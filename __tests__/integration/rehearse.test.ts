@@ -97,7 +97,10 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
 
   const account = () => parseConnectionString(target.uri())
 
-  /** What a rehearsal has made is there, and its session is gone, as after its machine was switched off. */
+  /**
+   * What a rehearsal has made is there, a database of its comparison included, and its session is gone, as after its machine was
+   * switched off.
+   */
   async function leave(): Promise<string> {
     const { report, error } = await rehearse({ 'keep-rehearsal': 'true' })
     if (error) throw error
@@ -105,6 +108,9 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     await target.backend.sql(
       `DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', '${name}_0',
          replace(shobj_description((SELECT oid FROM pg_database WHERE datname = '${name}_0'), 'pg_database'), '"kept":true', '"kept":false')); END $$`,
+    )
+    await target.backend.sql(
+      `CREATE DATABASE migrate_to_polardb_scratch_1795923253_${name.slice(-8)}abcd OWNER gctest`,
     )
     return name
   }

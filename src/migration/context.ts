@@ -38,6 +38,8 @@ export interface Context {
   /** Milliseconds between two looks that show whether the source is written to; see freeze/writers.ts. */
   sample?: number
   goOn?: WayOn
+  /** The name of the rehearsal that this run is: all that it makes on the target begins with it. */
+  rehearsal?: string
   /** A private directory (0700) under the runner's temporary one, removed by the post step. */
   temporaryDirectory: string
   /** Where phases record their results as soon as they have them. */

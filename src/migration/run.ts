@@ -28,8 +28,6 @@ export interface Run extends Context {
   toolCache: ToolCache
   /** The runner's environment, for what must be looked up there: PATH, proxies. */
   environment: Record<string, string | undefined>
-  /** The name of the rehearsal that this is: all that it makes on the target begins with it. */
-  rehearsal?: string
   setOutput(name: string, value: string | number | boolean): void
   /** Removes what must not outlive the run. */
   close(): Promise<void>

@@ -7,6 +7,7 @@ import type { Context } from '../context.ts'
 import { inPool } from '../pool.ts'
 import { dropOwnDatabase } from '../restore/database/drop.ts'
 import { inMaintenanceDatabase } from '../restore/database/maintenance-database.ts'
+import { scratchPattern } from '../restore/database/scratch.ts'
 import { retrying } from '../retry.ts'
 import { removeStandIns } from '../roles/remove-stand-ins.ts'
 import { dropMark, type RehearsalState } from './mark.ts'
@@ -71,23 +72,25 @@ export function notRemoved(rehearsal: string, left: readonly string[]): Failure 
   )
 }
 
-/** The databases of a rehearsal that are there. */
+/** The databases of a rehearsal that are there, those included that its comparison has built something in. */
 async function databasesOf(
   client: pg.Client,
   { rehearsal, databases }: RehearsalState,
 ): Promise<string[]> {
-  const numbers = new Map(
+  const oids = new Map(
     databases.map(({ number, oid }) => [rehearsalDatabase(rehearsal, number), oid]),
   )
   const { rows } = await client.query<{ name: string; oid: string; isOwn: boolean }>(
     `SELECT datname AS name, oid::pg_catalog.text AS oid,
             pg_catalog.pg_get_userbyid(datdba) OPERATOR(pg_catalog.=) session_user AS "isOwn"
        FROM pg_catalog.pg_database
-      WHERE datname::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]) ORDER BY datname`,
-    [[...numbers.keys()]],
+      WHERE datname::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[])
+         OR datname::pg_catalog.text OPERATOR(pg_catalog.~) $2
+      ORDER BY datname`,
+    [[...oids.keys()], scratchPattern(rehearsal)],
   )
   return rows.flatMap(({ name, oid, isOwn }) => {
-    const known = numbers.get(name)
+    const known = oids.get(name) ?? null
     return known === oid || (known === null && isOwn) ? [name] : []
   })
 }

@@ -16,6 +16,22 @@ import type { DatabaseProperties } from './properties.ts'
 /** Throw-away databases are called this, then the time of the server in seconds, then something of this run alone. */
 const prefix = 'migrate_to_polardb_scratch_'
 
+/**
+ * The throw-away databases of a rehearsal have its eight digits, so that they are removed with it.
+ *
+ * @returns a regular expression of the server
+ */
+export function scratchPattern(rehearsal: string): string {
+  return `^${prefix}[0-9]{10}_${rehearsal.slice(-8)}[0-9a-f]{4}$`
+}
+
+/** What makes the name of a throw-away database one that no other has: 12 hexadecimal digits. */
+function digits(rehearsal: string | undefined): string {
+  return rehearsal === undefined
+    ? randomBytes(6).toString('hex')
+    : `${rehearsal.slice(-8)}${randomBytes(2).toString('hex')}`
+}
+
 /** Seconds after which a throw-away database that nobody is connected to was left by a run that died. */
 const deadAfter = 900
 
@@ -52,7 +68,7 @@ export async function withScratchDatabase<T>(
         'SELECT pg_catalog.floor(pg_catalog.date_part($1, pg_catalog.now()))::pg_catalog.int8::pg_catalog.text AS time',
         ['epoch'],
       )
-      const name = `${prefix}${rows[0]?.time}_${randomBytes(6).toString('hex')}`
+      const name = `${prefix}${rows[0]?.time}_${digits(context.rehearsal)}`
       names.push(name)
       await createDatabase(client, name, properties, { creation: false })
       await client.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(name)} FROM PUBLIC`)
