@@ -97,6 +97,7 @@ describe.each([13, 18] as Major[])('stand-ins for the roles of version %i', (maj
       const { result } = restored
       expect(result.differences.filter(({ explained }) => !explained)).toEqual([])
       expect(result).toMatchObject({ existing: 0, verified: true })
+      expect(JSON.stringify(result)).not.toContain(prefix)
       expect(result.created).toBe(dump.catalog.roles.length)
       expect(restored.createdRoles).toHaveLength(result.created)
 

@@ -8,6 +8,7 @@ import type {
   RoleCatalog,
   Verifiers,
 } from '../../postgres/roles/catalog.ts'
+import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import { parameterKey, sameSetting, settingValues } from '../../postgres/roles/settings.ts'
 import type { RoleDifference } from '../../report/model.ts'
 import { type Outcome, refusalReason } from './apply.ts'
@@ -217,8 +218,10 @@ function compareMemberships(found: Findings, { source, target, plan }: RoleProof
 class Findings {
   readonly list: RoleDifference[] = []
   private readonly reasons = new Map<string, { reason: string; known: boolean }>()
+  private readonly names: RoleNames
 
   constructor({ plan, outcomes }: Pick<RoleProof, 'plan' | 'outcomes'>) {
+    this.names = plan.decisions.target.names
     for (const { role, what, reason } of [...plan.explained, ...plan.deferredOmissions])
       this.explain(role, what, reason)
     for (const outcome of outcomes) this.learn(outcome)
@@ -234,8 +237,11 @@ class Findings {
       this.reasons.get(JSON.stringify([role, what])) ??
       // a role that is left alone, or could not be made, explains everything about it
       this.reasons.get(JSON.stringify([role, subject.role]))
-    if (known) this.list.push({ role, what, reason: known.reason, explained: known.known })
-    else this.list.push({ role, what, reason: `${is}, for no known reason`, explained: false })
+    if (known) {
+      // what the server said of a stand-in is about its original
+      const reason = this.names.inText(known.reason)
+      this.list.push({ role, what, reason, explained: known.known })
+    } else this.list.push({ role, what, reason: `${is}, for no known reason`, explained: false })
   }
 
   private learn({ step, refusal, fallback }: Outcome): void {
