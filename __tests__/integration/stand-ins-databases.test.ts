@@ -140,6 +140,9 @@ describe.each([
         explained: expect.stringContaining('its rows name roles'),
       }),
     ])
+    // and what a function becomes is compared in the source's names
+    const functions = database?.objects.find(({ kind }) => kind === 'function')
+    expect(functions?.explained?.filter(({ entry }) => /app_rw/.test(entry)) ?? []).toEqual([])
     const said = JSON.stringify(report).match(new RegExp(`.{200}${prefix}.{60}`, 'g'))
     expect(said).toBeNull()
 

@@ -277,6 +277,13 @@ const cases: Case[] = [
     definition: `CREATE FUNCTION f() RETURNS int\n    LANGUAGE sql\n    SET search_path TO 'app', 'x y'\n    AS 'SELECT 1';`,
   },
   {
+    name: 'a function that sets what no server lists',
+    entry: {
+      desc: 'FUNCTION',
+      definition: `CREATE FUNCTION f() RETURNS int\n    LANGUAGE sql\n    SET role TO 'app_owner'\n    SET seed TO '0.5'\n    AS 'SELECT 1';`,
+    },
+  },
+  {
     name: 'a function in a language that the target lacks',
     entry: { desc: 'FUNCTION', definition: 'CREATE FUNCTION f() LANGUAGE plperl AS $$x$$;' },
     reason: /no language plperl/,

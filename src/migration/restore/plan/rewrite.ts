@@ -24,6 +24,12 @@ export function cutAll(sql: string, pattern: RegExp, standardStrings: boolean): 
 const settingClause = /\n {4}SET (?=\S)[^\n]*? (?:TO|=) [^\n]*/g
 
 /**
+ * Settings that every server from 8.4 on knows and lets everybody make, and does not list in pg_settings (PostgreSQL source,
+ * guc.c, GUC_NO_SHOW_ALL): nobody can be asked about them. A function without its `SET role` would run as somebody else.
+ */
+const unlisted = new Set(['role', 'seed', 'session_authorization', 'ssl_renegotiation_limit'])
+
+/**
  * Takes SET clauses out of the definition of a function.
  *
  * @param refuse why a setting of that name (in lower case) cannot be made, or undefined when it can
@@ -41,7 +47,8 @@ export function cutSettings(
     const first = nameAt(definition, found.index + '\n    SET '.length)
     // parameters with a dot in their names are an extension's: whoever knows them may set them
     if (!first || definition[first.end] === '.') continue
-    const reason = refuse(first.name.toLowerCase())
+    const name = first.name.toLowerCase()
+    const reason = unlisted.has(name) ? undefined : refuse(name)
     if (reason === undefined) continue
     reasons.push(reason)
     result += definition.slice(from, found.index)
