@@ -107,6 +107,31 @@ test.each<[Major, Major, string]>([
   },
 )
 
+test('nothing of a hostile database runs in a preflight, in a rehearsal, while it is frozen, and when it is given its writes back', async () => {
+  const [from, to] = [15, 18] as const
+  await makeHostile(at(from), 'frozen')
+  const clean = async () => [await hostileTraces(at(from)), await hostileTraces(at(to))]
+  const ahead = await run('preflight', [from, to], 'frozen', { 'preflight-restore': 'true' })
+  expect(ahead.report.phases.map(({ name }) => name)).toContain('scratch-restore')
+  expect(ahead.report.estimate?.basis).toBeDefined()
+  expect(await clean()).toEqual([[], []])
+
+  const rehearsed = await run('rehearse', [from, to], 'frozen', { 'allow-missing': '*' })
+  expect(messageOf(rehearsed.error ?? '')).toBe('')
+  expect(rehearsed.report.verified).toBe(true)
+  expect(await clean()).toEqual([[], []])
+
+  const migrated = await run('migrate', [from, to], 'frozen', { 'freeze-source': 'true' })
+  expect(messageOf(migrated.error ?? '')).toBe('')
+  expect(migrated.report).toMatchObject({ verified: true, freeze: { frozen: true } })
+  expect(await clean()).toEqual([[], []])
+
+  const thawed = await run('unfreeze', [from, to], 'frozen', { target: at(to).uri('postgres') })
+  expect(messageOf(thawed.error ?? '')).toBe('')
+  expect(thawed.report.freeze?.frozen).toBe(false)
+  expect(await clean()).toEqual([[], []])
+})
+
 test('nothing of a hostile target runs while it is dropped and made anew, by an ordinary account', async () => {
   const [source, target] = [at(13), at(15)]
   await target.sql(`
