@@ -250,7 +250,7 @@ export class Execution {
         `${first.reason}${code} in: ${first.statement}${more}${untold > 0 ? `, and ${untold} more, all in the report` : ''}`,
         3000,
       ),
-      `${first.remedy}. What is restored stays: ${goOn(this.context)}`,
+      `${first.remedy}. ${this.options.isRehearsal ? 'Then' : 'What is restored stays:'} ${goOn(this.context)}`,
       { sqlstate: first.sqlstate ?? undefined },
     )
   }
