@@ -57,7 +57,7 @@ test('the report of one night is found by the next, and what it says by a workfl
   expect(first.report.forecast?.basis).toContain(
     'GitHub has no earlier run of this workflow on the default branch',
   )
-  expect(first.log).toContain('from an estimate, no rehearsal yet')
+  expect(first.log).toContain('From an estimate, no rehearsal yet')
   expect(Number(first.outputs.forecast)).toBe(Math.ceil(first.report.forecast?.high ?? 0))
 
   // the night after finds the first one's report, which then expires: the third still knows both

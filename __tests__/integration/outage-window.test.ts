@@ -138,7 +138,7 @@ test('a rehearsal begins with an estimate, ends with a forecast, and fails where
   const fits = await run({ command, 'max-outage': '1d' })
   expect(fits.error).toBeUndefined()
   expect(fits.lines.join('\n')).toMatch(
-    /Outage to expect: .* \(from an estimate, no rehearsal yet\)/,
+    /Outage to expect: .* \(from an estimate\)\. From an estimate, no rehearsal yet/,
   )
   expect(fits.lines.join('\n')).toMatch(/Outage to announce: .* \(no confidence yet, from 1 run\)/)
   expect(fits.report.forecast).toMatchObject({ from: 'runs', points: 1 })
@@ -174,6 +174,17 @@ test('a rehearsal begins with an estimate, ends with a forecast, and fails where
     ['rehearse', null],
     ['migrate', 0.33],
   ])
+})
+
+test('a run that proves nothing is remembered, and foretells nothing', async () => {
+  const first = await run({ verify: 'none' })
+  expect(first.error).toBeUndefined()
+  expect(pointsOf(first.report)).toMatchObject([{ verified: false, verify: 'none', rows: null }])
+  keep('first', first.report)
+  await target.sql('DROP DATABASE shop')
+  const { report } = await run({ history: scratch.of('history') })
+  expect(report.forecast).toBeUndefined()
+  expect(pointsOf(report).map(({ verified }) => verified)).toEqual([false, true])
 })
 
 test('what earlier runs took outlives a run that fails', async () => {

@@ -7,7 +7,13 @@ import {
 } from '../../src/migration/forecast/forecast.ts'
 import { heldUpBy } from '../../src/migration/forecast/held-up.ts'
 import { outageOf } from '../../src/migration/forecast/outage.ts'
-import type { HistoryPoint, PhaseName, PhaseResult, Report } from '../../src/report/model.ts'
+import type {
+  Estimate,
+  HistoryPoint,
+  PhaseName,
+  PhaseResult,
+  Report,
+} from '../../src/report/model.ts'
 import { samplePoint } from '../support/sample-history.ts'
 
 const GiB = 1024 ** 3
@@ -220,23 +226,21 @@ describe('the forecast', () => {
   })
 
   test('of an estimate says that it is one', () => {
-    const forecast = forecastFromEstimate(
-      {
-        seconds: { low: 100, high: 900 },
-        dumpBytes: { low: 1, high: 2 },
-        phases: [
-          { name: 'dump', seconds: { low: 10, high: 20 } },
-          { name: 'restore', seconds: { low: 20, high: 40 } },
-          { name: 'indexes', seconds: { low: 5, high: 50 } },
-          { name: 'verify', seconds: { low: 1, high: 5 } },
-          { name: 'upload', seconds: { low: 64, high: 785 } },
-        ],
-        artifacts: 1,
-        databases: [],
-        basis: ['The target was not measured'],
-      },
-      40 * GiB,
-    )
+    const estimate = {
+      seconds: { low: 100, high: 900 },
+      dumpBytes: { low: 1, high: 2 },
+      phases: [
+        { name: 'dump', seconds: { low: 10, high: 20 } },
+        { name: 'restore', seconds: { low: 20, high: 40 } },
+        { name: 'indexes', seconds: { low: 5, high: 50 } },
+        { name: 'verify', seconds: { low: 1, high: 5 } },
+        { name: 'upload', seconds: { low: 64, high: 785 } },
+      ],
+      artifacts: 1,
+      databases: [],
+      basis: ['The target was not measured'],
+    } satisfies Estimate
+    const forecast = forecastFromEstimate(estimate, wanted())
     // without the upload, with the freeze
     expect(forecast).toMatchObject({ low: 38, high: 145, confidence: null, from: 'estimate' })
     expect(forecast.phases).toContainEqual({
@@ -246,6 +250,13 @@ describe('the forecast', () => {
     })
     expect(forecast.basis[0]).toContain('From an estimate, no rehearsal yet')
     expect(forecast.basis).toContain('The target was not measured')
+    const others = forecastFromEstimate(
+      estimate,
+      wanted(),
+      nights(2, () => ({ verify: 'counts' })),
+    )
+    expect(others.basis[0]).toContain('no verified rehearsal with these settings yet')
+    expect(others.basis).toContain('Not used: 2 runs with verify: counts')
   })
 })
 

@@ -83,19 +83,23 @@ export function forecastFromRuns(
       `${usedWords(used)}; the last took ${formatDuration(newest.seconds)}`,
       confidenceWords(used.length),
       sizeWords(size, ahead, used.length),
-      ...(aside.length > 0
-        ? [
-            `Not used: ${aside.map(({ count, why }) => `${counted(count, 'run')} ${why}`).join(', ')}`,
-          ]
-        : []),
+      ...asideWords(aside),
       ...recordWords(used),
       freezeWords(freeze),
     ],
   }
 }
 
-/** The outage to announce before anything was rehearsed. */
-export function forecastFromEstimate(estimate: Estimate, bytes: number): Forecast {
+/**
+ * The outage to announce before anything was rehearsed with these settings.
+ *
+ * @param points of earlier runs, none of which can be used
+ */
+export function forecastFromEstimate(
+  estimate: Estimate,
+  { settings, bytes }: Pick<Wanted, 'settings' | 'bytes'>,
+  points: readonly HistoryPoint[] = [],
+): Forecast {
   const names: Record<string, OutagePhase | undefined> = {
     ...{ dump: 'dump', restore: 'restore', indexes: 'restore', analyze: 'analyze' },
     verify: 'verify',
@@ -117,8 +121,9 @@ export function forecastFromEstimate(estimate: Estimate, bytes: number): Forecas
     phases: [...phases].map(([name, seconds]) => ({ name, seconds, perGigabyte: null })),
     heldUp: [],
     basis: [
-      'From an estimate, no rehearsal yet: nobody knows how sure it is, so no confidence is given',
+      `From an estimate, no ${points.length === 0 ? 'rehearsal' : 'verified rehearsal with these settings'} yet: nobody knows how sure it is, so no confidence is given`,
       ...estimate.basis,
+      ...asideWords(comparable(points, settings).aside),
       freezeWords(usualFreeze),
     ],
   }
@@ -201,6 +206,13 @@ function sizeWords(size: Range, ahead: boolean, runs: number): string {
   return runs === 1
     ? `For data as now, ${formatBytes(size.high)}: how they grow is not known from one run`
     : `For ${formatRange(size, formatBytes)}, as the data may have changed by the next run; rehearse again where they have grown further`
+}
+
+function asideWords(aside: readonly { count: number; why: string }[]): string[] {
+  if (aside.length === 0) return []
+  return [
+    `Not used: ${aside.map(({ count, why }) => `${counted(count, 'run')} ${why}`).join(', ')}`,
+  ]
 }
 
 /** How often what was said beforehand came true. */

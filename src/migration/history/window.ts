@@ -74,7 +74,7 @@ export async function statedWindow(
         notes.push(`No estimate could be made: ${printable(messageOf(error))}`)
         return null
       }))
-    if (estimate) forecast = forecastFromEstimate(estimate, bytes)
+    if (estimate) forecast = forecastFromEstimate(estimate, { settings, bytes }, earlier)
   }
   if (forecast) {
     window.stated = withoutFreeze(forecast)
@@ -156,7 +156,7 @@ function windowWords(forecast: Forecast): string {
   const { confidence, from, points } = forecast
   const sure =
     from === 'estimate'
-      ? 'from an estimate, no rehearsal yet'
+      ? 'from an estimate'
       : `${confidence === null ? 'no confidence yet' : `at least ${Math.round(100 * confidence)} % sure`}, from ${counted(points, 'run')}`
   return `${formatRange(forecast, formatDuration)} (${sure})`
 }
@@ -212,9 +212,10 @@ function pointOf(window: OutageWindow, identity: Identity, run: Run): HistoryPoi
     bytes: Math.max(1, Math.round(sum(({ bytes }) => bytes))),
     dumpBytes: Math.round(sum(({ dumpBytes }) => dumpBytes)),
     tables: tables.length,
-    rows: rows.every((count) => count !== null)
-      ? rows.reduce((all, count) => all + count, 0)
-      : null,
+    rows:
+      window.settings.verify !== 'none' && rows.every((count) => count !== null)
+        ? rows.reduce((all, count) => all + count, 0)
+        : null,
     ...outage,
     verified: report.verified,
     stated: window.stated,
