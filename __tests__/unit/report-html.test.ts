@@ -150,6 +150,7 @@ test('the page of a run that went well reads exactly so', () => {
     'Table | | Dump | Load | Indexes | Check',
     'public.order_items | | 46 s | 42 s | 30 s | 1 min 20 s',
     'public.orders | | 18 s | 18 s | 12 s | 9.7 s',
+    'Last to end: dump of public.order_items (46 s of work, done after 49 s); load of public.order_items (42 s of work, done after 1 min 32 s); indexes of public.order_items (30 s of work, done after 2 min 2 s); check of public.order_items (1 min 20 s of work, done after 3 min 12 s).',
     'Databases',
     'Database | Size | Dump | Dumped in | Restored in | Entries restored | Tables | Rows | Compared',
     'shop | 17 GB | 3.8 GB | 46 s | 1 min 11 s | 511 of 512 | 6 | 65,721,623 | equal',
@@ -280,6 +281,12 @@ describe.each([
     expect(page).toContain(`<script>${searchScript}</script>`)
   })
 
+  test('moves nothing, for those who bear no motion', () => {
+    expect(page).not.toMatch(
+      /transition|animation|@keyframes|scroll-behavior|<(?:animate|set|marquee)/,
+    )
+  })
+
   test('allows its own style and its own script and nothing else', () => {
     const hashOf = (element: string) => {
       const text = new RegExp(`<${element}>([\\s\\S]*?)</${element}>`).exec(page)?.[1] ?? ''
@@ -378,6 +385,9 @@ describe('a large report', () => {
     )
     const rows = text.slice(at).filter((line) => line.startsWith('tenant_'))
     expect(rows[0]).toBe('tenant_0.measurements_of_station_3000 | | – | 1 min 10 s | – | –')
+    expect(text.find((line) => line.startsWith('Last to end'))).toBe(
+      'Last to end: load of tenant_0.measurements_of_station_3000 (1 min 10 s of work, done after 2 min 10 s).',
+    )
   })
 })
 

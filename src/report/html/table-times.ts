@@ -64,7 +64,30 @@ ${legend([
   ['indexes pale', 'pale: shared with other tables, or waiting'],
 ])}`,
     table(title, head, rows, 'timeline steps'),
+    lastOf(timed, total),
   )
+}
+
+/** A table of which times are known, and where it is. */
+interface Timed {
+  database: string
+  table: { schema: string; name: string }
+  timeline: TableTimeline
+}
+
+/** What ended each step for all: nothing else could have been begun before it. Said where it took a good part of the run. */
+function lastOf(timed: readonly Timed[], total: number): Markup {
+  const last = tableSteps.flatMap((step) => {
+    const [latest] = timed
+      .flatMap(({ table, timeline }) => (timeline[step] ? [{ table, span: timeline[step] }] : []))
+      .toSorted((a, b) => b.span.end - a.span.end || b.span.busy - a.span.busy)
+    return latest && latest.span.busy >= total / 50 ? [{ step, ...latest }] : []
+  })
+  if (last.length === 0) return nothing
+  return markup`<p>Last to end: ${last.map(
+    ({ step, table: { schema, name }, span }, index) =>
+      markup`${index > 0 ? '; ' : ''}${step} of ${code(`${schema}.${name}`)} (${formatDuration(span.busy)} of work, done after ${formatDuration(span.end)})`,
+  )}.</p>`
 }
 
 /** The bars of one table. */
