@@ -1,3 +1,6 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { findAct, Repository, type WorkflowResult } from '../support/act.ts'
 import { canLogIn, readEverything, smallShop, withoutPassword } from '../support/migration.ts'
@@ -123,6 +126,62 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
       expect(done.log).toContain(`| ${database} verified=true`)
       await expectArrived(database, target)
     }
+  })
+
+  test('rehearsal.yml rehearses by itself, and leaves nothing on the target', async () => {
+    const { source: from, target: to } = servers()
+    const list = async () => {
+      const { rows: databases } = await target.backend.sql('SELECT datname FROM pg_database')
+      const { rows: roles } = await target.backend.sql('SELECT rolname FROM pg_roles')
+      return [...databases.map(({ datname }) => datname), ...roles.map(({ rolname }) => rolname)]
+    }
+    const before = await list()
+    const done = await repository.run('examples/rehearsal.yml', {
+      event: 'schedule',
+      secrets: secrets(),
+      vars: { REHEARSAL_SOURCE: from, REHEARSAL_TARGET: to, REHEARSAL_RUNNER: 'polardb-vpc' },
+      env: results.environment(String(++runs)),
+    })
+    if (done.code !== 0) throw new Error(done.log)
+    expect(done.jobs).toEqual({ rehearse: 'succeeded' })
+    expect((await list()).sort()).toEqual(before.sort())
+  })
+
+  test('notify.yml tells what became of a rehearsal, and that there is no report where there is none', async () => {
+    const told: unknown[] = []
+    const chat = createServer((request, response) => {
+      void json(request).then((body) => {
+        told.push(body)
+        response.end('ok')
+      })
+    })
+    await new Promise<void>((resolve) => chat.listen(0, '127.0.0.1', resolve))
+    const { port } = chat.address() as AddressInfo
+    const html_url = 'https://github.com/octocat/shop/actions/runs/7'
+    const workflow_run = { id: 7, event: 'schedule', conclusion: 'failure', html_url }
+    const tell = () =>
+      repository.run('examples/notify.yml', {
+        event: 'workflow_run',
+        payload: { action: 'completed', workflow_run },
+        secrets: { CHAT_WEBHOOK: `http://127.0.0.1:${port}/`, GITHUB_TOKEN: 'ghs_nothing' },
+      })
+    try {
+      const report = { verified: true, databases: [{}, {}], cutoverSeconds: 12.7, error: null }
+      repository.program(
+        'gh',
+        `mkdir report && printf '%s' '${JSON.stringify(report)}' > report/report.json`,
+      )
+      expect((await tell()).jobs).toEqual({ tell: 'succeeded' })
+      repository.program('gh', 'exit 1')
+      expect((await tell()).jobs).toEqual({ tell: 'succeeded' })
+    } finally {
+      chat.close()
+    }
+    const begin = 'Rehearsal of the migration: '
+    expect(told).toEqual([
+      { text: `${begin}verified, 2 databases in 12 s ${html_url}` },
+      { text: `${begin}failure, without a report ${html_url}` },
+    ])
   })
 
   test('call.yml migrates by the reusable workflow, and goes on only where that is verified', async () => {

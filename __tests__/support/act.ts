@@ -29,6 +29,8 @@ export interface Workflow {
   env?: Record<string, string>
   /** The event that starts it. */
   event?: string
+  /** What GitHub tells of the event. */
+  payload?: object
 }
 
 export interface WorkflowResult {
@@ -86,33 +88,24 @@ export class Repository {
     return join(this.directory, ...parts)
   }
 
-  /** Takes an action's place: its steps are those of a composite action. */
-  stub(action: string, metadata: string): void {
-    const directory = this.path('stubs', action.replaceAll(/[^\w.-]/g, '-'))
-    mkdirSync(directory, { recursive: true })
-    writeFileSync(join(directory, 'action.yml'), metadata)
-    this.actions[action] = directory
+  /** Puts a program before all others in the jobs' PATH. @param script of the shell */
+  program(name: string, script: string): void {
+    mkdirSync(this.path('bin'), { recursive: true })
+    writeFileSync(this.path('bin', name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   }
 
   /** The action as it is checked out: the bundles, or with RUN_FROM=src what runs the source in their place. */
   private stage(): string {
     const stage = this.path('action')
     mkdirSync(join(stage, 'dist'), { recursive: true })
-    for (const folder of ['.', 'runner/start', 'runner/stop']) {
-      mkdirSync(join(stage, folder), { recursive: true })
-      copyFileSync(join(root, folder, 'action.yml'), join(stage, folder, 'action.yml'))
-    }
-    if (existsSync(join(root, '.github', 'workflows', 'migrate.yml')))
-      cpSync(
-        join(root, '.github', 'workflows', 'migrate.yml'),
-        join(stage, '.github', 'workflows', 'migrate.yml'),
-      )
+    for (const file of ['action.yml', '.github/workflows/migrate.yml'])
+      cpSync(join(root, file), join(stage, file))
     if (process.env.RUN_FROM !== 'src') {
       cpSync(join(root, 'dist'), join(stage, 'dist'), { recursive: true })
       return stage
     }
     writeFileSync(join(stage, 'package.json'), '{"type":"module"}')
-    for (const name of ['main', 'post', 'runner-start', 'runner-stop']) {
+    for (const name of ['main', 'post']) {
       mkdirSync(join(stage, 'dist', name))
       const source = JSON.stringify(join(root, 'src', `${name}.ts`))
       writeFileSync(join(stage, 'dist', name, 'index.js'), `await import(${source})\n`)
@@ -122,7 +115,9 @@ export class Repository {
 
   /** Runs a workflow as its file is. @param file its path, from the root of this repository */
   async run(file: string, workflow: Workflow = {}): Promise<WorkflowResult> {
-    const { inputs = {}, secrets = {}, vars = {}, env = {}, event = 'workflow_dispatch' } = workflow
+    const { inputs = {}, secrets = {}, vars = {}, env = {}, payload } = workflow
+    const { event = 'workflow_dispatch' } = workflow
+    writeFileSync(this.path('event.json'), JSON.stringify(payload ?? {}))
     const name = basename(file)
     copyFileSync(join(root, file), this.path('workspace', '.github', 'workflows', name))
     const lines = (values: Record<string, string>) =>
@@ -146,6 +141,7 @@ export class Repository {
         ...Object.entries(inputs).flatMap(([key, value]) => ['--input', `${key}=${value}`]),
         ...['--secret-file', list('secrets', secrets), '--var-file', list('vars', vars)],
         ...['--env-file', list('env', env)],
+        ...(payload ? ['--eventpath', this.path('event.json')] : []),
         ...['--action-cache-path', this.path('cache'), '--no-cache-server', '--pull=false'],
       ],
       {
@@ -153,7 +149,7 @@ export class Repository {
         stdio: ['ignore', 'pipe', 'pipe'],
         // Node 24 first, as the runner brings it
         env: {
-          PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
+          PATH: `${this.path('bin')}:${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
           HOME: this.directory,
           TMPDIR: this.directory,
           LANG: 'C.UTF-8',
