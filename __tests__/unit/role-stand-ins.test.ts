@@ -190,6 +190,26 @@ CREATE ROLE x;\nALTER ROLE x WITH ${own} PASSWORD 'md5x';\nGRANT dba TO x;\nGRAN
     ])
   })
 
+  test('that are there already stay without login, and marked', () => {
+    const target = {
+      ...stock,
+      catalog: catalog({
+        roles: [
+          role('run_r1', { comment: `${standInMark}\nold`, createRole: true }),
+          role('run_r2', { comment: `${standInMark}\ngone` }),
+        ],
+      }),
+    }
+    const script = `CREATE ROLE a;\nALTER ROLE a WITH ${own} CONNECTION LIMIT 5 PASSWORD 'md5x' VALID UNTIL '2030-01-01 00:00:00+00';
+CREATE ROLE b;\nALTER ROLE b WITH ${own};\nCOMMENT ON ROLE a IS 'new';`
+    const source = catalog({ roles: [role('a', { validUntil: '2030-01-01 00:00:00.000000+00' })] })
+    expect(sent(plan(script, renaming(target, 'a', 'b'), source))).toEqual([
+      'ALTER ROLE "run_r1" WITH NOCREATEROLE;',
+      `COMMENT ON ROLE "run_r1" IS '${standInMark}\nnew';`,
+      `COMMENT ON ROLE "run_r2" IS '${standInMark}';`,
+    ])
+  })
+
   test('are marked again where PolarDB writes a comment of its own', () => {
     const script = `CREATE ROLE a;\nALTER ROLE a WITH SUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN NOREPLICATION NOBYPASSRLS;\nCREATE ROLE b;\nALTER ROLE b WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN REPLICATION NOBYPASSRLS;\nCOMMENT ON ROLE b IS 'b';`
     expect(sent(plan(script, renaming(polar11, 'a', 'b')))).toEqual([

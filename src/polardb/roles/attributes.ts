@@ -133,11 +133,12 @@ export function planNamesake(
 
 /** `ALTER ROLE … WITH …` that makes an existing role what it was on the source, as far as it differs. */
 export function planUpdate(
-  role: ScriptRole,
+  given: ScriptRole,
   existing: CatalogRole,
   target: RoleTarget,
   options: AttributeOptions & { samePassword: boolean | undefined },
 ): AttributePlan {
+  const role = makesStandIns(target) ? withoutLogin(given) : given
   const words: string[] = []
   const notes: string[] = []
   const explained: AttributePlan['explained'] = []
@@ -204,6 +205,13 @@ export function planUpdate(
     passwordSent: sendsPassword,
     explained,
   }
+}
+
+/** What of a role its stand-in has, also when it is found again. */
+function withoutLogin(role: ScriptRole): ScriptRole {
+  const options = new Map(role.options)
+  for (const word of ['LOGIN', 'CONNECTION LIMIT', 'PASSWORD', 'VALID UNTIL']) options.delete(word)
+  return { ...role, options, source: role.source && { ...role.source, validUntil: null } }
 }
 
 const polarWords = new Set(['POLAR_SUPERUSER', 'NOPOLAR_SUPERUSER'])

@@ -239,7 +239,9 @@ function planComments(
       if ((decision?.kind !== 'create' && decision?.kind !== 'update') || unchanged) continue
       // a stand-in is made with its comment, behind its mark
       if (makesStandIns(target) && decision.kind === 'create') continue
-      const text = `COMMENT ON ROLE ${roleIdentifier(target, role)} IS ${sourceLiteral(script, statement.literal, comment)};`
+      const text = makesStandIns(target)
+        ? markStandIn(target.names.onTarget(role), comment)
+        : `COMMENT ON ROLE ${quoteIdentifier(role)} IS ${sourceLiteral(script, statement.literal, comment)};`
       items.push(step('comment', text, [{ role, what: subject.comment }]))
     }
     if (statement.kind === 'label') {
@@ -266,7 +268,9 @@ function planComments(
     if (decision?.kind !== 'update' || decision.completing) continue
     if (commented.has(name) || decision.existing.comment === null) continue
     if (decisions.wasSuperuser(name) && decision.existing.comment === 'polar_superuser') continue
-    const text = `COMMENT ON ROLE ${roleIdentifier(target, name)} IS NULL;`
+    const text = makesStandIns(target)
+      ? markStandIn(target.names.onTarget(name), null)
+      : `COMMENT ON ROLE ${quoteIdentifier(name)} IS NULL;`
     items.push(step('comment', text, [{ role: name, what: subject.comment }]))
   }
   return items
