@@ -32,6 +32,10 @@ break", "$$dollar$$", "with'apostrophe", "GRANTED BY x;";
   CREATE TABLE app.no_holders (regrole text DEFAULT 'x regrole,', "a regrole" text);
   INSERT INTO app.no_holders VALUES ('app_ro', 'app_rw');
   CREATE VIEW app.who AS SELECT 'app_ro'::text AS text;
+  RESET ROLE;
+  GRANT EXECUTE ON FUNCTION ext.akeys(ext.hstore) TO app_ro, "with""quote";
+  REVOKE EXECUTE ON FUNCTION ext.avals(ext.hstore) FROM PUBLIC;
+  SET ROLE app_owner;
   GRANT EXECUTE ON FUNCTION app.app_rw() TO app_ro WITH GRANT OPTION;
   SET ROLE app_ro;
   GRANT EXECUTE ON FUNCTION app.app_rw() TO "Mixed Case";
@@ -44,6 +48,19 @@ break";
   ALTER ROLE "line
 break" IN DATABASE rich SET role TO 'app_rw';
   ALTER DATABASE rich SET role TO 'none';`
+
+/** A server whose superuser is the account. */
+async function startForSuperuser(major: Major) {
+  const backend = await TestServer.start(major, { settings: { wal_level: 'logical' } })
+  return {
+    backend,
+    account: backend.superuser,
+    password: backend.password,
+    uri: (database?: string) => backend.uri(database),
+    connect: (database?: string) => backend.connect(database),
+    stop: () => backend.stop(),
+  }
+}
 
 /** Everything that a cluster knows of roles and databases, row by row and column by column. */
 async function readRows(server: TestServer): Promise<Record<string, string[]>> {
@@ -64,7 +81,7 @@ async function readRows(server: TestServer): Promise<Record<string, string[]>> {
 }
 
 describe.each([
-  [13, '15 of PolarDB', () => PolarStandIn.start({ major: 15 })],
+  [13, '15, for its superuser', () => startForSuperuser(15)],
   [13, '11 of PolarDB', () => PolarStandIn.start({ major: 11 })],
   [18, 'a stock 18', () => startPlainTarget(18)],
 ] as const)('a database of %i with stand-ins for its roles on %s', (major, _, start) => {
@@ -126,12 +143,19 @@ describe.each([
     expect(report.roles).toMatchObject({ existing: 0, verified: true })
     expect(database).toMatchObject({ verified: true })
     // what a superuser of the source owns stays with the account, since the target has a superuser of that name
-    expect(database?.restore?.skipped).toContainEqual({
-      entry: 'OWNER postgres',
-      reason: expect.stringMatching(
-        /stay with "gctest": "postgres" is a superuser on the target, and the account is none/,
-      ),
-    })
+    const skipped = database?.restore?.skipped.filter(({ entry }) => entry.startsWith('OWNER '))
+    expect(skipped?.filter(({ entry }) => entry === 'OWNER postgres')).toEqual(
+      target.account === backend.superuser
+        ? []
+        : [
+            {
+              entry: 'OWNER postgres',
+              reason: expect.stringMatching(
+                /stay with "gctest": "postgres" is a superuser on the target, and the account is none/,
+              ),
+            },
+          ],
+    )
     // rows that are names of roles cannot be loaded where these are called otherwise
     const left = database?.tables.filter(({ match, name }) => !match && /holders/.test(name))
     expect(left).toEqual([
@@ -180,6 +204,12 @@ describe.each([
     try {
       const kept = await removeStandIns(client, prefix)
       expect(kept.map(({ reason }) => reason).join()).toMatch(/depend on it/)
+      const { rows: subscriptions } = await backend.sql('SELECT subname FROM pg_subscription')
+      if (subscriptions.length > 0)
+        await backend.sql(
+          'ALTER SUBSCRIPTION remote SET (slot_name = NONE); DROP SUBSCRIPTION remote',
+          'rehearsal_rich',
+        )
       await client
         .query('DROP DATABASE rehearsal_rich')
         .catch(() => backend.sql('DROP DATABASE rehearsal_rich'))
