@@ -12,7 +12,8 @@ import {
   smallShop,
 } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
-import { runAction, startAction } from '../support/runner.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
+import { type ActionResult, type RunningAction, runAction, startAction } from '../support/runner.ts'
 import { TestServer } from '../support/server.ts'
 
 let source: TestServer
@@ -45,6 +46,27 @@ const left = async () =>
   (await target.backend.sql(`SELECT datname FROM pg_database WHERE datname LIKE 'rehearsal%'`))
     .rowCount
 
+/** Starts a rehearsal, and waits until its restore loads rows. */
+async function whileItLoads(
+  disturbance: 'slow' | 'stall',
+  act: (running: RunningAction) => void,
+): Promise<ActionResult> {
+  const proxy = await TcpProxy.start(target.port)
+  const loads = proxy.when(/COPY .*FROM stdin/, disturbance)
+  const running = startAction(mainBundle, {
+    metadata,
+    inputs: { ...inputs(), target: through(proxy, inputs().target ?? '') },
+  })
+  try {
+    await Promise.race([loads, running.result.then(({ log }) => Promise.reject(new Error(log)))])
+    act(running)
+    return await running.result
+  } finally {
+    running.kill('SIGKILL')
+    await proxy.stop()
+  }
+}
+
 /** Whether no session of ours is on the target any more. */
 async function isQuiet(): Promise<void> {
   const sessions = `SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`
@@ -65,10 +87,7 @@ test('a rehearsal as a step is verified, says so in its summary, and leaves noth
 })
 
 test('cancelled in its restore it removes what it has made within the ten seconds', async () => {
-  const running = startAction(mainBundle, { metadata, inputs: inputs() })
-  await running.logged(/▶ restore shop/)
-  running.cancel()
-  const run = await running.result
+  const run = await whileItLoads('slow', (running) => running.cancel())
   // nobody had to kill it
   expect([run.code, run.signal]).toEqual([1, null])
   const { report } = readReport(run)
@@ -81,10 +100,7 @@ test('cancelled in its restore it removes what it has made within the ten second
 })
 
 test('what a killed one leaves the next removes', async () => {
-  const running = startAction(mainBundle, { metadata, inputs: inputs() })
-  await running.logged(/▶ restore shop/)
-  running.kill('SIGKILL')
-  const run = await running.result
+  const run = await whileItLoads('stall', (running) => running.kill('SIGKILL'))
   const post = await runAction(postBundle, { metadata, state: run.state, directory: run.directory })
   expect(post.code).toBe(0)
   await isQuiet()
