@@ -251,6 +251,26 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     expect((await catalogs()).target).toEqual(before.target)
   })
 
+  onceOnly(
+    'one that cannot be removed fails and says so, and the next one removes it',
+    async () => {
+      // a superuser's session, which the account may not end
+      let other: Awaited<ReturnType<TestServer['connect']>> | undefined
+      const { error, report } = await instead(async ({ name }) => {
+        other = await target.backend.connect(`${name}_1`)
+      })
+      expect(error).toMatchObject({
+        message: `The rehearsal ${report.rehearsal?.name} could not be removed from the target`,
+        why: expect.stringContaining('being accessed by other users'),
+      })
+      expect(report.rehearsal).toMatchObject({ outcome: 'left' })
+      expect(await databases()).toHaveLength(2)
+      await other?.end()
+      expect((await rehearse()).error).toBeUndefined()
+      expect((await catalogs()).target).toEqual(before.target)
+    },
+  )
+
   onceOnly('one that another has taken for dead ends, and says so', async () => {
     const thief = await target.backend.connect('postgres')
     const { error } = await instead(async ({ name }, { signal }) => {

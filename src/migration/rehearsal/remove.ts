@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { mayPass } from '../../postgres/errors.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { inPool } from '../pool.ts'
@@ -39,7 +39,11 @@ export async function removeRehearsal(
   )
   await inPool(names, { workers, signal: context.signal }, async (targetName) => {
     try {
-      await retrying(context, () => dropOwnDatabase({ target, targetName }, context))
+      await retrying(context, () => dropOwnDatabase({ target, targetName }, context), {
+        // who does not leave a database within the attempts of the drop itself stays for longer
+        again: (error) =>
+          mayPass(error) && !(error instanceof Failure && error.sqlstate === '55006'),
+      })
       context.log.info(`Dropped the database ${targetName}`)
     } catch (error) {
       if (context.signal.aborted) throw error
@@ -66,9 +70,9 @@ export async function removeRehearsal(
 /** The failure of a rehearsal that is still there, in part. */
 export function notRemoved(rehearsal: string, left: readonly string[]): Failure {
   return new Failure(
-    `What the rehearsal ${rehearsal} made is not all gone from the target`,
-    printable(left.join('; ')),
-    `The next rehearsal removes it; by hand: the lines of docs/rehearsal.md, or for each database DROP DATABASE ${quoteIdentifier(rehearsalDatabase(rehearsal, 1))}`,
+    `The rehearsal ${rehearsal} could not be removed from the target`,
+    `Still there: ${printable(left.join('; '))}`,
+    'The next rehearsal removes it; docs/rehearsal.md has the lines that do it by hand',
   )
 }
 

@@ -49,7 +49,7 @@ export async function dropDatabase(options: Place, context: Context): Promise<vo
 }
 
 /** How often a database of our own is dropped while others connect to it: each time the server waits five seconds for them. */
-const attempts = 6
+const attempts = 3
 
 /**
  * Drops a database that a run has made for itself, with who is connected to it.
