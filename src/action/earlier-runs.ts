@@ -7,6 +7,7 @@ import type { Logger } from '../migration/context.ts'
 import { type EarlierRuns, noEarlierRuns } from '../migration/history/earlier-runs.ts'
 import { mostReportBytes } from '../migration/history/point.ts'
 import { count, fields, flag, list, readBy, wholeFrom } from '../migration/kept/schema.ts'
+import { orCancelled } from '../runner/alibaba.ts'
 import { type HttpResponse, parsedBody, type Send } from '../runner/http.ts'
 import { counted } from '../text/numbers.ts'
 import { printable } from '../text/text.ts'
@@ -246,22 +247,16 @@ export class GitHubEarlierRuns implements EarlierRuns {
   /** @throws Error where another try may be answered */
   private async ask(path: string, token: string, signal: AbortSignal): Promise<HttpResponse> {
     const api = (this.environment.GITHUB_API_URL ?? 'https://api.github.com').replace(/\/$/, '')
-    const aborted = new Promise<never>((_, reject) => {
-      if (signal.aborted) reject(signal.reason)
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    const sent = this.send({
+      method: 'GET',
+      url: `${api}${path}`,
+      headers: {
+        accept: 'application/vnd.github+json',
+        authorization: `Bearer ${token}`,
+        'x-github-api-version': '2022-11-28',
+      },
     })
-    const response = await Promise.race([
-      aborted,
-      this.send({
-        method: 'GET',
-        url: `${api}${path}`,
-        headers: {
-          accept: 'application/vnd.github+json',
-          authorization: `Bearer ${token}`,
-          'x-github-api-version': '2022-11-28',
-        },
-      }),
-    ])
+    const response = await orCancelled(sent, signal)
     if (response.status >= 500 || response.status === 429)
       throw new NoHistory(`GitHub answered ${response.status}`)
     return response
