@@ -26,7 +26,7 @@ export default {
     folder('action', 'action'), // runs the bundle in dist/ as a runner does
   ],
   testSequencer: '<rootDir>/jest.sequencer.js',
-  testTimeout: 120_000, // real servers start and stop in tests; nothing asserts how fast
+  testTimeout: 300_000, // real servers start and stop in tests, on machines that do other work; nothing asserts how fast
   // half as many again as processors: what takes long here waits for servers and for time limits
   maxWorkers: Math.ceil(availableParallelism() * 1.5),
   // a worker with nothing left to do may need more than Jest's half a second to exit where the processors are busy

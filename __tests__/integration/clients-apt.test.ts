@@ -13,16 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  jest,
-  test,
-} from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Cancelled } from '../../src/failure.ts'
 import {
   type ClientEnvironment,
@@ -54,8 +45,6 @@ import {
   testContext,
 } from '../support/provide-client.ts'
 import { type Major, TestServer } from '../support/server.ts'
-
-jest.setTimeout(120_000)
 
 const possible =
   (await hasDebianPackages()) &&

@@ -12,16 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  afterAll,
-  afterEach,
-  beforeAll,
-  beforeEach,
-  describe,
-  expect,
-  jest,
-  test,
-} from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type {
   ClientEnvironment,
   ProvideOptions,
@@ -40,8 +31,6 @@ import {
 } from '../support/package-repositories.ts'
 import { makeUserDirectory, type Outcome, provideAsUser } from '../support/provide-client.ts'
 import { TestServer } from '../support/server.ts'
-
-jest.setTimeout(120_000)
 
 const tools = ['dnf', 'rpmbuild', 'rpmsign', 'rpmkeys', 'rpm2cpio', 'createrepo_c', 'gpg']
 const possible =
