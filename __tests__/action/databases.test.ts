@@ -216,7 +216,7 @@ describe('all databases', () => {
   test('are the maintenance database, too, once it holds something', async () => {
     await source.sql('CREATE TABLE left_here AS SELECT 1 AS i')
     const refused = await migrate({ databases: 'all', 'if-target-not-empty': 'fail' })
-    expect(JSON.stringify(refused.report.error)).toContain('postgres=other-name')
+    expect(JSON.stringify(refused.report.checks)).toContain('postgres=other-name')
     const run = await migrate({ ...all, databases: 'postgres=old_postgres' })
     expect(run.report.error).toBeNull()
     expect(run.outputs.verified).toBe('true')
