@@ -14,6 +14,7 @@ import type { Run } from '../../src/migration/run.ts'
 import { renderJson } from '../../src/report/json.ts'
 import type { HistoryPoint, Report } from '../../src/report/model.ts'
 import { clientDirectory } from '../support/clients.ts'
+import { failureThrown } from '../support/failure.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { between } from '../support/migration.ts'
 import { Scratch } from '../support/sample-dump.ts'
@@ -212,13 +213,18 @@ test('what earlier runs took outlives a run that fails', async () => {
 
 test('a run during which the clock was set leaves no point', async () => {
   let remembered: unknown
+  let limited: unknown
   const { error, report } = await run({}, {}, async (run) => {
     const window = await stating(run)
     await migrate.steps(run)
     window.at.clock -= 3_600_000
     remembered = rememberOutage(window, run)
     forecastOutage(window, run)
+    const withLimit = { ...run, inputs: { ...run.inputs, maxOutage: 1e6 } }
+    limited = failureThrown(() => forecastOutage(window, withLimit)).line
   })
+  // what cannot be held against a limit has not been met
+  expect(limited).toMatch(/fits max-outage: .* is not known/)
   expect(error).toBeUndefined()
   expect(remembered).toBeNull()
   expect(report.warnings.join()).toContain('was set forward by 1 h during this run')

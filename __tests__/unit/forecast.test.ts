@@ -132,6 +132,15 @@ describe('the runs that foretell one', () => {
 
   test('are those of another minor version, too', () => {
     const minor = samplePoint({ versions: { source: '15.21', target: '11.10' } })
+    const { phases } = samplePoint()
+    expect(phases.map(({ name }) => name)).not.toContain('swap')
+    expect(comparable([minor], { ...settings, takes: { swap: false } }).used).toEqual([minor])
+    expect(comparable([minor], { ...settings, takes: { swap: true } }).aside).toEqual([
+      { count: 1, why: 'without swap' },
+    ])
+    expect(comparable([minor], { ...settings, takes: { restore: false } }).aside).toEqual([
+      { count: 1, why: 'with restore' },
+    ])
     expect(comparable([minor], settings).used).toEqual([minor])
     const old = (source: string) => ({ ...settings, versions: { source, target: '11.9' } })
     expect(comparable([{ ...minor, ...old('9.5.3') }], old('9.6.1')).used).toEqual([])

@@ -33,6 +33,14 @@ describe('the inputs', () => {
     expect([...asked].sort()).toEqual(Object.keys(inputs).sort())
   })
 
+  test('refuse to hold an outage against a limit that nothing proves', () => {
+    const given = { ...servers, command: 'rehearse', 'max-outage': '90m' }
+    expect(read(given).maxOutage).toBe(5400)
+    expect(mistakes({ ...given, verify: 'counts' }).why).toContain(
+      'verify: "counts" with max-outage',
+    )
+  })
+
   test('report all their mistakes in one message, never a secret', () => {
     const failure = mistakes({
       command: 'move',

@@ -272,6 +272,13 @@ export function parseInputs(
     if (get(name) !== '' && !(allowed as readonly string[]).includes(command))
       wrong(name, shown(get(name)), `allowed: with command ${allowed.join(' or ')}`)
   }
+  if (inputs.maxOutage !== undefined && inputs.verify !== 'data') {
+    wrong(
+      'verify',
+      `"${inputs.verify}" with max-outage`,
+      'allowed: data, since a rehearsal that proves less takes less than the night',
+    )
+  }
   if (inputs.runId && dump === 'read' && !inputs.githubToken) {
     wrong('github-token', 'it is not set', 'allowed: a token with actions: read; run-id needs it')
   }

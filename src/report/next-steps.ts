@@ -34,7 +34,9 @@ function around(report: Report): [string[], string[]] {
       if (rehearsal?.outcome === 'not run') return [[], []]
       return [
         [
-          'Announce the outage window, and migrate in it with command: migrate, the same inputs and freeze-source: true',
+          verified
+            ? 'Announce the outage window, and migrate in it with command: migrate, the same inputs and freeze-source: true'
+            : 'Rehearse again until it is verified: what is not proven here is not proven in the night either',
         ],
         [],
       ]

@@ -11,10 +11,11 @@ import { counted, formatBytes, formatDuration, formatRange } from '../../text/nu
 import { nextSize, predict, provenConfidence, slopeOf } from './statistics.ts'
 
 /** What a run's times depend on beside the data: only runs that share it foretell each other. */
-export type Settings = Pick<
-  HistoryPoint,
-  'versions' | 'processors' | 'jobs' | 'compression' | 'verify'
->
+export interface Settings
+  extends Pick<HistoryPoint, 'versions' | 'processors' | 'jobs' | 'compression' | 'verify'> {
+  /** Whether the inputs want a phase: a run that had it foretells nothing of one that has not, nor the other way round. */
+  takes?: Readonly<Partial<Record<OutagePhase, boolean>>>
+}
 
 /** What a forecast is made for. */
 export interface Wanted {
@@ -162,6 +163,11 @@ function otherwise(point: HistoryPoint, settings: Settings): string | null {
   for (const side of ['source', 'target'] as const)
     if (major(point.versions[side]) !== major(settings.versions[side]))
       return `with version ${point.versions[side]} of the ${side}`
+  for (const name of outagePhases) {
+    const has = secondsOf(point, name) !== undefined
+    const wanted = settings.takes?.[name]
+    if (wanted !== undefined && wanted !== has) return `${has ? 'with' : 'without'} ${name}`
+  }
   return null
 }
 

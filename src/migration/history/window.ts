@@ -88,15 +88,19 @@ export async function statedWindow(
  * to announce from that and from what earlier runs took, says it, and gives the output `forecast` (seconds, upper end).
  *
  * @param window of statedWindow()
- * @throws Failure where the upper end does not fit `max-outage`
+ * @throws Failure where the upper end does not fit `max-outage`, or there is nothing to hold that against
  */
 export function forecastOutage(window: OutageWindow, run: Run): void {
   const point = rememberOutage(window, run)
-  if (!point?.verified) return
   const { settings, notes } = window
   const { history = [], databases } = run.report
-  const forecast = forecastFromRuns(history, { settings, bytes: point.bytes, ahead: true })
-  if (!forecast) return
+  const forecast = point?.verified
+    ? forecastFromRuns(history, { settings, bytes: point.bytes, ahead: true })
+    : null
+  if (!point || !forecast) {
+    refuseUnknown(point, run)
+    return
+  }
   const whole = {
     ...forecast,
     heldUp: heldUpBy(point, settings, databases),
@@ -125,7 +129,15 @@ export function rememberOutage(window: OutageWindow, run: Run): HistoryPoint | n
     return null
   }
   const point = identity && pointOf(window, identity, run)
-  if (!point) return null
+  if (!point) {
+    if (run.inputs.maxOutage !== undefined)
+      run.warn(
+        identity
+          ? 'A phase that counts for the outage was left out or did not end, so this run is not remembered'
+          : 'A side did not say who it is, so this run belongs to no history',
+      )
+    return null
+  }
   run.record.history(foldHistory(earlier, [point]))
   run.log.info(took(point))
   return point
@@ -161,6 +173,19 @@ function windowWords(forecast: Forecast): string {
   return `${formatRange(forecast, formatDuration)} (${sure})`
 }
 
+/** @throws Failure where there is a limit: what could not be held against it has not been met */
+function refuseUnknown(point: HistoryPoint | null, { inputs: { maxOutage } }: Run): void {
+  if (maxOutage === undefined) return
+  let why = 'no run with these settings is known'
+  if (!point) why = 'what this run took is not known: a warning says why'
+  else if (!point.verified) why = 'a run that is not verified foretells none'
+  throw new Failure(
+    `Whether the outage fits max-outage: ${formatDuration(maxOutage)} is not known`,
+    `Nothing was forecast, since ${why}`,
+    'Put that right and rehearse again, or leave max-outage out',
+  )
+}
+
 /** @throws Failure */
 function refuseTooLong(forecast: Forecast, run: Run): void {
   const { maxOutage } = run.inputs
@@ -190,11 +215,18 @@ function settingsOf(source: Source, target: ReachedTarget, run: Run): Settings {
     compression:
       'level' in compression ? `${compression.method}:${compression.level}` : compression.method,
     verify: inputs.verify,
+    takes: {
+      'restore-roles': inputs.roles === 'migrate',
+      analyze: inputs.analyze,
+      swap: inputs.ifTargetNotEmpty === 'swap',
+    },
   }
 }
 
 /** What this run took; null where it did not come to its end. */
 function pointOf(window: OutageWindow, identity: Identity, run: Run): HistoryPoint | null {
+  // the phases of the point say what it took
+  const { takes: _, ...settings } = window.settings
   const { report, earlierRuns } = run
   const outage = outageOf(report.phases)
   if (!outage) return null
@@ -208,7 +240,7 @@ function pointOf(window: OutageWindow, identity: Identity, run: Run): HistoryPoi
     command: run.inputs.command === 'migrate' ? 'migrate' : 'rehearse',
     startedAt: report.startedAt,
     ...identity,
-    ...window.settings,
+    ...settings,
     bytes: Math.max(1, Math.round(sum(({ bytes }) => bytes))),
     dumpBytes: Math.round(sum(({ dumpBytes }) => dumpBytes)),
     tables: tables.length,
