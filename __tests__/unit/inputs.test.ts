@@ -4,7 +4,8 @@ import { parse } from 'yaml'
 import { commands } from '../../src/commands/index.ts'
 import type { Failure } from '../../src/failure.ts'
 import { parseDatabases } from '../../src/migration/database-names.ts'
-import { type Inputs, parseCompression, parseInputs } from '../../src/migration/inputs.ts'
+import { type Inputs, parseInputs } from '../../src/migration/inputs.ts'
+import { parseCompression } from '../../src/postgres/programs/arguments.ts'
 import { failureThrown } from '../support/failure.ts'
 
 const servers = { source: 'postgresql://u@s/shop', target: 'postgresql://u@t/postgres' }

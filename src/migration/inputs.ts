@@ -1,6 +1,6 @@
 import { Failure, messageOf } from '../failure.ts'
 import { type ConnectionParameters, parseConnectionString } from '../postgres/connection-string.ts'
-import type { Compression } from '../postgres/programs/arguments.ts'
+import { type Compression, parseCompression } from '../postgres/programs/arguments.ts'
 import { parseOptionLine } from '../postgres/programs/options.ts'
 import {
   type DatabaseName,
@@ -318,26 +318,6 @@ export function required(inputs: Inputs, side: 'source' | 'target'): ConnectionP
   const connection = inputs[side]
   if (!connection) throw new TypeError(`the input ${side} is not set`)
   return connection
-}
-
-/** `auto`, `none`, `gzip[:1-9]`, `lz4`, `zstd[:1-22]`. */
-export function parseCompression(text: string): Compression {
-  const match = /^(auto|none|gzip|lz4|zstd)(?::(\d{1,2}))?$/.exec(text)
-  const most = { gzip: 9, lz4: 12, zstd: 22 }
-  const method = match?.[1] as Compression['method'] | undefined
-  const level = match?.[2] === undefined ? undefined : Number(match[2])
-  if (!method)
-    throw new SyntaxError(
-      `"${text.slice(0, 40)}" is none of auto, none, gzip[:level], lz4, zstd[:level]`,
-    )
-  if (method === 'auto' || method === 'none') {
-    if (level !== undefined) throw new SyntaxError(`${method} takes no level`)
-    return { method }
-  }
-  if (level === undefined) return { method }
-  if (level < 1 || level > most[method])
-    throw new SyntaxError(`${method} takes a level from 1 to ${most[method]}`)
-  return { method, level }
 }
 
 function parseSuperuserOption(text: string): string {

@@ -102,3 +102,23 @@ export function compressionArguments(
   }
   return [`--compress=${wish.method}${wish.level === undefined ? '' : `:${wish.level}`}`]
 }
+
+/** `auto`, `none`, `gzip[:1-9]`, `lz4`, `zstd[:1-22]`. */
+export function parseCompression(text: string): Compression {
+  const match = /^(auto|none|gzip|lz4|zstd)(?::(\d{1,2}))?$/.exec(text)
+  const most = { gzip: 9, lz4: 12, zstd: 22 }
+  const method = match?.[1] as Compression['method'] | undefined
+  const level = match?.[2] === undefined ? undefined : Number(match[2])
+  if (!method)
+    throw new SyntaxError(
+      `"${text.slice(0, 40)}" is none of auto, none, gzip[:level], lz4, zstd[:level]`,
+    )
+  if (method === 'auto' || method === 'none') {
+    if (level !== undefined) throw new SyntaxError(`${method} takes no level`)
+    return { method }
+  }
+  if (level === undefined) return { method }
+  if (level < 1 || level > most[method])
+    throw new SyntaxError(`${method} takes a level from 1 to ${most[method]}`)
+  return { method, level }
+}
