@@ -364,6 +364,9 @@ describe('errors', () => {
 
   test('have a next step each, and one that names the entry where we know none', () => {
     expect(remedyFor('FK CONSTRAINT a', '23503', 'x')).toContain('NOT VALID')
+    expect(remedyFor('TABLE DATA a.b', '42704', 'role "x" does not exist')).toMatch(
+      /^Create the role on the target .* allow-missing: TABLE DATA a\.b$/,
+    )
     const syntax = (source: number, target: number) =>
       remedyFor('VIEW v', '42601', 'syntax error', { source, target })
     expect(syntax(15, 11)).toContain('older than the source')

@@ -11,10 +11,12 @@ import {
   type PlanOptions,
   type RestorePlan,
 } from '../../src/migration/restore/plan/plan.ts'
+import { expectedDifferences } from '../../src/migration/restore/plan/planned-entry.ts'
 import type { TargetFacts } from '../../src/migration/restore/plan/target-facts.ts'
 import { refuseLosses } from '../../src/migration/restore/plan-restore.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../src/postgres/archive/entry.ts'
+import { renamedRoles } from '../../src/postgres/roles/role-names.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
 import { newContext } from '../support/context.ts'
 
@@ -1278,4 +1280,18 @@ test('the rows of a table of an extension go with it, and are given up by their 
   })
   expect(plan.losing.map(({ name }) => name)).toEqual(['TABLE DATA jobs.own'])
   expect(outcomes(plan)['TABLE DATA jobs.none']).toMatch(/needs EXTENSION missing/)
+})
+
+test('what no rehearsal can have is among its losses without being named, and is said not to be compared', () => {
+  const entries = [
+    { tag: 't', definition: 'CREATE TABLE public.t (\n    who regrole\n);' },
+    { dumpId: 2, desc: 'TABLE DATA', tag: 't', hasData: true, dependencies: [1] },
+  ]
+  const roleNames = renamedRoles('rehearsal_202611290230_1f2e3d4c', [])
+  const plan = planOf(entries, factsOf({}), { roleNames })
+  expect(plan.losing).toEqual([])
+  expect(plan.accepted.map(({ name }) => name)).toEqual(['TABLE DATA public.t'])
+  const skipped = lossesOf(plan.accepted, 'shop').map(({ entry, reason }) => ({ entry, reason }))
+  expect(expectedDifferences(skipped, plan.entries)).toEqual([{ ...skipped[0], notCompared: true }])
+  expect(planOf(entries).accepted).toEqual([])
 })

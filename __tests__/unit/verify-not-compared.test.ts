@@ -52,6 +52,16 @@ test('what a comparison cannot see is said of the databases that hold it', () =>
   ])
 })
 
+test('what was left out so that nothing can be compared is said entry by entry, and no other', () => {
+  const reason = 'its rows name roles'
+  expect(
+    notCompared(empty, [
+      { entry: 'TABLE DATA app.t', reason, notCompared: true },
+      { entry: 'EXTENSION x', reason: 'not there' },
+    ]),
+  ).toEqual([`TABLE DATA app.t: ${reason}`])
+})
+
 test('the page and the summary show it, the page and the summary of a database without it do not', () => {
   const report = goodReport()
   for (const text of [renderHtml(report), renderMarkdown(report)])

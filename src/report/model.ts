@@ -137,7 +137,7 @@ export interface RolesResult {
   readonly verified: boolean
 }
 
-/** What is lost on the target although the run goes on: accepted by name in `allow-missing`. */
+/** What is lost on the target although the run goes on: accepted by name in `allow-missing`, or what no rehearsal can have. */
 export interface Loss {
   /** As `allow-missing` names it: `EXTENSION x`, `TABLE s.t`, `DATABASE d`, `ROLE r REPLICATION`, `LOGIN r`. */
   readonly entry: string
@@ -257,7 +257,7 @@ export interface Report {
     readonly digest: string | null
     readonly bytes: number
   }
-  /** Everything that the target lacks and `allow-missing` accepts. */
+  /** Everything that the target lacks and that is accepted, see Loss. */
   readonly losses: readonly Loss[]
   /** What is left to be done at the cutover. */
   readonly checklist: readonly ChecklistItem[]

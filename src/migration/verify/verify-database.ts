@@ -83,7 +83,7 @@ export async function verifyDatabase(
     )
   }
   const comparison = await compare(source, target, options, run)
-  const unseen = notCompared(source)
+  const unseen = notCompared(source, options.expected)
   const { objects: kinds, verified } = comparison
   record.compared({
     tables: comparison.tables,

@@ -70,7 +70,8 @@ export function makePlan(
   const entries: PlannedEntry[] = []
   const { roleNames = sameRoleNames } = options
   for (const archive of archives) {
-    const rows = roleNames === sameRoleNames ? undefined : new RoleRows(archive)
+    const rows =
+      roleNames === sameRoleNames ? undefined : new RoleRows(archive, options.expectedRows)
     const decisions = new Decisions(archive, facts, options.database)
     for (const entry of archive.entries) {
       if (ofDatabase(entry)) continue
@@ -130,6 +131,7 @@ export function makePlan(
   function accepts(name: string, decision: Decision & { kind: 'leave-out' }): boolean {
     // rows are given up only by their own name, everything else with what it hangs on
     return (
+      decision.ofRehearsal === true ||
       allowed(name) ||
       (decision.loss !== 'rows' && !!decision.along && allowed(decision.along.name))
     )

@@ -29,6 +29,11 @@ const remedies: readonly [string, RegExp, string][] = [
   ],
   [
     '42704',
+    /^role ".*" does not exist/s,
+    'Create the role on the target (roles: migrate does); in a rehearsal, where roles have other names, give it up for the rehearsal alone, with allow-missing: {name}',
+  ],
+  [
+    '42704',
     /./,
     'The target lacks something that the source has: create it there, or drop what uses it on the source',
   ],
@@ -89,7 +94,7 @@ export interface Direction {
   target: number
 }
 
-/** The words for `{lacks}` and `{unknown}` in a remedy. */
+/** The words for `{lacks}` and `{unknown}` in a remedy; `{name}` is the entry. */
 function wordsFor({ source, target }: Direction): Record<string, string> {
   if (target < source) {
     return {
@@ -125,10 +130,10 @@ export function remedyFor(
     return 'The account or the database has a statement_timeout: ALTER ROLE … RESET statement_timeout'
   }
   const program = ofProgram.find(([pattern]) => pattern.test(message))
-  const words = wordsFor(direction)
+  const words: Record<string, string> = { ...wordsFor(direction), name }
   const remedy =
     found?.[2] ??
     program?.[1] ??
     `Change it on the source, or leave it out with allow-missing: ${name}`
-  return remedy.replace(/\{(lacks|unknown)\}/g, (_, word: string) => words[word] ?? '')
+  return remedy.replace(/\{(lacks|unknown|name)\}/g, (_, word: string) => words[word] ?? '')
 }

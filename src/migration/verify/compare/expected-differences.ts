@@ -8,6 +8,8 @@ export interface ExpectedDifference extends EntryResult {
    * `compression of` stands for those of all columns. Nothing else of it is explained, least of all that it is missing.
    */
   facets?: readonly string[]
+  /** Nothing of it is there to be compared, and nobody has asked for that: it is among what the comparison does not see. */
+  notCompared?: true
 }
 
 /** The differences that a restore lets one expect, found by what an archive calls an object. */

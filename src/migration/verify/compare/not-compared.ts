@@ -1,13 +1,18 @@
 import { counted } from '../../../text/numbers.ts'
 import type { DatabaseFingerprint } from '../model.ts'
+import type { ExpectedDifference } from './expected-differences.ts'
 
 /**
  * What a comparison of this very database does not see, a sentence each: the lines of docs/verification.md, "What it does
  * not see", that apply to what the source holds.
  *
+ * @param expected what the restore left out or changed: what of it is `notCompared` is said entry by entry
  * @returns none where everything is compared
  */
-export function notCompared(source: DatabaseFingerprint): string[] {
+export function notCompared(
+  source: DatabaseFingerprint,
+  expected: readonly ExpectedDifference[] = [],
+): string[] {
   const count = (kind: string) => source.catalog?.kinds[kind]?.length ?? 0
   const lines: string[] = []
   const say = (number: number, what: string, sentence: string) => {
@@ -36,5 +41,7 @@ export function notCompared(source: DatabaseFingerprint): string[] {
     'materialized view',
     'the target has computed the rows anew, so their number was compared and their contents were not',
   )
+  for (const { entry, reason, notCompared } of expected)
+    if (notCompared) lines.push(`${entry}: ${reason}`)
   return lines
 }
