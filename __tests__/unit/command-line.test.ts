@@ -253,6 +253,17 @@ describe('a dump', () => {
     ])
   })
 
+  test('of a rehearsal is kept encrypted, or refused in words that a command line knows', async () => {
+    const words = ['rehearse', ...servers, '--dump-directory', 'd']
+    expect(await inputs(words, secret)).toMatchObject({ keepDump: false, uploadDump: true })
+    expect(await inputs(words.slice(0, -2))).toMatchObject({ keepDump: false, uploadDump: false })
+    const failure = await failureOf(inputs(words))
+    expect([failure.message, failure.why]).toEqual([
+      'An input is wrong',
+      'passphrase: it is not set; allowed: a passphrase, where dump-directory keeps the dump of a rehearsal',
+    ])
+  })
+
   test('that is encrypted lies in its directory as dump-directory takes it, parts and all', async () => {
     const manifest = await sampleDump(scratch.of('dump'))
     for (const name of ['kept', 'scratch', 'plain']) mkdirSync(scratch.of(name))
@@ -300,6 +311,8 @@ describe('help', () => {
     const of = (name: string) => helpOf(name, about, 80)
     expect(of('dump')).not.toContain('--target ')
     expect(of('restore')).not.toContain('--source ')
+    // a preflight has a test suite of its checks
+    expect(of('preflight')).toContain('--junit ')
     for (const { name, kind } of about.options)
       if (kind === 'secret') expect(texts.join()).not.toContain(`--${name}`)
   })

@@ -38,24 +38,33 @@ export async function readInputs(
 function forTheEngine({ command, get }: Settings): (name: string) => string {
   const dump = dumpOf(command)
   const isKept = get('dump-directory') !== ''
-  // without a directory it is refused, see missing(); and a rehearsal keeps its dump encrypted or not at all
-  const encrypts = get('passphrase') !== '' || !isKept || command === 'rehearse'
+  // without a directory it is refused, see missing()
+  const encrypts = get('passphrase') !== '' || !isKept
   const writes = dump === 'result' || (dump === 'written' && isKept)
   return (name) => {
     if (name === 'command') return command
     if (name === 'upload-dump') return String(writes && encrypts)
-    if (name === 'keep-dump') return String(writes && !encrypts)
+    // a rehearsal that would keep it so is refused, see missing()
+    if (name === 'keep-dump') return String(writes && !encrypts && command !== 'rehearse')
     return get(name)
   }
 }
 
-/** A command whose dump is all that is left of it, or that reads one, needs a place for it. */
+/**
+ * A command whose dump is all that is left of it, or that reads one, needs a place for it; and a rehearsal keeps its dump encrypted or
+ * not at all.
+ */
 function missing({ command, get }: Settings): string[] {
   const dump = dumpOf(command)
+  const isKept = get('dump-directory') !== ''
+  if (command === 'rehearse' && isKept && get('passphrase') === '')
+    return [
+      'passphrase: it is not set; allowed: a passphrase, where dump-directory keeps the dump of a rehearsal',
+    ]
   const needs =
     dump === 'result' || dump === 'read' || (dump === 'read without source' && get('source') === '')
   const what = dump === 'result' ? 'writes its dump there' : 'reads the dump there'
-  return needs && get('dump-directory') === ''
+  return needs && !isKept
     ? [`dump-directory: it is not set; allowed: a directory; command ${command} ${what}`]
     : []
 }

@@ -111,7 +111,7 @@ const commandsOf: Record<string, string> = {
   'rehearsal-age': 'rehearse',
   'max-outage': 'rehearse',
   history: 'migrate rehearse',
-  junit: 'migrate restore verify rehearse',
+  junit: 'migrate preflight restore verify rehearse',
   'test-logins': 'migrate restore',
   'dump-directory': 'migrate dump restore verify rehearse',
   passphrase: 'migrate dump restore verify rehearse',
