@@ -1,6 +1,10 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { wordsOf } from '../../src/commands/index.ts'
-import { renderJunit } from '../../src/report/junit.ts'
+import { beginJunit } from '../../src/host/junit-file.ts'
+import { renderJunit, renderUnfinishedJunit } from '../../src/report/junit.ts'
 import type { Report } from '../../src/report/model.ts'
 import {
   cancelledReport,
@@ -46,6 +50,26 @@ test('the JUnit XML of a run that went well is exactly this', () => {
 </testsuite>
 </testsuites>
 `)
+})
+
+test('until the run has ended the file says that it has not, whatever was in it', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'junit-'))
+  try {
+    const path = join(directory, 'results', 'junit.xml')
+    for (let times = 0; times < 2; times++) {
+      await beginJunit(goodReport(), path)
+      expect(await readFile(path, 'utf8')).toBe(`<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="migrate-to-polardb" tests="1" failures="0" errors="1" time="0">
+<testsuite name="run" tests="1" failures="0" errors="1" skipped="0" time="0" timestamp="2026-11-20T01:30:00.000Z">
+<testcase classname="run" name="migrate"><error message="the run did not come to its end" type="undecided"></error></testcase>
+</testsuite>
+</testsuites>
+`)
+      await writeFile(path, 'of an earlier step')
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
 })
 
 /** What became of each test case: its result, its name and the message. */
@@ -190,6 +214,9 @@ function expectJunit({ name, attributes, children, text }: XmlElement): void {
     const sum = root.children.reduce((all, { attributes }) => all + Number(attributes.tests), 0)
     expect(Number(root.attributes.tests)).toBe(sum)
   })
+
+  test('the file of a run that was killed', () =>
+    expectJunit(parseXml(renderUnfinishedJunit(goodReport()))))
 
   test.each(hostile)('a name such as %j as it is, what is invisible in it as escapes', (name) => {
     const report = goodReport()

@@ -1,5 +1,5 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { runCommand } from '../commands/index.ts'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import type { Logger } from '../migration/context.ts'
@@ -7,9 +7,9 @@ import { isFull, temporaryFull, writingTo } from '../migration/free-space.ts'
 import type { Run } from '../migration/run.ts'
 import { renderHtml } from '../report/html/html.ts'
 import { renderJson } from '../report/json.ts'
-import { renderJunit } from '../report/junit.ts'
 import type { Report, ReportError } from '../report/model.ts'
 import type { ReportWriter } from '../report/writer.ts'
+import { beginJunit, writeJunit } from './junit-file.ts'
 import { redactedReport } from './secrets.ts'
 
 /** Who asks for a run and is shown what comes of it: GitHub, or somebody at a terminal. */
@@ -54,7 +54,7 @@ export async function carryOut(face: Face): Promise<unknown> {
   let failure: unknown
   try {
     run = await face.open()
-    if (run.inputs.junit) await expectWritable(run.inputs.junit)
+    if (run.inputs.junit) await beginJunit(record.report, run.inputs.junit)
     await runCommand(run)
     record.end('succeeded')
   } catch (error) {
@@ -90,28 +90,6 @@ async function writeEvidence(face: Face, run: Run | undefined): Promise<void> {
   if (files instanceof Error) throw files
   await face.keep(files, run)
   if (run?.inputs.junit) await writeJunit(report, run.inputs.junit, log)
-}
-
-/** A verified migration must not end in a failure that could have been told before. @throws Failure */
-async function expectWritable(junit: string): Promise<void> {
-  try {
-    await mkdir(dirname(resolve(junit)), { recursive: true })
-    // whatever an earlier step has left there is not the result of this run
-    await writeFile(resolve(junit), '')
-  } catch (error) {
-    throw new Failure(
-      'The file for the JUnit XML cannot be written',
-      `${junit}: ${messageOf(error)}`,
-      'Set junit to the path of a file that can be made, junit.xml say',
-      { cause: error },
-    )
-  }
-}
-
-async function writeJunit(report: Report, junit: string, log: Logger): Promise<void> {
-  const path = resolve(junit)
-  await writingTo(dirname(path), temporaryFull, () => writeFile(path, renderJunit(report)))
-  log.info(`The verification as JUnit XML is in ${path}`)
 }
 
 /** @throws Failure where the disk is full, and what nobody needs any more has made no room */

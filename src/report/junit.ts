@@ -39,6 +39,20 @@ export function renderJunit(report: Report): string {
     ...checksSuite(report),
     runSuite(report),
   ]
+  return documentOf(suites, report)
+}
+
+/**
+ * The JUnit XML of a run that was killed: what stands in the file until the run has come to its end. An empty file would be taken for
+ * a broken one, and none for a run without tests.
+ */
+export function renderUnfinishedJunit(report: Report): string {
+  const result = { kind: 'error', message: 'the run did not come to its end' } as const
+  const cases = [{ className: 'run', name: report.command, result }]
+  return documentOf([{ name: 'run', cases, seconds: 0 }], report)
+}
+
+function documentOf(suites: readonly Suite[], report: Report): string {
   const all = suites.flatMap(({ cases }) => cases)
   return `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites${attributes({ name: 'migrate-to-polardb', ...counts(all), time: time(sum(suites.map(({ seconds }) => seconds))) })}>
