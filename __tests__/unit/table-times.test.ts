@@ -1,7 +1,16 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals'
 import { wordsOf } from '../../src/commands/index.ts'
 import { DumpTimes } from '../../src/migration/dump/table-times.ts'
 import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
@@ -13,9 +22,15 @@ import { ReportWriter } from '../../src/report/writer.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
 
 describe('the report keeps of each step of a table', () => {
+  beforeEach(() => {
+    jest.useFakeTimers()
+  })
+  afterEach(() => {
+    jest.useRealTimers()
+  })
   const writer = () => {
     const record = new ReportWriter(newReport('migrate', wordsOf('migrate')))
-    const began = Date.parse(record.report.startedAt)
+    const began = performance.now()
     const database = record.database({ source: 'shop', target: 'shop', bytes: 0 })
     const compared = (...names: string[]) => {
       const tables = names.map((name) => ({
@@ -24,7 +39,7 @@ describe('the report keeps of each step of a table', () => {
       database.compared({ tables, objects: [], verified: true })
       return record.report.databases[0]?.tables
     }
-    return { began, database, compared }
+    return { began, record, database, compared }
   }
 
   test('when it began first and ended last, and how long it was worked on', () => {
@@ -49,7 +64,7 @@ describe('the report keeps of each step of a table', () => {
 
   test('where nothing was compared, once the run is over', () => {
     const record = new ReportWriter(newReport('migrate', wordsOf('migrate')))
-    const began = Date.parse(record.report.startedAt)
+    const began = performance.now()
     const [bare, compared] = ['bare', 'compared'].map((source) =>
       record.database({ source, target: source, bytes: 1 }),
     )
@@ -64,6 +79,28 @@ describe('the report keeps of each step of a table', () => {
       { tables: [{ timeline }] },
     ])
     expect(record.report.databases[1]).not.toHaveProperty('timedTables')
+  })
+
+  test('what really took place, whatever the clock is set to meanwhile', () => {
+    const { record, database } = writer()
+    const { startedAt } = record.report
+    jest.advanceTimersByTime(2000)
+    const over = record.phase('restore', 'shop')
+    const from = performance.now()
+    jest.setSystemTime(Date.now() - 3_600_000)
+    jest.advanceTimersByTime(5000)
+    database.ran('load', { schema: 's', name: 't' }, { from, to: performance.now() })
+    over(true)
+    record.skippedPhase('verify')
+    record.end('succeeded')
+    expect(record.report).toMatchObject({
+      startedAt,
+      phases: [
+        { name: 'restore', startedAt: 2, seconds: 5 },
+        { name: 'verify', startedAt: 7 },
+      ],
+      databases: [{ timedTables: [{ timeline: { load: { start: 2, end: 7, busy: 5 } } }] }],
+    })
   })
 
   test('whoever asks for the record of the database', () => {

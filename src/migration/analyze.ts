@@ -39,7 +39,7 @@ export async function analyzeDatabase(
   options: AnalyzeOptions,
   context: Context,
 ): Promise<Analyzed> {
-  const began = Date.now()
+  const began = performance.now()
   const { target, targetName: database } = options
   const connection = { database, role: 'target' as const, signal: context.signal }
   const list = async (client: pg.Client) => {
@@ -101,7 +101,7 @@ export async function analyzeDatabase(
       }
       done++
       bytes += Number(table.bytes)
-      const seconds = (Date.now() - began) / 1000
+      const seconds = (performance.now() - began) / 1000
       const left = timeLeft(bytes, total, seconds)
       context.progress.update(
         `analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${formatBytes(bytes)} of ${formatBytes(total)}${left ? `, ${left}` : ''}`,
@@ -116,7 +116,7 @@ export async function analyzeDatabase(
       { cause: error, sqlstate: sqlstateOf(error) },
     )
   }
-  return { tables: tables.length, seconds: (Date.now() - began) / 1000, refused }
+  return { tables: tables.length, seconds: (performance.now() - began) / 1000, refused }
 }
 
 const nameOf = ({ schema, name }: { schema: string; name: string }) =>

@@ -1,6 +1,6 @@
 import type { TableStep } from '../report/model.ts'
 
-/** A step of a table that is done; moments are those of Date.now(). */
+/** A step of a table that is done; moments are those of performance.now(). */
 export interface TimedTable {
   schema: string
   name: string

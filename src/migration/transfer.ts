@@ -25,7 +25,7 @@ export async function transfer(
 ): Promise<void> {
   const { client } = dumpSource
   const { inputs } = run
-  const began = Date.now()
+  const began = performance.now()
   const roles = await dumpTheRoles(source, dumpSource, run)
   const common = { client, roles, losses: source.losses, proven: true }
   // what the target cannot take is told before the first row is dumped

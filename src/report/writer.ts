@@ -34,11 +34,14 @@ export class ReportWriter {
   readonly report: Report
   readonly #report: Open<Report>
   readonly #databases = new Map<string, DatabaseRecord>()
+  /** When the run began by the clock that nobody sets, as performance.now() has it. */
+  readonly #began: number
 
   /** @param begun what the report holds to begin with; it is copied */
   constructor(begun: Report) {
     this.#report = structuredClone(begun) as Open<Report>
     this.report = this.#report
+    this.#began = performance.now() - (Date.now() - Date.parse(begun.startedAt))
   }
 
   check(result: CheckResult): void {
@@ -59,7 +62,7 @@ export class ReportWriter {
    * @returns to be called when it is over, with whether it succeeded
    */
   phase(name: PhaseName, database?: string): (succeeded: boolean) => void {
-    const began = Date.now()
+    const began = performance.now()
     const phase: Open<PhaseResult> = {
       name,
       status: 'failed',
@@ -70,13 +73,13 @@ export class ReportWriter {
     this.#report.phases.push(phase)
     return (succeeded) => {
       phase.status = succeeded ? 'succeeded' : 'failed'
-      phase.seconds = round((Date.now() - began) / 1000)
+      phase.seconds = round((performance.now() - began) / 1000)
     }
   }
 
   /** Notes a phase that the inputs leave out. */
   skippedPhase(name: PhaseName): void {
-    const startedAt = this.#secondsUntil(Date.now())
+    const startedAt = this.#secondsUntil(performance.now())
     this.#report.phases.push({ name, status: 'skipped', seconds: 0, startedAt })
   }
 
@@ -165,7 +168,7 @@ export class ReportWriter {
       verified: false,
     }
     if (!databases.includes(result)) databases.push(result)
-    const record = new DatabaseRecord(result, Date.parse(this.#report.startedAt))
+    const record = new DatabaseRecord(result, this.#began)
     this.#databases.set(database.source, record)
     return record
   }
@@ -187,7 +190,7 @@ export class ReportWriter {
   }
 
   #secondsUntil(moment: number): number {
-    return round((moment - Date.parse(this.#report.startedAt)) / 1000)
+    return round((moment - this.#began) / 1000)
   }
 }
 
@@ -196,24 +199,24 @@ export class DatabaseRecord {
   /** What is recorded so far. */
   readonly result: DatabaseResult
   readonly #result: Open<DatabaseResult>
-  readonly #startedAt: number
+  readonly #began: number
   readonly #timelines = new Map<string, Open<TableTimeline>>()
 
   /**
    * @param result of the writer's own report
-   * @param startedAt when the run began, as Date.now() has it
+   * @param began when the run began, as performance.now() has it
    */
-  constructor(result: DatabaseResult, startedAt: number) {
+  constructor(result: DatabaseResult, began: number) {
     this.#result = result as Open<DatabaseResult>
     this.result = result
-    this.#startedAt = startedAt
+    this.#began = began
   }
 
   /**
    * Notes that a step of a table was worked on; what was noted of the step before is added to. Shown with the table once it is
    * compared.
    *
-   * @param time `from` and `to` as Date.now() has them; `busy` in seconds, all of it where it is left out
+   * @param time `from` and `to` as performance.now() has them; `busy` in seconds, all of it where it is left out
    */
   ran(
     step: TableStep,
@@ -228,7 +231,7 @@ export class DatabaseRecord {
       this.#timelines.set(key, timeline)
     }
     const before = timeline[step]
-    const [start, end] = [from, to].map((moment) => round((moment - this.#startedAt) / 1000)) as [
+    const [start, end] = [from, to].map((moment) => round((moment - this.#began) / 1000)) as [
       number,
       number,
     ]

@@ -105,7 +105,7 @@ export async function dumpDatabase(
   context: Context,
 ): Promise<{ bytes: number; seconds: number; tables: TimedTable[] }> {
   await mkdir(join(options.directory, '..'), { recursive: true, mode: 0o700 })
-  const began = Date.now()
+  const began = performance.now()
   const able = await compressionMethods(source.client, context)
   const progress = new DumpProgress(sizes)
   const times = new DumpTimes()
@@ -131,7 +131,7 @@ export async function dumpDatabase(
       context,
       (line) => {
         progress.read(line)
-        times.read(line, Date.now())
+        times.read(line, performance.now())
       },
     )
     if (result.code !== 0) {
@@ -144,7 +144,7 @@ export async function dumpDatabase(
     clearInterval(poll)
     await locks.end()
   }
-  const ended = Date.now()
+  const ended = performance.now()
   const tables = await times.of(options.directory, ended).catch((error: unknown): TimedTable[] => {
     // whoever restores the archive says what is wrong with it
     context.log.debug(`when each table was dumped is not known: ${messageOf(error)}`)

@@ -45,7 +45,7 @@ export class DumpProgress {
   }
 
   line(written: number, began: number): string {
-    const seconds = (Date.now() - began) / 1000
+    const seconds = (performance.now() - began) / 1000
     const { tables, total } = this.sizes
     const parts = [
       `${this.finished} of ${tables.size} tables done (${this.started} begun)`,

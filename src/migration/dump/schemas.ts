@@ -54,9 +54,9 @@ export async function withSchemas<T>(
               extra: withoutMark(await readFreezeMark(client)),
             }),
           )
-          const began = Date.now()
+          const began = performance.now()
           await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
-          seconds.set(name, (Date.now() - began) / 1000)
+          seconds.set(name, (performance.now() - began) / 1000)
           return properties
         })
       } catch (error) {

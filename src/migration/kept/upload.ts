@@ -110,9 +110,9 @@ export async function uploadDump(
   while (cutter.left > 0) {
     const part = cutter.take(limit, limits.files)
     const name = `${options.name}-part-${String(parts.length + 1).padStart(3, '0')}`
-    const [before, began] = [upload.sent, Date.now()]
+    const [before, began] = [upload.sent, performance.now()]
     parts.push(await upload.send(name, part))
-    const perSecond = ((upload.sent - before) * 1000) / Math.max(1, Date.now() - began)
+    const perSecond = ((upload.sent - before) * 1000) / Math.max(1, performance.now() - began)
     const least = Math.max(limits.least, cutter.left / Math.max(1, mostParts - parts.length))
     limit = Math.min(most, Math.max(least, Math.floor(perSecond * limits.seconds)))
   }
@@ -124,7 +124,7 @@ export async function uploadDump(
 class Upload {
   total = 0
   sent = 0
-  private readonly began = Date.now()
+  private readonly began = performance.now()
   private readonly store: ArtifactStore
   private readonly directory: string
   private readonly options: UploadOptions
@@ -214,7 +214,7 @@ class Upload {
 
   private show(bytes: number, name: string, what = 'Uploading'): void {
     const done = Math.min(this.total, this.sent + bytes)
-    const seconds = (Date.now() - this.began) / 1000
+    const seconds = (performance.now() - this.began) / 1000
     const details = [
       `${formatBytes(done)} of ${formatBytes(this.total)}`,
       seconds >= 1 && done > 0 ? formatRate(done / seconds) : '',

@@ -75,7 +75,7 @@ export async function restoreDatabases(
   if (failures.length === 0) failures.push(...(await finishSwaps(databases, swaps, run)))
   const { report } = run
   if (began !== undefined && failures.length === 0) {
-    run.record.cutover(Math.round((Date.now() - began) / 100) / 10)
+    run.record.cutover(Math.round((performance.now() - began) / 100) / 10)
   }
   run.record.verified(
     report.databases.length > 0 &&

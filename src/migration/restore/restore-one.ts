@@ -24,7 +24,7 @@ export async function restoreOne(
 ): Promise<void> {
   const { record, source } = destination
   const { targetName: name } = options
-  const began = Date.now()
+  const began = performance.now()
   const restored = await runPhase(
     run,
     'restore',
@@ -38,7 +38,7 @@ export async function restoreOne(
     },
     source,
   ).finally(() => {
-    record.restoreTook((Date.now() - began) / 1000)
+    record.restoreTook((performance.now() - began) / 1000)
   })
   let proven = false
   try {

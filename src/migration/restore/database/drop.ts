@@ -219,11 +219,11 @@ export async function giveBack(
   context: Context,
   seconds = giveBackTime,
 ): Promise<void> {
-  const began = Date.now()
+  const began = performance.now()
   try {
     await inTime(client, { connectTimeout: seconds }, endMemberships(client, marked, context))
   } catch (error) {
-    if (Date.now() - began < seconds * 1000) throw error
+    if (performance.now() - began < seconds * 1000) throw error
     throw new Failure(
       'The rights that an interrupted restore has left cannot be given back',
       `The target did not answer within ${seconds} s`,

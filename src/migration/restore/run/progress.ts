@@ -38,7 +38,7 @@ export class RestoreProgress {
   private readonly total: { entries: number; bytes: number }
   private entries = 0
   private bytes = 0
-  private readonly began = Date.now()
+  private readonly began = performance.now()
   /** By the name of the session that does it. */
   private readonly running = new Map<string, Work>()
 
@@ -166,7 +166,7 @@ export class RestoreProgress {
 
   /** Entries and bytes done of all, rate, time left, and what is running now. */
   line(): string {
-    const seconds = (Date.now() - this.began) / 1000
+    const seconds = (performance.now() - this.began) / 1000
     const works = [...this.running.values()]
     const bytes = works.reduce((sum, work) => sum + work.bytes, this.bytes)
     const parts = [

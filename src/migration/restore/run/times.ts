@@ -17,7 +17,7 @@ export class RestoreTimes {
   }
 
   /** Statements that went to the server together are done: each is taken for an equal part of the time. */
-  statements(items: readonly PlannedEntry[], from: number, to = Date.now()): void {
+  statements(items: readonly PlannedEntry[], from: number, to = performance.now()): void {
     if (!this.note) return
     const busy = (to - from) / 1000 / Math.max(1, items.length)
     for (const item of items) {
@@ -38,12 +38,12 @@ export class RestoreTimes {
     }
     return {
       at: (item) => {
-        const now = Date.now()
+        const now = performance.now()
         done(now)
         current = item && { entry: item.entry, from: now }
       },
       end: (isDone) => {
-        if (isDone) done(Date.now())
+        if (isDone) done(performance.now())
         current = null
       },
     }

@@ -87,7 +87,7 @@ export class Worker extends PatientSession {
           if (uncertain) return
           const session = await this.session()
           const client = await session.foreign(first.archive, '')
-          const from = Date.now()
+          const from = performance.now()
           await client.query(texts.join('\n;\n'))
           message.outcome = 'done'
           run.times.statements(items, from)
@@ -124,7 +124,7 @@ export class Worker extends PatientSession {
         const uncertain = again || unknown
         if (uncertain && (await isThere(session, item))) return
         try {
-          const from = Date.now()
+          const from = performance.now()
           await runEntry(session, item, run.plan)
           run.times.statements([item], from)
         } catch (error) {

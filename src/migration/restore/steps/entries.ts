@@ -39,7 +39,7 @@ export async function restoreEntries(restore: RunningRestore): Promise<void> {
   for (const item of restore.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
     if (item.decision.kind === 'leave-out') continue
     const running = restore.worker.begin(item.name, 1)
-    const from = Date.now()
+    const from = performance.now()
     if (await refresh(restore, item, loader)) {
       restore.later++
       restore.execution.times.statements([item], from)

@@ -74,7 +74,7 @@ async function rebuild(options: RebuildOptions, rebuilt: Rebuilt, context: Conte
   const { roleNames = sameRoleNames } = options
   for (const directory of await options.schema.archives())
     archives.push(withRoleNames(await readArchive(directory), roleNames))
-  const began = Date.now()
+  const began = performance.now()
   let entries: number
   try {
     entries = await rebuildBeside(options, archives, rebuilt, context)
@@ -87,7 +87,7 @@ async function rebuild(options: RebuildOptions, rebuilt: Rebuilt, context: Conte
   }
   const { database, open } = options
   context.log.info(
-    `${database}: ${counted(open.length, 'definition')} printed differently, decided by rebuilding ${counted(entries, 'entry', 'entries')} of the dump's schema in ${((Date.now() - began) / 1000).toFixed(1)} s`,
+    `${database}: ${counted(open.length, 'definition')} printed differently, decided by rebuilding ${counted(entries, 'entry', 'entries')} of the dump's schema in ${((performance.now() - began) / 1000).toFixed(1)} s`,
   )
 }
 

@@ -142,10 +142,10 @@ function tasksOf(plan: ReadPlan, pieces: Piece[], together: number): Task[] {
     bytes: statement.reduce((sum, { bytes }) => sum + bytes, 0),
     run: async (client) => {
       const done = { rows: 0, tables: 0 }
-      const from = Date.now()
+      const from = performance.now()
       // once all of it is read: what is lost on the way is read again
       const read = await readPieces(client, plan, statement)
-      const to = Date.now()
+      const to = performance.now()
       const busy = (to - from) / 1000 / statement.length
       for (const [piece, { rows, digest }] of read) {
         plan.timed?.('check', piece.table, { from, to, busy })
