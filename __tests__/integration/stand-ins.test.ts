@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { RestoreRolesOptions } from '../../src/migration/roles/options.ts'
@@ -11,6 +12,7 @@ import { renamedRoles } from '../../src/postgres/roles/role-names.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { newContext } from '../support/context.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
 import { restoreRoles } from '../support/restore-roles.ts'
 import { fixtureStatements } from '../support/roles-fixture.ts'
 import { type Major, TestServer } from '../support/server.ts'
@@ -134,13 +136,39 @@ describe.each([13, 18] as Major[])('stand-ins for the roles of version %i', (maj
       try {
         expect(await removeStandIns(client, 'rehearsal_202611290230_00000000')).toEqual([])
         expect(await findStandIns(client)).toEqual([...restored.createdRoles].sort())
-        expect(await removeStandIns(client, prefix)).toEqual([])
-        expect(await removeStandIns(client, prefix)).toEqual([])
+        const stranger = {
+          name: `${prefix}_r9999`,
+          reason: expect.stringContaining('no rehearsal has written its comment'),
+        }
+        expect(await removeStandIns(client, prefix)).toEqual([stranger])
+        expect(await removeStandIns(client, prefix)).toEqual([stranger])
       } finally {
         await client.end()
       }
       expect(await readRows(backend)).toEqual(before)
     } finally {
+      await target.stop()
+    }
+  })
+
+  test('are found again when the connection is lost while PolarDB 11 writes over their comment', async () => {
+    if (source === undefined) return
+    const target = await PolarStandIn.start()
+    const proxy = await TcpProxy.start(Number(new URL(target.uri()).port))
+    try {
+      const before = await readRows(target.backend)
+      const lost = proxy.when(/ALTER ROLE "rehearsal\w+" WITH NOPOLAR_SUPERUSER \w/, 'swallow')
+      await expect(
+        restoreRoles(options(through(proxy, target.uri())), newContext('rehearse', { pauses: [] })),
+      ).rejects.toThrow('The roles could not be restored')
+      await lost
+      const altered = `SELECT FROM pg_roles WHERE rolname LIKE '${prefix}%' AND NOT rolsuper AND (rolreplication OR rolbypassrls)`
+      while ((await target.backend.sql(altered)).rowCount === 0) await setImmediate()
+      const client = await target.connect()
+      expect(await removeStandIns(client, prefix).finally(() => client.end())).toEqual([])
+      expect(await readRows(target.backend)).toEqual(before)
+    } finally {
+      await proxy.stop()
       await target.stop()
     }
   })

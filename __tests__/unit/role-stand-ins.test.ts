@@ -204,20 +204,23 @@ CREATE ROLE x;\nALTER ROLE x WITH ${own} PASSWORD 'md5x';\nGRANT dba TO x;\nGRAN
 CREATE ROLE b;\nALTER ROLE b WITH ${own};\nCOMMENT ON ROLE a IS 'new';`
     const source = catalog({ roles: [role('a', { validUntil: '2030-01-01 00:00:00.000000+00' })] })
     expect(sent(plan(script, renaming(target, 'a', 'b'), source))).toEqual([
-      'ALTER ROLE "run_r1" WITH NOCREATEROLE;',
+      `ALTER ROLE "run_r1" WITH NOCREATEROLE; COMMENT ON ROLE "run_r1" IS '${standInMark}\nnew';`,
       `COMMENT ON ROLE "run_r1" IS '${standInMark}\nnew';`,
       `COMMENT ON ROLE "run_r2" IS '${standInMark}';`,
     ])
   })
 
-  test('are marked again where PolarDB writes a comment of its own', () => {
+  test('are marked again by the very message in which PolarDB writes over their comment', () => {
     const script = `CREATE ROLE a;\nALTER ROLE a WITH SUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN NOREPLICATION NOBYPASSRLS;\nCREATE ROLE b;\nALTER ROLE b WITH NOSUPERUSER INHERIT NOCREATEROLE NOCREATEDB NOLOGIN REPLICATION NOBYPASSRLS;\nCOMMENT ON ROLE b IS 'b';`
-    expect(sent(plan(script, renaming(polar11, 'a', 'b')))).toEqual([
+    const planned = plan(script, renaming(polar11, 'a', 'b'))
+    expect(sent(planned)).toEqual([
       made('run_r1', ' WITH POLAR_SUPERUSER'),
       `CREATE ROLE "run_r2"; COMMENT ON ROLE "run_r2" IS '${standInMark}\nb';`,
-      'ALTER ROLE "run_r2" WITH NOPOLAR_SUPERUSER REPLICATION;',
-      `COMMENT ON ROLE "run_r1" IS '${standInMark}';`,
-      `COMMENT ON ROLE "run_r2" IS '${standInMark}\nb';`,
+      `ALTER ROLE "run_r2" WITH NOPOLAR_SUPERUSER REPLICATION; COMMENT ON ROLE "run_r2" IS '${standInMark}\nb';`,
+    ])
+    const [, , altered] = planned.batches.flat().filter(isStep)
+    expect(altered?.fallback.map(({ text }) => text)).toEqual([
+      `ALTER ROLE "run_r2" WITH REPLICATION; COMMENT ON ROLE "run_r2" IS '${standInMark}\nb';`,
     ])
   })
 

@@ -8,7 +8,10 @@ import { quoteIdentifier } from '../../postgres/identifiers.ts'
 /** Roles that one statement drops at most. */
 const mostTogether = 100
 
-/** A stand-in that is still there, and what the server says to its DROP ROLE. */
+const notMarked =
+  "no rehearsal has written its comment, so that it may be somebody else's: drop it by hand, if it is not"
+
+/** A role that is still there, and why: what the server says to its DROP ROLE, say. */
 export interface KeptStandIn {
   name: string
   reason: string
@@ -19,19 +22,22 @@ export interface KeptStandIn {
  * is gone already is no error, so it may be called again, by another run as well.
  *
  * It takes for a stand-in what has both a name that `renamedRoles` gives, `<prefix>_r<number>`, and the mark with which a stand-in is
- * made in one transaction (see stand-ins.ts): a role of such a name that somebody else made has no mark, one that somebody has
- * renamed for a use of its own has no such name, and both stay. Its databases must be gone before: the server drops no role that
+ * made in one transaction (see stand-ins.ts). One that somebody has renamed for a use of its own has no such name, and stays. So does
+ * a role of such a name without the mark, and is told: a stand-in whose comment somebody has changed looks like it. Its databases must be gone before: the server drops no role that
  * owns something.
  *
  * @param client a session of the account on the target, in whichever database
  * @param prefix of the run's names, as given to `renamedRoles`
- * @returns those that the server did not drop
+ * @returns those that are still there: which the server did not drop, and which have no mark
  * @throws the error of a lost connection
  */
 export async function removeStandIns(client: pg.Client, prefix: string): Promise<KeptStandIn[]> {
-  const names = (await findStandIns(client)).filter((name) => isOf(name, prefix))
+  const all = await rolesOf(client, prefix)
+  const names = all.filter(isStandIn).map(({ name }) => name)
   await revokeParameters(client, names)
-  const kept: KeptStandIn[] = []
+  const kept: KeptStandIn[] = all
+    .filter((role) => !isStandIn(role))
+    .map(({ name }) => ({ name, reason: notMarked }))
   for (let from = 0; from < names.length; from += mostTogether) {
     const some = names.slice(from, from + mostTogether)
     if ((await refusal(client, drop(some))) === undefined) continue
@@ -45,14 +51,26 @@ export async function removeStandIns(client: pg.Client, prefix: string): Promise
 
 /** The names of all roles of a target that bear the mark of a stand-in, of whichever run, sorted. */
 export async function findStandIns(client: pg.Client): Promise<string[]> {
-  const { rows } = await client.query<{ name: string; comment: string }>(
+  return (await rolesOf(client, '')).filter(isStandIn).map(({ name }) => name)
+}
+
+interface CommentedRole {
+  name: string
+  comment: string | null
+}
+
+/** The roles whose names are of a prefix, sorted; without one those that have a comment. */
+async function rolesOf(client: pg.Client, prefix: string): Promise<CommentedRole[]> {
+  const { rows } = await client.query<CommentedRole>(
     `SELECT r.rolname::pg_catalog.text AS name, d.description AS comment
-       FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_shdescription d
+       FROM pg_catalog.pg_roles r LEFT JOIN pg_catalog.pg_shdescription d
          ON d.objoid OPERATOR(pg_catalog.=) r.oid
         AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_authid'::pg_catalog.regclass
+      WHERE d.description IS NOT NULL OR $1::pg_catalog.text OPERATOR(pg_catalog.<>) ''
       ORDER BY r.rolname`,
+    [prefix],
   )
-  return rows.filter(isStandIn).map(({ name }) => name)
+  return prefix === '' ? rows : rows.filter(({ name }) => isOf(name, prefix))
 }
 
 function isOf(name: string, prefix: string): boolean {

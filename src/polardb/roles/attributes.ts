@@ -87,13 +87,10 @@ export function planCreate(
   const whole = create(...words, ...values)
   words.delete('LOGIN')
   const main = makesStandIns(target)
-    ? step(
-        'create',
-        // in one message, and so in one transaction: no stand-in is without its mark
-        `${create(...words)} ${markStandIn(target.names.onTarget(role.name), role.comment)}`,
-        carries,
-        { notes, trial: { instead: whole } },
-      )
+    ? step('create', marked(role, target, create(...words)), carries, {
+        notes,
+        trial: { instead: whole },
+      })
     : step('create', whole, carries, { notes })
   return {
     main,
@@ -121,7 +118,7 @@ export function planNamesake(
   ]
   const name = target.names.onTarget(role.name)
   const options = words.length > 0 ? ` WITH ${words.join(' ')}` : ''
-  const text = `CREATE ROLE ${quoteIdentifier(name)}${options}; ${markStandIn(name, role.comment)}`
+  const text = marked(role, target, `CREATE ROLE ${quoteIdentifier(name)}${options};`)
   const reason = `the target has a role of this name, and ${why}`
   return {
     main: step('create', text, [{ role: role.name, what: subject.role }], { notes: [reason] }),
@@ -195,7 +192,11 @@ export function planUpdate(
       ? undefined
       : step(
           'update',
-          `ALTER ROLE ${roleIdentifier(target, role.name)} WITH ${[...words, ...values].join(' ')};`,
+          marked(
+            role,
+            target,
+            `ALTER ROLE ${roleIdentifier(target, role.name)} WITH ${[...words, ...values].join(' ')};`,
+          ),
           carries,
           { notes: [...notes, 'the role exists: existing-roles is update'], trial: 'itself' },
         )
@@ -205,6 +206,15 @@ export function planUpdate(
     passwordSent: sendsPassword,
     explained,
   }
+}
+
+/**
+ * A statement that makes or alters a role, for a stand-in with its mark behind it, since PolarDB 11 writes over the comment of a role
+ * that it alters (docs/polardb.md, "Role attributes"). In one message, and so in one transaction: no stand-in is ever without its mark.
+ */
+function marked({ name, comment }: ScriptRole, target: RoleTarget, statement: string): string {
+  if (!makesStandIns(target)) return statement
+  return `${statement} ${markStandIn(target.names.onTarget(name), comment)}`
 }
 
 /** What of a role its stand-in has, also when it is found again. */
@@ -244,10 +254,15 @@ function lateAttributes(
     const text = (name: string) => `ALTER ROLE ${quoteIdentifier(name)} WITH ${list.join(' ')};`
     const carries = list.filter((word) => !polarWords.has(word)).map((word) => carried(role, word))
     // what an existing role is decides what of it may be altered
-    return step('attribute', text(target.names.onTarget(role.name)), carries, {
-      ...more,
-      trial: state === 'new' ? text : 'itself',
-    })
+    return step(
+      'attribute',
+      marked(role, target, text(target.names.onTarget(role.name))),
+      carries,
+      {
+        ...more,
+        trial: state === 'new' ? text : 'itself',
+      },
+    )
   }
   const steps = words.map((word) => make([word], {}))
   if (!usesPolarWord(target)) return steps

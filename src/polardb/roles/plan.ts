@@ -258,11 +258,6 @@ function planComments(
       items.push(step('label', text(target.names.onTarget(role)), carries, { trial }))
     }
   }
-  const comments = commentsOf(script)
-  for (const name of makesStandIns(target) ? recommented : []) {
-    const text = markStandIn(target.names.onTarget(name), comments.get(name) ?? null)
-    items.push(step('comment', text, [{ role: name, what: subject.comment }]))
-  }
   for (const name of decisions.names()) {
     const decision = decisions.of(name)
     if (decision?.kind !== 'update' || decision.completing) continue
