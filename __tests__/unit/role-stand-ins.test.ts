@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { changedMeanwhile } from '../../src/migration/roles/meanwhile.ts'
 import type { RolePlan } from '../../src/polardb/roles/model.ts'
 import { planRoles } from '../../src/polardb/roles/plan.ts'
 import { catalogOnSource, isStandIn, standInMark } from '../../src/polardb/roles/stand-ins.ts'
@@ -41,6 +42,41 @@ function sent({ batches }: RolePlan): string[] {
 
 const made = (name: string, words = '') =>
   `CREATE ROLE "${name}"${words}; COMMENT ON ROLE "${name}" IS '${standInMark}';`
+
+test('what another run makes for itself meanwhile is no change that anybody is to look into', () => {
+  const standIn = 'rehearsal_202611290230_1f2e3d4c_r'
+  const setting = { database: null, parameter: 'work_mem', value: '3MB' }
+  const membership = { grantor: 'x', admin: false, inherit: true, set: true }
+  const own = role('app')
+  const other = catalog({
+    roles: [
+      own,
+      role(`${standIn}1`, { comment: `${standInMark}\nits own` }),
+      role(`${standIn}2`, { comment: standInMark }),
+      role('migration_login_test_0123456789ab'),
+    ],
+    memberships: [
+      { ...membership, role: `${standIn}1`, member: `${standIn}2` },
+      { ...membership, role: 'pg_monitor', member: `${standIn}2` },
+    ],
+    settings: [{ ...setting, role: `${standIn}1` }],
+  })
+  const ours = new Set(['app'])
+  const alone = catalog({ roles: [own] })
+  const nothing = { differences: [], others: [] }
+  expect(changedMeanwhile(alone, other, 'x', ours)).toEqual(nothing)
+  expect(changedMeanwhile(other, alone, 'x', ours)).toEqual(nothing)
+
+  // the mark is missing, or a role of the dump has to do with it
+  const strange = catalog({
+    roles: [own, role(`${standIn}1`), role(`${standIn}2`, { comment: standInMark })],
+    memberships: [{ ...membership, role: 'app', member: `${standIn}2` }],
+  })
+  expect(changedMeanwhile(alone, strange, 'x', ours)).toMatchObject({
+    differences: [{ role: `${standIn}2`, what: 'membership in app' }],
+    others: [`${standIn}1`],
+  })
+})
 
 describe('stand-ins for roles', () => {
   test('are made without login, password, limit and expiry, which are tried under the same name', () => {

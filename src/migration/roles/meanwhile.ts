@@ -1,3 +1,4 @@
+import { isStandIn } from '../../polardb/roles/stand-ins.ts'
 import type { CatalogMembership, CatalogRole, RoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { RoleDifference } from '../../report/model.ts'
 
@@ -16,8 +17,11 @@ const attributes: readonly [keyof CatalogRole, string][] = [
   ['password', 'PASSWORD'],
 ]
 
-/** Roles that a restore makes for itself, this one or another at the same time, and drops again. */
-const temporary = /^migrate-to-polardb loader [0-9a-f]{16}$/
+/** Roles that runs make for themselves, this one or another at the same time, and drop again. */
+const temporary = /^(migrate-to-polardb loader [0-9a-f]{16}|migration_login_test_[0-9a-f]{12})$/
+
+/** The names of stand-ins of whichever rehearsal. */
+const standInName = /^rehearsal_\d{12}_[0-9a-f]{8}_r[1-9]\d*$/
 
 /**
  * What became of a target's roles while data were restored. Code that belongs to the data runs during a restore (functions of
@@ -45,8 +49,15 @@ export function changedMeanwhile(
   }
   const now = new Map(after.roles.map((role) => [role.name, role]))
   const known = new Set(before.roles.map(({ name }) => name))
+  // a stand-in has both its name and its mark: see removeStandIns()
+  const unmarked = new Set(
+    [...before.roles, ...after.roles].flatMap((role) => (isStandIn(role) ? [] : [role.name])),
+  )
+  const isOfAnotherRun = (name: string) => standInName.test(name) && !unmarked.has(name)
+  const isPassing = (name: string) =>
+    temporary.test(name) || (!ours.has(name) && isOfAnotherRun(name))
   for (const role of before.roles) {
-    if (temporary.test(role.name)) continue
+    if (isPassing(role.name)) continue
     const on = now.get(role.name)
     if (!on) {
       add(role.name, 'the role', 'it disappeared while the data were restored')
@@ -66,6 +77,9 @@ export function changedMeanwhile(
       const { role, member } = membership
       if (member === account || role === account || there.has(key(membership))) continue
       if (temporary.test(member) || temporary.test(role)) continue
+      // those of another run have to do with each other and with predefined roles, and with none of the dump
+      const isOurs = ours.has(member) || ours.has(role)
+      if (!isOurs && (isPassing(member) || isPassing(role))) continue
       add(member, `membership in ${role}`, `it ${how} while the data were restored`, role)
     }
   }
@@ -76,6 +90,7 @@ export function changedMeanwhile(
     const there = new Set(others.map(settingKey))
     for (const setting of list) {
       const { role, database, parameter } = setting
+      if (role !== null && isPassing(role)) continue
       if (database !== null || there.has(settingKey(setting))) continue
       const what = `setting ${parameter}`
       if (differences.some((one) => one.role === (role ?? 'ALL') && one.what === what)) continue
@@ -83,7 +98,7 @@ export function changedMeanwhile(
     }
   }
   for (const { name } of after.roles) {
-    if (!known.has(name) && !temporary.test(name)) strangers.add(name)
+    if (!known.has(name) && !isPassing(name)) strangers.add(name)
   }
   return { differences, others: [...strangers] }
 }
