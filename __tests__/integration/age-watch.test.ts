@@ -24,7 +24,7 @@ const age = (part: number) =>
   )
 
 /** Works while the source is watched at short intervals. */
-async function watch(work: (run: Run) => Promise<void>) {
+async function watch(work: (run: Run, dumped: () => Promise<void>) => Promise<void>) {
   let outcome: Promise<void> = Promise.resolve()
   const { report } = await runInProcess(
     { source: source.uri(), target: source.uri() },
@@ -68,4 +68,19 @@ test('a young source is left alone, and one that cannot be asked ends nothing', 
   await outcome
   expect(signals[0]?.aborted).toBe(false)
   expect(report.warnings).toEqual([])
+})
+
+test('one that grows too old after its dump is read ends nothing', async () => {
+  await age(0.8)
+  const ageing = parseConnectionString(source.uri())
+  const { outcome } = await watch(async (run, dumped) => {
+    while (run.report.warnings.length === 0) await setImmediate()
+    await dumped()
+    await age(0.96)
+    // one that watches still
+    const other = watchingAge({ connection: ageing }, run, ({ signal }) => once(signal, 'abort'))
+    await other
+    expect(run.signal.aborted).toBe(false)
+  })
+  await outcome
 })

@@ -75,9 +75,9 @@ async function beforehand(rehearsal: Rehearsal, run: Run): Promise<Sides | undef
 
 async function rehearseIn({ source, target }: Sides, run: Run): Promise<void> {
   const dumpSource = await openDumpSource(source, run, target)
-  // nobody writes to a copy of one moment, and the source may be written to as it likes
-  const unwatched = { dumped: async () => {}, sealed: async () => {}, arrived: async () => {} }
-  await watchingAge(source, run, (watched) =>
-    transfer(source, dumpSource, target, unwatched, watched),
-  )
+  await watchingAge(source, run, (watched, dumped) => {
+    // nobody writes to a copy of one moment, and the source may be written to as it likes
+    const unwatched = { dumped, sealed: async () => {}, arrived: async () => {} }
+    return transfer(source, dumpSource, target, unwatched, watched)
+  })
 }

@@ -16,13 +16,13 @@ const looksEvery = 15
  * transactions as are begun meanwhile. At 75 % of the way to a wraparound a warning says so; at 95 % the dump is ended, so that
  * vacuum can do its work.
  *
- * @param work gets a run whose signal ends it
+ * @param work gets a run whose signal ends it, and what it calls when the dump's snapshot is gone: from then on nothing ends it
  * @throws Failure where the dump was ended for that; what `work` throws
  */
 export async function watchingAge<T>(
   source: Pick<Source, 'connection'>,
   run: Run,
-  work: (run: Run) => Promise<T>,
+  work: (run: Run, dumped: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const [over, ended] = [new AbortController(), new AbortController()]
   let failure: Failure | undefined
@@ -35,7 +35,10 @@ export async function watchingAge<T>(
     },
   )
   try {
-    return await work({ ...run, signal: AbortSignal.any([run.signal, ended.signal]) })
+    return await work({ ...run, signal: AbortSignal.any([run.signal, ended.signal]) }, async () => {
+      over.abort()
+      await watching
+    })
   } catch (error) {
     throw failure && !run.signal.aborted ? failure : error
   } finally {
@@ -55,6 +58,7 @@ async function watch(
     try {
       await wait(looksEvery * sampleOf(run), run.signal)
       const answer = await withConnection(connection, options, readAge)
+      if (run.signal.aborted) return
       if (answer.status !== 'failed') continue
       const { message, remedy } = answer
       if (answer.severity === 'blocker') {
