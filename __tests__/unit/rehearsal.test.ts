@@ -112,6 +112,12 @@ test('inputs that contradict what a rehearsal is are mistakes, all in one messag
     expect(why).toContain(input)
 })
 
+test('with another command keep-rehearsal is a mistake', () => {
+  const { why } = failureThrown(wanted({ command: 'migrate', 'keep-rehearsal': 'true' }))
+  expect(why).toContain('keep-rehearsal: "true"; allowed: with command rehearse')
+  expect(wanted({ command: 'migrate', 'keep-rehearsal': 'false' })().keepRehearsal).toBe(false)
+})
+
 test('one that is not run is neither verified nor failed', () => {
   const words = commands.find((command) => command.name === 'rehearse')?.words
   if (!words) throw new Error('there is no rehearse')

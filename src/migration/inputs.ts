@@ -268,8 +268,10 @@ export function parseInputs(
   for (const [name, allowed] of [
     ['max-outage', ['rehearse']],
     ['history', ['rehearse', 'migrate']],
+    ['keep-rehearsal', ['rehearse']],
   ] as const) {
-    if (get(name) !== '' && !(allowed as readonly string[]).includes(command))
+    const isAsked = name === 'keep-rehearsal' ? inputs.keepRehearsal : get(name) !== ''
+    if (isAsked && !(allowed as readonly string[]).includes(command))
       wrong(name, shown(get(name)), `allowed: with command ${allowed.join(' or ')}`)
   }
   if (inputs.maxOutage !== undefined && inputs.verify !== 'data') {
