@@ -77,6 +77,16 @@ describeScenarios(
     },
     {
       ...asMover,
+      name: 'a rehearsal is to drop what it has given away',
+      check: named('target-privileges'),
+      on: ({ target }) => target < 16,
+      inputs: { command: 'rehearse' },
+      trip: { target: 'ALTER ROLE mover NOINHERIT' },
+      expected: { objects: ['INHERIT'] },
+      remedy: { paste: 'target' },
+    },
+    {
+      ...asMover,
       name: 'of the account',
       check: named('target-connections'),
       trip: { target: 'ALTER ROLE mover CONNECTION LIMIT 3' },

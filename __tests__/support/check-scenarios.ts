@@ -163,7 +163,7 @@ export async function answersOf(
   }
   const inputs: Inputs = parseInputs(
     (name) => texts[name] ?? '',
-    [{ name: 'preflight', needs: [], dump: 'none' }],
+    [{ name: texts.command ?? 'preflight', needs: [], dump: 'none' }],
   )
   const connection = (side: Side) => parseConnectionString(uri(side) ?? '')
   const source =

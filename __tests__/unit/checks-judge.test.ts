@@ -23,6 +23,7 @@ import { consoleNames, plainSetting, roleNames } from '../../src/migration/check
 import { inheritedNotNull, lostNulls, placeOf } from '../../src/migration/checks/source/objects.ts'
 import { existingDatabase } from '../../src/migration/checks/target/content.ts'
 import {
+  accountInherits,
   databaseRights,
   publicObjects,
   publicRights,
@@ -46,7 +47,7 @@ interface World {
 function judge(check: Check, world: World) {
   const inputs = parseInputs(
     (name) => world.inputs?.[name] ?? '',
-    [{ name: 'preflight', needs: [], dump: 'none' }],
+    [{ name: world.inputs?.command ?? 'preflight', needs: [], dump: 'none' }],
   )
   const connection = { user: 'me', dbname: 'shop' }
   const account = { name: 'me', superuser: false, createRole: true, createDatabase: false }
@@ -239,4 +240,31 @@ test('replace takes CREATEDB only where a database is dropped', () => {
   expect(objects(true, [], [])).toMatchObject(needed)
   expect(objects(true, [])).toEqual(passed)
   expect(objects(false, ['public.t'])).toEqual(passed)
+})
+
+test('a rehearsal takes an account that inherits, or it could not remove what it gives away', () => {
+  const [check] = targetPrivilegeChecks
+  if (!check) throw new TypeError('no check')
+  const of = (command: string, inherits: boolean) =>
+    judge(check, {
+      inputs: { command },
+      source: [
+        [publicObjects, []],
+        [sourceRoles, []],
+      ],
+      target: [
+        [accountInherits, [{ inherits }]],
+        [databaseRights, [{ name: 'shop', connect: true, create: true, owner: true }]],
+        [publicRights, []],
+        [targetRoles, []],
+        [existingDatabase, []],
+      ],
+    })
+  expect(of('rehearse', false)).toMatchObject({
+    status: 'failed',
+    objects: ['INHERIT'],
+    paste: expect.stringMatching(/^ALTER ROLE "?\w+"? INHERIT;$/),
+  })
+  expect(of('rehearse', true)).toEqual(passed)
+  expect(of('migrate', false)).toEqual(passed)
 })

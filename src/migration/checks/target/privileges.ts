@@ -53,6 +53,15 @@ const roleNames = (side: string): Question<{ name: string }> => ({
 export const sourceRoles = roleNames('source')
 export const targetRoles = roleNames('target')
 
+/** Whether the account has what roles have that it is a member of; from 16 on each membership says that for itself. */
+export const accountInherits: Question<{ inherits: boolean }> = {
+  id: 'target-account-inherits',
+  scope: 'server',
+  sql: () => `
+    SELECT rolinherit OR pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000 AS inherits
+      FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) session_user`,
+}
+
 /** A right that the account lacks: by its name, with what it is for, and the statement that gives it. */
 interface Missing {
   name: string
@@ -102,6 +111,15 @@ function missing(known: Known): Missing[] {
         statement: '',
       })
     }
+  }
+  // a member that does not inherit cannot drop what it has given away
+  if (inputs.command === 'rehearse' && !target.row(accountInherits).inherits) {
+    attributes.push('INHERIT')
+    found.push({
+      name: 'INHERIT',
+      purpose: 'to remove at the end what the rehearsal gives to its owners',
+      statement: '',
+    })
   }
   if (attributes.length > 0 && found[0])
     found[0].statement = `ALTER ROLE ${to} ${attributes.join(' ')};`
@@ -183,7 +201,7 @@ export const targetPrivilegeChecks: readonly Check[] = [
     needs: ['target'],
     questions: {
       source: [publicObjects, sourceRoles],
-      target: [databaseRights, publicRights, targetRoles, existingDatabase],
+      target: [accountInherits, databaseRights, publicRights, targetRoles, existingDatabase],
     },
     judge,
   },
