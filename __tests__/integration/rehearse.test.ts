@@ -5,12 +5,19 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Cancelled, messageOf } from '../../src/failure.ts'
 import { assess } from '../../src/migration/checks/assess.ts'
 import { markLimit, newRehearsalName } from '../../src/migration/rehearsal/names.ts'
-import { Presence, rehearsalSign, whileMigrating } from '../../src/migration/rehearsal/presence.ts'
+import {
+  isPresent,
+  Presence,
+  rehearsalSign,
+  whileMigrating,
+} from '../../src/migration/rehearsal/presence.ts'
 import { Rehearsal } from '../../src/migration/rehearsal/rehearsal.ts'
+import { sweepRehearsals } from '../../src/migration/rehearsal/sweep.ts'
 import type { Run } from '../../src/migration/run.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { dumpCatalogs } from '../support/catalog-dump.ts'
 import { clientDirectory } from '../support/clients.ts'
+import { newContext } from '../support/context.ts'
 import { type CommandResult, runInProcess } from '../support/in-process.ts'
 import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { TcpProxy, through } from '../support/proxy.ts'
@@ -211,6 +218,8 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
       const both = await Promise.all([rehearse(), rehearse({ databases: 'stock' })])
       expect(both.map(({ error }) => error)).toEqual([undefined, undefined])
       expect(both.map(({ report }) => report.verified)).toEqual([true, true])
+      const warnings = both.flatMap(({ report }) => report.warnings)
+      expect(warnings.filter((line) => line.includes('other role'))).toEqual([])
       expect(await databases()).toEqual([`${name}_0`, `${name}_1`])
     } finally {
       await alive.close()
@@ -271,6 +280,59 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     },
   )
 
+  onceOnly('one whose lock is lost has it again however often that was tried in vain', async () => {
+    const proxy = await TcpProxy.start(Number(new URL(target.uri()).port))
+    let tries = 0
+    const log = { ...quiet.log, debug: () => void tries++ }
+    const proxied = parseConnectionString(through(proxy, target.uri()))
+    const sign = rehearsalSign(1)
+    const presence = await Presence.begin(proxied, sign, { ...quiet, log }, [0, 1])
+    const watcher = await target.backend.connect('postgres')
+    try {
+      await target.backend.sql('ALTER ROLE gctest CONNECTION LIMIT 0')
+      proxy.disturb('cut')
+      while (tries < 10) await setImmediate()
+      await target.backend.sql('ALTER ROLE gctest CONNECTION LIMIT -1')
+      while (!(await isPresent(watcher, sign))) await setImmediate()
+      expect(presence.taken.aborted).toBe(false)
+    } finally {
+      await target.backend.sql('ALTER ROLE gctest CONNECTION LIMIT -1')
+      await presence.close()
+      await watcher.end()
+      await proxy.stop()
+    }
+  })
+
+  onceOnly(
+    'one that works is not removed, although nobody has its lock, and none begins beside a copy that cannot be',
+    async () => {
+      const name = await leave()
+      const session = await target.connect(`${name}_1`)
+      try {
+        await session.query(`SET application_name TO 'migrate-to-polardb restore'`)
+        const context = newContext('rehearse')
+        await sweepRehearsals(account(), 60, context, 2)
+        expect(context.warnings).toEqual([
+          expect.stringContaining('sessions of a run still work in it'),
+        ])
+        expect(await databases()).toEqual([`${name}_0`, `${name}_1`])
+      } finally {
+        await session.end()
+      }
+      await target.backend.sql(`ALTER DATABASE ${name}_1 OWNER TO postgres`)
+      const { error, report } = await rehearse()
+      expect(error).toMatchObject({
+        message: expect.stringContaining('No rehearsal begins while what an earlier one has left'),
+        why: expect.stringContaining(`Still there: the database ${name}_1`),
+      })
+      expect(report.rehearsal).toBeUndefined()
+      expect(await databases()).toEqual([`${name}_0`, `${name}_1`])
+      await target.backend.sql(`ALTER DATABASE ${name}_1 OWNER TO gctest`)
+      expect((await rehearse()).error).toBeUndefined()
+      expect(await catalogs()).toEqual(before)
+    },
+  )
+
   onceOnly('one that another has taken for dead ends, and says so', async () => {
     const thief = await target.backend.connect('postgres')
     const { error } = await instead(async ({ name }, { signal }) => {
@@ -290,18 +352,28 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
   })
 
   describe('is not run, and that is no failure,', () => {
-    const reasonOf = async (): Promise<string> => {
-      const { error, report } = await rehearse({ databases: 'shop,stock' })
+    const reasonOf = async (more: Record<string, string> = {}): Promise<string> => {
+      const { error, report } = await rehearse({ databases: 'shop,stock', ...more })
       if (error) throw error
       expect(report.verified).toBe(false)
       expect(report.rehearsal).toMatchObject({ outcome: 'not run' })
-      expect(report.phases.map(({ name }) => name)).toEqual(['preflight'])
+      expect([...new Set(report.phases.map(({ name }) => name))]).toEqual(['preflight'])
       return report.rehearsal?.note ?? ''
     }
     onceOnly('while a migration is under way on the target', async () => {
       await whileMigrating(account(), quiet, async () => {
         expect(await reasonOf()).toContain('under way on this target')
       })
+    })
+
+    onceOnly('while another is under way and both use the roles of the target', async () => {
+      const other = await Presence.begin(account(), rehearsalSign(1), quiet)
+      try {
+        expect(await reasonOf({ roles: 'skip' })).toContain('another rehearsal is under way')
+      } finally {
+        await other.close()
+      }
+      expect(await catalogs()).toEqual(before)
     })
 
     onceOnly('while a restore is interrupted where the migration would go', async () => {
@@ -394,30 +466,47 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     const there = await databases()
     const { error, report } = await rehearse()
     expect(error).toBeUndefined()
-    expect(await databases()).toEqual(there.filter((name) => name !== `${stale}_0`))
+    // the mark stays beside a role that may be a stand-in, and that is told
+    expect(await databases()).toEqual(there)
     expect(report.warnings.filter((line) => line.includes('rehearsal_2020'))).toEqual([
       expect.stringContaining(`${odd}_0 is the mark of a rehearsal and says something`),
+      expect.stringContaining(`the role ${stale}_r1 (no rehearsal has written its comment`),
     ])
-    for (const name of await databases()) await target.backend.sql(`DROP DATABASE ${name}`)
     await target.backend.sql(`DROP ROLE ${stale}_r1`)
+    expect((await rehearse()).error).toBeUndefined()
+    expect(await databases()).toEqual(there.filter((name) => name !== `${stale}_0`))
+    for (const name of await databases()) await target.backend.sql(`DROP DATABASE ${name}`)
     expect(await catalogs()).toEqual(before)
   })
 
-  onceOnly('the lines of the documentation remove what is left', async () => {
+  onceOnly('the lines of the documentation remove what is left, whatever holds it', async () => {
     const name = await leave()
+    await target.backend.sql(
+      `GRANT SET ON PARAMETER work_mem TO gctest WITH GRANT OPTION; ALTER DATABASE ${name}_1 IS_TEMPLATE true`,
+    )
     const page = readFileSync('docs/rehearsal.md', 'utf8')
     const [, sql = ''] = /## By hand[\s\S]*?```sql\n([\s\S]*?)```/.exec(page) ?? []
-    const [which = '', lines = ''] = sql.split(/-- the lines that remove.*\n/)
+    const [which = '', ...removal] = sql.split(
+      /-- (?:from PostgreSQL 15|the lines that remove).*\n/,
+    )
+    expect(removal).toHaveLength(2)
     // as the account
     const me = await target.connect('postgres')
+    const other = await target.connect(`${name}_1`)
+    other.on('error', () => {})
     try {
+      await me.query(`GRANT SET ON PARAMETER work_mem TO ${name}_r1`)
       expect((await me.query(which)).rows).toEqual([
         { rehearsal: name, databases: '2', lives: false },
       ])
-      const { rows } = await me.query(lines.replace(/rehearsal_\d{12}_[0-9a-f]{8}/, name))
-      for (const line of rows) await me.query(Object.values(line).join())
+      for (const lines of removal) {
+        const { rows } = await me.query(lines.replace(/rehearsal_\d{12}_[0-9a-f]{8}/, name))
+        for (const line of rows) await me.query(Object.values(line).join())
+      }
     } finally {
+      await other.end().catch(() => {})
       await me.end()
+      await target.backend.sql('REVOKE ALL ON PARAMETER work_mem FROM gctest')
     }
     expect(await catalogs()).toEqual(before)
   })

@@ -31,9 +31,10 @@ async function steps(run: Run): Promise<void> {
   )
   let failure: unknown
   try {
-    await rehearsal.begin(sides.source, sides.target)
-    await rehearsal.during((own) => rehearseIn(sides, own))
-    forecastOutage(window, run)
+    if (await rehearsal.begin(sides.source, sides.target)) {
+      await rehearsal.during((own) => rehearseIn(sides, own))
+      forecastOutage(window, run)
+    }
   } catch (error) {
     failure = error ?? new Error('the rehearsal failed without a word')
   }

@@ -34,8 +34,8 @@ export function rehearsalSign(number: number): Sign {
   return { kind: rehearsing, number, isShared: false }
 }
 
-/** Milliseconds before each new try to get a lost lock back: within them another run does not take this one for dead. */
-const pauses = [0, 500, 1000, 2000, 4000, 8000, 15_000]
+/** Milliseconds before each new try to get a lost lock back, the last for all that follow. */
+const defaultPauses: readonly number[] = [0, 500, 1000, 2000, 4000, 8000, 15_000]
 
 /**
  * Whether a session other than the asking one holds a sign, in whichever database.
@@ -49,6 +49,17 @@ export async function isPresent(client: pg.Client, { kind, number }: Sign): Prom
         AND classid OPERATOR(pg_catalog.=) $1::pg_catalog.oid AND objid OPERATOR(pg_catalog.=) $2::pg_catalog.oid
         AND pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()`,
     [kind, number],
+  )
+  return rowCount !== 0
+}
+
+/** Whether a rehearsal other than the one with this number lives. @param client a session of the target */
+export async function isRehearsing(client: pg.Client, but: number): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `SELECT 1 FROM pg_catalog.pg_locks
+      WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND granted AND objsubid OPERATOR(pg_catalog.=) 2
+        AND classid OPERATOR(pg_catalog.=) $1::pg_catalog.oid AND objid OPERATOR(pg_catalog.<>) $2::pg_catalog.oid`,
+    [rehearsing, but],
   )
   return rowCount !== 0
 }
@@ -83,23 +94,32 @@ export class Presence {
   private session: pg.Client | undefined
   private readonly stop = new AbortController()
   private readonly lost = new AbortController()
+  private readonly pauses: readonly number[]
 
-  private constructor(target: ConnectionParameters, sign: Sign, context: Pick<Context, 'log'>) {
+  private constructor(
+    target: ConnectionParameters,
+    sign: Sign,
+    context: Pick<Context, 'log'>,
+    pauses: readonly number[],
+  ) {
     this.target = target
     this.sign = sign
     this.context = context
+    this.pauses = pauses
   }
 
   /**
    * @param target a database that stays: see firstConnection()
+   * @param pauses milliseconds before each new try to get it back when it is lost, the last for all that follow
    * @throws Failure where the target cannot be connected to, or another run has the sign; Cancelled
    */
   static async begin(
     target: ConnectionParameters,
     sign: Sign,
     context: Pick<Context, 'log' | 'signal'>,
+    pauses = defaultPauses,
   ): Promise<Presence> {
-    const presence = new Presence(target, sign, context)
+    const presence = new Presence(target, sign, context, pauses)
     if (await presence.open(context.signal)) return presence
     throw new Failure(
       'Another run holds the lock of this one',
@@ -135,11 +155,12 @@ export class Presence {
     return true
   }
 
-  /** Never throws. */
+  /** Until it has the sign, or another has, or the run is over, however long the target is away. Never throws. */
   private async again(): Promise<void> {
     let others = 0
-    for (const pause of pauses) {
+    for (let attempt = 0; ; attempt++) {
       try {
+        const pause = this.pauses[Math.min(attempt, this.pauses.length - 1)]
         await sleep(pause, undefined, { signal: this.stop.signal })
         if (await this.open(this.stop.signal)) return
         // one that only looked is gone the second time
@@ -149,7 +170,6 @@ export class Presence {
         this.context.log.debug(`the lock of this run could not be taken again: ${messageOf(error)}`)
       }
     }
-    // where the target cannot be reached the run finds that out by itself
   }
 }
 

@@ -15,7 +15,7 @@ import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { createMark, type RehearsalState, writeMark } from './mark.ts'
 import { lockNumber, newRehearsalName, rehearsalDatabase } from './names.ts'
-import { Presence, rehearsalSign } from './presence.ts'
+import { isRehearsing, Presence, rehearsalSign } from './presence.ts'
 import { outside, removeRehearsal } from './remove.ts'
 import { sweepRehearsals } from './sweep.ts'
 
@@ -55,15 +55,23 @@ export class Rehearsal {
    * Removes what earlier rehearsals have left, and makes the databases of this one, empty, each as the source's is. `end` is to be
    * called whatever comes of it.
    *
+   * @returns false where it does not begin, which is noted
    * @throws Failure where the target refuses; Cancelled
    */
-  async begin(source: Source, target: ReachedTarget): Promise<void> {
+  async begin(source: Source, target: ReachedTarget): Promise<boolean> {
     const { run } = this
     const { connection } = target
     this.target = target
     this.presence = await retrying(run, () =>
       Presence.begin(connection, rehearsalSign(lockNumber(this.name)), run),
     )
+    // looked for when one's own sign is there, so that of two that begin at once at most one goes on
+    if (run.inputs.roles === 'skip' && (await this.outside((client) => this.isBeside(client)))) {
+      this.notRun(
+        'another rehearsal is under way on this target, and with roles: skip both would lend themselves the same roles',
+      )
+      return false
+    }
     await sweepRehearsals(connection, run.inputs.rehearsalAge, run)
     const databases = this.rename(source.databases)
     // noted before it is made: the answer to CREATE DATABASE may be lost
@@ -87,6 +95,11 @@ export class Rehearsal {
     run.log.info(
       `Rehearsing into databases of its own: ${this.name}_1${databases.length > 1 ? ` to ${this.name}_${databases.length}` : ''}`,
     )
+    return true
+  }
+
+  private isBeside(client: pg.Client): Promise<boolean> {
+    return isRehearsing(client, lockNumber(this.name))
   }
 
   /**

@@ -25,7 +25,7 @@ export const outside = (target: ConnectionParameters) => ({ target, targetName: 
  * noted, by its name and by belonging to the account still.
  *
  * @param context its signal bounds it
- * @throws Failure naming what is left; Cancelled
+ * @throws NotRemoved naming what is left; Failure where the target cannot be asked; Cancelled
  */
 export async function removeRehearsal(
   state: RehearsalState,
@@ -50,8 +50,9 @@ export async function removeRehearsal(
       left.push(`the database ${targetName} (${messageOf(error)})`)
     }
   })
+  const hasData = left.length > 0
   // a role that owns something is not dropped
-  if (left.length === 0)
+  if (!hasData)
     for (const { name, reason } of await retrying(context, () =>
       inMaintenanceDatabase(outside(target), context.signal, (client) =>
         removeStandIns(client, rehearsal),
@@ -64,16 +65,22 @@ export async function removeRehearsal(
         dropMark(client, rehearsal),
       ),
     )
-  if (left.length > 0) throw notRemoved(rehearsal, left)
+  if (left.length > 0) throw new NotRemoved(rehearsal, left, hasData)
 }
 
-/** The failure of a rehearsal that is still there, in part. */
-export function notRemoved(rehearsal: string, left: readonly string[]): Failure {
-  return new Failure(
-    `The rehearsal ${rehearsal} could not be removed from the target`,
-    `Still there: ${printable(left.join('; '))}`,
-    'The next rehearsal removes it; docs/rehearsal.md has the lines that do it by hand',
-  )
+/** A rehearsal that is still there, in part. */
+export class NotRemoved extends Failure {
+  /** A database of it may be there, and so a copy of data. */
+  readonly hasData: boolean
+
+  constructor(rehearsal: string, left: readonly string[], hasData: boolean) {
+    super(
+      `The rehearsal ${rehearsal} could not be removed from the target`,
+      `Still there: ${printable(left.join('; '))}`,
+      'The next rehearsal tries it again before it begins; docs/rehearsal.md has the lines that do it by hand',
+    )
+    this.hasData = hasData
+  }
 }
 
 /** The databases of a rehearsal that are there, those included that its comparison has built something in. */
