@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { databasesInput } from '../../src/migration/database-names.ts'
 import { findAct, Repository, type WorkflowResult } from '../support/act.ts'
 import { canLogIn, readEverything, smallShop, withoutPassword } from '../support/migration.ts'
 import { PolarStandIn } from '../support/polardb-standin.ts'
@@ -111,11 +112,11 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
   })
 
   test('all-databases.yml migrates each database in a job of its own', async () => {
-    const as = { shop: 'shop_own', ledger: 'ledger_own' }
+    const as = { shop: 'shop_own', ledger: 'ledger=own, too' }
     const done = await run('examples/all-databases.yml', {
       ...servers(),
       databases: Object.entries(as)
-        .map((names) => names.join('='))
+        .map(([source, target]) => databasesInput({ source, target }))
         .join(','),
       'allow-missing': '',
       runner: 'polardb-vpc',

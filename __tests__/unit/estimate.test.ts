@@ -299,6 +299,7 @@ describe('what it means', () => {
       {
         name: 'shop',
         target: 'store',
+        input: '"shop"="store"',
         bytes: 5,
         estimate: { seconds: { low: 3, high: 5 }, dumpBytes: { low: 1, high: 3 } },
       },

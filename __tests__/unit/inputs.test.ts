@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { commands } from '../../src/commands/index.ts'
 import type { Failure } from '../../src/failure.ts'
-import { parseDatabases } from '../../src/migration/database-names.ts'
+import { databasesInput, parseDatabases } from '../../src/migration/database-names.ts'
 import { type Inputs, parseInputs } from '../../src/migration/inputs.ts'
 import { parseCompression } from '../../src/postgres/programs/arguments.ts'
 import { failureThrown } from '../support/failure.ts'
@@ -161,6 +161,28 @@ describe('databases', () => {
     ],
   ])('%j', (text, expected) => {
     expect(parseDatabases(text)).toEqual(expected)
+  })
+
+  test.each([
+    'shop',
+    'all',
+    'a,b',
+    'a=b',
+    ' blanks at its ends ',
+    'c="d"',
+    '"',
+    'two\nlines',
+    "it's $HOME {{ x }} \\",
+  ])('that is written for one of them is read as that one: %j', (name) => {
+    for (const [source, target] of [
+      [name, name],
+      [name, 'x'],
+      ['x', name],
+    ] as const) {
+      const text = databasesInput({ source, target })
+      expect(parseDatabases(text)).toEqual([{ source, target }])
+      expect(text.trim()).toBe(text)
+    }
   })
 
   test.each([

@@ -1,3 +1,5 @@
+import { quoteIdentifier } from '../postgres/identifiers.ts'
+
 /** One database of the source and its name on the target. */
 export interface DatabaseName {
   source: string
@@ -66,4 +68,9 @@ export function parseDatabases(text: string): 'all' | DatabaseName[] {
     if (twice) throw new SyntaxError(`the ${side} database "${twice[side]}" is named twice`)
   }
   return names
+}
+
+/** The text of `databases` that names this one database, whatever is in its names: see parseDatabases. */
+export function databasesInput({ source, target }: DatabaseName): string {
+  return `${quoteIdentifier(source)}=${quoteIdentifier(target)}`
 }

@@ -4,6 +4,7 @@ import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import type { Estimate, EstimatedPhase, Range } from '../../report/model.ts'
 import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
 import type { ReachedTarget, Source } from '../checks/preflight.ts'
+import { databasesInput } from '../database-names.ts'
 import { compressionMethods } from '../dump/programs.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
 import { artifactsFor } from '../kept/upload.ts'
@@ -95,9 +96,10 @@ export function databasesJson(
   const whole = ({ low, high }: Range) => ({ low: Math.round(low), high: Math.round(high) })
   return JSON.stringify(
     (source?.databases ?? []).map(({ source: name, target, bytes }) => {
+      const input = databasesInput({ source: name, target })
       const found = estimate?.databases.find((one) => one.name === name)
       const known = found && { seconds: whole(found.seconds), dumpBytes: whole(found.dumpBytes) }
-      return { name, target, bytes, ...(known ? { estimate: known } : {}) }
+      return { name, target, bytes, ...(known ? { estimate: known } : {}), input }
     }),
   )
 }
