@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 
 /** What takes longest, longest first: begun at the end, one of them would keep the others' processors idle. */
 const longest = [
+  'integration/rehearse',
   'integration/artifacts',
   'integration/clients-apt',
   'action/failures',
@@ -13,6 +14,10 @@ const longest = [
   'action/faults',
   'action/databases',
   'action/cancel',
+  'integration/hostile-database',
+  'action/rehearse',
+  'integration/freeze',
+  'action/command-line',
 ]
 
 /** The order of the test files: the same on every machine, whatever ran there before (Jest's own sorts by remembered times). */

@@ -152,6 +152,13 @@ test('a preflight has its checks: a blocker fails, one that could not be asked i
   ])
 })
 
+test('a file where none can be made is refused at once', async () => {
+  // Node's own way of making the directories never comes back from there
+  await expect(beginJunit(goodReport(), '/proc/nope/junit.xml')).rejects.toThrow(
+    'The file for the JUnit XML cannot be written',
+  )
+})
+
 /** Jenkins' junit-10.xsd: the children and attributes of each element, and what must be there. */
 const schema: Record<string, { children: string[]; attributes: string[]; required: string[] }> = {
   testsuites: {

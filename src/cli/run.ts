@@ -1,10 +1,11 @@
-import { mkdir, mkdtemp } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { wordsOf } from '../commands/index.ts'
 import { Cancelled, messageOf } from '../failure.ts'
 import { carryOut } from '../host/carry-out.ts'
 import { openDumpPlace } from '../host/dump-place.ts'
+import { makePath } from '../host/make-path.ts'
 import { PrivateDirectory, removeLeftovers } from '../host/private-directory.ts'
 import { type Rubbish, removeAtOnce } from '../host/rubbish.ts'
 import { rememberSecret } from '../host/secrets.ts'
@@ -160,7 +161,7 @@ async function openDump(
 
 async function openReport(wanted: string | undefined, own: PrivateDirectory): Promise<string> {
   if (wanted !== undefined) {
-    await writingTo(wanted, temporaryFull, () => mkdir(wanted, { recursive: true, mode: 0o700 }))
+    await writingTo(wanted, temporaryFull, () => makePath(wanted))
     return wanted
   }
   const made = await mkdtemp(join(tmpdir(), 'polardb-report-'))

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs'
-import { mkdir, mkdtemp, open, readdir, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { mkdir, mkdtemp, open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Failure, messageOf } from '../failure.ts'
 import { dumpFull, isFull, writingTo } from '../migration/free-space.ts'
 import type { Inputs } from '../migration/inputs.ts'
 import { manifestFile } from '../migration/kept/manifest.ts'
+import { makePath } from './make-path.ts'
 import type { PrivateDirectory } from './private-directory.ts'
 
 /**
@@ -59,22 +60,6 @@ export async function openDumpPlace(
       `Set dump-directory to a directory that the account of the runner may ${writes ? 'write to' : 'read'}`,
     )
   }
-}
-
-/**
- * Makes a directory and those above it. One by one: in file systems that make nothing, such as /proc, Node's own way of doing it
- * tries for ever.
- *
- * @returns whether it was there before
- */
-async function makePath(path: string): Promise<boolean> {
-  const missing: string[] = []
-  for (let at = resolve(path); ; at = dirname(at)) {
-    if (await stat(at).catch(() => undefined)) break
-    missing.push(at)
-  }
-  for (const at of missing.reverse()) await mkdir(at, { mode: 0o700 })
-  return missing.length === 0
 }
 
 async function checkEmpty(path: string): Promise<void> {

@@ -1,10 +1,11 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { Failure, messageOf } from '../failure.ts'
 import type { Logger } from '../migration/context.ts'
 import { temporaryFull, writingTo } from '../migration/free-space.ts'
 import { renderJunit, renderUnfinishedJunit } from '../report/junit.ts'
 import type { Report } from '../report/model.ts'
+import { makePath } from './make-path.ts'
 
 /**
  * Makes the file, before anything else: a verified migration must not end in a failure that could have been told before. Whatever an
@@ -15,7 +16,7 @@ import type { Report } from '../report/model.ts'
  */
 export async function beginJunit(report: Report, junit: string): Promise<void> {
   try {
-    await mkdir(dirname(resolve(junit)), { recursive: true })
+    await makePath(dirname(resolve(junit)), 0o777)
     await writeFile(resolve(junit), renderUnfinishedJunit(report))
   } catch (error) {
     throw new Failure(
