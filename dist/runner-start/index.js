@@ -294,7 +294,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var _node_version_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4526);
 
 await (0,_node_version_js__WEBPACK_IMPORTED_MODULE_0__/* .runOnNode24 */ .H)(async () => {
-    const { runStart } = await Promise.all(/* import() */[__nccwpck_require__.e(143), __nccwpck_require__.e(813)]).then(__nccwpck_require__.bind(__nccwpck_require__, 3813));
+    const { runStart } = await Promise.all(/* import() */[__nccwpck_require__.e(143), __nccwpck_require__.e(117)]).then(__nccwpck_require__.bind(__nccwpck_require__, 9117));
     await runStart();
 });
 
