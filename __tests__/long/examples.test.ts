@@ -159,28 +159,38 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
     await new Promise<void>((resolve) => chat.listen(0, '127.0.0.1', resolve))
     const { port } = chat.address() as AddressInfo
     const html_url = 'https://github.com/octocat/shop/actions/runs/7'
-    const workflow_run = { id: 7, event: 'schedule', conclusion: 'failure', html_url }
-    const tell = () =>
+    const workflow_run = { id: 7, event: 'schedule', html_url }
+    const tell = (conclusion: string) =>
       repository.run('examples/notify.yml', {
         event: 'workflow_run',
-        payload: { action: 'completed', workflow_run },
+        payload: { action: 'completed', workflow_run: { ...workflow_run, conclusion } },
         secrets: { CHAT_WEBHOOK: `http://127.0.0.1:${port}/`, GITHUB_TOKEN: 'ghs_nothing' },
       })
     try {
       const report = { verified: true, databases: [{}, {}], cutoverSeconds: 12.7, error: null }
+      const left = (artifact: string, startedAt: string, verified: boolean) =>
+        `mkdir -p all/${artifact} && printf '%s' '${JSON.stringify({ ...report, startedAt, verified })}' > all/${artifact}/report.json`
+      // the first attempt's keeps its name, the second's has another one
       repository.program(
         'gh',
-        `mkdir report && printf '%s' '${JSON.stringify(report)}' > report/report.json`,
+        [
+          left('polardb-report', '2026-11-29T01:00:00.000Z', false),
+          left('polardb-report-rehearse', '2026-11-29T02:00:00.000Z', true),
+        ].join(' && '),
       )
-      expect((await tell()).jobs).toEqual({ tell: 'succeeded' })
+      expect((await tell('success')).jobs).toEqual({ tell: 'succeeded' })
+      expect((await tell('cancelled')).jobs).toEqual({ tell: 'succeeded' })
       repository.program('gh', 'exit 1')
-      expect((await tell()).jobs).toEqual({ tell: 'succeeded' })
+      expect((await tell('failure')).jobs).toEqual({ tell: 'succeeded' })
     } finally {
       chat.close()
     }
     const begin = 'Rehearsal of the migration: '
     expect(told).toEqual([
       { text: `${begin}verified, 2 databases in 12 s ${html_url}` },
+      {
+        text: `${begin}cancelled, although the report that was found says verified ${html_url}`,
+      },
       { text: `${begin}failure, without a report ${html_url}` },
     ])
   })
