@@ -5,7 +5,7 @@ export interface BenchDatabase {
   readonly statements: (scale: number) => string[]
 }
 
-const payload = `jsonb_build_object('kind', g % 7, 'user', 'u' || (g * 7919 % 50000), 'tags',
+const payload = `jsonb_build_object('kind', g % 7, 'user', 'u' || (g::bigint * 7919 % 50000), 'tags',
   jsonb_build_array(md5((g % 1000)::text), md5((g % 77)::text)), 'amount', g * 1.01)`
 
 export const databases: Record<string, BenchDatabase> = {
@@ -43,7 +43,7 @@ export const databases: Record<string, BenchDatabase> = {
   one: {
     about: 'one table of 4 GB with six indexes',
     statements: (scale) => [
-      `CREATE TABLE one AS SELECT g::bigint AS id, (g * 7919 % 1000003)::int AS a, (g % 5000)::int AS b,
+      `CREATE TABLE one AS SELECT g::bigint AS id, (g::bigint * 7919 % 1000003)::int AS a, (g % 5000)::int AS b,
          timestamptz '2020-01-01' + g * interval '1 s' AS at, md5(g::text) AS note, repeat(md5((g + 1)::text), 8) AS body
          FROM generate_series(1, ${rows(11_000_000, scale)}) g`,
       'ALTER TABLE one ADD PRIMARY KEY (id)',

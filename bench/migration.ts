@@ -36,6 +36,7 @@ const rounds = Number(values.rounds)
 const major = 15
 const root = join(import.meta.dirname, '..')
 const cores = availableParallelism()
+let runs = 0
 
 const programs = await clientDirectory(major)
 if (!programs) throw new Error(`the client programs of PostgreSQL ${major} are missing`)
@@ -195,7 +196,7 @@ async function action(from: string, to: string, inputs: Record<string, string>):
       'allow-public-artifact': 'true',
       ...inputs,
     },
-    env: results.environment(),
+    env: results.environment(String(++runs)),
   })
   run.cleanUp()
   const proven = inputs.verify !== undefined || run.outputs.verified === 'true'
