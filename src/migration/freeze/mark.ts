@@ -4,7 +4,7 @@ import { Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
 import { roleSettings } from '../../postgres/roles/catalog.ts'
-import { count, digits, list, matching, name } from '../kept/schema.ts'
+import { count, digits, jsonBy, list, matching, name } from '../kept/schema.ts'
 
 /**
  * A schema that stands empty in a source database while it is frozen, and afterwards where a dump was made of it meanwhile. Its
@@ -130,14 +130,7 @@ export async function readFreezeMark(client: pg.Client): Promise<FreezeMark | nu
 
 /** What the comment says; null unless it is exactly of the form that we write. */
 export function parseFreezeState(comment: string): FreezeState | null {
-  let value: unknown
-  try {
-    value = JSON.parse(comment)
-  } catch {
-    return null
-  }
-  const { success, output } = v.safeParse(freezeState, value)
-  return success ? output : null
+  return jsonBy(freezeState, comment) ?? null
 }
 
 /**

@@ -96,6 +96,25 @@ function isObject(value: unknown): boolean {
 const firstOnly = { abortEarly: true, abortPipeEarly: true } as const
 
 /**
+ * Reads a text as JSON of a schema.
+ *
+ * @returns undefined unless it is exactly that; why it is not is nobody's concern
+ */
+export function jsonBy<const T extends v.GenericSchema>(
+  schema: T,
+  text: string,
+): v.InferOutput<T> | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  const { success, output } = v.safeParse(schema, value)
+  return success ? output : undefined
+}
+
+/**
  * Reads a value by a schema, to its first flaw.
  *
  * @param root what stands before the fields in messages, or what messages call the whole

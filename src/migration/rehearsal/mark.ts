@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import * as v from 'valibot'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/identifiers.ts'
-import { count, digits, flag, list, matching } from '../kept/schema.ts'
+import { count, digits, flag, jsonBy, list, matching } from '../kept/schema.ts'
 import { isRehearsalName, markLimit, markPattern, rehearsalDatabase } from './names.ts'
 
 /**
@@ -44,14 +44,8 @@ export interface FoundMark {
 
 /** What the comment says; undefined unless it is exactly of the form that we write. */
 export function parseMark(comment: string, rehearsal: string): RehearsalState | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(comment)
-  } catch {
-    return undefined
-  }
-  const { success, output } = v.safeParse(rehearsalState, value)
-  return success && output.rehearsal === rehearsal ? output : undefined
+  const state = jsonBy(rehearsalState, comment)
+  return state?.rehearsal === rehearsal ? state : undefined
 }
 
 /**

@@ -5,7 +5,9 @@ import { createHash, randomBytes } from 'node:crypto'
  * Its databases are `<name>_1`, `<name>_2` and so on, its roles `<name>_r1` and so on, and `<name>_0` is the mark of them all.
  */
 
-const pattern = /^rehearsal_\d{12}_[0-9a-f]{8}$/
+const form = 'rehearsal_[0-9]{12}_[0-9a-f]{8}'
+const pattern = new RegExp(`^${form}$`)
+const standIn = new RegExp(`^${form}_r[1-9][0-9]*$`)
 
 /** A name that no other run has: a minute, so that people see how old it is, and 32 random bits. */
 export function newRehearsalName(now = new Date(), random = randomBytes(4)): string {
@@ -18,13 +20,18 @@ export function isRehearsalName(text: string): boolean {
   return pattern.test(text)
 }
 
+/** Whether a text is the name that a role has in whichever rehearsal. */
+export function isStandInName(text: string): boolean {
+  return standIn.test(text)
+}
+
 /** The database of a rehearsal with a number from 1 on; 0 is its mark. */
 export function rehearsalDatabase(rehearsal: string, number: number): string {
   return `${rehearsal}_${number}`
 }
 
 /** The names of marks as a regular expression of the server. */
-export const markPattern = '^rehearsal_[0-9]{12}_[0-9a-f]{8}_0$'
+export const markPattern = `^${form}_0$`
 
 /**
  * The connection limit with which a mark is created. A database gets its limit by the same statement that makes it, and nobody

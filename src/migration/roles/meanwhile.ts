@@ -1,6 +1,7 @@
 import { isStandIn } from '../../polardb/roles/stand-ins.ts'
 import type { CatalogMembership, CatalogRole, RoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { RoleDifference } from '../../report/model.ts'
+import { isStandInName } from '../rehearsal/names.ts'
 
 /** What roles can do, and how they may log in: `expired` follows from the clock, `password` from what may be read. */
 const attributes: readonly [keyof CatalogRole, string][] = [
@@ -19,9 +20,6 @@ const attributes: readonly [keyof CatalogRole, string][] = [
 
 /** Roles that runs make for themselves, this one or another at the same time, and drop again. */
 const temporary = /^(migrate-to-polardb loader [0-9a-f]{16}|migration_login_test_[0-9a-f]{12})$/
-
-/** The names of stand-ins of whichever rehearsal. */
-const standInName = /^rehearsal_\d{12}_[0-9a-f]{8}_r[1-9]\d*$/
 
 /**
  * What became of a target's roles while data were restored. Code that belongs to the data runs during a restore (functions of
@@ -53,7 +51,7 @@ export function changedMeanwhile(
   const unmarked = new Set(
     [...before.roles, ...after.roles].flatMap((role) => (isStandIn(role) ? [] : [role.name])),
   )
-  const isOfAnotherRun = (name: string) => standInName.test(name) && !unmarked.has(name)
+  const isOfAnotherRun = (name: string) => isStandInName(name) && !unmarked.has(name)
   const isPassing = (name: string) =>
     temporary.test(name) || (!ours.has(name) && isOfAnotherRun(name))
   for (const role of before.roles) {

@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { Failure } from '../../../failure.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/identifiers.ts'
 import { printable } from '../../../text/text.ts'
-import { flag, list, matching, name } from '../../kept/schema.ts'
+import { flag, jsonBy, list, matching, name } from '../../kept/schema.ts'
 import { isTemporaryRole } from '../owners/login-role.ts'
 
 /**
@@ -93,14 +93,7 @@ export function notOurs({ owner }: Mark): Failure {
 
 /** What the comment says; null unless it is exactly of the form that we write. */
 export function parseMark(comment: string): RestoreState | null {
-  let value: unknown
-  try {
-    value = JSON.parse(comment)
-  } catch {
-    return null
-  }
-  const { success, output } = v.safeParse(restoreState, value)
-  return success ? output : null
+  return jsonBy(restoreState, comment) ?? null
 }
 
 /**
