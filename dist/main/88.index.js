@@ -2033,6 +2033,22 @@ function isObject(value) {
 }
 const firstOnly = { abortEarly: true, abortPipeEarly: true };
 /**
+ * Reads a text as JSON of a schema.
+ *
+ * @returns undefined unless it is exactly that; why it is not is nobody's concern
+ */
+function jsonBy(schema, text) {
+    let value;
+    try {
+        value = JSON.parse(text);
+    }
+    catch {
+        return undefined;
+    }
+    const { success, output } = dist/* safeParse */.xLC(schema, value);
+    return success ? output : undefined;
+}
+/**
  * Reads a value by a schema, to its first flaw.
  *
  * @param root what stands before the fields in messages, or what messages call the whole
@@ -2148,15 +2164,7 @@ async function readFreezeMark(client) {
 }
 /** What the comment says; null unless it is exactly of the form that we write. */
 function parseFreezeState(comment) {
-    let value;
-    try {
-        value = JSON.parse(comment);
-    }
-    catch {
-        return null;
-    }
-    const { success, output } = dist/* safeParse */.xLC(freezeState, value);
-    return success ? output : null;
+    return jsonBy(freezeState, comment) ?? null;
 }
 /**
  * Writes the state of the database that a session is in; within the caller's transaction, if there is one.
@@ -8542,15 +8550,7 @@ function notOurs({ owner }) {
 }
 /** What the comment says; null unless it is exactly of the form that we write. */
 function parseMark(comment) {
-    let value;
-    try {
-        value = JSON.parse(comment);
-    }
-    catch {
-        return null;
-    }
-    const { success, output } = dist/* safeParse */.xLC(restoreState, value);
-    return success ? output : null;
+    return jsonBy(restoreState, comment) ?? null;
 }
 /**
  * As much of what a mark says as the server bears out, so that nothing is taken away that a restore cannot have given:
@@ -32529,7 +32529,52 @@ async function refusesMd5(client, connection, context) {
     }
 }
 
+;// CONCATENATED MODULE: ./lib/migration/rehearsal/names.js
+
+/**
+ * The names of a rehearsal: everything that it makes on the target begins with `rehearsal_<yyyymmddhhmm, UTC>_<8 hex digits>`.
+ * Its databases are `<name>_1`, `<name>_2` and so on, its roles `<name>_r1` and so on, and `<name>_0` is the mark of them all.
+ */
+const names_form = 'rehearsal_[0-9]{12}_[0-9a-f]{8}';
+const pattern = new RegExp(`^${names_form}$`);
+const standIn = new RegExp(`^${names_form}_r[1-9][0-9]*$`);
+/** A name that no other run has: a minute, so that people see how old it is, and 32 random bits. */
+function newRehearsalName(now = new Date(), random = (0,external_node_crypto_.randomBytes)(4)) {
+    const minute = now.toISOString().slice(0, 16).replace(/\D/g, '');
+    return `rehearsal_${minute}_${random.toString('hex')}`;
+}
+/** Whether a text is the name of a rehearsal. */
+function isRehearsalName(text) {
+    return pattern.test(text);
+}
+/** Whether a text is the name that a role has in whichever rehearsal. */
+function isStandInName(text) {
+    return standIn.test(text);
+}
+/** The database of a rehearsal with a number from 1 on; 0 is its mark. */
+function rehearsalDatabase(rehearsal, number) {
+    return `${rehearsal}_${number}`;
+}
+/** The names of marks as a regular expression of the server. */
+const markPattern = `^${names_form}_0$`;
+/**
+ * The connection limit with which a mark is created. A database gets its limit by the same statement that makes it, and nobody
+ * but its owner and superusers can set it: so a mark is known as one from its first moment on, and a database that only has
+ * such a name is not. No server lets so many connect that it would bind anybody.
+ *
+ * @returns a number from 2^28 to 2^29, of the name alone
+ */
+function markLimit(database) {
+    const digest = (0,external_node_crypto_.createHash)('sha256').update(`migrate-to-polardb rehearsal ${database}`).digest();
+    return 2 ** 28 + (digest.readUInt32BE(0) >>> 4);
+}
+/** The number by which a rehearsal's advisory lock is known, unsigned as pg_locks shows it. */
+function lockNumber(rehearsal) {
+    return Number.parseInt(rehearsal.slice(-8), 16);
+}
+
 ;// CONCATENATED MODULE: ./lib/migration/roles/meanwhile.js
+
 
 /** What roles can do, and how they may log in: `expired` follows from the clock, `password` from what may be read. */
 const attributes = [
@@ -32547,8 +32592,6 @@ const attributes = [
 ];
 /** Roles that runs make for themselves, this one or another at the same time, and drop again. */
 const meanwhile_temporary = /^(migrate-to-polardb loader [0-9a-f]{16}|migration_login_test_[0-9a-f]{12})$/;
-/** The names of stand-ins of whichever rehearsal. */
-const standInName = /^rehearsal_\d{12}_[0-9a-f]{8}_r[1-9]\d*$/;
 /**
  * What became of a target's roles while data were restored. Code that belongs to the data runs during a restore (functions of
  * indexes and constraints, say) and may change roles, also those that the run itself left as they were.
@@ -32573,7 +32616,7 @@ function changedMeanwhile(before, after, account, ours) {
     const known = new Set(before.roles.map(({ name }) => name));
     // a stand-in has both its name and its mark: see removeStandIns()
     const unmarked = new Set([...before.roles, ...after.roles].flatMap((role) => (stand_ins_isStandIn(role) ? [] : [role.name])));
-    const isOfAnotherRun = (name) => standInName.test(name) && !unmarked.has(name);
+    const isOfAnotherRun = (name) => isStandInName(name) && !unmarked.has(name);
     const isPassing = (name) => meanwhile_temporary.test(name) || (!ours.has(name) && isOfAnotherRun(name));
     for (const role of before.roles) {
         if (isPassing(role.name))
@@ -34692,44 +34735,6 @@ async function hasMark({ target, targetName }, run) {
     }
 }
 
-;// CONCATENATED MODULE: ./lib/migration/rehearsal/names.js
-
-/**
- * The names of a rehearsal: everything that it makes on the target begins with `rehearsal_<yyyymmddhhmm, UTC>_<8 hex digits>`.
- * Its databases are `<name>_1`, `<name>_2` and so on, its roles `<name>_r1` and so on, and `<name>_0` is the mark of them all.
- */
-const pattern = /^rehearsal_\d{12}_[0-9a-f]{8}$/;
-/** A name that no other run has: a minute, so that people see how old it is, and 32 random bits. */
-function newRehearsalName(now = new Date(), random = (0,external_node_crypto_.randomBytes)(4)) {
-    const minute = now.toISOString().slice(0, 16).replace(/\D/g, '');
-    return `rehearsal_${minute}_${random.toString('hex')}`;
-}
-/** Whether a text is the name of a rehearsal. */
-function isRehearsalName(text) {
-    return pattern.test(text);
-}
-/** The database of a rehearsal with a number from 1 on; 0 is its mark. */
-function rehearsalDatabase(rehearsal, number) {
-    return `${rehearsal}_${number}`;
-}
-/** The names of marks as a regular expression of the server. */
-const markPattern = '^rehearsal_[0-9]{12}_[0-9a-f]{8}_0$';
-/**
- * The connection limit with which a mark is created. A database gets its limit by the same statement that makes it, and nobody
- * but its owner and superusers can set it: so a mark is known as one from its first moment on, and a database that only has
- * such a name is not. No server lets so many connect that it would bind anybody.
- *
- * @returns a number from 2^28 to 2^29, of the name alone
- */
-function markLimit(database) {
-    const digest = (0,external_node_crypto_.createHash)('sha256').update(`migrate-to-polardb rehearsal ${database}`).digest();
-    return 2 ** 28 + (digest.readUInt32BE(0) >>> 4);
-}
-/** The number by which a rehearsal's advisory lock is known, unsigned as pg_locks shows it. */
-function lockNumber(rehearsal) {
-    return Number.parseInt(rehearsal.slice(-8), 16);
-}
-
 ;// CONCATENATED MODULE: ./lib/migration/rehearsal/mark.js
 
 
@@ -34759,15 +34764,8 @@ const rehearsalState = dist/* strictObject */.rej({
 });
 /** What the comment says; undefined unless it is exactly of the form that we write. */
 function mark_parseMark(comment, rehearsal) {
-    let value;
-    try {
-        value = JSON.parse(comment);
-    }
-    catch {
-        return undefined;
-    }
-    const { success, output } = dist/* safeParse */.xLC(rehearsalState, value);
-    return success && output.rehearsal === rehearsal ? output : undefined;
+    const state = jsonBy(rehearsalState, comment);
+    return state?.rehearsal === rehearsal ? state : undefined;
 }
 /**
  * Makes the mark, where an earlier try has not made it already.

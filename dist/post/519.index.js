@@ -550,6 +550,22 @@ function isObject(value) {
 }
 const firstOnly = { abortEarly: true, abortPipeEarly: true };
 /**
+ * Reads a text as JSON of a schema.
+ *
+ * @returns undefined unless it is exactly that; why it is not is nobody's concern
+ */
+function jsonBy(schema, text) {
+    let value;
+    try {
+        value = JSON.parse(text);
+    }
+    catch {
+        return undefined;
+    }
+    const { success, output } = v.safeParse(schema, value);
+    return success ? output : undefined;
+}
+/**
  * Reads a value by a schema, to its first flaw.
  *
  * @param root what stands before the fields in messages, or what messages call the whole
