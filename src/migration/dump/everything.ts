@@ -35,6 +35,7 @@ import { MomentGone } from '../verify/read-session.ts'
 import { exportSnapshot } from '../verify/snapshot.ts'
 import { type DumpSource, dumpDatabase, dumpRoles } from './programs.ts'
 import { readTableSizes } from './progress.ts'
+import { type DumpSink, quietSink } from './sink.ts'
 import type { KnownTarget } from './source.ts'
 
 /** The roles of a source as they were dumped. */
@@ -98,6 +99,7 @@ export async function dumpTheRoles(
 /**
  * Dumps every database with its fingerprint, each of one moment.
  *
+ * @param sink is told what is complete, where a restore is to begin before the dump ends
  * @throws Failure; Cancelled
  */
 export async function dumpDatabases(
@@ -105,14 +107,18 @@ export async function dumpDatabases(
   dumpSource: DumpSource,
   run: Run,
   target?: KnownTarget,
+  sink?: DumpSink,
 ): Promise<DumpedDatabase[]> {
   const databases: DumpedDatabase[] = []
+  const told = quietSink(sink, run)
   for (const database of source.databases) {
     const work = () =>
       writingTo(run.dumpDirectory, dumpFull, () =>
         dumpOne(database, dumpSource, source, run, target),
       )
-    databases.push(await runPhase(run, 'dump', work, database.source))
+    const dumped = await runPhase(run, 'dump', work, database.source)
+    databases.push(dumped)
+    told?.dumped(dumped)
   }
   return databases
 }
