@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
 import { makeTasks, Schedule } from '../../src/migration/restore/run/schedule.ts'
-import type { Task } from '../../src/migration/restore/run/task.ts'
+import type { ExpectedPart, Task } from '../../src/migration/restore/run/task.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../../src/postgres/archive/entry.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
@@ -351,5 +351,151 @@ describe('the schedule', () => {
       { desc: 'INDEX', tag: 'b', dependencies: [1] },
     ])
     await expect(new Schedule(makeTasks(circle), 1).next(never)).rejects.toThrow('in a circle')
+  })
+})
+
+describe('archives that are still to come', () => {
+  const part = (...names: string[]): ExpectedPart => ({
+    tables: names.map((name) => ({ schema: 'public', name, bytes: 100 * MB })),
+    isRest: false,
+  })
+  const rest: ExpectedPart = { tables: [], isRest: true }
+  const schema = () =>
+    itemsOf([
+      { desc: 'TABLE', tag: 'a' },
+      { desc: 'TABLE', tag: 'b' },
+      { desc: 'TABLE', tag: 'heir of a', dependencies: [1] },
+      { desc: 'TABLE', tag: 'small' },
+      { desc: 'INDEX', tag: 'i_a', dependencies: [1] },
+      { desc: 'INDEX', tag: 'i_small', dependencies: [4] },
+      { desc: 'FK CONSTRAINT', tag: 'b fk', dependencies: [2, 4] },
+      { desc: 'FUNCTION', tag: 'f()', section: 'post-data' },
+    ]).filter(({ entry }) => entry.section !== 'pre-data')
+  const rows = (archive: string, ...tags: string[]) =>
+    makeTasks(
+      itemsOf(
+        tags.map((tag) => ({ desc: 'TABLE DATA', tag, dataBytes: 20 * MB })),
+        archive,
+      ),
+    )
+
+  /** What is handed out until everything else waits, each done at once. */
+  async function upTo(schedule: Schedule): Promise<string[]> {
+    const order: string[] = []
+    for (;;) {
+      const stop = new AbortController()
+      const asked = schedule.next(stop.signal).catch(() => null)
+      await new Promise(setImmediate)
+      stop.abort()
+      const tasks = await asked
+      if (tasks === null || tasks.length === 0) return order
+      for (const task of tasks) {
+        order.push(...task.items.map(({ name }) => name))
+        schedule.done(task)
+      }
+    }
+  }
+
+  test('hold up what needs their rows, those of heirs too, and nothing else', async () => {
+    const parts = [part('a'), part('b'), rest] as const
+    const schedule = new Schedule(makeTasks(schema(), parts), 2)
+    expect(await upTo(schedule)).toEqual(['FUNCTION public.f()'])
+    schedule.arrive(parts[1], rows('/dump/3', 'b'))
+    expect(await upTo(schedule)).toEqual(['TABLE DATA public.b'])
+    schedule.arrive(parts[0], rows('/dump/2', 'a'))
+    // the heir is in the last one
+    expect(await upTo(schedule)).toEqual(['TABLE DATA public.a'])
+    schedule.arrive(parts[2], rows('/dump/4', 'heir of a', 'small'))
+    const loads = [...(await schedule.next(never)), ...(await schedule.next(never))]
+    expect(namesOf(loads).flat().toSorted()).toEqual([
+      'TABLE DATA public.heir of a',
+      'TABLE DATA public.small',
+    ])
+    expect(await upTo(schedule)).toEqual([])
+    for (const load of loads) schedule.done(load)
+    expect((await upTo(schedule)).toSorted()).toEqual([
+      'FK CONSTRAINT public.b fk',
+      'INDEX public.i_a',
+      'INDEX public.i_small',
+    ])
+    expect(await schedule.next(never)).toEqual([])
+  })
+
+  test('do not end the work while they are on their way, with nothing to do meanwhile', async () => {
+    const schedule = new Schedule(makeTasks([], [rest]), 1)
+    let ended = false
+    const asked = schedule.next(never).then((tasks) => {
+      ended = true
+      return tasks
+    })
+    await new Promise(setImmediate)
+    expect(ended).toBe(false)
+    schedule.arrive(rest, [])
+    expect(await asked).toEqual([])
+  })
+
+  test('are weighed by the bytes on the source, then by their own', async () => {
+    const parts = [part('a'), part('b'), rest] as const
+    const tasks = makeTasks(schema(), parts)
+    const weight = (tag: string) =>
+      tasks.find(({ items: [item] }) => item?.entry.tag === tag)?.weight
+    expect(weight('i_a')).toBe(100 * MB)
+    const schedule = new Schedule(tasks, 1)
+    schedule.arrive(parts[0], rows('/dump/2', 'a'))
+    expect(weight('i_a')).toBe(20 * MB)
+    expect(weight('b fk')).toBe(100 * MB)
+  })
+
+  test('let a load that was put off wait for the others, and try it again behind them', async () => {
+    const parts = [part('a'), rest] as const
+    const schedule = new Schedule(makeTasks(schema(), parts), 1)
+    await upTo(schedule)
+    schedule.arrive(parts[0], rows('/dump/2', 'a'))
+    const [load] = await schedule.next(never)
+    if (!load) throw new Error('there is no load')
+    expect(schedule.postpone(load)).toBe(true)
+    expect(await upTo(schedule)).toEqual([])
+    schedule.arrive(parts[1], rows('/dump/3', 'b', 'small', 'heir of a'))
+    expect((await upTo(schedule)).indexOf('TABLE DATA public.a')).toBeGreaterThan(2)
+  })
+
+  test('free what waits for rows that never come: left out, or excluded by the user', async () => {
+    const parts = [part('a'), part('b'), rest] as const
+    const schedule = new Schedule(makeTasks(schema(), parts), 1)
+    for (const one of parts) schedule.arrive(one, [])
+    expect((await upTo(schedule)).toSorted()).toEqual([
+      'FK CONSTRAINT public.b fk',
+      'FUNCTION public.f()',
+      'INDEX public.i_a',
+      'INDEX public.i_small',
+    ])
+  })
+
+  test('are refused a second time, unexpected, and with rows that another one was to bring', () => {
+    const parts = [part('a'), part('b'), rest] as const
+    const schedule = new Schedule(makeTasks(schema(), parts), 1)
+    schedule.arrive(parts[0], [])
+    expect(() => schedule.arrive(parts[0], [])).toThrow('not expected, or a second time')
+    expect(() => schedule.arrive(part('c'), [])).toThrow('not expected')
+    expect(() => schedule.arrive(parts[1], rows('/dump/3', 'small'))).toThrow('another archive')
+    expect(() => schedule.arrive(rest, rows('/dump/4', 'b'))).toThrow('another archive')
+  })
+
+  test('end with the rest when the schedule is closed', async () => {
+    const schedule = new Schedule(makeTasks(schema(), [part('a'), rest]), 1)
+    await upTo(schedule)
+    const asked = schedule.next(never)
+    schedule.close()
+    expect(await asked).toEqual([])
+  })
+
+  test('say so when what they bring waits in a circle', async () => {
+    const schedule = new Schedule(makeTasks([], [rest]), 1)
+    const circle = itemsOf([
+      { desc: 'INDEX', tag: 'a', dependencies: [2] },
+      { desc: 'INDEX', tag: 'b', dependencies: [1] },
+    ])
+    schedule.arrive(rest, makeTasks(circle))
+    await expect(schedule.next(never)).rejects.toThrow('in a circle')
   })
 })

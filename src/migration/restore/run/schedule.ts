@@ -1,9 +1,10 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
+import { Arrivals, tableKey } from './arrivals.ts'
 import { Chains, Costs } from './costs.ts'
 import { type Load, makeLoads } from './load.ts'
-import type { Task } from './task.ts'
+import type { ExpectedPart, Task } from './task.ts'
 
 /** Kinds that lock their tables against each other (PostgreSQL, "Table-Level Locks"; pg_restore's identify_locking_dependencies). */
 const locking =
@@ -14,8 +15,12 @@ const locking =
  * of its partitions and heirs: a trigger or key made before they are in would act on every row.
  *
  * @param items what is to be done, in the order of the archives
+ * @param expected archives that are still to come: what needs their rows waits for them (see Schedule.arrive)
  */
-export function makeTasks(items: readonly PlannedEntry[]): Task[] {
+export function makeTasks(
+  items: readonly PlannedEntry[],
+  expected: readonly ExpectedPart[] = [],
+): Task[] {
   const tasks: Task[] = []
   const byEntry = new Map<ArchiveEntry, Task>()
   const add = (kind: Task['kind'], members: PlannedEntry[], load: Load | null): Task => {
@@ -23,6 +28,8 @@ export function makeTasks(items: readonly PlannedEntry[]): Task[] {
       kind,
       items: members,
       load,
+      part: null,
+      awaited: new Map(),
       weight: load?.bytes ?? 0,
       chain: 0,
       needs: new Set(),
@@ -41,6 +48,9 @@ export function makeTasks(items: readonly PlannedEntry[]): Task[] {
   for (const item of items) if (!item.entry.hasData) add('statement', [item], null)
 
   const rows = rowsOfTables(items)
+  const arrivals = new Arrivals(
+    expected.map((part) => Object.assign(add('arrival', [], null), { part })),
+  )
   for (const archive of new Set(items.map((item) => item.archive))) {
     const byId = new Map(archive.entries.map((entry) => [entry.dumpId, entry]))
     const family = familiesOf(archive, byId)
@@ -58,6 +68,7 @@ export function makeTasks(items: readonly PlannedEntry[]): Task[] {
           if (locking.test(item.entry.desc)) task.exclusive.push(key)
           else task.sharing.push(key)
           for (const member of family(entry)) {
+            link(task, arrivals.await(task, member))
             for (const one of rows.get(tableKey(member)) ?? []) {
               link(task, byEntry.get(one.entry))
               task.weight += one.entry.dataBytes
@@ -75,8 +86,6 @@ function link(task: Task, needed: Task | undefined): void {
   task.needs.add(needed)
   needed.neededBy.push(task)
 }
-
-const tableKey = (entry: ArchiveEntry) => `${entry.namespace}\0${entry.tag}`
 
 /** The data entries of each table, whichever archive they are in. */
 function rowsOfTables(items: readonly PlannedEntry[]): Map<string, PlannedEntry[]> {
@@ -138,12 +147,15 @@ function inOrder(one: Task, other: Task): number {
 /** Hands out tasks whose needs are met and whose tables are free: the one with the longest chain of work behind it first. */
 export class Schedule {
   private readonly waiting: Set<Task>
+  /** Arrivals that have not come yet, and which of all of them brings which rows. */
+  private readonly expected: Set<Task>
+  private readonly arrivals: Arrivals
   private readonly running = new Set<Task>()
   private readonly exclusive = new Map<string, number>()
   private readonly sharing = new Map<string, number>()
   private ready: Task[] = []
   private readonly costs = new Costs()
-  private readonly chains: Chains
+  private chains: Chains
   private readonly putOff: Task[] = []
   private doneCount = 0
   private closed = false
@@ -154,9 +166,11 @@ export class Schedule {
   constructor(tasks: readonly Task[], workers = 1) {
     this.workers = Math.max(1, workers)
     this.waiting = new Set(tasks)
+    this.expected = new Set(tasks.filter(({ kind }) => kind === 'arrival'))
+    this.arrivals = new Arrivals([...this.expected])
     this.chains = new Chains(tasks)
     this.chains.measure(this.costs)
-    for (const task of tasks) if (task.needs.size === 0) this.offer(task)
+    this.offerFree(tasks)
   }
 
   /**
@@ -170,7 +184,7 @@ export class Schedule {
       const task = this.take()
       if (task) return [task, ...this.company(task)]
       if (this.waiting.size === 0) return []
-      if (this.running.size === 0) {
+      if (this.running.size === 0 && this.expected.size === 0) {
         const putOff = this.putOff.shift()
         if (putOff) return [this.hold(putOff)]
         throw new Error('entries of the archive wait for one another in a circle')
@@ -192,10 +206,53 @@ export class Schedule {
   /** @param seconds what it took, where it was alone: the order of the rest is corrected by it */
   done(task: Task, seconds?: number): void {
     this.release(task)
-    if (seconds !== undefined && this.costs.learn(task, seconds)) {
-      this.chains.measure(this.costs)
-      this.ready = this.ready.toSorted(inOrder)
+    if (seconds !== undefined && this.costs.learn(task, seconds)) this.measure()
+    this.free(task)
+  }
+
+  /**
+   * An archive that was expected is there: its rows take the place of the arrival before everything that waited for them.
+   *
+   * @param part as makeTasks() was given it
+   * @param tasks of makeTasks() for its entries; those of tables that are left out are not among them
+   */
+  arrive(part: ExpectedPart, tasks: readonly Task[]): void {
+    const arrival = [...this.expected].find((one) => one.part === part)
+    if (!arrival) throw new Error('an archive has come that was not expected, or a second time')
+    const rows = new Map<string, { load: Task; bytes: number }>()
+    for (const load of tasks) {
+      this.waiting.add(load)
+      for (const { name, entry } of load.items) {
+        if (entry.desc !== 'TABLE DATA') continue
+        const key = tableKey(entry)
+        if (this.arrivals.of(key) !== arrival || rows.has(key))
+          throw new Error(`${name} has come in another archive than the one that was to bring it`)
+        rows.set(key, { load, bytes: entry.dataBytes })
+      }
     }
+    for (const waiting of arrival.neededBy) {
+      for (const [key, presumed] of waiting.awaited) {
+        const found = rows.get(key)
+        if (!found) continue
+        link(waiting, found.load)
+        waiting.weight += found.bytes - presumed
+        waiting.awaited.delete(key)
+      }
+    }
+    this.expected.delete(arrival)
+    this.chains = new Chains([...this.waiting])
+    this.measure()
+    this.offerFree(tasks)
+    this.free(arrival)
+  }
+
+  private measure(): void {
+    this.chains.measure(this.costs)
+    this.ready = this.ready.toSorted(inOrder)
+  }
+
+  /** Whoever waited for nothing but this can be begun now. */
+  private free(task: Task): void {
     this.waiting.delete(task)
     this.doneCount++
     for (const next of task.neededBy) {
@@ -203,6 +260,12 @@ export class Schedule {
       if (next.needs.size === 0) this.offer(next)
     }
     this.notify()
+  }
+
+  private offerFree(tasks: readonly Task[]): void {
+    for (const task of tasks) {
+      if (task.needs.size === 0 && task.kind !== 'arrival') this.offer(task)
+    }
   }
 
   /**
