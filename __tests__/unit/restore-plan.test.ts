@@ -9,9 +9,11 @@ import {
   lossesOf,
   makePlan,
   type PlanOptions,
+  planArrival,
   type RestorePlan,
 } from '../../src/migration/restore/plan/plan.ts'
-import { expectedDifferences } from '../../src/migration/restore/plan/planned-entry.ts'
+import { expectedDifferences, leaveOut } from '../../src/migration/restore/plan/planned-entry.ts'
+import { takeAlong } from '../../src/migration/restore/plan/take-along.ts'
 import type { TargetFacts } from '../../src/migration/restore/plan/target-facts.ts'
 import { refuseLosses } from '../../src/migration/restore/plan-restore.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
@@ -1294,4 +1296,138 @@ test('what no rehearsal can have is among its losses without being named, and is
   const skipped = lossesOf(plan.accepted, 'shop').map(({ entry, reason }) => ({ entry, reason }))
   expect(expectedDifferences(skipped, plan.entries)).toEqual([{ ...skipped[0], notCompared: true }])
   expect(planOf(entries).accepted).toEqual([])
+})
+
+describe('rows in archives of their own', () => {
+  const rows = { desc: 'TABLE DATA', section: 'data', hasData: true } as const
+  const definitions: Partial<ArchiveEntry>[] = [
+    { desc: 'EXTENSION', tag: 'dblink', namespace: '' },
+    { tag: 'uses', dependencies: [1] },
+    { tag: 'plain' },
+    { tag: 'who', definition: 'CREATE TABLE public.who (\n    who regrole\n);' },
+    { desc: 'SEQUENCE', tag: 's', dependencies: [1] },
+    { desc: 'INDEX', tag: 'i', section: 'post-data', dependencies: [3] },
+    {
+      desc: 'FK CONSTRAINT',
+      tag: 'plain fk',
+      section: 'post-data',
+      definition:
+        'ALTER TABLE ONLY public.plain ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES public.who(a);',
+      dependencies: [3, 4],
+    },
+  ]
+  // ids of another archive mean other entries
+  const parts: Partial<ArchiveEntry>[][] = [
+    [{ ...rows, tag: 'plain', dumpId: 2 }],
+    [
+      { ...rows, tag: 'uses', dumpId: 3 },
+      { ...rows, tag: 'who', dumpId: 4 },
+      { ...rows, tag: 'own', namespace: 'jobs', dumpId: 5 },
+      { ...rows, tag: 'none', namespace: 'jobs', dumpId: 6 },
+      { ...rows, tag: 'job', namespace: 'cron', dumpId: 7 },
+      { desc: 'SEQUENCE SET', tag: 's', section: 'data', dumpId: 8 },
+      { desc: 'BLOBS', tag: 'BLOBS', namespace: '', section: 'data', hasData: true, dumpId: 9 },
+    ],
+  ]
+  const extensionTables = [
+    { extension: 'dblink', schema: 'jobs', name: 'own' },
+    { extension: 'dblink', schema: 'jobs', name: 'none' },
+    { extension: 'pg_cron', schema: 'cron', name: 'job' },
+  ]
+  const archives = [definitions, ...parts].map((entries, index) => ({
+    ...archiveOf(entries),
+    directory: `/dump/${index + 1}`,
+  }))
+  const [schema, ...arriving] = archives as [Archive, ...Archive[]]
+  const renamed = renamedRoles('rehearsal_202611290230_1f2e3d4c', [])
+  const counts = new Map([
+    ['"jobs"."none"', 0],
+    ['"jobs"."own"', 3],
+    ['"public"."who"', 1],
+  ])
+
+  const decided = (items: RestorePlan['entries']) =>
+    items.map(({ name, decision, empty }) => {
+      const along = decision.kind === 'leave-out' ? decision.along?.name : undefined
+      return { name, ...decision, along, empty }
+    })
+
+  test.each<[string, Partial<PlanOptions>, Partial<TargetFacts>]>([
+    ['with a table left out', {}, {}],
+    ['with what may be missing', { allowMissing: ['EXTENSION dblink', 'TABLE public.uses'] }, {}],
+    ['with everything that may be missing', { allowMissing: ['*'] }, {}],
+    ['where roles have other names', { roleNames: renamed, isRehearsal: true }, {}],
+    ['with the rows of each table known', { expectedRows: counts, roleNames: renamed }, {}],
+    [
+      'with entries that the user leaves out',
+      { wanted: new Map([[arriving[1] as Archive, new Set([4])]]) },
+      {},
+    ],
+    ['with a table that no extension makes', {}, { absent: new Set(['jobs.own']) }],
+  ])('%s: the same is decided whether they come later or not', (_, options, more) => {
+    const facts = factsOf({ facts: more })
+    const all = {
+      database: { ...database, extensionTables },
+      allowMissing: [],
+      wanted: null,
+      ...options,
+    }
+    const whole = makePlan(archives, facts, all)
+    const plan = makePlan([schema], facts, all)
+    const before = decided(plan.entries)
+    const [losing, accepted] = [[...plan.losing], [...plan.accepted]]
+    const entries = [...plan.entries]
+    for (const archive of arriving) {
+      const arrival = planArrival(plan, archive, facts, all)
+      entries.push(...arrival.entries)
+      losing.push(...arrival.losing)
+      accepted.push(...arrival.accepted)
+    }
+    expect(decided(plan.entries)).toEqual(before)
+    expect(decided(entries)).toEqual(decided(whole.entries))
+    expect(losing.map(({ name }) => name)).toEqual(whole.losing.map(({ name }) => name))
+    expect(accepted.map(({ name }) => name)).toEqual(whole.accepted.map(({ name }) => name))
+  })
+
+  test('go with their table, and sequences’ positions with theirs', () => {
+    const plan = makePlan(archives, factsOf({}), {
+      database: { ...database, extensionTables },
+      allowMissing: [],
+      wanted: null,
+    })
+    const along = 'it needs EXTENSION dblink, which is left out'
+    expect(outcomes(plan)).toMatchObject({
+      'TABLE DATA public.uses': along,
+      'SEQUENCE SET public.s': along,
+      'TABLE DATA jobs.own': along,
+      'TABLE DATA public.plain': 'restored',
+      'TABLE DATA cron.job': expect.stringContaining('jobs of pg_cron'),
+      BLOBS: 'restored',
+    })
+  })
+
+  test('go with what has been given up by then', () => {
+    const facts = factsOf({ facts: { installed: new Map([['dblink', '1.2']]) } })
+    const all = { database, allowMissing: [], wanted: null }
+    const plan = makePlan([schema], facts, all)
+    const table = plan.entries.find(({ name }) => name === 'TABLE public.plain')
+    if (!table) throw new Error('there is no such table')
+    table.decision = { ...leaveOut('it could not be restored', '', 'rows'), failed: true }
+    takeAlong(plan.entries)
+    const { entries } = planArrival(plan, arriving[0] as Archive, facts, all)
+    expect(entries[0]?.decision).toMatchObject({ kind: 'leave-out', failed: true, along: table })
+  })
+
+  test('change nothing of what is being carried out', () => {
+    const facts = factsOf({ facts: { installed: new Map([['dblink', '1.2']]) } })
+    const all = { database, allowMissing: [], wanted: null }
+    const plan = makePlan([schema], facts, all)
+    const table = plan.entries.find(({ name }) => name === 'TABLE public.plain')
+    if (!table) throw new Error('there is no such table')
+    // what hangs on it was not taken along
+    table.decision = leaveOut('a defect', '', 'rows')
+    expect(() => planArrival(plan, arriving[0] as Archive, facts, all)).toThrow(
+      'INDEX public.i was decided otherwise when /dump/2 had come',
+    )
+  })
 })

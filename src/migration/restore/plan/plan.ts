@@ -1,19 +1,18 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../../../postgres/archive/entry.ts'
-import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { majorOf } from '../../../postgres/version.ts'
 import type { Loss } from '../../../report/model.ts'
 import { printable } from '../../../text/text.ts'
-import { extensionOf } from '../database/extension-grants.ts'
 import type { DatabaseProperties } from '../database/properties.ts'
 import { allowMissing } from './allow-missing.ts'
 import { decideCron, jobsLoss, loseNothingWithCron } from './asleep.ts'
 import { Decisions } from './decisions.ts'
 import { rolesNamed } from './needed-roles.ts'
-import { type Decision, isLoss, leaveOut, lossOf, type PlannedEntry } from './planned-entry.ts'
+import { type Decision, isLoss, leaveOut, type PlannedEntry } from './planned-entry.ts'
 import { RoleRows } from './role-rows.ts'
+import { Needs, takeAlong } from './take-along.ts'
 import type { TargetFacts } from './target-facts.ts'
 
 export interface RestorePlan {
@@ -67,44 +66,12 @@ export function makePlan(
   facts: TargetFacts,
   options: PlanOptions,
 ): RestorePlan {
-  const entries: PlannedEntry[] = []
   const { roleNames = sameRoleNames } = options
-  for (const archive of archives) {
-    const rows =
-      roleNames === sameRoleNames ? undefined : new RoleRows(archive, options.expectedRows)
-    const decisions = new Decisions(archive, facts, options.database)
-    for (const entry of archive.entries) {
-      if (ofDatabase(entry)) continue
-      const wanted = options.wanted?.get(archive)
-      const decided: Decision =
-        wanted && !wanted.has(entry.dumpId)
-          ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
-          : ((options.isRehearsal ? decideCron(entryName(entry)) : undefined) ??
-            rows?.decide(entry) ??
-            decisions.decide(entry))
-      const needs = unnamedNeeds(archive, entry, options.database)
-      const table = qualifiedName(entry.namespace, entry.tag)
-      const empty = entry.desc === 'TABLE DATA' && options.expectedRows?.get(table) === 0
-      const isNoJob = empty && decided.kind === 'leave-out' && decided.reason === jobsLoss.reason
-      const decision: Decision = isNoJob ? { kind: 'restore' } : decided
-      entries.push({ archive, entry, name: entryName(entry), decision, needs, empty })
-    }
-  }
+  const decide = decider(archives, facts, options)
+  const entries = archives.flatMap(decide)
   takeAlong(entries)
-  if (options.isRehearsal) loseNothingWithCron(entries)
-  for (const one of entries) {
-    const { decision } = one
-    if (decision.kind !== 'restore')
-      one.decision = { ...decision, reason: roleNames.inText(decision.reason) }
-  }
-  const allowed = allowMissing(options.allowMissing)
-  const losing: PlannedEntry[] = []
-  const accepted: PlannedEntry[] = []
-  for (const entry of entries) {
-    if (!isLoss(entry)) continue
-    if (accepts(entry.name, entry.decision)) accepted.push(entry)
-    else losing.push(entry)
-  }
+  settle(entries, options)
+  const { losing, accepted } = lossesAmong(entries, options)
   const usesPlaces = entries.some(
     ({ entry }) => entry.tablespace !== '' || !/^(heap)?$/.test(entry.accessMethod),
   )
@@ -127,15 +94,96 @@ export function makePlan(
     losing,
     accepted,
   }
+}
 
-  function accepts(name: string, decision: Decision & { kind: 'leave-out' }): boolean {
-    // rows are given up only by their own name, everything else with what it hangs on
-    return (
-      decision.ofRehearsal === true ||
-      allowed(name) ||
-      (decision.loss !== 'rows' && !!decision.along && allowed(decision.along.name))
-    )
+/**
+ * Decides about the entries of an archive that comes when the plan is being carried out, as if it had been there from the
+ * beginning. Nothing of the plan is changed.
+ *
+ * @param archive with rows alone: what it needs is in the archives of the plan
+ * @param facts those of the plan, and what is to be known of this archive
+ * @param options those of the plan, and what is known by now: which entries are wanted, and how many rows the tables have
+ * @returns its entries, with what would be lost (see RestorePlan.losing) and what is accepted
+ * @throws Error where something of the plan would have to be decided otherwise: it may be carried out by now
+ */
+export function planArrival(
+  plan: RestorePlan,
+  archive: Archive,
+  facts: TargetFacts,
+  options: PlanOptions,
+): Pick<RestorePlan, 'entries' | 'losing' | 'accepted'> {
+  const entries = decider([...plan.archives, archive], facts, options)(archive)
+  const before = new Map(plan.entries.map((item) => [item, item.decision]))
+  takeAlong([...plan.entries, ...entries])
+  for (const [item, decision] of before) {
+    if (item.decision === decision) continue
+    throw new Error(`${item.name} was decided otherwise when ${archive.directory} had come`)
   }
+  settle(entries, options)
+  return { entries, ...lossesAmong(entries, options) }
+}
+
+/** Decides about all entries of one of some archives, as far as that does not hang on others. */
+function decider(
+  archives: readonly Archive[],
+  facts: TargetFacts,
+  options: PlanOptions,
+): (archive: Archive) => PlannedEntry[] {
+  const { database, roleNames = sameRoleNames, expectedRows, isRehearsal } = options
+  const rows =
+    roleNames === sameRoleNames ? [] : archives.map((one) => new RoleRows(one, expectedRows))
+  const needs = new Needs(archives, database)
+  return (archive) => {
+    const decisions = new Decisions(archive, facts, database)
+    const wanted = options.wanted?.get(archive)
+    return archive.entries
+      .filter((entry) => !ofDatabase(entry))
+      .map((entry) => {
+        const name = entryName(entry)
+        const decided: Decision =
+          wanted && !wanted.has(entry.dumpId)
+            ? leaveOut('restore-options leave it out', 'None needed: you asked for it', 'nothing')
+            : ((isRehearsal ? decideCron(name) : undefined) ??
+              rows.map((one) => one.decide(entry)).find((one) => one !== undefined) ??
+              decisions.decide(entry))
+        const table = qualifiedName(entry.namespace, entry.tag)
+        const empty = entry.desc === 'TABLE DATA' && expectedRows?.get(table) === 0
+        const isNoJob = empty && decided.kind === 'leave-out' && decided.reason === jobsLoss.reason
+        const decision: Decision = isNoJob ? { kind: 'restore' } : decided
+        return { archive, entry, name, decision, needs: needs.of(archive, entry), empty }
+      })
+  }
+}
+
+/** What is said of entries, and of a rehearsal's, when it is known what hangs on what. */
+function settle(entries: readonly PlannedEntry[], options: PlanOptions): void {
+  const { roleNames = sameRoleNames } = options
+  if (options.isRehearsal) loseNothingWithCron(entries)
+  for (const one of entries) {
+    const { decision } = one
+    if (decision.kind !== 'restore')
+      one.decision = { ...decision, reason: roleNames.inText(decision.reason) }
+  }
+}
+
+function lossesAmong(
+  entries: readonly PlannedEntry[],
+  options: PlanOptions,
+): Pick<RestorePlan, 'losing' | 'accepted'> {
+  const allowed = allowMissing(options.allowMissing)
+  const accepts = (name: string, decision: Decision & { kind: 'leave-out' }) =>
+    // rows are given up only by their own name, everything else with what it hangs on
+    decision.ofRehearsal === true ||
+    allowed(name) ||
+    (decision.loss !== 'rows' && !!decision.along && allowed(decision.along.name))
+  const losing: PlannedEntry[] = []
+  const accepted: PlannedEntry[] = []
+  for (const entry of entries) {
+    if (!isLoss(entry)) continue
+    if (accepts(entry.name, entry.decision)) accepted.push(entry)
+    else losing.push(entry)
+  }
+  return { losing, accepted }
 }
 
 /** Entries that are left out as losses, in the names of `allow-missing`. */
@@ -166,91 +214,6 @@ export function ownedPublic(facts: TargetFacts, entries: readonly PlannedEntry[]
 /** Whether the account may change the schema public: from version 15 on it belongs to the owner of the database. */
 export function administersPublic({ schemas }: TargetFacts): boolean {
   return schemas.get('public')?.administered ?? false
-}
-
-/** What hangs on something that is left out is left out as well, and says so. */
-export function takeAlong(entries: PlannedEntry[]): void {
-  for (const archive of new Set(entries.map((one) => one.archive))) {
-    const own = entries.filter((one) => one.archive === archive)
-    const dependants = new Map<number, PlannedEntry[]>()
-    for (const one of own) {
-      for (const id of [...one.entry.dependencies, ...(one.needs ?? [])]) {
-        const list = dependants.get(id)
-        if (list) list.push(one)
-        else dependants.set(id, [one])
-      }
-    }
-    const queue = own.filter(({ entry, decision }) => takesAlong(entry, decision))
-    for (let next = queue.shift(); next; next = queue.shift()) {
-      const { decision } = next
-      if (decision.kind !== 'leave-out') continue
-      const cause = decision.along ?? next
-      for (const dependant of dependants.get(next.entry.dumpId) ?? []) {
-        if (dependant.decision.kind === 'leave-out' || doesWithout(next.entry, dependant.entry))
-          continue
-        // an extension is in the archive without its tables, so nobody has given up their rows yet
-        const isAlone = next.entry.desc === 'EXTENSION' && !dependant.empty
-        const goesWithIt =
-          (dependant.entry.desc === 'TABLE DATA' && !isAlone) ||
-          /^(ACL|COMMENT|SECURITY LABEL|SUBSCRIPTION TABLE|PUBLICATION TABLE)$/.test(
-            dependant.entry.desc,
-          )
-        dependant.decision = {
-          kind: 'leave-out',
-          reason: `it needs ${cause.name}, which ${decision.failed ? 'could not be restored' : 'is left out'}`,
-          remedy: decision.remedy,
-          loss: goesWithIt ? 'nothing' : lossOf(dependant.entry),
-          along: cause,
-          ...(decision.failed ? { failed: true } : {}),
-        }
-        queue.push(dependant)
-      }
-    }
-  }
-}
-
-/** A table without its access method is a heap, which is what it was made of everywhere before version 12. */
-function doesWithout(cause: ArchiveEntry, dependant: ArchiveEntry): boolean {
-  return (
-    cause.desc === 'ACCESS METHOD' &&
-    /^(TABLE|MATERIALIZED VIEW)$/.test(dependant.desc) &&
-    dependant.accessMethod === cause.tag
-  )
-}
-
-/**
- * What an entry needs although pg_dump notes no dependency: a user mapping its server, grants on a member of an extension
- * and the rows of one of its tables that extension.
- */
-function unnamedNeeds(
-  archive: Archive,
-  entry: ArchiveEntry,
-  { extensionGrants, extensionTables }: DatabaseProperties,
-): number[] {
-  const named = (desc: string, name: string | undefined) =>
-    archive.entries.filter((one) => one.desc === desc && one.tag === name).map((one) => one.dumpId)
-  if (entry.desc === 'ACL') return named('EXTENSION', extensionOf(extensionGrants, entry))
-  if (/^(TABLE DATA|SEQUENCE SET)$/.test(entry.desc)) {
-    const found = extensionTables.find(
-      ({ schema, name }) => schema === entry.namespace && name === entry.tag,
-    )
-    return found ? named('EXTENSION', found.extension) : []
-  }
-  if (entry.desc !== 'USER MAPPING') return []
-  const at = /\bSERVER /.exec(maskStatement(entry.definition, archive.standardStrings))
-  return named(
-    'SERVER',
-    (at && nameAt(entry.definition, at.index + at[0].length)?.name) ?? undefined,
-  )
-}
-
-/** A comment or grant that is left out takes nothing along, nor does what the target has already. */
-function takesAlong(entry: ArchiveEntry, decision: Decision): boolean {
-  return (
-    decision.kind === 'leave-out' &&
-    !/^(ACL|COMMENT|SECURITY LABEL|DEFAULT ACL|STATISTICS)$/.test(entry.desc) &&
-    !decision.there
-  )
 }
 
 function warningsOf(

@@ -41,8 +41,8 @@ export interface PlannedEntry {
   decision: Decision
   /** It takes the account itself: the role that loads must not be able to make it, or does not own what it is about. */
   byAccount?: boolean
-  /** Entries of the same archive that it needs although pg_dump notes no dependency, by dump id. */
-  needs?: number[]
+  /** Entries that it needs although pg_dump notes no dependency (see Needs). */
+  needs?: ArchiveEntry[]
   /** It holds no row, as the dump says. */
   empty?: boolean
 }

@@ -54,13 +54,19 @@ export async function refillUnlogged(
   }
 }
 
-/** The triggers of the table that a data entry fills. */
-function triggersOf(data: PlannedEntry, wanted: readonly PlannedEntry[]): PlannedEntry[] {
-  const tables = new Set(data.entry.dependencies)
+/** The triggers of the table that a data entry fills, which may be defined in another archive. */
+function triggersOf(
+  { entry: data }: PlannedEntry,
+  wanted: readonly PlannedEntry[],
+): PlannedEntry[] {
+  const table = wanted.find(
+    ({ entry }) =>
+      entry.desc === 'TABLE' && entry.namespace === data.namespace && entry.tag === data.tag,
+  )
   return wanted.filter(
     ({ archive, entry }) =>
-      archive === data.archive &&
+      archive === table?.archive &&
       entry.desc === 'TRIGGER' &&
-      entry.dependencies.some((id) => tables.has(id)),
+      entry.dependencies.includes(table.entry.dumpId),
   )
 }
