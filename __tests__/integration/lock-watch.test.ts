@@ -72,7 +72,9 @@ test.each([11, 15] as const)(
       /a lock on public\.orders, which is held or was asked for before by process \d+ \(user postgres, application nightly report, idle in transaction, in a transaction for [^)]+\)/
     expect(failed.why).toMatch(holder)
     expect(failed.remedy).toContain('End the session')
-    expect(context.progressLines.join('\n')).toMatch(holder)
+    expect(context.progressLines.join('\n')).toMatch(
+      /^dump shop: waits for a lock on public\.orders of process \d+ \(nightly report\)$/m,
+    )
     expect(context.lines.join('\n')).toMatch(holder)
   },
 )

@@ -269,7 +269,7 @@ describe('dumps that users make otherwise', () => {
     expect(result.failed).toEqual([])
     expect(await rowsOf(plain.backend, 'parted_dump')).toEqual(await rowsOf(source, 'parted_dump'))
     expect(harness.context.progressLines.at(-1)).toMatch(
-      /^restore parted_dump: (\d+) of \1 entries, [\d.]+ kB of [\d.]+ kB/,
+      /^restore parted_dump: (\d+) of \1 entries/,
     )
   })
 

@@ -63,8 +63,11 @@ export function firstTen(entries: readonly string[]): string {
  */
 export function timeLeft(done: number, total: number, seconds: number): string {
   if (!(done > 0 && total > done && seconds >= 1)) return ''
-  const left = (seconds / done) * (total - done)
-  // steps that do not flicker from one line to the next
-  const step = left < 60 ? 5 : left < 600 ? 30 : left < 3600 ? 60 : 300
-  return `about ${formatDuration(Math.max(5, Math.ceil(left / step) * step)).replace('5.0 s', '5 s')} left`
+  return aboutLeft((seconds / done) * (total - done))
+}
+
+/** `about 3 min left`, in steps that do not flicker from one line to the next. */
+export function aboutLeft(seconds: number): string {
+  const step = seconds < 60 ? 5 : seconds < 600 ? 30 : seconds < 3600 ? 60 : 300
+  return `about ${formatDuration(Math.max(5, Math.ceil(seconds / step) * step)).replace('5.0 s', '5 s')} left`
 }

@@ -21,11 +21,15 @@ import { ProgramLines } from '../../postgres/server-message.ts'
 import { SilentPeer, standingOf } from '../../postgres/watchdog.ts'
 import type { Context } from '../context.ts'
 import { isFull, temporaryFull } from '../free-space.ts'
+import { LockWatch, ownSessions } from '../lock-waits.ts'
+import { nameOfWork, progressLine } from '../progress-line.ts'
 import type { TimedTable } from '../timing.ts'
-import { dumpName, LockWatch } from './lock-watch.ts'
 import { programFailure } from './program-failure.ts'
 import { DumpProgress, type TableSizes } from './progress.ts'
 import { DumpTimes } from './table-times.ts'
+
+/** What pg_dump and pg_dumpall tell the server that they are. */
+const dumpName = 'migrate-to-polardb dump'
 
 export interface DumpSource {
   connection: ConnectionParameters
@@ -109,11 +113,20 @@ export async function dumpDatabase(
   const able = await compressionMethods(source.client, context)
   const progress = new DumpProgress(sizes)
   const times = new DumpTimes()
-  const locks = new LockWatch(source.connection, options.database, context)
+  const { connection } = source
+  const locks = new LockWatch(
+    { connection, role: 'source' },
+    {
+      who: 'the dump',
+      database: options.database,
+      sessions: [dumpName, ...ownSessions(connection)],
+    },
+    context,
+  )
   const poll = setInterval(() => {
     void directorySize(options.directory).then((bytes) => {
-      const done = progress.line(bytes, began)
-      context.progress.update(`pg_dump ${options.database}: ${locks.line ?? done}`)
+      const parts = locks.brief === undefined ? progress.parts(bytes, began) : [locks.brief]
+      context.progress.update(progressLine(nameOfWork('dump', options.database), parts))
     })
   }, 1000)
   try {

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { formatBytes, formatRate, timeLeft } from '../../text/numbers.ts'
+import { counted, formatBytes, formatRate, timeLeft } from '../../text/numbers.ts'
 
 /** Bytes of each table's own storage by its name as pg_dump prints it, to weigh progress with. */
 export interface TableSizes {
@@ -27,7 +27,6 @@ export async function readTableSizes(client: pg.Client): Promise<TableSizes> {
 /** Reads the stderr of `pg_dump --verbose` to know which tables are done. */
 export class DumpProgress {
   private readonly sizes: TableSizes
-  private started = 0
   private finished = 0
   private bytes = 0
 
@@ -39,22 +38,22 @@ export class DumpProgress {
     // a worker says which table it begins; with -j the leader says which item is finished, without its schema
     const begun = /dumping contents of table "?(.*?)"?$/.exec(line)?.[1]
     if (begun !== undefined) {
-      this.started++
       this.bytes += this.sizes.tables.get(begun.replaceAll('"', '')) ?? 0
     } else if (/finished item \d+ TABLE DATA /.test(line)) this.finished++
   }
 
-  line(written: number, began: number): string {
+  /** Tables done, bytes written, rate and time left, for a progress line. @param began milliseconds of performance.now() */
+  parts(written: number, began: number): string[] {
     const seconds = (performance.now() - began) / 1000
     const { tables, total } = this.sizes
     const parts = [
-      `${this.finished} of ${tables.size} tables done (${this.started} begun)`,
+      `${this.finished} of ${counted(tables.size, 'table')}`,
       `${formatBytes(written)} written`,
-      formatRate(written / seconds),
+      ...(written > 0 ? [formatRate(written / seconds)] : []),
     ]
     // begun tables count whole: with many tables the error is small, with one table there is nothing better to say
     const left = this.finished > 0 ? timeLeft(Math.min(this.bytes, total), total, seconds) : ''
     if (left) parts.push(left)
-    return parts.join(', ')
+    return parts
   }
 }

@@ -45,6 +45,8 @@ function methodOf(definition: string): Kind {
 export class Costs {
   private readonly measured = new Map<Kind, { seconds: number; bytes: number }>()
   private readonly used = new Map<Kind, number>()
+  /** What tasks took whose rows say little of it. */
+  private readonly small = { seconds: 0, tasks: 0 }
 
   /** What it takes, in a unit that all tasks share. */
   of(task: Task): number {
@@ -55,13 +57,39 @@ export class Costs {
   }
 
   /**
-   * Learns from a task that is done.
+   * Seconds that a task takes by itself.
    *
+   * @param loadByte seconds for loading a byte, as tasks that are running show it; it counts while none is done
+   * @returns undefined while neither is known
+   */
+  seconds(task: Task, loadByte?: number): number | undefined {
+    const each = this.small.tasks > 0 ? this.small.seconds / this.small.tasks : 0
+    const kind = kindOf(task)
+    if (task.weight < tellingBytes || presumed[kind] === 0) return each
+    if (this.measured.size > 0) return each + this.rate(kind) * task.weight
+    return loadByte === undefined ? undefined : each + presumed[kind] * loadByte * task.weight
+  }
+
+  /** Seconds for loading a byte, as a task shows that has done a fraction (0 to 1) of itself; undefined where it shows nothing. */
+  loadByte(task: Task, seconds: number, fraction: number): number | undefined {
+    const done = fraction * presumed[kindOf(task)] * task.weight
+    return done >= tellingBytes ? seconds / done : undefined
+  }
+
+  /**
+   * Learns from tasks that are done.
+   *
+   * @param together how many of them took the seconds: what each of several took is not known, and they are small
    * @returns whether what `of` has said no longer holds, by a quarter or more
    */
-  learn(task: Task, seconds: number): boolean {
+  learn(task: Task, seconds: number, together = 1): boolean {
     const kind = kindOf(task)
-    if (kind === 'other' || task.weight < tellingBytes) return false
+    if (together > 1 || task.weight < tellingBytes) {
+      this.small.seconds += seconds / together
+      this.small.tasks++
+      return false
+    }
+    if (kind === 'other') return false
     const known = this.measured.get(kind) ?? { seconds: 0, bytes: 0 }
     known.seconds += seconds
     known.bytes += task.weight

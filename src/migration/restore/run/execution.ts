@@ -103,7 +103,8 @@ export class Execution {
 
   /** Restores data and post-data entries with as many sessions as there are jobs. */
   async inParallel(items: readonly PlannedEntry[]): Promise<void> {
-    const schedule = new Schedule(makeTasks(items), this.options.jobs)
+    const schedule = new Schedule(makeTasks(items), this.options.jobs, this.progress.costs)
+    this.progress.expect(() => schedule.left())
     const queue = {
       next: async () => {
         const tasks = await schedule.next(this.signal)
@@ -120,17 +121,12 @@ export class Execution {
       stop: () => void setTimeout(() => this.stopper.abort(), lastWords).unref(),
       choose: (errors: readonly unknown[]) => errors.find(isDefect) ?? this.failure(),
     }
-    const watch = this.progress.watch(this.signal)
-    try {
-      await inPool(queue, pool, async (tasks, worker) => {
-        const began = performance.now()
-        if (!(await worker.perform(tasks, schedule))) return
-        const seconds = (performance.now() - began) / 1000
-        for (const task of tasks) schedule.done(task, tasks.length === 1 ? seconds : undefined)
-      })
-    } finally {
-      await watch.end()
-    }
+    await inPool(queue, pool, async (tasks, worker) => {
+      const began = performance.now()
+      if (!(await worker.perform(tasks, schedule))) return
+      const seconds = (performance.now() - began) / 1000
+      for (const task of tasks) schedule.done(task, seconds, tasks.length)
+    })
   }
 
   /**
@@ -221,7 +217,8 @@ export class Execution {
   note(name: string, said: string, sqlstate: string | null, statement: string): void {
     const message = this.inText(said)
     const meaning = sqlstate ? meaningOf(sqlstate) : ''
-    const reason = shorten(printable(message), 1000) + (meaning ? ` (${meaning})` : '')
+    const waited = this.progress.locks.told(sqlstate)
+    const reason = `${shorten(printable(message), 1000)}${meaning ? ` (${meaning})` : ''}${waited ? `; ${waited}` : ''}`
     const failed: FailedEntry = {
       entry: name,
       reason,

@@ -92,8 +92,8 @@ export class PatientSession {
   }
 
   /** Says in the progress what is being done, which is so many of the plan's entries. */
-  begin(name: string, entries: number): Running {
-    return this.run.progress.begin(name, this.name, entries)
+  begin(name: string, entries: number, items: readonly PlannedEntry[] = []): Running {
+    return this.run.progress.begin(name, this.name, entries, items)
   }
 
   /** Notes what the target refuses without the restore ending there (see Execution.lose). */

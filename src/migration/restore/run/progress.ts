@@ -1,15 +1,20 @@
 import type pg from 'pg'
-import { messageOf } from '../../../failure.ts'
-import { closeSession, connect, serverVersion } from '../../../postgres/connection.ts'
-import { formatBytes, formatCount, formatRate, timeLeft } from '../../../text/numbers.ts'
-import { shorten } from '../../../text/text.ts'
+import { aboutLeft, counted, formatCount, formatDuration } from '../../../text/numbers.ts'
 import type { Context } from '../../context.ts'
+import { LockWaits } from '../../lock-waits.ts'
+import { Onlooker } from '../../onlooker.ts'
+import { bytesAtRate, nameOfWork, progressLine } from '../../progress-line.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
+import { Costs } from './costs.ts'
 import type { Load } from './load.ts'
 import { tableOf } from './load.ts'
+import { refreshTasks } from './refreshes.ts'
+import { readServerProgress } from './server-progress.ts'
 import { sessionPrefix } from './target-session.ts'
+import type { Task } from './task.ts'
+import { secondsLeft } from './time-left.ts'
 
 /** What a worker is busy with. */
 export interface Running {
@@ -21,26 +26,44 @@ export interface Running {
 
 interface Work {
   name: string
-  /** What the server says of it, `45 %` say. */
-  detail: string
+  items: readonly PlannedEntry[]
+  /** Milliseconds, as performance.now() counts them. */
+  since: number
+  /** How far it is, from 0 to 1, where that is known. */
+  fraction: number | undefined
+  /** Rows of the table that a load is at; null where nobody says. */
+  rows: number | null
   /** Bytes of the dump that a load has behind it. */
   bytes: number
+  /** The table that a load is at. */
   item: PlannedEntry | null
 }
 
-/** Milliseconds between two looks at what the server itself says of its progress. */
-const interval = 5000
+/** Seconds after which it is said how long something runs of which nothing else is known. */
+const tellingSeconds = 5
 
-/** Counts entries and bytes that are done, and says so in one line. */
+/** Counts entries and bytes that are done, and says in one line how far the restore is and how long it still takes. */
 export class RestoreProgress {
+  /** What the tasks take, as far as it is known. */
+  readonly costs = new Costs()
+  /** What its sessions wait for. */
+  readonly locks: LockWaits
   private readonly options: RestoreOptions
   private readonly context: Context
   private readonly total: { entries: number; bytes: number }
   private entries = 0
   private bytes = 0
-  private readonly began = performance.now()
+  /** When the first load began. */
+  private loading: number | undefined
   /** By the name of the session that does it. */
   private readonly running = new Map<string, Work>()
+  private unfinished: () => readonly Task[] = () => []
+  private readonly refreshes: Set<Task>
+  private readonly left = {
+    at: Number.NEGATIVE_INFINITY,
+    took: 0,
+    seconds: undefined as number | undefined,
+  }
 
   constructor(plan: RestorePlan, options: RestoreOptions, context: Context) {
     const restored = plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
@@ -50,16 +73,30 @@ export class RestoreProgress {
       entries: restored.length,
       bytes: restored.reduce((sum, { entry }) => sum + entry.dataBytes, 0),
     }
+    this.refreshes = new Set(refreshTasks(restored))
+    const ours = [`${sessionPrefix}%`]
+    this.locks = new LockWaits(
+      { who: 'the restore', database: options.targetName, sessions: ours, ours },
+      context.log,
+    )
+  }
+
+  /** From now on these are what is left to do, but for the materialized views. */
+  expect(unfinished: () => readonly Task[]): void {
+    this.unfinished = unfinished
   }
 
   /** Statements begin; `name` is the first entry's, `session` who does them. */
-  begin(name: string, session: string, entries = 1): Running {
-    this.running.set(session, { name, detail: '', bytes: 0, item: null })
+  begin(name: string, session: string, entries = 1, items: readonly PlannedEntry[] = []): Running {
+    const work = newWork(name, items)
+    this.running.set(session, work)
+    this.show()
     return {
       at: () => {},
       end: (done = true) => {
         this.running.delete(session)
         if (done) this.entries += entries
+        if (done) this.refreshed(work)
         this.show()
       },
     }
@@ -67,14 +104,16 @@ export class RestoreProgress {
 
   /** A load begins. */
   beginLoad(load: Load, session: string): Running {
-    const work: Work = { name: '', detail: '', bytes: 0, item: null }
+    const work = newWork('', load.items)
+    this.loading ??= work.since
     this.running.set(session, work)
     const at = (item: PlannedEntry | null) => {
       const before = item ? load.items.indexOf(item) : 0
       work.bytes = load.items.slice(0, before).reduce((sum, { entry }) => sum + entry.dataBytes, 0)
       work.item = item
       work.name = item?.name ?? ''
-      work.detail = ''
+      work.rows = null
+      work.fraction = before > 0 ? work.bytes / load.bytes : undefined
       this.show()
     }
     at(load.items[0] ?? null)
@@ -90,96 +129,117 @@ export class RestoreProgress {
   }
 
   /**
-   * Asks the server from time to time how far its COPY and CREATE INDEX commands are (PostgreSQL, "Progress Reporting";
-   * versions 14 and 12 brought these two).
+   * Looks from time to time at how far the server is with what it does for our sessions, and what they wait for.
    *
    * @returns a handle that ends it
    */
   watch(signal: AbortSignal): { end(): Promise<void> } {
-    let client: pg.Client | undefined
-    let major = 0
-    let asking: Promise<void> | undefined
-    const ask = async () => {
-      try {
-        if (!client) {
-          client = await connect(this.options.target, {
-            database: this.options.targetName,
-            role: 'target',
-            signal,
-          })
-          major = (await serverVersion(client)).major
-        }
-        await this.look(client, major)
-      } catch (error) {
-        // the workers find out by themselves what has become of the server
-        this.context.log.debug(`progress cannot be read: ${messageOf(error)}`)
-        if (client) await closeSession(client)
-        client = undefined
-      }
-    }
-    const timer = setInterval(() => {
-      asking ??= ask().finally(() => {
-        asking = undefined
-      })
-    }, interval)
-    return {
-      end: async () => {
-        clearInterval(timer)
-        await asking
-        if (client) await closeSession(client)
+    const { target: connection, targetName: database } = this.options
+    const view = {
+      ...{ connection, database, role: 'target' as const },
+      look: async (client: pg.Client, number: number) => {
+        await this.look(client, number)
+        this.show()
       },
+      blind: () => this.locks.blind(),
     }
+    return new Onlooker(view, { log: this.context.log, signal })
   }
 
-  private async look(client: pg.Client, major: number): Promise<void> {
-    if (major < 12) return
-    const copies =
-      major >= 14
-        ? `SELECT pid, tuples_processed AS done, 0 AS total FROM pg_catalog.pg_stat_progress_copy UNION ALL `
-        : ''
-    const { rows } = await client.query<{ session: string; done: string; total: string }>(`
-      SELECT a.application_name AS session, p.done, p.total
-        FROM (${copies}SELECT pid, blocks_done + tuples_done, blocks_total + tuples_total
-                FROM pg_catalog.pg_stat_progress_create_index) p(pid, done, total)
-        JOIN pg_catalog.pg_stat_activity a ON a.pid = p.pid
-       WHERE a.application_name LIKE '${sessionPrefix}%' AND a.datname = pg_catalog.current_database()`)
-    for (const { session, done, total } of rows) {
+  private async look(client: pg.Client, number: number): Promise<void> {
+    await this.locks.look(client, number)
+    for (const { session, rows, fraction } of await readServerProgress(client, number)) {
       const work = this.running.get(session)
-      if (work) this.note(work, Number(done), Number(total))
+      if (work?.item && rows !== null) this.noteRows(work, work.item, rows)
+      else if (work && !work.item && fraction !== null) work.fraction = fraction
     }
-    this.show()
   }
 
-  private note(work: Work, done: number, total: number): void {
-    const { item } = work
-    if (!item?.entry.hasData) {
-      work.detail = total > 0 ? `${Math.floor((100 * done) / total)} %` : ''
-      return
-    }
+  private noteRows(work: Work, item: PlannedEntry, rows: number): void {
+    work.rows = rows
     const expected = this.options.expectedRows?.get(tableOf(item)) ?? 0
-    work.detail = `${formatCount(done)}${expected > 0 ? ` of ${formatCount(expected)}` : ''} rows`
+    const all = bytesOf(work.items)
+    if (expected === 0 || all === 0) return
+    const here = Math.min(1, rows / expected) * item.entry.dataBytes
+    work.fraction = (work.bytes + here) / all
+  }
+
+  /** A materialized view that is filled says what the next one takes. */
+  private refreshed(work: Work): void {
+    for (const task of this.refreshes) {
+      if (!task.items.some((item) => work.items.includes(item))) continue
+      this.refreshes.delete(task)
+      this.costs.learn(task, secondsSince(work.since))
+    }
   }
 
   private show(): void {
     this.context.progress.update(this.line())
   }
 
-  /** Entries and bytes done of all, rate, time left, and what is running now. */
+  /** Bytes of rows while there are any to load, then entries, done of all; rate, time left, what is waited for, and what is running now. */
   line(): string {
-    const seconds = (performance.now() - this.began) / 1000
     const works = [...this.running.values()]
-    const bytes = works.reduce((sum, work) => sum + work.bytes, this.bytes)
-    const parts = [
-      `${formatCount(this.entries)} of ${formatCount(this.total.entries)} entries`,
-      `${formatBytes(bytes)} of ${formatBytes(this.total.bytes)}`,
-    ]
-    if (seconds >= 1 && bytes > 0) parts.push(formatRate(bytes / seconds))
-    const left = timeLeft(bytes, this.total.bytes, seconds)
-    if (left) parts.push(left)
+    const all = this.total.bytes
+    const bytes = works.reduce((sum, { fraction, bytes, items, item }) => {
+      const within = item && fraction !== undefined ? fraction * bytesOf(items) : bytes
+      return sum + within
+    }, this.bytes)
+    const parts: string[] = []
+    if (this.loading !== undefined && bytes < all)
+      parts.push(...bytesAtRate(bytes, all, secondsSince(this.loading)))
+    else
+      parts.push(
+        `${formatCount(this.entries)} of ${counted(this.total.entries, 'entry', 'entries')}`,
+      )
+    const left = this.entries < this.total.entries ? this.secondsLeft() : undefined
+    if (left !== undefined && left >= 1) parts.push(aboutLeft(left))
+    if (this.locks.brief !== undefined) parts.push(this.locks.brief)
     const now = works
-      .slice(0, 3)
-      .map(({ name, detail }) => `${shorten(name, 60)}${detail ? ` (${detail})` : ''}`)
-    if (now.length > 0) parts.push(`now ${now.join('; ')}`)
-    return `restore ${this.options.targetName}: ${parts.join(', ')}`
+      .map((work) => ({ work, runs: secondsSince(work.since) }))
+      .sort((one, other) => other.runs - one.runs)
+      .map(({ work, runs }) => ({ name: work.name, detail: this.detail(work, runs) }))
+    return progressLine(nameOfWork('restore', this.options.targetName), parts, now)
+  }
+
+  private detail({ item, rows, fraction }: Work, runs: number): string {
+    if (item && rows !== null) {
+      const expected = this.options.expectedRows?.get(tableOf(item)) ?? 0
+      if (expected === 0) return `${formatCount(rows)} rows`
+      return `${Math.floor(100 * Math.min(1, rows / expected))} %`
+    }
+    if (!item && fraction !== undefined) return `${Math.floor(100 * fraction)} %`
+    return runs >= tellingSeconds ? `for ${formatDuration(runs)}` : ''
+  }
+
+  /** Reckoned anew every second, or more rarely where that takes long: there may be a hundred thousand tasks. */
+  private secondsLeft(): number | undefined {
+    const now = performance.now()
+    const { left } = this
+    if (now - left.at >= Math.max(1000, 20 * left.took)) {
+      const begun = [...this.running.values()].map(({ items, since, fraction }) => ({
+        ...{ items, fraction },
+        seconds: secondsSince(since),
+      }))
+      const { costs } = this
+      const tasks = secondsLeft(this.unfinished(), begun, costs, this.options.jobs)
+      const views = secondsLeft([...this.refreshes], begun, costs, 1)
+      left.seconds = tasks === undefined || views === undefined ? undefined : tasks + views
+      left.at = now
+      left.took = performance.now() - now
+    }
+    return left.seconds === undefined ? undefined : left.seconds - (now - left.at) / 1000
   }
 }
+
+function newWork(name: string, items: readonly PlannedEntry[]): Work {
+  return {
+    ...{ name, items, since: performance.now() },
+    ...{ fraction: undefined, rows: null, bytes: 0, item: null },
+  }
+}
+
+const bytesOf = (items: readonly PlannedEntry[]) =>
+  items.reduce((sum, { entry }) => sum + entry.dataBytes, 0)
+
+const secondsSince = (moment: number) => (performance.now() - moment) / 1000

@@ -154,7 +154,7 @@ export class Schedule {
   private readonly exclusive = new Map<string, number>()
   private readonly sharing = new Map<string, number>()
   private ready: Task[] = []
-  private readonly costs = new Costs()
+  private readonly costs: Costs
   private chains: Chains
   private readonly putOff: Task[] = []
   private doneCount = 0
@@ -162,8 +162,9 @@ export class Schedule {
   private readonly workers: number
   private wake = Promise.withResolvers<void>()
 
-  /** @param workers how many share the tasks */
-  constructor(tasks: readonly Task[], workers = 1) {
+  /** @param workers how many share the tasks; `costs` learn what they take */
+  constructor(tasks: readonly Task[], workers = 1, costs = new Costs()) {
+    this.costs = costs
     this.workers = Math.max(1, workers)
     this.waiting = new Set(tasks)
     this.expected = new Set(tasks.filter(({ kind }) => kind === 'arrival'))
@@ -197,16 +198,19 @@ export class Schedule {
     }
   }
 
+  /** What is not done yet. */
+  left = () => [...this.waiting]
+
   /** Hands out nothing any more. */
   close(): void {
     this.closed = true
     this.notify()
   }
 
-  /** @param seconds what it took, where it was alone: the order of the rest is corrected by it */
-  done(task: Task, seconds?: number): void {
+  /** @param seconds what it took, with so many others `together`: the order of the rest is corrected by it */
+  done(task: Task, seconds?: number, together = 1): void {
     this.release(task)
-    if (seconds !== undefined && this.costs.learn(task, seconds)) this.measure()
+    if (seconds !== undefined && this.costs.learn(task, seconds, together)) this.measure()
     this.free(task)
   }
 

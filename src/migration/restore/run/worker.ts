@@ -78,7 +78,7 @@ export class Worker extends PatientSession {
     if (!first || texts.includes(null)) return 'failed'
     if (texts.reduce((sum, text) => sum + (text?.length ?? 0), 0) > mostTogetherText)
       return 'failed'
-    const running = run.progress.begin(first.name, this.name, items.length)
+    const running = run.progress.begin(first.name, this.name, items.length, items)
     const message: { outcome: Outcome } = { outcome: 'unknown' }
     try {
       await this.persist(
@@ -118,7 +118,7 @@ export class Worker extends PatientSession {
     // one before it may have taken it along
     if (!isWanted(item)) return
     const { run } = this
-    const running = run.progress.begin(item.name, this.name)
+    const running = run.progress.begin(item.name, this.name, 1, [item])
     try {
       const work = async (session: TargetSession, again: boolean) => {
         const uncertain = again || unknown

@@ -10,6 +10,15 @@ import type { RunningRestore } from '../running-restore.ts'
 
 /** Everything that the archives hold, then owners, grants, and what must come after them. */
 export async function restoreEntries(restore: RunningRestore): Promise<void> {
+  const watch = restore.execution.progress.watch(restore.execution.signal)
+  try {
+    await restoreAll(restore)
+  } finally {
+    await watch.end()
+  }
+}
+
+async function restoreAll(restore: RunningRestore): Promise<void> {
   await useLoader(restore)
   const { loader } = restore.execution
   const main = mainEntries(restore)
@@ -38,7 +47,7 @@ export async function restoreEntries(restore: RunningRestore): Promise<void> {
   restore.later += grants.length - restore.grants.lost.size
   for (const item of restore.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
     if (item.decision.kind === 'leave-out') continue
-    const running = restore.worker.begin(item.name, 1)
+    const running = restore.worker.begin(item.name, 1, [item])
     const from = performance.now()
     if (await refresh(restore, item, loader)) {
       restore.later++
