@@ -258,6 +258,111 @@ describe('the schedule', () => {
     expect(at('d_brin')).toBeLessThan(at('c_gin'))
   })
 
+  /** A parent with another index, and two tables that refer to it. */
+  const keyed = (bytes: number) =>
+    itemsOf([
+      ...['parent', 'a', 'b'].map((tag) => ({ desc: 'TABLE', tag })),
+      {
+        desc: 'CONSTRAINT',
+        tag: 'parent key',
+        definition: 'ALTER TABLE ONLY public.parent\n    ADD CONSTRAINT key PRIMARY KEY (id);\n',
+        dependencies: [1],
+      },
+      index('parent_i', 'gin', 1),
+      {
+        desc: 'CONSTRAINT',
+        tag: 'parent excludes',
+        definition:
+          'ALTER TABLE ONLY public.parent\n    ADD CONSTRAINT excludes EXCLUDE USING gist (r WITH &&);\n',
+        dependencies: [1],
+      },
+      ...['a', 'b'].map((tag, at) => ({
+        desc: 'FK CONSTRAINT',
+        tag: `${tag} fk`,
+        definition: `ALTER TABLE ONLY public.${tag}\n    ADD CONSTRAINT fk FOREIGN KEY (p) REFERENCES public.parent(id);\n`,
+        dependencies: [1, at + 2, 4],
+      })),
+      { desc: 'TABLE DATA', tag: 'parent', dependencies: [1], dataBytes: bytes },
+    ]).filter(({ entry }) => entry.section !== 'pre-data')
+  const stepOf = ({ items: [item], step }: Task) =>
+    `${item?.entry.tag}${step ? (step.isLast ? ' second' : ' first') : ''}`
+
+  test('lets others work beside one of the two steps of a large key', async () => {
+    const schedule = new Schedule(makeTasks(keyed(50 * MB)), 8)
+    /** All that can be done at the same time, until everything is. */
+    const rounds: string[][] = []
+    for (let tasks = await schedule.next(never); tasks.length > 0; ) {
+      const round = tasks
+      let waiting = schedule.next(never)
+      for (;;) {
+        const more = await Promise.race([
+          waiting,
+          new Promise<null>((resolve) => setImmediate(() => resolve(null))),
+        ])
+        if (!more || more.length === 0) break
+        round.push(...more)
+        waiting = schedule.next(never)
+      }
+      rounds.push(round.map(stepOf).sort())
+      for (const task of round) schedule.done(task)
+      tasks = await waiting
+    }
+    expect(rounds).toEqual([
+      ['parent'],
+      ['parent key first', 'parent_i'],
+      ['parent excludes'],
+      ['parent key second'],
+      ['a fk first'],
+      ['a fk second', 'b fk first'],
+      ['b fk second'],
+    ])
+  })
+
+  test('adds a key to a table whose rows are read for another, but changes nothing else of it', () => {
+    const tasks = makeTasks(keyed(50 * MB))
+    const held = (name: string) => tasks.find((task) => stepOf(task) === name)
+    const free = (one: string, other: string) => {
+      const [a, b] = [held(one), held(other)]
+      if (!a || !b) throw new Error('there is no such task')
+      const keys = new Set([...b.exclusive, ...b.sharing])
+      return (
+        !a.exclusive.some((key) => keys.has(key)) &&
+        !a.sharing.some((key) => b.exclusive.includes(key))
+      )
+    }
+    expect(free('a fk second', 'b fk first')).toBe(true)
+    expect(free('a fk second', 'parent_i')).toBe(true)
+    expect(free('a fk second', 'a fk first')).toBe(false)
+    expect(free('a fk second', 'parent key second')).toBe(false)
+    expect(free('a fk second', 'parent excludes')).toBe(false)
+    expect(free('a fk first', 'parent_i')).toBe(false)
+  })
+
+  test('weighs both steps by the rows when these come later', async () => {
+    const items = keyed(0).filter(({ entry }) => !entry.hasData)
+    const expected = [
+      { tables: [{ schema: 'public', name: 'parent', bytes: 300 * MB }], isRest: false },
+      { tables: [], isRest: true },
+    ]
+    const tasks = makeTasks(items, expected)
+    const weights = () => tasks.flatMap((one) => (one.step ? [one.weight / MB] : []))
+    expect(weights()).toEqual([300, 300, 300, 300, 300, 300])
+    const schedule = new Schedule(tasks, 2)
+    const [part, rest] = expected
+    if (!part || !rest) throw new Error('nothing is expected')
+    schedule.arrive(rest, [])
+    const rows = itemsOf([{ desc: 'TABLE DATA', tag: 'parent', dataBytes: 90 * MB }], '/dump/2')
+    schedule.arrive(part, makeTasks(rows))
+    expect(weights()).toEqual([90, 90, 90, 90, 90, 90])
+    expect((await schedule.next(never)).map(stepOf)).toEqual(['parent'])
+  })
+
+  test('makes a small key at once, and a large one that nothing can be done beside', () => {
+    expect(makeTasks(keyed(1000)).filter(({ step }) => step)).toEqual([])
+    const alone = keyed(50 * MB).filter(({ entry }) => /^parent( key)?$/.test(entry.tag))
+    expect(makeTasks(alone).filter(({ step }) => step)).toEqual([])
+  })
+
   test('ends sooner with it: the work of a measured restore, by two workers', async () => {
     // PostgreSQL 15, 1.7 GB: megabytes and seconds of each load, and of the indexes on it
     const tables = [

@@ -1,4 +1,4 @@
-import type { Task } from './task.ts'
+import { smallWeight, type Task } from './task.ts'
 
 /**
  * What work takes for each byte of its tables' rows, as a multiple of loading them. Where between its two ends a kind lies
@@ -19,8 +19,10 @@ const presumed = {
 }
 type Kind = keyof typeof presumed
 
-function kindOf({ kind, items: [first] }: Task): Kind {
+function kindOf({ kind, items: [first], step }: Task): Kind {
   if (kind === 'load') return 'load'
+  // the other one of the two has the work
+  if (step && step.isLast === (step.steps.kind === 'index')) return 'other'
   switch (first?.entry.desc) {
     case 'INDEX':
       return methodOf(first.entry.definition)
@@ -65,7 +67,7 @@ export class Costs {
   seconds(task: Task, loadByte?: number): number | undefined {
     const each = this.small.tasks > 0 ? this.small.seconds / this.small.tasks : 0
     const kind = kindOf(task)
-    if (task.weight < tellingBytes || presumed[kind] === 0) return each
+    if (task.weight < smallWeight || presumed[kind] === 0) return each
     if (this.measured.size > 0) return each + this.rate(kind) * task.weight
     return loadByte === undefined ? undefined : each + presumed[kind] * loadByte * task.weight
   }
@@ -73,7 +75,7 @@ export class Costs {
   /** Seconds for loading a byte, as a task shows that has done a fraction (0 to 1) of itself; undefined where it shows nothing. */
   loadByte(task: Task, seconds: number, fraction: number): number | undefined {
     const done = fraction * presumed[kindOf(task)] * task.weight
-    return done >= tellingBytes ? seconds / done : undefined
+    return done >= smallWeight ? seconds / done : undefined
   }
 
   /**
@@ -84,7 +86,7 @@ export class Costs {
    */
   learn(task: Task, seconds: number, together = 1): boolean {
     const kind = kindOf(task)
-    if (together > 1 || task.weight < tellingBytes) {
+    if (together > 1 || task.weight < smallWeight) {
       this.small.seconds += seconds / together
       this.small.tasks++
       return false
@@ -115,9 +117,6 @@ export class Costs {
     return bytes > 0 ? seconds / bytes : 1
   }
 }
-
-/** Bytes of rows below which the way to the server says more of the time than the rows do. */
-const tellingBytes = 1024 * 1024
 
 /**
  * The longest chain of work that begins with each task, itself included: who takes the largest first ends soonest, as far as

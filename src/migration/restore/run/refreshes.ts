@@ -43,6 +43,7 @@ export function refreshTasks(items: readonly PlannedEntry[]): Task[] {
       neededBy: [],
       exclusive: [],
       sharing: [],
+      step: null,
       putOffAt: null,
     }
   })

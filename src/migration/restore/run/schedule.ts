@@ -4,7 +4,8 @@ import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { Arrivals, tableKey } from './arrivals.ts'
 import { Chains, Costs } from './costs.ts'
 import { type Load, makeLoads } from './load.ts'
-import type { ExpectedPart, Task } from './task.ts'
+import { type ExpectedPart, smallWeight, type Task } from './task.ts'
+import { inTwoSteps } from './two-steps.ts'
 
 /** Kinds that lock their tables against each other (PostgreSQL, "Table-Level Locks"; pg_restore's identify_locking_dependencies). */
 const locking =
@@ -36,6 +37,7 @@ export function makeTasks(
       neededBy: [],
       exclusive: [],
       sharing: [],
+      step: null,
       putOffAt: null,
     }
     tasks.push(task)
@@ -78,7 +80,7 @@ export function makeTasks(
       }
     }
   }
-  return tasks
+  return inTwoSteps(tasks)
 }
 
 function link(task: Task, needed: Task | undefined): void {
@@ -131,12 +133,11 @@ function familiesOf(
   }
 }
 
-/** Statements that go to the server in one message, and bytes of their tables up to which they do. */
+/** Statements that go to the server in one message, where their tables are small. */
 export const mostTogether = 100
-const smallWeight = 1024 * 1024
 
 function isSmall(task: Task): boolean {
-  return task.kind === 'statement' && task.weight < smallWeight
+  return task.kind === 'statement' && task.step === null && task.weight < smallWeight
 }
 
 /** By the work that hangs on each; rows first where nothing speaks for either. */

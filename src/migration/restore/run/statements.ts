@@ -12,12 +12,15 @@ const largeObjectsAtOnce = 1000
 /**
  * The statements of an entry as text, complete with what must be set before them: several entries' texts may be sent as
  * one. Null where an entry has none (see runEntry).
+ *
+ * @param instead what is to be done in place of the archive's own statement
  */
-export function sqlOf(planned: PlannedEntry, plan: RestorePlan): string | null {
+export function sqlOf(planned: PlannedEntry, plan: RestorePlan, instead?: string): string | null {
   const { archive, entry, decision } = planned
   if (decision.kind === 'leave-out') throw new Error(`${planned.name} is to be left out`)
   if (archive.searchPath === null || (entry.bytes && decision.kind === 'restore')) return null
-  const definition = decision.kind === 'otherwise' ? decision.definition : entry.definition
+  const definition =
+    instead ?? (decision.kind === 'otherwise' ? decision.definition : entry.definition)
   switch (entry.desc) {
     case 'EXTENSION':
       return createExtension(planned, plan)

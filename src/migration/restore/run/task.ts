@@ -31,6 +31,39 @@ export interface Task {
   /** Tables that it must have to itself, or shares with its like, by archive and id: others would only wait for its locks. */
   exclusive: string[]
   sharing: string[]
+  /** It is one of two that make its entry together; null where it does all of its entries. */
+  step: Step | null
   /** How many tasks were done when it was last put off, or null. */
   putOffAt: number | null
 }
+
+/**
+ * A constraint that is made by two statements instead of the archive's one, with the same result: the first does not keep
+ * others away from the table while it works, or the second does not.
+ */
+export interface TwoSteps {
+  /**
+   * `index`: CREATE UNIQUE INDEX, which lets other indexes be built beside it, then ADD CONSTRAINT … USING INDEX, which takes
+   * no time. `reference`: ADD FOREIGN KEY … NOT VALID, which takes no time, then VALIDATE CONSTRAINT, which leaves the table
+   * referred to free for others (PostgreSQL, "ALTER TABLE").
+   */
+  kind: 'index' | 'reference'
+  /** The constraint's table. */
+  schema: string
+  table: string
+  /** The constraint's name, which is its index's as well. */
+  name: string
+  first: string
+  /** The second, and what else the entry says: CLUSTER and REPLICA IDENTITY. */
+  second: string
+}
+
+/** One of the two statements as a task of its own. */
+export interface Step {
+  steps: TwoSteps
+  /** It is the second, with which the entry is done. */
+  isLast: boolean
+}
+
+/** Bytes of a table's rows below which the way to the server says more of a statement's time than the rows do. */
+export const smallWeight = 1024 * 1024

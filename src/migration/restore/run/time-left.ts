@@ -28,7 +28,9 @@ export function secondsLeft(
   workers: number,
 ): number | undefined {
   const running = new Map(begun.flatMap((one) => one.items.map((item) => [item, one] as const)))
-  const runningOf = (task: Task) => task.items[0] && running.get(task.items[0])
+  // of two that make one entry together, the second still waits for the first
+  const runningOf = (task: Task) =>
+    task.items[0] && task.needs.size === 0 ? running.get(task.items[0]) : undefined
   const shown = tasks.flatMap((task) => {
     const now = runningOf(task)
     if (!now || !isTelling(now)) return []

@@ -5,6 +5,7 @@ import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } fr
 import { EntryFailed, PatientSession } from './patient-session.ts'
 import type { Schedule } from './schedule.ts'
 import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
+import { removeHalf, takeStep } from './take-step.ts'
 import type { Login, TargetSession } from './target-session.ts'
 import type { Task } from './task.ts'
 
@@ -25,6 +26,10 @@ export class Worker extends PatientSession {
   async perform(tasks: readonly Task[], schedule: Schedule): Promise<boolean> {
     const [first] = tasks
     if (first?.load) return this.load(first, first.load, schedule)
+    if (first?.step) {
+      for (const item of first.items) await takeStep(this, this.run, item, first.step)
+      return true
+    }
     await this.statements(
       tasks.flatMap((task) => task.items),
       'to the end',
@@ -122,6 +127,7 @@ export class Worker extends PatientSession {
     try {
       const work = async (session: TargetSession, again: boolean) => {
         const uncertain = again || unknown
+        if (uncertain) await removeHalf(session, item)
         if (uncertain && (await isThere(session, item))) return
         try {
           const from = performance.now()
