@@ -34,6 +34,14 @@ describe('the inputs', () => {
     expect([...asked].sort()).toEqual(Object.keys(inputs).sort())
   })
 
+  test('move no database, and freeze nothing, with roles: only', () => {
+    const only = { ...servers, roles: 'only' }
+    expect(read({ ...only, databases: 'all' })).toMatchObject({ roles: 'only', databases: 'none' })
+    expect(mistakes({ ...only, 'freeze-source': 'true' }).why).toMatch(/^freeze-source: true; /)
+    for (const command of ['rehearse', 'verify', 'unfreeze'])
+      expect(mistakes({ ...only, command }).why).toMatch(/^roles: "only"; allowed: migrate, skip /)
+  })
+
   test('refuse to hold an outage against a limit that nothing proves', () => {
     const given = { ...servers, command: 'rehearse', 'max-outage': '90m' }
     expect(read(given).maxOutage).toBe(5400)

@@ -71,6 +71,15 @@ describe('a manifest', () => {
     expect(parse(formatManifest(without)).roles).toBeNull()
   })
 
+  test('holds the roles alone, and not nothing', () => {
+    const files = manifest.files.filter(({ path }) => path.startsWith('roles'))
+    const alone = { ...manifest, databases: [], files }
+    expect(parse(formatManifest(alone))).toEqual(alone)
+    const nothing = { ...alone, roles: null, files: [] }
+    const { why } = failureThrown(() => parse(formatManifest(nothing)))
+    expect(why).toBe('it names neither databases nor roles')
+  })
+
   test('drops fields that it does not know', () => {
     const text = JSON.stringify({ format: 'polardb-dump', ...manifest, extra: 1 })
     expect(parse(text)).toEqual(manifest)

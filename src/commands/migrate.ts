@@ -28,11 +28,15 @@ async function steps(run: Run): Promise<void> {
     refuseUnaccepted(source.losses, inputs.allowMissing, 'the source', run)
     return { source, target }
   })
-  const window = await statedWindow(source, target, run, { orEstimate: false })
+  // nobody has to wait for roles, so they say nothing of an outage
+  const window =
+    inputs.roles === 'only'
+      ? undefined
+      : await statedWindow(source, target, run, { orEstimate: false })
   const watch = await SourceWatch.begin(source, run)
   const dumpSource = await openDumpSource(source, run, target)
   await whileMigrating(target.connection, run, () =>
     watch.during('blocker', (watched) => transfer(source, dumpSource, target, watched, run)),
   )
-  rememberOutage(window, run)
+  if (window) rememberOutage(window, run)
 }

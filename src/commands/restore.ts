@@ -9,13 +9,14 @@ import { tellCutover } from '../migration/freeze/unfreeze.ts'
 import { goOnAfterRestore } from '../migration/go-on.ts'
 import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump, writerOf } from '../migration/kept/load.ts'
-import { rolesFile } from '../migration/kept/manifest.ts'
+import { type Manifest, rolesFile } from '../migration/kept/manifest.ts'
 import { runPhase } from '../migration/phases.ts'
 import { whileMigrating } from '../migration/rehearsal/presence.ts'
 import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
 import { planEverything } from '../migration/restore/plan-everything.ts'
 import type { Run } from '../migration/run.ts'
-import { writePasswordFile } from '../postgres/programs/programs.ts'
+import type { ConnectionParameters } from '../postgres/connection-string.ts'
+import { type ClientPrograms, writePasswordFile } from '../postgres/programs/programs.ts'
 import type { Command } from './command.ts'
 
 /** The target's half: from an artifact or a directory, verified by the dump's own fingerprint. */
@@ -39,17 +40,13 @@ async function steps(run: Run): Promise<void> {
   const { manifest, directory, roles, proven } = await loadDump(run)
   run.record.source({ version: manifest.source.version, major: manifest.source.major })
   run.setOutput('source-version', manifest.source.version)
-  checkDestination(
-    target.named ? named.dbname : undefined,
-    databasesOf(manifest.databases, inputs.databases),
-  )
-  const dumped = databasesOf(manifest.databases, inputs.databases).map(({ source }) => source)
+  const databases = databasesOf(manifest.databases, inputs.databases)
+  checkDestination(target.named ? named.dbname : undefined, databases)
+  const dumped = databases.map(({ source }) => source)
   await tellCutover(inputs.source, dumped, manifest.id, run)
-  // a dump is read by the major that wrote it
-  const client = await getClient(writerOf(manifest), run)
   const { connection } = target
-  const passwordFile = await writePasswordFile(run.temporaryDirectory, 'target', connection)
-  await checkClientLogin(client, connection, 'target', passwordFile, run)
+  // roles take no client programs
+  const client = databases.length === 0 ? null : await clientFor(manifest, connection, run)
   const dump = {
     ...{ directory, client, proven },
     databases: manifest.databases,
@@ -66,4 +63,16 @@ async function steps(run: Run): Promise<void> {
     await restoreTheRoles(planned, run)
     await restoreDatabases(planned, undefined, run)
   })
+}
+
+/** Client programs that can log in to the target: a dump is read by the major that wrote it. */
+async function clientFor(
+  manifest: Manifest,
+  target: ConnectionParameters,
+  run: Run,
+): Promise<ClientPrograms> {
+  const client = await getClient(writerOf(manifest), run)
+  const passwordFile = await writePasswordFile(run.temporaryDirectory, 'target', target)
+  await checkClientLogin(client, target, 'target', passwordFile, run)
+  return client
 }

@@ -173,6 +173,12 @@ async function sources(
   const { manifest, directory } = await loadDump(run)
   run.record.source({ version: manifest.source.version, major: manifest.source.major })
   run.setOutput('source-version', manifest.source.version)
+  if (manifest.databases.length === 0)
+    throw new Failure(
+      'There is nothing to compare',
+      'The dump holds the roles alone, which migrate and restore compare themselves',
+      'Name a dump that holds databases, or run restore again: what is there is compared, and nothing is sent a second time',
+    )
   const chosen = databasesOf(manifest.databases, inputs.databases)
   const databases = chosen.map(
     ({ dumped, ...name }): VerifySource => ({

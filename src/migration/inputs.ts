@@ -10,6 +10,7 @@ import {
 } from './database-names.ts'
 import { readInputs } from './input-reader.ts'
 import { refuseInputs } from './rehearsal/refused-inputs.ts'
+import { refuseRoleInputs } from './roles/refused-inputs.ts'
 
 /** What the inputs must know of a command. */
 export interface CommandFacts {
@@ -29,12 +30,13 @@ export interface Inputs {
   dump: 'written' | 'read' | 'none'
   source: ConnectionParameters | undefined
   target: ConnectionParameters | undefined
-  /** The databases to migrate; `all` lists the source's. Empty means the one that `source` names. */
-  databases: 'all' | DatabaseName[]
+  /** The databases to migrate; `all` lists the source's, `none` is of `roles: only`. Empty means the one that `source` names. */
+  databases: 'all' | 'none' | DatabaseName[]
   dumpJobs: number | 'auto'
   restoreJobs: number | 'auto'
   compression: Compression
-  roles: 'migrate' | 'skip'
+  /** `only`: no database is dumped, restored or compared. */
+  roles: 'migrate' | 'skip' | 'only'
   existingRoles: 'keep' | 'update'
   rolePasswords: boolean
   superuserOption: string
@@ -137,16 +139,18 @@ export function parseInputs(
   const command = choice('command', names, names[0] ?? '')
   const facts = commands.find(({ name }) => name === command)
   const dump = dumpOf(facts?.dump ?? 'none', get('source') !== '')
+  const databases = attempt('databases', () => parseDatabases(get('databases')))
+  const roles = choice('roles', ['migrate', 'skip', 'only'], 'migrate')
   const inputs: Inputs = {
     command,
     dump,
     source: connection('source'),
     target: connection('target'),
-    databases: attempt('databases', () => parseDatabases(get('databases'))),
+    databases: roles === 'only' ? 'none' : databases,
     dumpJobs: jobs('dump-jobs'),
     restoreJobs: jobs('restore-jobs'),
     compression: attempt('compression', () => parseCompression(get('compression') || 'auto')),
-    roles: choice('roles', ['migrate', 'skip'], 'migrate'),
+    roles,
     existingRoles: choice('existing-roles', ['keep', 'update'], 'keep'),
     rolePasswords: boolean('role-passwords', true),
     superuserOption: attempt('superuser-option', () =>
@@ -203,6 +207,7 @@ export function parseInputs(
     wrong('freeze-source', 'true', `allowed: with a command that dumps, and ${command} does not`)
   }
   if (command === 'rehearse') refuseInputs(inputs, reader)
+  refuseRoleInputs(inputs, reader)
   const oneOf = facts?.needsOneOf ?? []
   if (oneOf.length > 0 && oneOf.every((name) => get(name) === '')) {
     wrong(

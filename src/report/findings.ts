@@ -186,6 +186,11 @@ export function reasonsOf(report: Report): string[] {
   return [...new Set(all)]
 }
 
+/** Whether the run was about roles and no database: what it proves, and what comes next, is about them. */
+export function isOfRolesAlone({ databases, roles }: Pick<Report, 'databases' | 'roles'>): boolean {
+  return databases.length === 0 && roles !== undefined
+}
+
 /** The sum of numbers. */
 export function sum(numbers: number[]): number {
   return numbers.reduce((total, number) => total + number, 0)

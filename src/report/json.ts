@@ -83,6 +83,7 @@ export const fieldsOfReport: Shape<Omit<Report, 'words'>> = {
     updated: true,
     differences: { role: true, what: true, reason: true, explained: true },
     memberships: { source: true, restored: true },
+    inOtherDatabases: { role: true, database: true, parameter: true },
     passwordsToSet: true,
     verified: true,
   },

@@ -125,6 +125,14 @@ export interface RoleDifference {
   readonly explained: boolean
 }
 
+/** What `ALTER ROLE … IN DATABASE … SET …` has set on the source; its value is not in the report. */
+export interface RoleDatabaseSetting {
+  readonly role: string
+  /** As the source calls it. */
+  readonly database: string
+  readonly parameter: string
+}
+
 export interface RolesResult {
   readonly source: number
   readonly created: number
@@ -132,6 +140,11 @@ export interface RolesResult {
   readonly updated?: number
   readonly differences: readonly RoleDifference[]
   readonly memberships: { readonly source: number; readonly restored: number }
+  /**
+   * Settings of roles in single databases that this run did not migrate: no loss, since a database has them in its own dump, and
+   * whoever migrates it makes and compares them.
+   */
+  readonly inOtherDatabases?: readonly RoleDatabaseSetting[]
   /** Roles that must be given a password by hand. */
   readonly passwordsToSet?: readonly string[]
   readonly verified: boolean

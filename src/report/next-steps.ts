@@ -1,4 +1,5 @@
 import { formatCount } from '../text/numbers.ts'
+import { isOfRolesAlone } from './findings.ts'
 import type { ChecklistItem, Report } from './model.ts'
 
 /**
@@ -49,6 +50,7 @@ function around(report: Report): [string[], string[]] {
       ]
     case 'migrate':
     case 'restore':
+      if (isOfRolesAlone(report)) return [[verified ? databasesNext : unproven], []]
       return [
         [verified ? stillness(report) : unproven, switchOver(report)],
         [rollback(report), release],
@@ -57,6 +59,9 @@ function around(report: Report): [string[], string[]] {
       return [[], []]
   }
 }
+
+const databasesNext =
+  'Migrate the databases with roles: skip, in as many jobs as you like: each finds its roles on the target'
 
 const unproven =
   'Do not switch over before the target is proven: run command: verify, or migrate again with verify: data'

@@ -1,6 +1,6 @@
 import { counted, formatCount, formatDuration } from '../text/numbers.ts'
 import { shorten, visible } from '../text/text.ts'
-import { brokenPhase, differencesOf, reasonsOf, rowsOf } from './findings.ts'
+import { brokenPhase, differencesOf, isOfRolesAlone, reasonsOf, rowsOf } from './findings.ts'
 import { type FreezeResult, isReady, type Report } from './model.ts'
 
 /** How a run ended, in the words that every face of the report begins with. Plain text: names in it are as they are. */
@@ -47,7 +47,7 @@ export function outcome(report: Report): Outcome {
     return {
       mark: 'good',
       title: `${verified}${exceptLosses(report)}`,
-      sentence: `${done}: ${equality(report)}.`,
+      sentence: `${done}: ${equality(report)}${leftToDatabases(report)}.`,
     }
   return { mark: 'doubtful', title: `${did}, not verified`, sentence: `${done}; ${doubt(report)}.` }
 }
@@ -116,9 +116,13 @@ function listed(parts: string[]): string {
 
 function amounts(report: Report): string {
   const tables = report.databases.flatMap((database) => database.tables)
+  const { databases, roles, phases } = report
+  // a dump says nothing of roles but that they were dumped
+  if (databases.length === 0 && !roles && phases.some(({ name }) => name === 'dump-roles'))
+    return 'the roles'
   return [
-    counted(report.databases.length, 'database'),
-    ...(report.roles ? [counted(report.roles.source, 'role')] : []),
+    ...(isOfRolesAlone(report) ? [] : [counted(databases.length, 'database')]),
+    ...(roles ? [counted(roles.source, 'role')] : []),
     ...(tables.length > 0 ? [counted(tables.length, 'table'), counted(rowsOf(tables), 'row')] : []),
   ].join(', ')
 }
@@ -163,12 +167,21 @@ function differences(report: Report): string[] {
   ]
 }
 
+/** What roles have beside themselves, and a run that migrated them alone did not: no loss, but to be known. */
+function leftToDatabases(report: Report): string {
+  const { inOtherDatabases = [] } = report.roles ?? {}
+  return isOfRolesAlone(report) && inOtherDatabases.length > 0
+    ? `; ${counted(inOtherDatabases.length, 'setting')} of roles in single databases come with these databases`
+    : ''
+}
+
 /** What `verified` proves, less the accepted losses, and how many reasons there are for what is otherwise. */
 function equality(report: Report): string {
   const reasons = reasonsOf(report)
   const [only] = reasons
   const losses = report.losses.length
-  const equal = `every row and object compared equal${losses > 0 ? `, except for ${counted(losses, 'accepted loss', 'accepted losses')}` : ''}`
+  const what = isOfRolesAlone(report) ? 'every role' : 'every row and object'
+  const equal = `${what} compared equal${losses > 0 ? `, except for ${counted(losses, 'accepted loss', 'accepted losses')}` : ''}`
   if (only === undefined) return equal
   return reasons.length === 1
     ? `${equal}; what is otherwise has one reason: ${shorten(only, 300)}`

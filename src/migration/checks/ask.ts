@@ -179,7 +179,7 @@ async function existingDatabases(
 ): Promise<string[]> {
   const wanted =
     source?.databases.map(({ target }) => target) ??
-    (inputs.databases === 'all' ? [] : inputs.databases.map(({ target }) => target))
+    (typeof inputs.databases === 'string' ? [] : inputs.databases.map(({ target }) => target))
   const options = { role: 'target', readOnly: true, signal: context.signal } as const
   try {
     const names = await retrying(context, () =>

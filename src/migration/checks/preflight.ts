@@ -95,7 +95,9 @@ export async function inspectSource(
         'source-databases',
         'blocker',
         true,
-        `${databases.length} to migrate${passedOver.map((one) => `; passed over: ${one}`).join('')}`,
+        wanted === 'none'
+          ? 'none to migrate: roles is only'
+          : `${databases.length} to migrate${passedOver.map((one) => `; passed over: ${one}`).join('')}`,
       )
     return {
       connection,
@@ -273,6 +275,7 @@ export function selectDatabases(
       .map(({ name }) => ({ source: name, target: name }))
     return { chosen, failure: undefined }
   }
+  if (wanted === 'none') return { chosen: [], failure: undefined }
   const names = wanted.length > 0 ? wanted : [{ source: connected, target: connected }]
   const isThere = ({ source }: DatabaseName) =>
     existing.some((row) => row.name === source && row.connectable)

@@ -72,12 +72,14 @@ export async function dumpTheRoles(
   return await runPhase(run, 'dump-roles', async () => {
     const options = { readOnly: true, role: 'source', signal: run.signal } as const
     const names = source.databases.map((database) => database.source)
+    const isAlone = inputs.roles === 'only'
     const read = await retrying(run, () =>
       withConnection(source.connection, options, (connection) =>
-        readRoleCatalog(connection, names),
+        // without databases, the report says which settings in databases stay to be made
+        readRoleCatalog(connection, isAlone ? undefined : names),
       ),
     )
-    const catalog = await rolesBefore(read, source, run)
+    const catalog = isAlone ? read : await rolesBefore(read, source, run)
     const file = join(dumpDirectory, rolesFile)
     const logFile = join(run.reportDirectory, 'pg_dumpall.log')
     const { rolePasswords, superuserOption, existingRoles } = inputs

@@ -216,7 +216,7 @@ function settingsOf(source: Source, target: ReachedTarget, run: Run): Settings {
       'level' in compression ? `${compression.method}:${compression.level}` : compression.method,
     verify: inputs.verify,
     takes: {
-      'restore-roles': inputs.roles === 'migrate',
+      'restore-roles': inputs.roles !== 'skip',
       analyze: inputs.analyze,
       swap: inputs.ifTargetNotEmpty === 'swap',
     },

@@ -104,7 +104,7 @@ export function noteDump(
 }
 
 /**
- * The databases of a dump that the input `databases` asks for, with their names on the target. All of them when it asks for none:
+ * The databases of a dump that the input `databases` asks for, with their names on the target. All of them when it is not set:
  * under the names that the dump's own `databases` gave them. What names one says its name on the target, too.
  *
  * @throws Failure that names what the dump does not hold, or where no data may go
@@ -114,6 +114,7 @@ export function databasesOf(
   wanted: Inputs['databases'],
 ): (DatabaseName & { dumped: DumpedDatabase })[] {
   const all = dumped.map(({ name, target = name }) => ({ source: name, target }))
+  if (wanted === 'none') return []
   const names = wanted === 'all' || wanted.length === 0 ? all : wanted
   return names.map((name) => {
     const flaw = isSystemDatabase(name.target)
@@ -129,8 +130,12 @@ export function databasesOf(
     if (found) return { ...name, dumped: found }
     throw new Failure(
       `The dump holds no database "${name.source}"`,
-      `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`,
-      'Correct the input databases',
+      all.length === 0
+        ? 'It holds the roles alone: it was made with roles: only'
+        : `It holds ${all.map(({ source }) => `"${source}"`).join(', ')}`,
+      all.length === 0
+        ? 'Leave databases out, or name the dump that holds the databases'
+        : 'Correct the input databases',
     )
   })
 }

@@ -72,7 +72,7 @@ const dumpManifest = fields({
   createdAt: matching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/),
   source: fields({ version, major: count }),
   client: fields({ version }),
-  /** In the order of their restore. */
+  /** In the order of their restore; none where only the roles were dumped. */
   databases: list(dumpedDatabase, 100_000),
   /** What of the source is in no dump, by what `allow-missing` calls it: a restore asks for it again. */
   losses: v.optional(
@@ -162,6 +162,8 @@ export function parseManifest(bytes: Uint8Array): Manifest {
       'Restore it with the version of the action that made it',
     )
   const manifest = read(dumpManifest, value)
+  if (manifest.databases.length === 0 && manifest.roles === null)
+    throw malformed('it names neither databases nor roles')
   checkFiles(manifest.files)
   checkDatabases(manifest.databases, manifest.files)
   const paths = new Set(manifest.files.map((file) => file.path))

@@ -140,7 +140,10 @@ export class Rehearsal {
     return {
       ...inputs,
       // for all, and for the one that the source names, the dump itself has the names
-      databases: databases === 'all' || databases.length === 0 ? databases : this.rename(databases),
+      databases:
+        typeof databases === 'string' || databases.length === 0
+          ? databases
+          : this.rename(databases),
       createDatabase: false,
     }
   }

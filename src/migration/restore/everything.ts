@@ -74,11 +74,12 @@ export async function restoreDatabases(
   failures.push(...(await limitAll(databases, run)))
   if (failures.length === 0) failures.push(...(await finishSwaps(databases, swaps, run)))
   const { report } = run
-  if (began !== undefined && failures.length === 0) {
+  // of the roles alone there is no outage
+  if (began !== undefined && failures.length === 0 && databases.length > 0) {
     run.record.cutover(Math.round((performance.now() - began) / 100) / 10)
   }
   run.record.verified(
-    report.databases.length > 0 &&
+    (report.databases.length > 0 || report.roles !== undefined) &&
       report.databases.every(({ verified }) => verified) &&
       (report.roles?.verified ?? true),
   )
@@ -121,7 +122,7 @@ function tellMadeRoles({ roles, databases }: PlannedRestore, run: Run): void {
 }
 
 /** @throws Failure when the roles compared different for no known reason */
-function refuseDifferentRoles({ report: { roles } }: Run): void {
+function refuseDifferentRoles({ report: { roles, databases } }: Run): void {
   if (!roles || roles.verified) return
   const unexplained = roles.differences.filter(({ explained }) => !explained)
   throw new Failure(
@@ -130,7 +131,7 @@ function refuseDifferentRoles({ report: { roles } }: Run): void {
       .map(({ role, what }) => `"${role}": ${what}`)
       .slice(0, 10)
       .join('; '),
-    'The report lists every difference; correct the roles on the target, then run verify',
+    `The report lists every difference; correct the roles on the target, then ${databases.length === 0 ? 'run again: what is equal is not sent a second time' : 'run verify'}`,
     { isDifference: true },
   )
 }

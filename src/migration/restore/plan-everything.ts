@@ -32,7 +32,8 @@ import { planSwaps, refusedSwaps } from './swap/swaps.ts'
 /** A dump on this runner's disk, just made or checked, and the client programs to restore it with. */
 export interface RestorableDump {
   directory: string
-  client: ClientPrograms
+  /** Null where no database of it is restored. */
+  client: ClientPrograms | null
   databases: DumpedDatabase[]
   /** What of the source it goes without. */
   losses: Loss[]
@@ -154,7 +155,19 @@ async function planTheRoles(
 ): Promise<RoleRestore | null> {
   const { inputs } = run
   const { destinations, needed, target, existingRoles } = chosen
+  if (inputs.roles === 'only' && !dump.roles)
+    throw new Failure(
+      'The dump holds no roles',
+      'roles is only, and the dump was made with roles: skip',
+      'Restore a dump that was made with roles: only or migrate',
+    )
   if (inputs.roles === 'skip' || !dump.roles) {
+    if (destinations.length === 0)
+      throw new Failure(
+        'There is nothing to restore',
+        'The dump holds the roles alone, and roles is skip',
+        'Leave roles out, or name the dump that holds the databases',
+      )
     const options = { role: 'target', readOnly: true, signal: run.signal } as const
     await retrying(run, () =>
       withConnection(target, options, (client) => requireRoles(client, needed)),
@@ -204,6 +217,7 @@ function restoreOptions(
 ): RestoreOptions {
   const { inputs } = run
   const { fingerprint } = destination.dumped
+  if (!dump.client) throw new TypeError('a database is restored without client programs')
   const known = fingerprint === undefined ? undefined : parseFingerprint(fingerprint)
   return {
     archives: destination.archives,

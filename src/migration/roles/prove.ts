@@ -1,4 +1,4 @@
-import type { RolePlan } from '../../polardb/roles/model.ts'
+import type { DeferredSetting, RolePlan } from '../../polardb/roles/model.ts'
 import { allRoles, everybody, subject } from '../../polardb/roles/steps.ts'
 import { makesStandIns } from '../../polardb/roles/target.ts'
 import type {
@@ -10,8 +10,9 @@ import type {
 } from '../../postgres/roles/catalog.ts'
 import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import { parameterKey, sameSetting, settingValues } from '../../postgres/roles/settings.ts'
-import type { RoleDifference } from '../../report/model.ts'
+import type { RoleDifference, RolesResult } from '../../report/model.ts'
 import { type Outcome, refusalReason } from './apply.ts'
+import type { RestoreRolesOptions } from './options.ts'
 
 export interface ComparedRoles {
   differences: RoleDifference[]
@@ -82,6 +83,7 @@ export function compareDatabaseSettings(
   proof: RoleProof,
   databases: ReadonlyMap<string, string>,
 ): RoleDifference[] {
+  if (databases.size === 0) return []
   const found = new Findings(proof)
   const settings: CatalogSetting[] = []
   for (const setting of proof.source.settings) {
@@ -90,6 +92,38 @@ export function compareDatabaseSettings(
   }
   compareSettings(settings, proof.target.settings, found, proof, databases)
   return found.list
+}
+
+/** Whether a catalog has a setting already. @param database its database, as the catalog calls it */
+export function hasSetting(
+  { settings }: RoleCatalog,
+  { role, parameter, values }: DeferredSetting,
+  database: string,
+): boolean {
+  return settings.some(
+    (one) =>
+      one.role === role &&
+      one.database === database &&
+      parameterKey(one.parameter) === parameterKey(parameter) &&
+      sameSetting(parameter, values, settingValues(parameter, one.value)),
+  )
+}
+
+/**
+ * Settings of roles in databases that are not migrated with them; see RolesResult.
+ *
+ * @param ours names of the roles of the dump
+ */
+export function settingsElsewhere(
+  { catalog, databaseNames }: Pick<RestoreRolesOptions, 'catalog' | 'databaseNames'>,
+  ours: ReadonlySet<string>,
+): Pick<RolesResult, 'inOtherDatabases'> {
+  const settings = catalog.settings.flatMap(({ role, database, parameter }) =>
+    role !== null && database !== null && ours.has(role) && !databaseNames.has(database)
+      ? [{ role, database, parameter }]
+      : [],
+  )
+  return settings.length === 0 ? {} : { inOtherDatabases: settings }
 }
 
 /** What is tried and not made: see stand-ins.ts. */

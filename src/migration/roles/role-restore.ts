@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import type { DeferredSetting, RolePlan } from '../../polardb/roles/model.ts'
+import type { RolePlan } from '../../polardb/roles/model.ts'
 import { catalogOnSource } from '../../polardb/roles/stand-ins.ts'
 import { isStep, type RolePlanItem, step, subject } from '../../polardb/roles/steps.ts'
 import { makesStandIns } from '../../polardb/roles/target.ts'
@@ -11,7 +11,6 @@ import {
   type Verifiers,
 } from '../../postgres/roles/catalog.ts'
 import type { RoleNames } from '../../postgres/roles/role-names.ts'
-import { parameterKey, sameSetting, settingValues } from '../../postgres/roles/settings.ts'
 import type { RoleDifference, RolesResult } from '../../report/model.ts'
 import { counted } from '../../text/numbers.ts'
 import type { Context } from '../context.ts'
@@ -24,7 +23,9 @@ import {
   type ComparedRoles,
   compareDatabaseSettings,
   compareRoles,
+  hasSetting,
   type RoleProof,
+  settingsElsewhere,
 } from './prove.ts'
 import { RoleSession } from './role-session.ts'
 import { renderRoleScript, type ScriptEntry } from './script.ts'
@@ -72,6 +73,7 @@ export class RoleRestore {
       updated: 0,
       differences: [],
       memberships: { source: plan.memberships, restored: 0 },
+      ...settingsElsewhere(options, new Set(plan.decisions.names())),
       passwordsToSet: plan.passwordsToSet,
       verified: false,
     }
@@ -210,7 +212,7 @@ export class RoleRestore {
       const items: RolePlanItem[] = [...plan.deferredOmissions]
       for (const setting of plan.deferred) {
         const database = databaseNames.get(setting.database) ?? setting.database
-        if (!this.isSet(setting, database, before))
+        if (!hasSetting(before, setting, database))
           items.push(
             step('setting', setting.text(database), [
               { role: setting.role, what: subject.setting(setting.parameter, setting.database) },
@@ -307,15 +309,6 @@ export class RoleRestore {
   private setDifferences(differences: RoleDifference[]): void {
     const verified = differences.every(({ explained }) => explained)
     this.current = { ...this.current, differences, verified }
-  }
-
-  private isSet(setting: DeferredSetting, database: string, { settings }: RoleCatalog): boolean {
-    const same = (one: RoleCatalog['settings'][number]) =>
-      one.role === setting.role &&
-      one.database === database &&
-      parameterKey(one.parameter) === parameterKey(setting.parameter) &&
-      sameSetting(setting.parameter, setting.values, settingValues(setting.parameter, one.value))
-    return settings.some(same)
   }
 
   private warnOfPasswords(after: RoleCatalog, context: Context): void {

@@ -16,7 +16,7 @@ import {
 /** What became of the roles. */
 export function roles({ roles }: Report): Markup {
   if (!roles) return nothing
-  const { memberships, passwordsToSet = [] } = roles
+  const { memberships, passwordsToSet = [], inOtherDatabases = [] } = roles
   const summary = [
     `${counted(roles.source, 'role')} on the source`,
     `${formatCount(roles.created)} created`,
@@ -41,5 +41,16 @@ export function roles({ roles }: Report): Markup {
 `
       : nothing,
     rows.length > 0 ? table('Role differences', ['Role', 'Difference', 'Reason'], rows) : nothing,
+    inOtherDatabases.length > 0
+      ? table(
+          'Settings that come with their databases',
+          ['Role', 'Database', 'Parameter'],
+          inOtherDatabases.map(({ role, database, parameter }): Cell[] => [
+            code(role),
+            code(database),
+            code(parameter),
+          ]),
+        )
+      : nothing,
   )
 }

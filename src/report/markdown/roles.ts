@@ -26,4 +26,11 @@ export function roles(page: Page, { roles }: Report): void {
       explained ? prose(reason) : `❌ ${prose(reason)}`,
     ])
   page.list(tableHead('', ['Role', 'Difference', 'Reason']).trim(), rows.map(row))
+  page.list(
+    '**Settings of roles in single databases, which come with these databases:**',
+    (roles.inOtherDatabases ?? []).map(
+      ({ role, database, parameter }) =>
+        `- ${code(parameter)} of ${code(role)} in ${code(database)}`,
+    ),
+  )
 }
