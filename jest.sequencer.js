@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 
 /** What takes longest, longest first: begun at the end, one of them would keep the others' processors idle. */
 const longest = [
+  'action/examples',
   'integration/rehearse',
   'integration/artifacts',
   'integration/clients-apt',
@@ -9,6 +10,7 @@ const longest = [
   'action/migrate',
   'action/two-runners',
   'integration/clients-yum',
+  'action/examples-runner',
   'integration/roles',
   'integration/lost-connections',
   'action/faults',
@@ -16,6 +18,7 @@ const longest = [
   'action/cancel',
   'integration/hostile-database',
   'action/rehearse',
+  'action/examples-elsewhere',
   'integration/freeze',
   'action/command-line',
 ]

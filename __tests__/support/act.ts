@@ -1,16 +1,20 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import {
-  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { stringify } from 'yaml'
+import { withLock } from './lock.ts'
 import { guard } from './server.ts'
 
 /**
@@ -31,6 +35,16 @@ export interface Workflow {
   event?: string
   /** What GitHub tells of the event. */
   payload?: object
+  /** Labels of runners beside `self-hosted` and `ubuntu-latest`: their jobs run here, too. */
+  labels?: string[]
+}
+
+/** An action of others, in whose place a script runs; it fails where an input is missing or empty. */
+export interface StubbedAction {
+  inputs: string[]
+  outputs?: Record<string, string>
+  /** Variables for the steps that follow. */
+  env?: Record<string, string>
 }
 
 export interface WorkflowResult {
@@ -40,28 +54,42 @@ export interface WorkflowResult {
   jobs: Record<string, 'succeeded' | 'failed'>
 }
 
-/** act, where it is in PATH or ACT names it, or as Go makes it; undefined where there is none of these. */
-export function findAct(): string | undefined {
+/** Why examples are not run here, for the title of a skipped test. */
+export const withoutAct = ' (skipped: act is not here, and there is no Go that could build it)'
+
+/** act, where ACT names it, where it is in PATH, or as Go builds it, once for all runs; undefined where there is none of these. */
+export async function findAct(): Promise<string | undefined> {
   const named = process.env.ACT
   if (named) return named
+  const run = promisify(execFile)
   try {
-    execFileSync('act', ['--version'], { stdio: 'ignore' })
+    await run('act', ['--version'])
     return 'act'
   } catch {
     // not installed
   }
-  const bin = join(process.env.TEST_RUN_DIRECTORY ?? tmpdir(), `act-${version}`)
-  const program = join(bin, 'act')
-  if (existsSync(program)) return program
-  try {
-    execFileSync('go', ['install', `github.com/nektos/act@${version}`], {
-      env: { ...process.env, GOBIN: bin, GOFLAGS: '-mod=mod' },
-      stdio: 'ignore',
-    })
-    return program
-  } catch {
-    return undefined
-  }
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'act')
+  const program = join(cache, version, 'act')
+  mkdirSync(cache, { recursive: true })
+  await withLock(join(cache, 'lock'), async () => {
+    if (existsSync(program)) return
+    const made = join(cache, `${version}.made`)
+    try {
+      await run('go', ['install', `github.com/nektos/act@${version}`], {
+        env: {
+          ...process.env,
+          PATH: `${process.env.PATH ?? ''}:/usr/local/go/bin`,
+          GOBIN: made,
+          GOFLAGS: '-mod=mod',
+        },
+        timeout: 600_000,
+      })
+      renameSync(made, dirname(program))
+    } catch {
+      // neither Go nor a way to its modules
+    }
+  })
+  return existsSync(program) ? program : undefined
 }
 
 /** A repository with workflows, in which they are run. */
@@ -71,6 +99,7 @@ export class Repository {
   private readonly act: string
   /** Local directories in the place of actions, `owner/name@ref`. */
   private readonly actions: Record<string, string>
+  private readonly stubs = new Map<string, string>()
 
   constructor(act: string) {
     this.act = act
@@ -94,18 +123,56 @@ export class Repository {
     writeFileSync(this.path('bin', name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   }
 
+  /** Lets a script run in the place of an action of others, whatever version of it a workflow names. @param name `owner/name` */
+  stub(name: string, { inputs, outputs = {}, env = {} }: StubbedAction): void {
+    const at = this.path('stubs', name)
+    mkdirSync(at, { recursive: true })
+    const lines = (values: Record<string, string>, file: string) =>
+      Object.entries(values).map(([key, value]) => `echo '${key}=${value}' >> "$${file}"`)
+    const action = {
+      name,
+      description: `In the place of ${name}`,
+      inputs: Object.fromEntries(inputs.map((input) => [input, { required: true }])),
+      outputs: Object.fromEntries(
+        Object.keys(outputs).map((output) => [
+          output,
+          { value: `\${{ steps.made.outputs.${output} }}` },
+        ]),
+      ),
+      runs: {
+        using: 'composite',
+        steps: [
+          {
+            id: 'made',
+            shell: 'bash',
+            env: Object.fromEntries(
+              inputs.map((input, index) => [`INPUT_${index}`, `\${{ inputs.${input} }}`]),
+            ),
+            run: [
+              ...inputs.map((_, index) => `test -n "$INPUT_${index}"`),
+              ...lines(outputs, 'GITHUB_OUTPUT'),
+              ...lines(env, 'GITHUB_ENV'),
+            ].join('\n'),
+          },
+        ],
+      },
+    }
+    writeFileSync(join(at, 'action.yml'), stringify(action))
+    this.stubs.set(name, at)
+  }
+
   /** The action as it is checked out: the bundles, or with RUN_FROM=src what runs the source in their place. */
   private stage(): string {
     const stage = this.path('action')
     mkdirSync(join(stage, 'dist'), { recursive: true })
-    for (const file of ['action.yml', '.github/workflows/migrate.yml'])
-      cpSync(join(root, file), join(stage, file))
+    for (const file of ['action.yml', 'runner', '.github/workflows/migrate.yml'])
+      cpSync(join(root, file), join(stage, file), { recursive: true })
     if (process.env.RUN_FROM !== 'src') {
       cpSync(join(root, 'dist'), join(stage, 'dist'), { recursive: true })
       return stage
     }
     writeFileSync(join(stage, 'package.json'), '{"type":"module"}')
-    for (const name of ['main', 'post']) {
+    for (const name of ['main', 'post', 'runner-start', 'runner-stop']) {
       mkdirSync(join(stage, 'dist', name))
       const source = JSON.stringify(join(root, 'src', `${name}.ts`))
       writeFileSync(join(stage, 'dist', name, 'index.js'), `await import(${source})\n`)
@@ -114,12 +181,22 @@ export class Repository {
   }
 
   /** Runs a workflow as its file is. @param file its path, from the root of this repository */
-  async run(file: string, workflow: Workflow = {}): Promise<WorkflowResult> {
-    const { inputs = {}, secrets = {}, vars = {}, env = {}, payload } = workflow
+  run(file: string, workflow: Workflow = {}): Promise<WorkflowResult> {
+    return this.runText(basename(file), readFileSync(join(root, file), 'utf8'), workflow)
+  }
+
+  /** Runs a workflow. @param name of its file */
+  async runText(name: string, text: string, workflow: Workflow = {}): Promise<WorkflowResult> {
+    const { inputs = {}, secrets = {}, vars = {}, env = {}, payload, labels = [] } = workflow
     const { event = 'workflow_dispatch' } = workflow
     writeFileSync(this.path('event.json'), JSON.stringify(payload ?? {}))
-    const name = basename(file)
-    copyFileSync(join(root, file), this.path('workspace', '.github', 'workflows', name))
+    writeFileSync(this.path('workspace', '.github', 'workflows', name), text)
+    const used = [...text.matchAll(/^\s*(?:- )?uses: ([^\s@]+)@(\S+)/gm)]
+    const actions = { ...this.actions }
+    for (const [, action = '', ref] of used) {
+      const at = this.stubs.get(action)
+      if (at) actions[`${action}@${ref}`] = at
+    }
     const lines = (values: Record<string, string>) =>
       Object.entries(values)
         .map(([key, value]) => `${key}='${value}'\n`)
@@ -133,8 +210,11 @@ export class Repository {
       [
         event,
         ...['--workflows', join('.github', 'workflows', name)],
-        ...['--platform', 'self-hosted=-self-hosted', '--platform', 'ubuntu-latest=-self-hosted'],
-        ...Object.entries(this.actions).flatMap(([action, at]) => [
+        ...['self-hosted', 'ubuntu-latest', ...labels].flatMap((label) => [
+          '--platform',
+          `${label}=-self-hosted`,
+        ]),
+        ...Object.entries(actions).flatMap(([action, at]) => [
           '--local-repository',
           `${action}=${at}`,
         ]),

@@ -59,6 +59,13 @@ const runParameters: [RegExp, RegExp][] = [
   [/^DryRun$/, /^true$/],
 ]
 
+export interface CloudOptions {
+  /** The id of the one cluster that there is. */
+  cluster?: string
+  /** The repository whose runners there are, `owner/name`. */
+  repository?: string
+}
+
 export class CloudStandIn {
   readonly key = { id: 'LTAI5tStandIn', secret: 'stand-in secret/with+signs' }
   readonly securityToken = 'sts-token+of/the=role'
@@ -71,8 +78,8 @@ export class CloudStandIn {
   made = 0
   /** Groups of the cluster's whitelist. */
   readonly groups = new Map<string, string>([['default', '127.0.0.1']])
-  readonly cluster = 'pc-standin'
-  readonly github = new GitHubRunners(this.calls)
+  readonly cluster: string
+  readonly github: GitHubRunners
 
   /** RAM actions that the key lacks. */
   readonly denied = new Set<string>()
@@ -97,8 +104,13 @@ export class CloudStandIn {
   readonly #server = createServer((request, response) => void this.#serve(request, response))
   #url = ''
 
-  static async start(): Promise<CloudStandIn> {
-    const cloud = new CloudStandIn()
+  private constructor({ cluster, repository }: CloudOptions) {
+    this.cluster = cluster ?? 'pc-standin'
+    this.github = new GitHubRunners(this.calls, repository)
+  }
+
+  static async start(options: CloudOptions = {}): Promise<CloudStandIn> {
+    const cloud = new CloudStandIn(options)
     await new Promise<void>((resolve) => cloud.#server.listen(0, '127.0.0.1', resolve))
     const address = cloud.#server.address()
     if (!address || typeof address === 'string') throw new Error('the server has no port')

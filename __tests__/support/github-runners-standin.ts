@@ -24,9 +24,9 @@ interface Answer {
   headers?: Record<string, string>
 }
 
-/** GitHub's REST routes for the runners of one repository, `shop/migration`, below `/api/v3`. */
+/** GitHub's REST routes for the runners of one repository, below `/api/v3`. */
 export class GitHubRunners {
-  readonly repository = 'shop/migration'
+  readonly repository: string
   readonly runners = new Map<number, StandInRunner>()
   /** The tokens that are known, and what they may. */
   readonly tokens = new Map<string, Token>([
@@ -54,8 +54,9 @@ export class GitHubRunners {
   readonly #calls: string[]
   #last = 100
 
-  constructor(calls: string[]) {
+  constructor(calls: string[], repository = 'shop/migration') {
     this.#calls = calls
+    this.repository = repository
   }
 
   register(name: string, labels: string[] = [name]): StandInRunner {

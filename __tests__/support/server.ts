@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { makeCertificates } from './certificates.ts'
 import { fastDirectory, makeCluster } from './cluster.ts'
 
 /** The majors that package.json brings as embedded binaries (Linux x64 only). */
@@ -110,7 +111,21 @@ export class TestServer {
       for (const { database, statements } of initial)
         await this.singleUser(path, database, statements)
     })
-    if (options.tls) await this.makeCertificates(options.tls === true ? {} : options.tls)
+    if (options.tls) {
+      const { ca, key, certificate } = await makeCertificates(
+        directory,
+        options.tls === true ? undefined : options.tls.hosts,
+      )
+      for (const [made, name] of [
+        [key, 'server.key'],
+        [certificate, 'server.crt'],
+      ] as const) {
+        renameSync(made, join(data, name))
+        own(join(data, name))
+      }
+      chmodSync(join(data, 'server.key'), 0o600)
+      own(ca)
+    }
     const settings: Record<string, string> = {
       listen_addresses: "'127.0.0.1'",
       unix_socket_directories: `'${directory}'`,
@@ -265,28 +280,6 @@ export class TestServer {
     child.child.stdin?.end(statements.map((statement) => `${statement};\n\n`).join(''))
     const { stderr } = await child // its exit status is 0 even where a statement failed
     if (/^.*(ERROR|FATAL|PANIC):/m.test(stderr)) throw new Error(stderr)
-  }
-
-  private async makeCertificates({ hosts = ['localhost', '127.0.0.1'] }): Promise<void> {
-    const path = (name: string) => join(this.directory, name)
-    const names = hosts.map((host) => `${/^[\d.:]+$/.test(host) ? 'IP' : 'DNS'}:${host}`)
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-    await writeFile(path('extensions'), `subjectAltName=${names.join(',')}\n`)
-    await run('openssl', [
-      ...['req', '-x509', ...key, '-days', '2', '-subj', '/CN=Test CA'],
-      ...['-keyout', path('ca.key'), '-out', path('ca.crt')],
-    ])
-    await run('openssl', [
-      ...['req', ...key, '-subj', `/CN=${hosts[0]}`],
-      ...['-keyout', path('data/server.key'), '-out', path('server.csr')],
-    ])
-    await run('openssl', [
-      ...['x509', '-req', '-in', path('server.csr'), '-days', '2', '-CAcreateserial'],
-      ...['-CA', path('ca.crt'), '-CAkey', path('ca.key')],
-      ...['-extfile', path('extensions'), '-out', path('data/server.crt')],
-    ])
-    for (const file of ['data/server.key', 'data/server.crt', 'ca.crt']) own(path(file))
-    chmodSync(path('data/server.key'), 0o600)
   }
 }
 

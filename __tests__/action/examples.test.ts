@@ -1,77 +1,31 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { databasesInput } from '../../src/migration/database-names.ts'
-import { findAct, Repository, type WorkflowResult } from '../support/act.ts'
-import { canLogIn, readEverything, smallShop, withoutPassword } from '../support/migration.ts'
-import { PolarStandIn } from '../support/polardb-standin.ts'
-import { ResultsServer } from '../support/results-server.ts'
-import { TestServer } from '../support/server.ts'
+import { findAct, type WorkflowResult, withoutAct } from '../support/act.ts'
+import { canLogIn, withoutPassword } from '../support/migration.ts'
+import { everything, MigrationWorld } from '../support/migration-world.ts'
 
 /** The examples, unchanged, from a repository's own workflows to what is in the databases afterwards. */
-const act = findAct()
+const act = await findAct()
 const withAct = act ? describe : describe.skip
 
-withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () => {
-  let source: TestServer
-  let target: PolarStandIn
-  let results: ResultsServer
-  let repository: Repository
+withAct(`the example${act ? '' : withoutAct}`, () => {
+  let world: MigrationWorld
 
   beforeAll(async () => {
-    repository = new Repository(act ?? '')
-    ;[source, target, results] = await Promise.all([
-      TestServer.start(15),
-      PolarStandIn.start({ major: 15 }),
-      ResultsServer.start(),
-    ])
-    for (const name of ['shop', 'ledger']) await source.sql(`CREATE DATABASE ${name}`)
-    await source.sql(smallShop(), 'shop')
-    await source.sql('CREATE TABLE entry AS SELECT generate_series(1, 500) AS n', 'ledger')
-    await source.sql(`CREATE ROLE teller LOGIN PASSWORD 'teller''s own'`)
+    world = await MigrationWorld.start(act ?? '')
   })
-  afterAll(async () => {
-    await Promise.all([source?.stop(), target?.stop(), results?.stop()])
-    await repository?.cleanUp()
-  })
+  beforeEach(() => world.reset())
+  afterAll(() => world?.stop())
 
-  const servers = () => ({
-    source: withoutPassword(source.uri('shop')),
-    target: withoutPassword(target.uri('postgres')),
-  })
-  const secrets = () => ({
-    SOURCE_PASSWORD: source.password,
-    TARGET_PASSWORD: target.password,
-    DUMP_PASSPHRASE: 'correct horse battery staple',
-    GITHUB_TOKEN: 'ghs_nothing',
-  })
-  let runs = 0
-  /** Artifacts belong to a run, so each has a number of its own. */
-  const run = (file: string, inputs: Record<string, string>, more = {}): Promise<WorkflowResult> =>
-    repository.run(file, {
-      inputs: { environment: 'production', ...inputs },
-      secrets: secrets(),
-      env: { ...results.environment(String(++runs)), ...more },
-    })
-
-  async function everything(server: TestServer, database: string) {
-    const client = await server.connect(database)
-    try {
-      return await readEverything(client)
-    } finally {
-      await client.end()
-    }
-  }
-  async function expectArrived(database: string, as = database): Promise<void> {
-    expect(await everything(target.backend, as)).toEqual(await everything(source, database))
-  }
+  const run = (file: string, inputs: Record<string, string>): Promise<WorkflowResult> =>
+    world.run(file, { inputs: { environment: 'production', ...inputs } })
 
   test('migrate.yml migrates all databases and roles', async () => {
-    for (const name of ['shop', 'ledger'])
-      await target.backend.sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
     const done = await run('examples/migrate.yml', {
-      ...servers(),
+      ...world.servers(),
       databases: 'all',
       runner: 'polardb-vpc',
       'if-target-not-empty': 'fail',
@@ -82,16 +36,16 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
       jobs: { migrate: 'succeeded' },
     })
     expect(done.log).toMatch(/\| verified=true after [\d.]+ seconds/)
-    for (const database of ['shop', 'ledger']) await expectArrived(database)
-    expect(await canLogIn(target, 'teller', "teller's own")).toBe(true)
-    expect(repository.leftovers()).toEqual([])
+    for (const database of ['shop', 'ledger']) await world.expectArrived(database)
+    expect(await canLogIn(world.target, 'teller', "teller's own")).toBe(true)
+    expect(world.repository.leftovers()).toEqual([])
   })
 
   test('preflight.yml says what is there, and fails where something is in the way', async () => {
-    const inputs = { ...servers(), databases: 'all', runner: 'polardb-vpc' }
-    await target.backend.sql('CREATE DATABASE occupied OWNER gctest')
-    await target.backend.sql('CREATE TABLE here AS SELECT 1 AS a', 'occupied')
-    const before = await everything(target.backend, 'occupied')
+    const inputs = { ...world.servers(), databases: 'all', runner: 'polardb-vpc' }
+    await world.target.backend.sql('CREATE DATABASE occupied OWNER gctest')
+    await world.target.backend.sql('CREATE TABLE here AS SELECT 1 AS a', 'occupied')
+    const before = await everything(world.target.backend, 'occupied')
     const blocked = await run('examples/preflight.yml', {
       ...inputs,
       databases: 'shop=occupied',
@@ -99,7 +53,7 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
     })
     expect(blocked.jobs).toEqual({ preflight: 'failed' })
     expect(blocked.log).toMatch(/\| ready=false/)
-    expect(await everything(target.backend, 'occupied')).toEqual(before)
+    expect(await everything(world.target.backend, 'occupied')).toEqual(before)
 
     const ready = await run('examples/preflight.yml', {
       ...inputs,
@@ -114,7 +68,7 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
   test('all-databases.yml migrates each database in a job of its own', async () => {
     const as = { shop: 'shop_own', ledger: 'ledger=own, too' }
     const done = await run('examples/all-databases.yml', {
-      ...servers(),
+      ...world.servers(),
       databases: Object.entries(as)
         .map(([source, target]) => databasesInput({ source, target }))
         .join(','),
@@ -125,23 +79,21 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
     expect(Object.values(done.jobs)).toEqual(Array(4).fill('succeeded'))
     for (const [database, target] of Object.entries(as)) {
       expect(done.log).toContain(`| ${database} verified=true`)
-      await expectArrived(database, target)
+      await world.expectArrived(database, target)
     }
   })
 
   test('rehearsal.yml rehearses by itself, and leaves nothing on the target', async () => {
-    const { source: from, target: to } = servers()
+    const { source: from, target: to } = world.servers()
     const list = async () => {
-      const { rows: databases } = await target.backend.sql('SELECT datname FROM pg_database')
-      const { rows: roles } = await target.backend.sql('SELECT rolname FROM pg_roles')
+      const { rows: databases } = await world.target.backend.sql('SELECT datname FROM pg_database')
+      const { rows: roles } = await world.target.backend.sql('SELECT rolname FROM pg_roles')
       return [...databases.map(({ datname }) => datname), ...roles.map(({ rolname }) => rolname)]
     }
     const before = await list()
-    const done = await repository.run('examples/rehearsal.yml', {
+    const done = await world.run('examples/rehearsal.yml', {
       event: 'schedule',
-      secrets: secrets(),
       vars: { REHEARSAL_SOURCE: from, REHEARSAL_TARGET: to, REHEARSAL_RUNNER: 'polardb-vpc' },
-      env: results.environment(String(++runs)),
     })
     if (done.code !== 0) throw new Error(done.log)
     expect(done.jobs).toEqual({ rehearse: 'succeeded' })
@@ -161,7 +113,7 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
     const html_url = 'https://github.com/octocat/shop/actions/runs/7'
     const workflow_run = { id: 7, event: 'schedule', html_url }
     const tell = (conclusion: string) =>
-      repository.run('examples/notify.yml', {
+      world.repository.run('examples/notify.yml', {
         event: 'workflow_run',
         payload: { action: 'completed', workflow_run: { ...workflow_run, conclusion } },
         secrets: { CHAT_WEBHOOK: `http://127.0.0.1:${port}/`, GITHUB_TOKEN: 'ghs_nothing' },
@@ -171,7 +123,7 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
       const left = (artifact: string, startedAt: string, verified: boolean) =>
         `mkdir -p all/${artifact} && printf '%s' '${JSON.stringify({ ...report, startedAt, verified })}' > all/${artifact}/report.json`
       // the first attempt's keeps its name, the second's has another one
-      repository.program(
+      world.repository.program(
         'gh',
         [
           left('polardb-report', '2026-11-29T01:00:00.000Z', false),
@@ -180,7 +132,7 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
       )
       expect((await tell('success')).jobs).toEqual({ tell: 'succeeded' })
       expect((await tell('cancelled')).jobs).toEqual({ tell: 'succeeded' })
-      repository.program('gh', 'exit 1')
+      world.repository.program('gh', 'exit 1')
       expect((await tell('failure')).jobs).toEqual({ tell: 'succeeded' })
     } finally {
       chat.close()
@@ -196,32 +148,29 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
   })
 
   test('call.yml migrates by the reusable workflow, and goes on only where that is verified', async () => {
-    const { source: from, target: to } = servers()
-    await target.backend.sql('DROP DATABASE IF EXISTS shop WITH (FORCE)')
-    const done = await repository.run('examples/call.yml', {
-      secrets: secrets(),
+    const { source: from, target: to } = world.servers()
+    const done = await world.run('examples/call.yml', {
       vars: { SHOP_SOURCE: from, SHOP_TARGET: to },
-      env: results.environment(String(++runs)),
     })
     expect(done.log).toMatch(/\| Here your own step follows/)
     expect(Object.values(done.jobs)).toEqual(['succeeded', 'succeeded'])
-    await expectArrived('shop')
+    await world.expectArrived('shop')
   })
 
   test('two-runners.yml dumps in one job, restores in another, and gives the source its writes back where that fails', async () => {
-    await source.sql('CREATE DATABASE till TEMPLATE ledger')
+    await world.source.sql('CREATE DATABASE till TEMPLATE ledger')
     const inputs = {
-      ...servers(),
-      source: withoutPassword(source.uri('till')),
+      ...world.servers(),
+      source: withoutPassword(world.source.uri('till')),
       'source-runner': 'datacenter',
       'target-runner': 'polardb-vpc',
     }
-    await target.backend.sql('CREATE DATABASE taken OWNER gctest')
-    await target.backend.sql('CREATE TABLE here AS SELECT 1 AS a', 'taken')
+    await world.target.backend.sql('CREATE DATABASE taken OWNER gctest')
+    await world.target.backend.sql('CREATE TABLE here AS SELECT 1 AS a', 'taken')
     const failed = await run('examples/two-runners.yml', { ...inputs, databases: 'till=taken' })
     expect(failed.jobs).toEqual({ dump: 'succeeded', restore: 'failed', unfreeze: 'succeeded' })
     const isReadOnly = async () => {
-      const { rows } = await source.sql('SHOW default_transaction_read_only', 'till')
+      const { rows } = await world.source.sql('SHOW default_transaction_read_only', 'till')
       return rows[0]
     }
     expect(await isReadOnly()).toEqual({ default_transaction_read_only: 'off' })
@@ -229,7 +178,7 @@ withAct(`the example${act ? '' : ' (skipped: neither act nor Go is here)'}`, () 
     const done = await run('examples/two-runners.yml', { ...inputs, databases: 'till=moved' })
     expect(done.jobs).toEqual({ dump: 'succeeded', restore: 'succeeded' })
     expect(done.log).toMatch(/\| verified=true/)
-    await expectArrived('till', 'moved')
+    await world.expectArrived('till', 'moved')
     // it is the target that takes writes from now on
     expect(await isReadOnly()).toEqual({ default_transaction_read_only: 'on' })
   })
