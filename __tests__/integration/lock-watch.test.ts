@@ -1,9 +1,12 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type pg from 'pg'
 import { Failure } from '../../src/failure.ts'
+import { analyzeDatabase } from '../../src/migration/analyze.ts'
 import { dumpDatabase } from '../../src/migration/dump/programs.ts'
+import { fingerprintDatabase } from '../../src/migration/verify/fingerprint.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { writePasswordFile } from '../../src/postgres/programs/programs.ts'
+import type { TestContext } from '../support/context.ts'
 import { Harness, testContext } from '../support/restore-harness.ts'
 import { type Major, TestServer } from '../support/server.ts'
 
@@ -73,11 +76,64 @@ test.each([11, 15] as const)(
     expect(failed.why).toMatch(holder)
     expect(failed.remedy).toContain('End the session')
     expect(context.progressLines.join('\n')).toMatch(
-      /^dump shop: waits for a lock on public\.orders of process \d+ \(nightly report\)$/m,
+      /^dump shop: waits for a lock of process \d+ \(nightly report\) on public\.orders$/m,
     )
     expect(context.lines.join('\n')).toMatch(holder)
   },
 )
+
+describe('beside the dump', () => {
+  /** Works while another session has the table locked, until a warning says so. */
+  async function blocked(mode: string, work: (context: TestContext) => Promise<unknown>) {
+    const client = await servers.get(15)?.connect('shop')
+    if (!client) throw new Error('no server')
+    const context = testContext(harness.directory)
+    const told = Promise.withResolvers<void>()
+    context.log.warning = (line) => {
+      context.lines.push(line)
+      told.resolve()
+    }
+    try {
+      await client.query(`SET application_name = 'nightly report'`)
+      await client.query(`BEGIN; LOCK TABLE public.orders IN ${mode} MODE`)
+      const working = work(context)
+      working.catch((error: unknown) => told.reject(error))
+      await told.promise
+      await client.query('ROLLBACK')
+      await working
+    } finally {
+      await client.end()
+    }
+    return context
+  }
+  const holder =
+    'a lock on public\\.orders, which is held or was asked for before by process \\d+ \\(user postgres, application nightly report'
+  const connection = () => parseConnectionString(servers.get(15)?.uri('shop') ?? '')
+
+  test('who holds a lock that the verification waits for is named', async () => {
+    const context = await blocked('ACCESS EXCLUSIVE', (given) =>
+      fingerprintDatabase(
+        { connection: connection(), database: 'shop', role: 'target', level: 'data', jobs: 2 },
+        given,
+      ),
+    )
+    expect(context.lines[0]).toMatch(`shop: reading the target waits for `)
+    expect(context.lines[0]).toMatch(new RegExp(holder))
+  })
+
+  test('and so is who keeps statistics from being collected', async () => {
+    const context = await blocked('SHARE UPDATE EXCLUSIVE', (given) =>
+      analyzeDatabase({ target: connection(), targetName: 'shop', jobs: 1 }, given),
+    )
+    expect(context.lines[0]).toMatch(
+      new RegExp(`shop: the collection of statistics waits for ${holder}`),
+    )
+    expect(context.progressLines.join('\n')).toMatch(
+      /^analyze shop: 0 of 1 table, waits for a lock of process \d+ \(nightly report\) on public\./m,
+    )
+    expect(context.progressLines.at(-1)).toBe('analyze shop: 1 of 1 table')
+  })
+})
 
 test('so is a prepared transaction, which no session has', async () => {
   const { failed } = await dumpLocked(15, async (client) => {

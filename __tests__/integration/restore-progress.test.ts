@@ -85,6 +85,6 @@ test('a lock that the restore waits for says who holds it', async () => {
     ),
   ])
   expect(context.progressLines.join('\n')).toMatch(
-    /^restore locked: .*waits for a lock on pg_catalog\.pg_attrdef of process \d+/m,
+    /^restore locked: .*waits for a lock of process \d+ \(nightly report\)/m,
   )
 })

@@ -284,6 +284,7 @@ test('the first session that fails ends what the others are running, on the serv
     },
     [
       {
+        name: 'asleep',
         bytes: 2,
         run: async (client) => {
           await client.query('SELECT pg_sleep(1000)')
@@ -291,6 +292,7 @@ test('the first session that fails ends what the others are running, on the serv
         },
       },
       {
+        name: 'failing',
         bytes: 1,
         run: async () => {
           while ((await server.sql(asleep)).rowCount === 0) await pause()
@@ -317,7 +319,7 @@ describe('how it is read', () => {
     expect(pieces.tables).toEqual(whole.tables)
     expect(context.lines.length).toBeGreaterThan(3)
     expect(context.lines.at(-1)).toMatch(
-      /^Reading the source large: 1 of 1 tables, 25,715 rows, [\d,]+ rows\/s$/,
+      /^Reading the source large: 1 of 1 table, 25,715 rows, [\d,]+ rows\/s$/,
     )
     expect(pieces).toMatchObject({ rows: 25_715, rowsPerSecond: expect.any(Number) })
   })

@@ -1,4 +1,5 @@
-import { describe, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import { Pace } from '../../src/migration/pace.ts'
 import { nameOfWork, progressLine } from '../../src/migration/progress-line.ts'
 import { Costs } from '../../src/migration/restore/run/costs.ts'
 import { builtFraction } from '../../src/migration/restore/run/server-progress.ts'
@@ -84,6 +85,29 @@ describe('the time that a restore still takes', () => {
       'about 3 min 30 s left',
       'about 1 h 10 min left',
     ])
+  })
+})
+
+describe('pieces of work that several do at once', () => {
+  beforeEach(() => void jest.useFakeTimers())
+  afterEach(() => void jest.useRealTimers())
+
+  test('take by their weight what those took that are done', () => {
+    const pace = new Pace<string>(100, 2)
+    pace.begin('a', 10)
+    pace.begin('b', 10)
+    expect(pace.secondsLeft()).toBeUndefined()
+    jest.advanceTimersByTime(5000)
+    pace.end('a')
+    // half a second for each unit: 80 are waiting, and the other one is about to end
+    expect(pace.secondsLeft()).toBeCloseTo(20.25)
+    pace.end('b')
+    expect(pace.secondsLeft()).toBeCloseTo(20)
+    pace.begin('large', 80)
+    expect(pace.secondsLeft()).toBeCloseTo(40)
+    jest.advanceTimersByTime(50_000)
+    expect(pace.secondsLeft()).toBeCloseTo(5)
+    expect(pace.now()).toEqual([{ piece: 'large', seconds: 50 }])
   })
 })
 

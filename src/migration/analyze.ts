@@ -4,11 +4,14 @@ import { openConnection, serverVersion, withConnection } from '../postgres/conne
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { sqlstateOf } from '../postgres/errors.ts'
 import { qualifiedName } from '../postgres/identifiers.ts'
-import { counted, formatBytes, timeLeft } from '../text/numbers.ts'
+import { aboutLeft, counted, formatCount, formatDuration } from '../text/numbers.ts'
 import { printable } from '../text/text.ts'
 import type { Context } from './context.ts'
 import { goOn } from './go-on.ts'
+import { LockWatch, ownSessions } from './lock-waits.ts'
+import { Pace } from './pace.ts'
 import { inPool } from './pool.ts'
+import { nameOfWork, progressLine } from './progress-line.ts'
 import { LastingSession, retrying } from './retry.ts'
 
 export interface AnalyzeOptions {
@@ -27,6 +30,9 @@ export interface Analyzed {
   /** Tables that the account may not analyze. */
   refused: { table: string; reason: string }[]
 }
+
+/** Bytes of a table that ANALYZE reads at most: 300 pages for each of 100 histogram bounds (PostgreSQL, analyze.c). */
+const mostSampled = 30_000 * 8192
 
 /**
  * Collects planner statistics of every table of a database, the largest tables first, with several sessions: a restored
@@ -77,8 +83,29 @@ export async function analyzeDatabase(
       table: nameOf({ schema, name }),
       reason: `it belongs to "${printable(owner)}", whose member the account is not`,
     }))
-  const total = tables.reduce((sum, { bytes }) => sum + Number(bytes), 0)
-  let [done, bytes] = [0, 0]
+  const weightOf = ({ bytes }: { bytes: string }) => Math.min(Number(bytes), mostSampled)
+  const pace = new Pace<string>(
+    tables.reduce((sum, table) => sum + weightOf(table), 0),
+    options.jobs,
+  )
+  let done = 0
+  const show = () => {
+    const left = pace.secondsLeft()
+    const running = pace.now()
+    const parts = [
+      `${formatCount(done)} of ${counted(tables.length, 'table')}`,
+      left !== undefined && left >= 1 ? aboutLeft(left) : '',
+      running.length > 0 ? (locks.brief ?? '') : '',
+    ]
+    const now = running.map(({ piece, seconds }) => ({
+      name: piece,
+      detail: seconds < 5 ? '' : `for ${formatDuration(seconds)}`,
+    }))
+    context.progress.update(progressLine(nameOfWork('analyze', database), parts, now))
+  }
+  const sessions = ownSessions(target)
+  const waiting = { who: 'the collection of statistics', database, sessions, ours: sessions }
+  const locks = new LockWatch({ connection: target, role: 'target' }, waiting, context, show)
   const pool = {
     workers: options.jobs,
     signal: context.signal,
@@ -93,28 +120,29 @@ export async function analyzeDatabase(
       const statement = `ANALYZE ${only}${qualifiedName(table.schema, table.name)}`
       const analyze = async () => (await session.client()).query(statement)
       const interrupted = () => session.drop()
+      const name = nameOf(table)
+      pace.begin(name, weightOf(table))
       try {
         await retrying({ ...context, signal }, analyze, { interrupted })
       } catch (error) {
         // dropped meanwhile: nothing is left to analyze
         if (sqlstateOf(error) !== '42P01') throw error
       }
+      pace.end(name)
       done++
-      bytes += Number(table.bytes)
-      const seconds = (performance.now() - began) / 1000
-      const left = timeLeft(bytes, total, seconds)
-      context.progress.update(
-        `analyze ${database}: ${done} of ${counted(tables.length, 'table')}, ${formatBytes(bytes)} of ${formatBytes(total)}${left ? `, ${left}` : ''}`,
-      )
+      show()
     })
   } catch (error) {
     if (error instanceof Failure || error instanceof Cancelled) throw error
+    const waited = locks.told(sqlstateOf(error))
     throw new Failure(
       `The database "${database}" could not be analyzed`,
-      messageOf(error),
+      `${messageOf(error)}${waited ? `; ${waited}` : ''}`,
       `The rows are in place: run ANALYZE by hand, or ${goOn(context)}`,
       { cause: error, sqlstate: sqlstateOf(error) },
     )
+  } finally {
+    await locks.end()
   }
   return { tables: tables.length, seconds: (performance.now() - began) / 1000, refused }
 }

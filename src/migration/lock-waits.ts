@@ -3,7 +3,7 @@ import { Failure } from '../failure.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import { endsWait } from '../postgres/sqlstates.ts'
 import { formatDuration } from '../text/numbers.ts'
-import { printable } from '../text/text.ts'
+import { printable, shorten } from '../text/text.ts'
 import type { Context } from './context.ts'
 import { Onlooker } from './onlooker.ts'
 
@@ -114,7 +114,8 @@ export class LockWaits {
     const line = `${who} waits for ${what}, which is held or was asked for before by ${holder(first)}${more}`
     const isNews = this.line === undefined
     this.line = line
-    this.brief = `waits for ${what} of ${briefHolder(first)}`
+    const on = first.relation === null ? '' : ` on ${printable(first.relation)}`
+    this.brief = `waits for a lock of ${briefHolder(first)}${on}`
     this.last = line.replace('waits', 'waited')
     if (isNews) this.log.warning(`${printable(database)}: ${line}`)
   }
@@ -204,5 +205,5 @@ function holder({ pid, user, application, state, seconds, kind }: Wait): string 
 function briefHolder({ pid, user, application, kind }: Wait): string {
   if (pid === 0) return 'a prepared transaction'
   const name = kind ?? application ?? user
-  return `process ${pid}${name === null ? '' : ` (${printable(name)})`}`
+  return `process ${pid}${name === null ? '' : ` (${shorten(printable(name), 24)})`}`
 }

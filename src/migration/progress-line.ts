@@ -48,10 +48,11 @@ export class BytesProgress {
   private readonly total: number
   private readonly progress: Context['progress']
 
-  constructor(what: string, total: number, progress: Context['progress']) {
+  /** @param total where it is known from the beginning; else see `at` */
+  constructor(what: string, progress: Context['progress'], total = 0) {
     this.what = what
-    this.total = total
     this.progress = progress
+    this.total = total
   }
 
   /** So many more are done. */

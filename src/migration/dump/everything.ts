@@ -262,6 +262,7 @@ async function dumpMoment(
           snapshot,
           level: inputs.verify,
           jobs: fingerprintJobs(run),
+          locksWatched: true,
           ...(target ? { targetMajor: target.major } : {}),
         },
         context,

@@ -80,7 +80,7 @@ export class FrozenSource {
       this.states.set(database, await freezeDatabase(client, place, by))
     })
     const names = source.databases.map((database) => database.source)
-    this.ended = await endSessions(held.client, names, run.inputs.freezeExcept, signal)
+    this.ended = await endSessions(held.client, names, run.inputs.freezeExcept, run)
     const ended = `${counted(this.ended, 'session')} ended`
     run.log.info(`Read-only by default: ${firstTen(names.map(printable))}; ${ended}`)
   }

@@ -3,6 +3,8 @@ import type pg from 'pg'
 import { Cancelled, Failure } from '../../failure.ts'
 import { serverVersion } from '../../postgres/connection.ts'
 import { counted, firstTen } from '../../text/numbers.ts'
+import type { Context } from '../context.ts'
+import { progressLine } from '../progress-line.ts'
 import type { Holder } from './mark.ts'
 import { activityColumns, type Writer } from './writes.ts'
 
@@ -74,6 +76,7 @@ export function namesOf(sessions: readonly Writer[]): string {
  * begins afterwards is read-only by itself, and stays.
  *
  * @param client a session of the source
+ * @param progress shows who is waited for
  * @returns how many were ended
  * @throws Failure that names those that may not be ended, or did not end in time; Cancelled
  */
@@ -81,7 +84,7 @@ export async function endSessions(
   client: pg.Client,
   databases: readonly string[],
   spared: readonly string[],
-  signal: AbortSignal,
+  { signal, progress }: Pick<Context, 'signal' | 'progress'>,
 ): Promise<number> {
   const { rows } = await client.query<{ now: string }>(
     'SELECT pg_catalog.clock_timestamp()::pg_catalog.text AS now',
@@ -111,6 +114,15 @@ export async function endSessions(
       if (!mayEnd || ended.has(pid)) continue
       await client.query('SELECT pg_catalog.pg_terminate_backend($1)', [pid])
       ended.add(pid)
+    }
+    if (old.length > 0) {
+      const left = Math.max(0, until - performance.now()) / 1000
+      const parts = [
+        `waits for ${counted(old.length, 'session')} to end`,
+        `${Math.ceil(left)} s at most`,
+      ]
+      const now = old.map((one) => ({ name: nameOf(one), detail: '' }))
+      progress.update(progressLine('freeze', parts, now))
     }
     if (quiet < 2) await wait(pause, signal)
   }

@@ -3,9 +3,9 @@ import { constants } from 'node:fs'
 import { chmod, lstat, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { formatBytes } from '../../text/numbers.ts'
 import type { Context } from '../context.ts'
 import { inPool } from '../pool.ts'
+import { BytesProgress } from '../progress-line.ts'
 import {
   type DumpContents,
   type DumpedFile,
@@ -244,7 +244,7 @@ async function hashFiles(
   context: DumpContext,
 ): Promise<string[]> {
   const total = files.reduce((sum, file) => sum + file.bytes, 0)
-  let done = 0
+  const progress = new BytesProgress(what, context.progress, total)
   const pool = {
     workers: atOnce,
     signal: context.signal,
@@ -253,8 +253,7 @@ async function hashFiles(
   return await inPool(files, pool, (file, buffer) =>
     hashFile(join(directory, file.path), file.path, buffer, (bytes) => {
       if (context.signal.aborted) throw new Cancelled()
-      done += bytes
-      context.progress.update(`${what}: ${formatBytes(done)} of ${formatBytes(total)}`)
+      progress.add(bytes)
     }),
   )
 }

@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir } from 'node:fs/pr
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { formatBytes } from '../../text/numbers.ts'
 import { dumpFull, temporaryFull, writingTo } from '../free-space.ts'
+import { BytesProgress } from '../progress-line.ts'
 import {
   type ArtifactStore,
   type OtherRun,
@@ -77,11 +77,10 @@ async function downloadInto(
     )
   let total = main.bytes
   let received = 0
+  const progress = new BytesProgress(`Downloading ${name}`, context.progress)
   const fetch = async (artifact: StoredArtifact) => {
     await store.download(artifact, incoming, run, signal, (bytes) =>
-      context.progress.update(
-        `Downloading ${artifact.name}: ${formatBytes(received + bytes)} of ${formatBytes(total)}`,
-      ),
+      progress.at(received + bytes, total),
     )
     received += artifact.bytes
   }

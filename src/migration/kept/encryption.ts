@@ -4,9 +4,9 @@ import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { generateX25519Identity } from 'age-encryption'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { formatBytes } from '../../text/numbers.ts'
 import { isFull } from '../free-space.ts'
 import { inPool } from '../pool.ts'
+import { BytesProgress } from '../progress-line.ts'
 import {
   AgeError,
   type ByteRange,
@@ -130,12 +130,9 @@ export async function encryptDump(
   const encryption = await DumpEncryption.start(passphrase, context.warn)
   const files = await listFiles(directory)
   const total = files.reduce((sum, file) => sum + file.bytes, 0)
-  let done = 0
+  const progress = new BytesProgress('Encrypting the dump', context.progress, total)
   const pieces = files.map(({ path, bytes }) => ({ path, offset: 0, length: bytes }))
-  await encryption.add(directory, pieces, out, context.signal, (bytes) => {
-    done += bytes
-    context.progress.update(`Encrypting the dump: ${formatBytes(done)} of ${formatBytes(total)}`)
-  })
+  await encryption.add(directory, pieces, out, context.signal, (bytes) => progress.add(bytes))
   await encryption.finish(out)
 }
 
@@ -172,11 +169,10 @@ export async function decryptDump(
       throw refused(`${shown(name)} does not belong to it`, 'The index does not name it')
 
   const total = [...files.values()].reduce((sum, bytes) => sum + bytes, 0)
-  let done = 0
+  const progress = new BytesProgress('Decrypting the dump', context.progress, total)
   const onBytes = (bytes: number) => {
     if (context.signal.aborted) throw new Cancelled()
-    done += bytes
-    context.progress.update(`Decrypting the dump: ${formatBytes(done)} of ${formatBytes(total)}`)
+    progress.add(bytes)
   }
   await mkdir(out, { recursive: true, mode: 0o700 })
   await inPool(index, { workers: atOnce, signal: context.signal }, async ({ path, names }) => {

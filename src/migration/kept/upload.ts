@@ -3,9 +3,10 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { formatBytes, formatRate, timeLeft } from '../../text/numbers.ts'
+import { formatBytes, timeLeft } from '../../text/numbers.ts'
 import type { Context } from '../context.ts'
 import { isFull, refuseUnlessFree, temporaryFull, writingTo } from '../free-space.ts'
+import { bytesAtRate, progressLine } from '../progress-line.ts'
 import { type ArtifactStore, formatParts, type StoredArtifact } from './artifact-store.ts'
 import { type DumpContext, listFiles, partsFile } from './directory.ts'
 import { DumpEncryption, type Piece } from './encryption.ts'
@@ -215,12 +216,8 @@ class Upload {
   private show(bytes: number, name: string, what = 'Uploading'): void {
     const done = Math.min(this.total, this.sent + bytes)
     const seconds = (performance.now() - this.began) / 1000
-    const details = [
-      `${formatBytes(done)} of ${formatBytes(this.total)}`,
-      seconds >= 1 && done > 0 ? formatRate(done / seconds) : '',
-      timeLeft(done, this.total, seconds),
-    ]
-    this.context.progress.update(`${what} ${name}: ${details.filter(Boolean).join(', ')}`)
+    const parts = [...bytesAtRate(done, this.total, seconds), timeLeft(done, this.total, seconds)]
+    this.context.progress.update(progressLine(`${what} ${name}`, parts))
   }
 }
 

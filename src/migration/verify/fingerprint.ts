@@ -8,6 +8,7 @@ import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { readFreezeMark } from '../freeze/mark.ts'
 import { readActivity, stillness } from '../freeze/stillness.ts'
+import { LockWatch, ownSessions } from '../lock-waits.ts'
 import { retrying } from '../retry.ts'
 import type { NoteStep } from '../timing.ts'
 import { readCatalog } from './catalog/catalog.ts'
@@ -56,6 +57,8 @@ export interface FingerprintOptions {
   roleNames?: RoleNames | undefined
   /** Told when a table, or a piece of one, was read. */
   timed?: NoteStep
+  /** Somebody looks already at what the sessions wait for, as a dump does. */
+  locksWatched?: boolean
 }
 
 /**
@@ -80,8 +83,9 @@ export async function fingerprintDatabase(
     role: options.role ?? (recipe ? 'target' : 'source'),
   }
   const take = async (leader: pg.Client) => {
+    const locks = level === 'none' || options.locksWatched ? undefined : watchLocks(place, context)
     try {
-      return await takeFingerprint(leader, place, level, options, context)
+      return await takeFingerprint(leader, place, level, options, context, locks)
     } catch (error) {
       if (sqlstateOf(error) === undefined || error instanceof Failure) throw error
       // a database in SQL_ASCII holds bytes of any encoding, and the server hands out as UTF8 only what is UTF-8
@@ -96,6 +100,8 @@ export async function fingerprintDatabase(
           : `Give "${place.connection.user}" what the server asks for, then verify again`,
         { cause: error, sqlstate: sqlstateOf(error) },
       )
+    } finally {
+      await locks?.end()
     }
   }
   // all of it again: what was read before the moment was lost is of another one
@@ -104,12 +110,19 @@ export async function fingerprintDatabase(
   })
 }
 
+function watchLocks(place: Place, context: Context): LockWatch {
+  const { connection, database, role } = place
+  const sessions = ownSessions(connection)
+  return new LockWatch(place, { who: `reading the ${role}`, database, sessions }, context)
+}
+
 async function takeFingerprint(
   leader: pg.Client,
   place: Place,
   level: Level,
   options: FingerprintOptions,
   context: Context,
+  locks: LockWatch | undefined,
 ): Promise<DatabaseFingerprint> {
   const { recipe, snapshot } = options
   const { number: server } = await serverVersion(leader)
@@ -154,6 +167,7 @@ async function takeFingerprint(
     method: level === 'data' ? empty.method : null,
     mayAlter: place.role === 'target' && alters,
     timed: options.timed,
+    rows: recipe?.rows,
   }
   const { tables, notRead } = await listTables(leader, server, level === 'data')
   const work = await tableWork(plan, tables, recipe, leader)
@@ -161,8 +175,8 @@ async function takeFingerprint(
   const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader, roleNames)
   const tasks = [...work.tasks, ...large.tasks].sort((a, b) => b.bytes - a.bytes)
   // before the catalogs: whoever prints a view holds a lock on its tables until its transaction ends
-  const altered = await startTasks(plan, work.barred, tables.length, context).done
-  const reading = startTasks(plan, tasks, tables.length, context)
+  const altered = await startTasks(plan, work.barred, tables.length, context, locks).done
+  const reading = startTasks(plan, tasks, tables.length, context, locks)
   let catalog: CatalogFingerprint | null
   try {
     // of a target no such mark is believed: what its settings are is what is compared

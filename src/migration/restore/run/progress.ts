@@ -194,7 +194,7 @@ export class RestoreProgress {
       )
     const left = this.entries < this.total.entries ? this.secondsLeft() : undefined
     if (left !== undefined && left >= 1) parts.push(aboutLeft(left))
-    if (this.locks.brief !== undefined) parts.push(this.locks.brief)
+    if (this.locks.brief !== undefined && works.length > 0) parts.push(this.locks.brief)
     const now = works
       .map((work) => ({ work, runs: secondsSince(work.since) }))
       .sort((one, other) => other.runs - one.runs)

@@ -7,6 +7,7 @@ import { keepQuiet } from '../../../postgres/safe-session.ts'
 import { printable } from '../../../text/text.ts'
 import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
+import { nameOfWork, progressLine } from '../../progress-line.ts'
 import { pause } from '../../retry.ts'
 import { inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { markSchema, readMark, removeMark, writeMark } from '../database/mark.ts'
@@ -142,12 +143,13 @@ export async function exchange(
       refused = error
       // 55006: somebody is still connected
       if (sqlstateOf(error) !== '55006') break
+      const who = await connectedTo(place, name, context.signal)
+      const parts = [who === '' ? 'waits until nobody is connected' : `waits for ${who} to leave`]
+      context.progress.update(progressLine(nameOfWork('exchange', name), parts))
     }
     await pause(1, context.signal)
   }
-  const who = await inMaintenanceDatabase(place, context.signal, (client) =>
-    sessionsOn(client, name),
-  )
+  const who = await connectedTo(place, name, context.signal)
   throw new Failure(
     `The database "${name}" could not be exchanged`,
     `${messageOf(refused)}${who ? `; connected: ${who}` : ''}`,
@@ -175,13 +177,16 @@ async function unmark(place: Place, context: Context): Promise<void> {
   }
 }
 
-async function sessionsOn(client: pg.Client, name: string): Promise<string> {
-  const { rows } = await client.query<{ who: string }>(
-    `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
-       FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
-    [name],
-  )
-  return rows.map((row) => printable(row.who)).join(', ')
+/** Who is connected to a database, for a sentence; empty where that is nobody. */
+async function connectedTo(place: Place, name: string, signal: AbortSignal): Promise<string> {
+  return await inMaintenanceDatabase(place, signal, async (client) => {
+    const { rows } = await client.query<{ who: string }>(
+      `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
+         FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
+      [name],
+    )
+    return rows.map((row) => printable(row.who)).join(', ')
+  })
 }
 
 /**

@@ -81,6 +81,7 @@ export async function largeObjectWork(
   for (let at = 0; at < objects.length; at += perTask) {
     const some = objects.slice(at, at + perTask)
     tasks.push({
+      name: 'large objects',
       bytes: bytes * some.length,
       run: async (client) => {
         const unreadable = (oid: number, reason: string) => {

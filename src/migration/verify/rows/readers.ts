@@ -1,12 +1,15 @@
 import type pg from 'pg'
 import { Cancelled } from '../../../failure.ts'
 import type { Opened } from '../../../postgres/connection.ts'
-import { formatCount, timeLeft } from '../../../text/numbers.ts'
+import { aboutLeft, counted, formatCount, formatDuration } from '../../../text/numbers.ts'
 import type { Context } from '../../context.ts'
+import type { LockWaits } from '../../lock-waits.ts'
+import { Pace } from '../../pace.ts'
 import { inPool } from '../../pool.ts'
+import { nameOfWork, progressLine } from '../../progress-line.ts'
 import { LastingSession, retrying } from '../../retry.ts'
 import type { NoteStep } from '../../timing.ts'
-import { openSession, type Place, type Reading } from '../read-session.ts'
+import { openSession, type Reading } from '../read-session.ts'
 import type { DigestMethod } from './digest.ts'
 
 /** How one side is read. */
@@ -25,10 +28,14 @@ export interface ReadPlan extends Reading {
   timed?: NoteStep | undefined
   /** Null: count only. */
   method: DigestMethod | null
+  /** Rows that are expected, where the other side was read before. */
+  rows?: number | undefined
 }
 
 /** A piece of work for one session: it begins and ends its own transaction. */
 export interface Task {
+  /** What is read, for people. */
+  name: string
   /** Predicts how long it takes; 0 where nothing is known. */
   bytes: number
   /**
@@ -44,6 +51,7 @@ export interface Task {
  * task that fails for good ends all the others.
  *
  * @param tables how many there are in all, for the progress line
+ * @param locks what the sessions wait for, where somebody looks
  * @returns `done`: the seconds it took, or what the first failing task threw, or Cancelled; `stop` ends it early and waits
  */
 export function startTasks(
@@ -51,10 +59,11 @@ export function startTasks(
   tasks: readonly Task[],
   tables: number,
   context: Context,
+  locks?: LockWaits,
 ): { done: Promise<number>; stop: () => Promise<void> } {
   const started = performance.now()
   const stop = new AbortController()
-  const progress = new TaskProgress(plan, tasks, tables, context)
+  const progress = new TaskProgress(plan, tasks, tables, context, locks)
   const pool = {
     workers: plan.jobs,
     signal: AbortSignal.any([context.signal, stop.signal]),
@@ -64,8 +73,11 @@ export function startTasks(
   const ended = inPool(tasks, pool, async (task, session, _, signal) => {
     const read = async () => task.run(await session.client())
     const interrupted = () => session.drop()
+    progress.begin(task)
     progress.done(task, await retrying({ ...context, signal }, read, { interrupted }))
-  }).then(() => (performance.now() - started) / 1000)
+  })
+    .finally(() => progress.end())
+    .then(() => (performance.now() - started) / 1000)
   // whoever waits for `done` hears of it; until then it is no unhandled rejection
   ended.catch(() => {})
   return {
@@ -106,37 +118,74 @@ export async function prepareReader(client: pg.Client, plan: ReadPlan): Promise<
   await client.query(settings.map((setting) => `SET ${setting}`).join('; '))
 }
 
+/** Milliseconds between two lines while nothing ends. */
+const pause = 2000
+
 /** How far, how fast, how long still: by bytes, since rows are known only once they are read. */
 class TaskProgress {
   private readonly started = performance.now()
-  private readonly place: Place
+  private readonly plan: ReadPlan
   private readonly context: Context
-  private readonly bytes: number
+  private readonly locks: LockWaits | undefined
+  private readonly pace: Pace<Task>
   private readonly tables: number
-  private bytesDone = 0
+  private readonly timer: NodeJS.Timeout
   private tablesDone = 0
   private rows = 0
 
-  constructor(plan: ReadPlan, tasks: readonly Task[], tables: number, context: Context) {
-    this.place = plan.place
-    this.context = context
-    this.bytes = tasks.reduce((sum, { bytes }) => sum + bytes, 0)
+  constructor(
+    plan: ReadPlan,
+    tasks: readonly Task[],
+    tables: number,
+    context: Context,
+    locks: LockWaits | undefined,
+  ) {
+    this.plan = plan
+    this.pace = new Pace(
+      tasks.reduce((sum, { bytes }) => sum + bytes, 0),
+      plan.jobs,
+    )
     this.tables = tables
+    this.context = context
+    this.locks = locks
+    this.timer = setInterval(() => this.show(), pause)
+    this.timer.unref()
+  }
+
+  begin(task: Task): void {
+    this.pace.begin(task, task.bytes)
   }
 
   done(task: Task, { rows, tables }: { rows: number; tables: number }): void {
-    this.bytesDone += task.bytes
+    this.pace.end(task)
     this.rows += rows
     this.tablesDone += tables
+    this.show()
+  }
+
+  end(): void {
+    clearInterval(this.timer)
+  }
+
+  private show(): void {
     const seconds = Math.max((performance.now() - this.started) / 1000, 0.001)
-    const { database, role } = this.place
-    const parts = [
-      `${formatCount(this.tablesDone)} of ${formatCount(this.tables)} tables`,
-      `${formatCount(this.rows)} rows`,
-      `${formatCount(Math.round(this.rows / seconds))} rows/s`,
-    ]
-    const left = timeLeft(this.bytesDone, this.bytes, seconds)
-    if (left) parts.push(left)
-    this.context.progress.update(`Reading the ${role} ${database}: ${parts.join(', ')}`)
+    const { place, rows: expected } = this.plan
+    const rows = formatCount(this.rows)
+    const parts =
+      expected === undefined
+        ? [`${formatCount(this.tablesDone)} of ${counted(this.tables, 'table')}`, `${rows} rows`]
+        : [`${rows} of ${counted(expected, 'row')}`]
+    parts.push(`${formatCount(Math.round(this.rows / seconds))} rows/s`)
+    const left = this.pace.secondsLeft()
+    if (left !== undefined && left >= 1) parts.push(aboutLeft(left))
+    const running = this.pace.now()
+    if (this.locks?.brief !== undefined && running.length > 0) parts.push(this.locks.brief)
+    const now = running.map(({ piece, seconds: runs }) => ({
+      name: piece.name,
+      detail: runs < 5 ? '' : `for ${formatDuration(runs)}`,
+    }))
+    this.context.progress.update(
+      progressLine(nameOfWork(`Reading the ${place.role}`, place.database), parts, now),
+    )
   }
 }

@@ -139,6 +139,10 @@ function tasksOf(plan: ReadPlan, pieces: Piece[], together: number): Task[] {
     else statements.push([piece])
   }
   return statements.map((statement) => ({
+    name:
+      statement.length === 1
+        ? `${statement[0]?.table.schema}.${statement[0]?.table.name}`
+        : `${statement.length} tables`,
     bytes: statement.reduce((sum, { bytes }) => sum + bytes, 0),
     run: async (client) => {
       const done = { rows: 0, tables: 0 }
