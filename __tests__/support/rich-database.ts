@@ -175,7 +175,7 @@ lines; TABLE DATA app customer app_owner" IS '::error::not an error';`,
       COMMENT ON FUNCTION app.touch() IS 'for the trigger';
       CREATE AGGREGATE app.longest(text) (SFUNC = textcat, STYPE = text, INITCOND = '');
       CREATE FUNCTION app.pair_eq(app.pair, app.pair) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT ($1).a = ($2).a';
-      CREATE OPERATOR app.=== (FUNCTION = app.pair_eq, LEFTARG = app.pair, RIGHTARG = app.pair, COMMUTATOR = OPERATOR(app.===));
+      CREATE OPERATOR app.=== (PROCEDURE = app.pair_eq, LEFTARG = app.pair, RIGHTARG = app.pair, COMMUTATOR = OPERATOR(app.===));
       CREATE FUNCTION app.pair_text(app.pair) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT ($1).b';
       CREATE CAST (app.pair AS text) WITH FUNCTION app.pair_text(app.pair) AS ASSIGNMENT;
       CREATE TRIGGER touch BEFORE INSERT OR UPDATE OF notes ON app.customer FOR EACH ROW WHEN (NEW.share > 1) EXECUTE PROCEDURE app.touch();

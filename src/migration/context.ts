@@ -1,6 +1,7 @@
 import type { Patience } from '../postgres/watchdog.ts'
 import type { Report } from '../report/model.ts'
 import type { ReportWriter } from '../report/writer.ts'
+import type { PartSizes } from './dump/part-sizes.ts'
 
 /**
  * What the engine needs from the world around it. The action hands in the runner's (src/action/); a test hands in its
@@ -37,6 +38,8 @@ export interface Context {
   patience?: Patience
   /** Milliseconds between two looks that show whether the source is written to; see freeze/writers.ts. */
   sample?: number
+  /** From which sizes on a database is dumped in parts; see dump/part-sizes.ts. */
+  partSizes?: PartSizes
   goOn?: WayOn
   /** The name of the rehearsal that this run is: all that it makes on the target begins with it. */
   rehearsal?: string

@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { openProbe } from '../../postgres/connection.ts'
@@ -21,15 +21,11 @@ import { ProgramLines } from '../../postgres/server-message.ts'
 import { SilentPeer, standingOf } from '../../postgres/watchdog.ts'
 import type { Context } from '../context.ts'
 import { isFull, temporaryFull } from '../free-space.ts'
-import { LockWatch, ownSessions } from '../lock-waits.ts'
-import { nameOfWork, progressLine } from '../progress-line.ts'
 import type { TimedTable } from '../timing.ts'
 import { programFailure } from './program-failure.ts'
 import { DumpProgress, type TableSizes } from './progress.ts'
 import { DumpTimes } from './table-times.ts'
-
-/** What pg_dump and pg_dumpall tell the server that they are. */
-const dumpName = 'migrate-to-polardb dump'
+import { dumpName, type Written, watchingDump } from './watch-dump.ts'
 
 export interface DumpSource {
   connection: ConnectionParameters
@@ -99,7 +95,6 @@ export interface DumpDatabaseOptions {
 /**
  * Dumps one database with `pg_dump -Fd -j`, showing how far it is.
  *
- * @returns bytes written, seconds taken, and when each table was dumped, as far as pg_dump told
  * @throws Failure on a full disk, a lost connection, a killed program or anything that pg_dump reports; Cancelled
  */
 export async function dumpDatabase(
@@ -107,63 +102,53 @@ export async function dumpDatabase(
   options: DumpDatabaseOptions,
   sizes: TableSizes,
   context: Context,
-): Promise<{ bytes: number; seconds: number; tables: TimedTable[] }> {
-  await mkdir(join(options.directory, '..'), { recursive: true, mode: 0o700 })
-  const began = performance.now()
-  const able = await compressionMethods(source.client, context)
+): Promise<Written> {
   const progress = new DumpProgress(sizes)
-  const times = new DumpTimes()
-  const { connection } = source
-  const locks = new LockWatch(
-    { connection, role: 'source' },
-    {
-      who: 'the dump',
-      database: options.database,
-      sessions: [dumpName, ...ownSessions(connection)],
-    },
-    context,
-  )
-  const poll = setInterval(() => {
-    void directorySize(options.directory).then((bytes) => {
-      const parts = locks.brief === undefined ? progress.parts(bytes, began) : [locks.brief]
-      context.progress.update(progressLine(nameOfWork('dump', options.database), parts))
-    })
-  }, 1000)
-  try {
-    const result = await run(
-      source,
-      'pg_dump',
-      dumpArguments(source.client, {
-        ...options,
-        connection: source.connection,
-        compression: compressionArguments(source.client, options.compression, able),
-        sourceNumber: source.number,
-      }),
-      options.logFile,
-      {},
-      context,
-      (line) => {
-        progress.read(line)
-        times.read(line, performance.now())
-      },
+  const { database, directory } = options
+  return await watchingDump(source, { database, directory }, progress, context, async () => {
+    const able = await compressionMethods(source.client, context)
+    const compression = compressionArguments(source.client, options.compression, able)
+    return await dumpArchive(source, { ...options, compression }, context, (line) =>
+      progress.read(line),
     )
-    if (result.code !== 0) {
-      const what = `The database "${options.database}" could not be dumped`
-      throw programFailure('pg_dump', what, result, options.directory)
-    }
-  } catch (error) {
-    throw locks.explain(error)
-  } finally {
-    clearInterval(poll)
-    await locks.end()
+  })
+}
+
+/**
+ * Runs pg_dump once.
+ *
+ * @param options.compression as `compressionArguments` made it
+ * @param onLine every line that it says
+ * @returns when each table was dumped, as far as it told
+ * @throws as dumpDatabase
+ */
+export async function dumpArchive(
+  source: DumpSource,
+  options: Omit<DumpDatabaseOptions, 'compression'> & { compression: string[] },
+  context: Context,
+  onLine: (line: string) => void,
+): Promise<TimedTable[]> {
+  await mkdir(join(options.directory, '..'), { recursive: true, mode: 0o700 })
+  const times = new DumpTimes()
+  const args = dumpArguments(source.client, {
+    ...options,
+    connection: source.connection,
+    sourceNumber: source.number,
+  })
+  const result = await run(source, 'pg_dump', args, options.logFile, {}, context, (line) => {
+    onLine(line)
+    times.read(line, performance.now())
+  })
+  if (result.code !== 0) {
+    const what = `The database "${options.database}" could not be dumped`
+    throw programFailure('pg_dump', what, result, options.directory)
   }
   const ended = performance.now()
-  const tables = await times.of(options.directory, ended).catch((error: unknown): TimedTable[] => {
+  return await times.of(options.directory, ended).catch((error: unknown): TimedTable[] => {
     // whoever restores the archive says what is wrong with it
     context.log.debug(`when each table was dumped is not known: ${messageOf(error)}`)
     return []
   })
-  return { bytes: await directorySize(options.directory), seconds: (ended - began) / 1000, tables }
 }
 
 /**
@@ -298,20 +283,4 @@ async function run(
     lines.end()
     await new Promise<void>((resolve) => log.end(resolve))
   }
-}
-
-/** Bytes in a directory's files, all levels; 0 while it does not exist. Files may vanish meanwhile. */
-export async function directorySize(directory: string): Promise<number> {
-  let names: import('node:fs').Dirent[]
-  try {
-    names = await readdir(directory, { withFileTypes: true, recursive: true })
-  } catch {
-    return 0
-  }
-  let total = 0
-  for (const name of names) {
-    if (name.isFile())
-      total += (await stat(join(name.parentPath, name.name)).catch(() => ({ size: 0 }))).size
-  }
-  return total
 }

@@ -42,6 +42,12 @@ export class DumpProgress {
     } else if (/finished item \d+ TABLE DATA /.test(line)) this.finished++
   }
 
+  /** A table that has an archive of its own is done: pg_dump says nothing of it at its end. */
+  end(bytes: number): void {
+    this.finished++
+    this.bytes += bytes
+  }
+
   /** Tables done, bytes written, rate and time left, for a progress line. @param began milliseconds of performance.now() */
   parts(written: number, began: number): string[] {
     const seconds = (performance.now() - began) / 1000

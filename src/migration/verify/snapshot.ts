@@ -12,6 +12,8 @@ export interface ExportedSnapshot {
   unavailable: string | null
   /** `server_version_num`. */
   server: number
+  /** The session that is in this transaction. */
+  client: pg.Client
   /** Sequences do not obey snapshots: their state at the moment of the export, before anything was dumped. */
   sequences: SequenceState[]
   /** Ends the transaction: nobody can import the snapshot any more. */
@@ -40,7 +42,7 @@ export async function exportSnapshot(
     const exported = await exportFrom(client, server)
     const place = { connection, database, role: 'source' as const }
     const sequences = await readSequences(place, signal ?? new AbortController().signal)
-    return { ...exported, server, sequences, close: () => closeSession(client) }
+    return { ...exported, server, client, sequences, close: () => closeSession(client) }
   } catch (error) {
     await closeSession(client)
     throw error

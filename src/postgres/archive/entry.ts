@@ -55,3 +55,14 @@ export function entryName(entry: Pick<ArchiveEntry, 'desc' | 'namespace' | 'tag'
   const named = entry.tag === entry.desc || entry.tag.startsWith(`${entry.desc} `)
   return printable(named ? entry.tag : `${entry.desc} ${schema}${entry.tag}`)
 }
+
+/**
+ * Whether an entry is about the session or the database itself: archives of every section hold those (PostgreSQL source,
+ * pg_backup_archiver.c, _tocEntryRequired). The restore looks after these on its own.
+ */
+export function isOfDatabase({ desc, tag }: Pick<ArchiveEntry, 'desc' | 'tag'>): boolean {
+  return (
+    /^(ENCODING|STDSTRINGS|SEARCHPATH|DATABASE|DATABASE PROPERTIES|<Init>)$/.test(desc) ||
+    (/^(COMMENT|ACL|SECURITY LABEL)$/.test(desc) && tag.startsWith('DATABASE '))
+  )
+}

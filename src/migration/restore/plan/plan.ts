@@ -1,5 +1,5 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
-import { type ArchiveEntry, entryName } from '../../../postgres/archive/entry.ts'
+import { entryName, isOfDatabase } from '../../../postgres/archive/entry.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { majorOf } from '../../../postgres/version.ts'
@@ -50,11 +50,6 @@ export interface PlanOptions {
   /** The database is a copy that is removed again. */
   isRehearsal?: boolean | undefined
 }
-
-/** Entries about the session or the database itself: the restore looks after these on its own. */
-const ofDatabase = (entry: ArchiveEntry) =>
-  /^(ENCODING|STDSTRINGS|SEARCHPATH|DATABASE|DATABASE PROPERTIES|<Init>)$/.test(entry.desc) ||
-  (/^(COMMENT|ACL|SECURITY LABEL)$/.test(entry.desc) && entry.tag.startsWith('DATABASE '))
 
 /**
  * Decides about every entry of the archives, before the first is restored. A pure function of what was read and asked.
@@ -137,7 +132,7 @@ function decider(
     const decisions = new Decisions(archive, facts, database)
     const wanted = options.wanted?.get(archive)
     return archive.entries
-      .filter((entry) => !ofDatabase(entry))
+      .filter((entry) => !isOfDatabase(entry))
       .map((entry) => {
         const name = entryName(entry)
         const decided: Decision =

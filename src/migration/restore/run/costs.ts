@@ -37,10 +37,26 @@ function kindOf({ kind, items: [first], step }: Task): Kind {
   }
 }
 
-/** The access method of an index as pg_get_indexdef prints it; one of an extension is taken for a b-tree. */
+/** The access method of an index as pg_get_indexdef prints it. */
 function methodOf(definition: string): Kind {
-  const method = / USING (\w+) \(/.exec(definition)?.[1] ?? ''
+  return kindOfMethod(/ USING (\w+) \(/.exec(definition)?.[1] ?? '')
+}
+
+/** An access method of an extension is taken for a b-tree. */
+function kindOfMethod(method: string): Kind {
   return /^(gin|gist|spgist|hash|brin)$/.test(method) ? (method as Kind) : 'btree'
+}
+
+/**
+ * What loading a table and then building the costliest of its indexes takes, before anything is measured.
+ *
+ * @param bytes of its rows
+ * @param methods the access methods of its indexes
+ * @returns bytes that are loaded in the same time
+ */
+export function presumedChain(bytes: number, methods: readonly string[]): number {
+  const costliest = Math.max(0, ...methods.map((method) => presumed[kindOfMethod(method)]))
+  return bytes * (presumed.load + costliest)
 }
 
 /** How long the tasks of a restore take, presumed from their kind and bytes, and corrected by what they took. */

@@ -1,0 +1,271 @@
+import { rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type pg from 'pg'
+import { Cancelled } from '../../failure.ts'
+import { withConnection } from '../../postgres/connection.ts'
+import { mayPass } from '../../postgres/errors.ts'
+import { takesSnapshot } from '../../postgres/programs/arguments.ts'
+import type { Version } from '../../postgres/version.ts'
+import { counted, formatBytes, formatDuration } from '../../text/numbers.ts'
+import type { Source, SourceDatabase } from '../checks/preflight.ts'
+import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
+import { readActivity, stillness } from '../freeze/stillness.ts'
+import { thawArchive } from '../freeze/travel.ts'
+import { autoJobs, autoReaders } from '../jobs.ts'
+import { archivePath, type DumpedDatabase } from '../kept/manifest.ts'
+import { readDatabaseProperties } from '../restore/database/properties.ts'
+import { retrying } from '../retry.ts'
+import type { Run } from '../run.ts'
+import { fingerprintDatabase, rereadSequences } from '../verify/fingerprint.ts'
+import { MomentGone } from '../verify/read-session.ts'
+import { type ExportedSnapshot, exportSnapshot } from '../verify/snapshot.ts'
+import { holdTables, releaseTables, stillHeld } from './held-tables.ts'
+import { dumpInParts } from './in-parts.ts'
+import { partSizes } from './part-sizes.ts'
+import { optionAgainstParts, planParts, type StoredTable } from './parts.ts'
+import { type DumpSource, dumpDatabase } from './programs.ts'
+import { readTableSizes } from './progress.ts'
+import type { DumpSink, PartAhead } from './sink.ts'
+import type { Written } from './watch-dump.ts'
+
+/** A moment that is lost cannot be had again: so often a database is dumped anew from another one. */
+const mostRedumps = 2
+
+/**
+ * Dumps a database, and takes the fingerprint of the same moment. When a connection is lost or the source restarts, the
+ * moment is gone, and with it all that was dumped: it is removed, and made again of a new moment, twice at most.
+ */
+export async function dumpOne(
+  database: SourceDatabase,
+  dumpSource: DumpSource,
+  source: Source,
+  run: Run,
+  target: Version | undefined,
+  sink: DumpSink | undefined,
+): Promise<DumpedDatabase> {
+  const directory = join(run.dumpDirectory, dirname(archivePath(database.source, 1)))
+  // what was told early is void when the moment is lost; from then on nothing is told early
+  let hasTold = false
+  const early: DumpSink | undefined = sink && {
+    ...sink,
+    schema: (...what) => {
+      hasTold = true
+      sink.schema(...what)
+    },
+  }
+  return await retrying(
+    run,
+    async (attempt) => {
+      if (attempt > 0) {
+        await rm(directory, { recursive: true, force: true })
+        // a source that restarts must be there before another moment of it is looked at
+        await retrying(run, () => reach(source, database.source, run))
+      }
+      const told = attempt > 0 ? undefined : early
+      return await dumpMoment(database, dumpSource, source, run, target, told)
+    },
+    {
+      again: (error) => mayPass(error) || error instanceof MomentGone,
+      most: mostRedumps,
+      interrupted: () => {
+        if (hasTold) sink?.lost(database.source)
+        hasTold = false
+        run.warn(
+          `${database.source}: the connection to the source was lost; its dump is made again from the beginning`,
+        )
+      },
+    },
+  )
+}
+
+/** @throws Failure while the source takes no connection */
+async function reach(source: Source, database: string, run: Run): Promise<void> {
+  const options = { database, readOnly: true, role: 'source', signal: run.signal } as const
+  await withConnection(source.connection, options, async () => {})
+}
+
+async function dumpMoment(
+  database: SourceDatabase,
+  dumpSource: DumpSource,
+  source: Source,
+  run: Run,
+  target: Version | undefined,
+  sink: DumpSink | undefined,
+): Promise<DumpedDatabase> {
+  const { inputs } = run
+  const name = database.source
+  const { connection } = source
+  const exported = await exportSnapshot(connection, name, run.signal)
+  // without it the dump is of a moment of its own
+  const snapshot = takesSnapshot(dumpSource.client)
+    ? exported
+    : { ...exported, unavailable: exported.unavailable ?? noSnapshotTaken }
+  // one that fails ends the other: a dump without its fingerprint proves nothing
+  const stop = new AbortController()
+  const context = { ...run, signal: AbortSignal.any([run.signal, stop.signal]) }
+  try {
+    const { unavailable } = snapshot
+    const activity = () => readActivity(connection, name, 'source', run.signal)
+    const before = unavailable === null ? null : await activity()
+    if (unavailable !== null) warnOfMoments(name, unavailable, run)
+    const { sizes, properties, mark } = await withConnection(
+      connection,
+      { database: name, readOnly: true, role: 'source', signal: run.signal },
+      async (client) => ({
+        sizes: await readTableSizes(client),
+        properties: await readDatabaseProperties(client),
+        mark: await readFreezeMark(client),
+      }),
+    )
+    // several jobs of pg_dump share a snapshot by themselves: where that cannot be, one session alone sees one moment
+    const wanted =
+      inputs.dumpJobs === 'auto' ? autoDumpJobs(run, source, sizes.tables.size) : inputs.dumpJobs
+    const jobs = unavailable === null ? wanted : 1
+    const renamed = database.target === name ? {} : { target: database.target }
+    const dumpedAs = (parts: number, fingerprint: unknown): DumpedDatabase => ({
+      name,
+      ...renamed,
+      bytes: database.bytes,
+      archives: Array.from({ length: parts }, (_, index) => ({
+        path: archivePath(name, index + 1),
+      })),
+      properties,
+      fingerprint,
+    })
+    const common = {
+      database: name,
+      jobs,
+      compression: inputs.compression,
+      snapshot: snapshot.id ?? undefined,
+      targetNumber: target?.number,
+      extra: [...inputs.dumpOptions, ...withoutMark(mark)],
+    }
+    const log = (number: string) =>
+      join(run.reportDirectory, `pg_dump-${archivePath(name, 1).split('/')[1]}${number}.log`)
+    const thaw = (directory: string) => thawArchive(directory, mark)
+
+    const planned = sink && (await planInParts(database, snapshot, run))
+    const dump = async (): Promise<Written> => {
+      if (!planned) {
+        const directory = join(run.dumpDirectory, archivePath(name, 1))
+        const options = { ...common, directory, logFile: log('') }
+        const written = await dumpDatabase(dumpSource, options, sizes, context)
+        await thaw(directory)
+        return written
+      }
+      const options = {
+        ...common,
+        ...planned,
+        dumpDirectory: run.dumpDirectory,
+        logFile: (number: number) => log(`.${number}`),
+        finish: thaw,
+        onSchema: () => sink.schema(dumpedAs(1, undefined), planned.parts),
+        onPart: ({ path }: PartAhead) => sink.data(name, path),
+      }
+      return await heldBy(snapshot.client, () => dumpInParts(dumpSource, options, sizes, context))
+    }
+    const [dumped, fingerprint] = await bothOrNeither(stop, [
+      dump(),
+      fingerprintDatabase(
+        {
+          connection,
+          database: name,
+          snapshot,
+          level: inputs.verify,
+          jobs: fingerprintJobs(run),
+          locksWatched: true,
+          ...(target ? { targetMajor: target.major } : {}),
+        },
+        context,
+      ),
+    ])
+    const { bytes, seconds } = dumped
+    // the dump may have taken longer than the fingerprint
+    if (before) fingerprint.still = stillness(before, await activity())
+    await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, run)
+    const record = run.record.database(database)
+    record.dumped(dumped)
+    for (const table of dumped.tables) record.ran('dump', table, table)
+    const archives = planned ? planned.parts.length + 1 : 1
+    run.log.info(
+      `Dumped ${name}: ${formatBytes(database.bytes)} on the server, ${formatBytes(bytes)} dumped in ${formatDuration(seconds)} with ${counted(jobs, 'job')} into ${counted(archives, 'archive')}`,
+    )
+    return dumpedAs(archives, fingerprint)
+  } finally {
+    await snapshot.close()
+  }
+}
+
+/**
+ * Whether a database is dumped in parts, and in which; the tables are locked then. Otherwise it is said why its restore begins when
+ * the whole dump is there.
+ */
+async function planInParts(
+  { source: name, bytes }: SourceDatabase,
+  snapshot: ExportedSnapshot,
+  run: Run,
+): Promise<{ parts: PartAhead[]; tables: StoredTable[] } | null> {
+  const sizes = run.partSizes ?? partSizes
+  const against = optionAgainstParts(run.inputs.dumpOptions)
+  const whole = (why: string) => {
+    run.log.info(`${name} is dumped into one archive, and restored when it is complete: ${why}`)
+    return null
+  }
+  if (snapshot.unavailable !== null) return whole(snapshot.unavailable)
+  if (against !== undefined) return whole(`dump-options says ${against.replace(/=.*/s, '')}`)
+  const small = 'no table is so large that it would be worth more'
+  if (bytes < sizes.database) return whole(small)
+  const tables = await holdTables(snapshot, run)
+  if (tables === null) return null
+  const parts = planParts(name, tables, sizes)
+  if (parts) return { parts, tables }
+  await releaseTables(snapshot.client)
+  return whole(small)
+}
+
+/** Dumps while a session holds the tables. @throws MomentGone where it was lost, whatever that led to; what `work` throws */
+async function heldBy<T>(session: pg.Client, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } finally {
+    await stillHeld(session)
+  }
+}
+
+const noSnapshotTaken = 'pg_dump before 9.5 takes no snapshot of another session'
+
+function warnOfMoments(name: string, why: string, run: Run): void {
+  const { dumpJobs } = run.inputs
+  const jobs =
+    dumpJobs === 'auto' || dumpJobs === 1 ? '' : `, and not ${dumpJobs} as dump-jobs says`
+  run.warn(
+    `${name}: ${why}. The database is dumped by one session, which is of one moment${jobs}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`,
+  )
+}
+
+/** Waits for two pieces of work; when one fails, the other is stopped, and the first failure is what is thrown. */
+async function bothOrNeither<A, B>(
+  stop: AbortController,
+  work: [Promise<A>, Promise<B>],
+): Promise<[A, B]> {
+  const first = Promise.all(work)
+  try {
+    return await first
+  } catch (error) {
+    stop.abort(new Cancelled())
+    await Promise.allSettled(work)
+    throw error
+  }
+}
+
+/** Enough to keep the link and the source busy, within the connections that are free; never more jobs than tables. */
+function autoDumpJobs(run: Run, source: Source, tables: number): number {
+  const wanted = Math.min(autoJobs(run.processors), Math.max(1, tables))
+  // pg_dump needs one more than its jobs, and the fingerprint and the snapshot have theirs
+  return Math.max(1, Math.min(wanted, source.freeConnections - fingerprintJobs(run) - 4))
+}
+
+/** Sessions that read the source for its fingerprint: few, since the dump reads the same tables at the same time. */
+function fingerprintJobs(run: Run): number {
+  return autoReaders(run.processors)
+}
