@@ -179,7 +179,7 @@ describe('a restore that is disturbed', () => {
       const disturbing = disturb()
       let failed = false
       try {
-        await harness.restore(dump, far, { targetName: name })
+        await harness.restore(dump, far, { targetName: name, analyze: true })
       } catch {
         failed = true
       }

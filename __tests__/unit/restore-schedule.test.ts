@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
+import { withAnalyze } from '../../src/migration/restore/run/analyze-tasks.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
 import { makeTasks, Schedule } from '../../src/migration/restore/run/schedule.ts'
 import type { ExpectedPart, Task } from '../../src/migration/restore/run/task.ts'
@@ -355,6 +356,53 @@ describe('the schedule', () => {
     schedule.arrive(part, makeTasks(rows))
     expect(weights()).toEqual([90, 90, 90, 90, 90, 90])
     expect((await schedule.next(never)).map(stepOf)).toEqual(['parent'])
+  })
+
+  test('collects statistics when all that they are of is there, and as the last of what can be done', async () => {
+    const all = itemsOf([
+      { desc: 'TABLE', tag: 'a' },
+      { desc: 'TABLE', tag: 'later' },
+      { desc: 'TABLE', tag: 'parent' },
+      { desc: 'TABLE', tag: 'heir', dependencies: [3] },
+      index('a_i', 'btree', 1),
+      { desc: 'STATISTICS', tag: 'a_s', dependencies: [1] },
+      { desc: 'COMMENT', tag: 'TABLE parent', dependencies: [3] },
+      ...['a', 'parent', 'heir'].map((tag) => ({ desc: 'TABLE DATA', tag, dataBytes: 9 * MB })),
+    ])
+    const part = {
+      tables: [{ schema: 'public', name: 'later', bytes: 9 * MB }],
+      isRest: false,
+    }
+    const items = all.filter(({ entry }) => entry.section !== 'pre-data')
+    const tasks = withAnalyze(makeTasks(items, [part]), all)
+    const collecting = tasks.find(
+      ({ kind, items: [item] }) => kind === 'analyze' && item?.entry.tag === 'a',
+    )
+    expect([...(collecting?.needs ?? [])].map(stepOf).sort()).toEqual(['a', 'a_i', 'a_s'])
+    const schedule = new Schedule(tasks, 1)
+    const order: string[] = []
+    const drain = async (count: number) => {
+      while (order.length < count) {
+        for (const task of await schedule.next(never)) {
+          order.push(`${task.kind} ${task.items[0]?.entry.tag}`)
+          schedule.done(task)
+        }
+      }
+    }
+    await drain(8)
+    expect(order.slice(0, 4).sort()).toEqual([
+      'load a',
+      'load heir',
+      'load parent',
+      'statement a_i',
+    ])
+    expect(order.slice(4, 6).sort()).toEqual(['statement TABLE parent', 'statement a_s'])
+    expect(order.slice(6).sort()).toEqual(['analyze a', 'analyze heir'])
+    const rows = itemsOf([{ desc: 'TABLE DATA', tag: 'later', dataBytes: 9 * MB }], '/dump/2')
+    schedule.arrive(part, makeTasks(rows))
+    await drain(10)
+    expect(order.slice(8)).toEqual(['load later', 'analyze later'])
+    expect(await schedule.next(never)).toEqual([])
   })
 
   test('makes a small key at once, and a large one that nothing can be done beside', () => {

@@ -22,6 +22,8 @@ export interface AnalyzeOptions {
   jobs: number
   /** Only these tables, by their printable quoted names. */
   only?: ReadonlySet<string>
+  /** Not these tables, by their quoted names: they have their statistics. */
+  but?: ReadonlySet<string>
 }
 
 export interface Analyzed {
@@ -74,8 +76,11 @@ export async function analyzeDatabase(
     return { found: rows, major }
   }
   const { found, major } = await retrying(context, () => withConnection(target, connection, list))
-  const { only } = options
-  const all = only ? found.filter((table) => only.has(nameOf(table))) : found
+  const { only, but } = options
+  const all = found.filter(
+    (table) =>
+      (only?.has(nameOf(table)) ?? true) && !but?.has(qualifiedName(table.schema, table.name)),
+  )
   const tables = all.filter(({ allowed }) => allowed)
   const refused = all
     .filter(({ allowed }) => !allowed)

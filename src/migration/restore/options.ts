@@ -34,6 +34,8 @@ export interface RestoreOptions {
   keepMark?: boolean
   /** The database is a copy that is removed again; see plan/asleep.ts for what it goes without. */
   isRehearsal?: boolean
+  /** Collect the planner statistics of tables that are done while others are restored. */
+  analyze?: boolean
   /** Patterns of entries that may be left out although rows or behaviour are lost with them. */
   allowMissing: string[]
   /** Further pg_restore options of the user's. */

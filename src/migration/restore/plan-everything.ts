@@ -237,6 +237,7 @@ function restoreOptions(
     targetName: swap?.building ?? destination.target,
     passwordFile,
     client: dump.client,
+    analyze: inputs.analyze,
     jobs: inputs.restoreJobs === 'auto' ? autoJobs(run.processors) : inputs.restoreJobs,
     patience: run.patience,
     timed: (step, table, time) => destination.record.ran(step, table, time),

@@ -34,6 +34,8 @@ export interface Restored {
    * again. Undefined when nothing failed.
    */
   failure: Failure | undefined
+  /** Quoted names of the tables whose planner statistics were collected on the way. */
+  analyzed: ReadonlySet<string>
   /** How the role connects that statistics are collected as, since code of the database runs then. Null for the account. */
   analyzeAs: ConnectionParameters | null
   /**
@@ -121,6 +123,7 @@ async function carryOut(
       get failure() {
         return restore.failure
       },
+      analyzed: restore.execution.analyzed,
       analyzeAs: restore.analyzeAs,
       settle: async () => {
         try {
@@ -190,6 +193,7 @@ async function restoredBefore(
     checklist: restore.checklist(),
     owners: null,
     failure: undefined,
+    analyzed: new Set(),
     analyzeAs: null,
     settle: async () => {},
     // whatever came of it: there is nothing that a resume would go on with

@@ -88,7 +88,8 @@ async function analyzeOne(
     'analyze',
     async () => {
       const as = restored.analyzeAs ?? target
-      let { refused } = await analyzeDatabase({ target: as, targetName, jobs }, run)
+      const { analyzed } = restored
+      let { refused } = await analyzeDatabase({ target: as, targetName, jobs, but: analyzed }, run)
       if (as !== target && refused.length > 0) {
         const only = new Set(refused.map(({ table }) => table))
         refused = (await analyzeDatabase({ target, targetName, jobs, only }, run)).refused

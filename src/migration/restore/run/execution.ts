@@ -17,6 +17,7 @@ import { lossesOf, type RestorePlan } from '../plan/plan.ts'
 import { isLoss, leaveOut, lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
 import { remedyFor } from '../plan/remedies.ts'
 import { takeAlong } from '../plan/take-along.ts'
+import { withAnalyze } from './analyze-tasks.ts'
 import { EntryFailed } from './patient-session.ts'
 import { RestoreProgress } from './progress.ts'
 import { makeTasks, mostTogether, Schedule } from './schedule.ts'
@@ -42,6 +43,8 @@ export class Execution {
   /** 1, and one more for every interruption that was mended. */
   attempts = 1
   restored = 0
+  /** Quoted names of the tables whose planner statistics are there. */
+  readonly analyzed = new Set<string>()
   /** The role that loads; null where the account does all by itself. */
   loader: Loader | null = null
   /** Tells the sessions of this run from those of others, in application_name. */
@@ -103,7 +106,10 @@ export class Execution {
 
   /** Restores data and post-data entries with as many sessions as there are jobs. */
   async inParallel(items: readonly PlannedEntry[]): Promise<void> {
-    const schedule = new Schedule(makeTasks(items), this.options.jobs, this.progress.costs)
+    const made = makeTasks(items)
+    const wanted = this.plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
+    const tasks = this.options.analyze ? withAnalyze(made, wanted) : made
+    const schedule = new Schedule(tasks, this.options.jobs, this.progress.costs)
     this.progress.expect(() => schedule.left())
     const queue = {
       next: async () => {

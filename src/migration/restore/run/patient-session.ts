@@ -34,6 +34,8 @@ export interface Books {
   /** 1, and one more for every interruption that was mended. */
   attempts: number
   restored: number
+  /** Quoted names of the tables whose planner statistics are there. */
+  readonly analyzed: Set<string>
   loginOf(item: PlannedEntry | undefined): Login
   optionsOf(login: Login): RestoreOptions
   leaveOut(item: PlannedEntry, message: string, sqlstate: string | null): boolean

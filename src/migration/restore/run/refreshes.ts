@@ -1,6 +1,6 @@
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
-import type { Task } from './task.ts'
+import { newTask, type Task } from './task.ts'
 
 /**
  * The materialized views that are filled when everything else is done, one after the other. What each weighs are the rows of
@@ -28,24 +28,12 @@ export function refreshTasks(items: readonly PlannedEntry[]): Task[] {
         if (needed && /^(TABLE|VIEW|MATERIALIZED VIEW)$/.test(needed.desc)) read.add(needed)
       }
     }
-    return {
-      kind: 'statement',
-      items: [item],
-      load: null,
-      part: null,
-      awaited: new Map(),
+    return Object.assign(newTask('statement', [item]), {
       weight: [...read].reduce(
         (sum, entry) => sum + (entry.desc === 'TABLE' ? (bytes.get(keyOf(entry)) ?? 0) : 0),
         0,
       ),
-      chain: 0,
-      needs: new Set(),
-      neededBy: [],
-      exclusive: [],
-      sharing: [],
-      step: null,
-      putOffAt: null,
-    }
+    })
   })
 }
 

@@ -4,7 +4,7 @@ import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { Arrivals, tableKey } from './arrivals.ts'
 import { Chains, Costs } from './costs.ts'
 import { type Load, makeLoads } from './load.ts'
-import { type ExpectedPart, smallWeight, type Task } from './task.ts'
+import { type ExpectedPart, link, newTask, smallWeight, type Task } from './task.ts'
 import { inTwoSteps } from './two-steps.ts'
 
 /** Kinds that lock their tables against each other (PostgreSQL, "Table-Level Locks"; pg_restore's identify_locking_dependencies). */
@@ -25,21 +25,7 @@ export function makeTasks(
   const tasks: Task[] = []
   const byEntry = new Map<ArchiveEntry, Task>()
   const add = (kind: Task['kind'], members: PlannedEntry[], load: Load | null): Task => {
-    const task: Task = {
-      kind,
-      items: members,
-      load,
-      part: null,
-      awaited: new Map(),
-      weight: load?.bytes ?? 0,
-      chain: 0,
-      needs: new Set(),
-      neededBy: [],
-      exclusive: [],
-      sharing: [],
-      step: null,
-      putOffAt: null,
-    }
+    const task = newTask(kind, members, load)
     tasks.push(task)
     for (const { entry } of members) byEntry.set(entry, task)
     return task
@@ -81,12 +67,6 @@ export function makeTasks(
     }
   }
   return inTwoSteps(tasks)
-}
-
-function link(task: Task, needed: Task | undefined): void {
-  if (!needed || needed === task || task.needs.has(needed)) return
-  task.needs.add(needed)
-  needed.neededBy.push(task)
 }
 
 /** The data entries of each table, whichever archive they are in. */
@@ -137,13 +117,15 @@ function familiesOf(
 export const mostTogether = 100
 
 function isSmall(task: Task): boolean {
-  return task.kind === 'statement' && task.step === null && task.weight < smallWeight
+  return /^(statement|analyze)$/.test(task.kind) && task.step === null && task.weight < smallWeight
 }
 
-/** By the work that hangs on each; rows first where nothing speaks for either. */
+/** By the work that hangs on each; rows first where nothing speaks for either, and last what nothing ever waits for. */
 function inOrder(one: Task, other: Task): number {
-  return other.chain - one.chain || Number(other.kind === 'load') - Number(one.kind === 'load')
+  return other.chain - one.chain || rank[other.kind] - rank[one.kind]
 }
+
+const rank = { load: 2, statement: 1, arrival: 1, analyze: 0 }
 
 /** Hands out tasks whose needs are met and whose tables are free: the one with the longest chain of work behind it first. */
 export class Schedule {
@@ -296,14 +278,14 @@ export class Schedule {
     return null
   }
 
-  /** Small statements that may go along with a small one; each worker gets its share. */
+  /** Small statements that may go along with a small one of the same kind; each worker gets its share. */
   private company(task: Task): Task[] {
     if (!isSmall(task)) return []
     const most = Math.min(mostTogether, Math.ceil(this.ready.length / this.workers)) - 1
     const found: Task[] = []
     for (let index = 0; index < this.ready.length && found.length < most; ) {
       const other = this.ready[index]
-      if (other && isSmall(other) && this.isFree(other)) {
+      if (other && other.kind === task.kind && isSmall(other) && this.isFree(other)) {
         this.ready.splice(index, 1)
         found.push(this.hold(other))
       } else index++

@@ -15,7 +15,7 @@ export interface ExpectedPart {
 
 /** One piece of the restore that a session can do on its own once what it needs is done; an arrival nobody does. */
 export interface Task {
-  kind: 'statement' | 'load' | 'arrival'
+  kind: 'statement' | 'load' | 'arrival' | 'analyze'
   items: PlannedEntry[]
   load: Load | null
   /** What an arrival stands for. */
@@ -35,6 +35,32 @@ export interface Task {
   step: Step | null
   /** How many tasks were done when it was last put off, or null. */
   putOffAt: number | null
+}
+
+/** A task that waits for nothing yet. */
+export function newTask(kind: Task['kind'], items: PlannedEntry[], load: Load | null = null): Task {
+  return {
+    kind,
+    items,
+    load,
+    part: null,
+    awaited: new Map(),
+    weight: load?.bytes ?? 0,
+    chain: 0,
+    needs: new Set(),
+    neededBy: [],
+    exclusive: [],
+    sharing: [],
+    step: null,
+    putOffAt: null,
+  }
+}
+
+/** Lets a task wait for another one, where there is one. */
+export function link(task: Task, needed: Task | undefined): void {
+  if (!needed || needed === task || task.needs.has(needed)) return
+  task.needs.add(needed)
+  needed.neededBy.push(task)
 }
 
 /**

@@ -1,6 +1,7 @@
 import { Failure, messageOf } from '../../../failure.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
+import { analyzeTables } from './analyze-tasks.ts'
 import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
 import { EntryFailed, PatientSession } from './patient-session.ts'
 import type { Schedule } from './schedule.ts'
@@ -26,6 +27,10 @@ export class Worker extends PatientSession {
   async perform(tasks: readonly Task[], schedule: Schedule): Promise<boolean> {
     const [first] = tasks
     if (first?.load) return this.load(first, first.load, schedule)
+    if (first?.kind === 'analyze') {
+      await analyzeTables(this, this.run, tasks)
+      return true
+    }
     if (first?.step) {
       for (const item of first.items) await takeStep(this, this.run, item, first.step)
       return true
