@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Failure, messageOf } from '../../src/failure.ts'
 import { parseManifest } from '../../src/migration/kept/manifest.ts'
+import { dumpIdentity } from '../../src/migration/restore/database/mark.ts'
 import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { isOfDatabase } from '../../src/postgres/archive/entry.ts'
 import { clientDirectory } from '../support/clients.ts'
@@ -70,6 +71,7 @@ describe.each([
     if (!found) throw new Error(`the client programs of ${client} cannot be had on this machine`)
     programs = found
     directory = await mkdtemp(join(tmpdir(), 'dump-parts-'))
+    await mkdir(join(directory, 'report'))
     ;[source, target] = await Promise.all([TestServer.start(major), TestServer.start(client)])
     await createRichDatabase(source)
     await source.sql(hostileTables(major), 'rich')
@@ -94,7 +96,7 @@ describe.each([
         'keep-dump': 'true',
         'upload-dump': 'false',
       },
-      { partSizes: tinyParts },
+      { partSizes: tinyParts, reportDirectory: join(directory, 'report') },
       dumping(heard && listener(heard)),
     )
     if (result.error) throw new Error((result.error as Failure).why ?? messageOf(result.error))
@@ -114,8 +116,21 @@ describe.each([
     expect(told.dumped[0]?.archives.map(({ path }) => path)).toEqual(
       [1, 2, 3, 4, 5, 6, 7, 8, 9].map((number) => `databases/rich/${number}`),
     )
-    const timed = dumped.report.databases[0]?.tables.filter(({ timeline }) => timeline?.dump)
-    expect(timed?.length ?? 0).toBeGreaterThanOrEqual(0)
+    const whole = dumped.report.databases[0]?.dumpBytes ?? 0
+    expect(whole).toBeGreaterThan(0)
+    for (const number of [1, 2, 9]) {
+      const log = await readFile(join(directory, 'report', `pg_dump-rich.${number}.log`), 'utf8')
+      expect(log).toMatch(/^# pg_dump \d/)
+    }
+  })
+
+  test('the archive of the definitions alone tells which dump it is', async () => {
+    const archives = (name: string) =>
+      [1, 2, 9].map((number) => join(directory, name, `databases/rich/${number}`))
+    const [first = ''] = archives('parts')
+    const whole = await dumpIdentity(archives('parts'))
+    expect(await dumpIdentity([first])).toBe(whole)
+    expect(await dumpIdentity(archives('single'))).not.toBe(whole)
   })
 
   test('no entry with rows is missing or comes twice, against one archive of the same', async () => {

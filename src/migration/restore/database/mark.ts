@@ -45,11 +45,18 @@ export type RestoreState = v.InferOutput<typeof restoreState>
 /** Stands in the mark of a verification in the place of a dump (see verify/lend.ts). */
 export const noDump = '0'.repeat(64)
 
-/** What tells one dump of a database from another: a digest of its archives' tables of contents. */
+/**
+ * What tells one dump of a database from another: a digest of the table of contents of its first archive, which says of everything
+ * what it is, and to the second when it was dumped. Of a dump in parts that archive is there before any row is, and so is this.
+ *
+ * @param archives of the database, in the order of their restore; those with rows alone may still be missing
+ */
 export async function dumpIdentity(archives: readonly string[]): Promise<string> {
-  const hash = createHash('sha256')
-  for (const archive of archives) hash.update(await readFile(join(archive, 'toc.dat')))
-  return hash.digest('hex')
+  const [first] = archives
+  if (first === undefined) throw new TypeError('a dump of a database has at least one archive')
+  return createHash('sha256')
+    .update(await readFile(join(first, 'toc.dat')))
+    .digest('hex')
 }
 
 /** What a database says of a restore that was interrupted. */
