@@ -1,6 +1,6 @@
 // The main job on this machine: a PostgreSQL with a small shop in it moves to a stand-in for PolarDB 11, through the bundle
 // in dist/, run as a GitHub runner runs it. `npm run demo -- --keep` leaves both servers up for a look.
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PolarStandIn } from '../__tests__/support/polardb-standin.ts'
 import { ResultsServer } from '../__tests__/support/results-server.ts'
@@ -73,6 +73,7 @@ async function demo(): Promise<number> {
   if (run.outputs.report && existsSync(run.outputs.report)) {
     cpSync(join(run.outputs.report, '..'), report, { recursive: true })
   }
+  writeFileSync(join(report, 'summary.md'), run.summary)
   say()
   for (const { name, size } of results.artifacts()) say(`Artifact ${name}: ${size} bytes`)
   say(`The report: ${join(report, 'report.html')} and report.json`)

@@ -99,6 +99,16 @@ export class Browser {
     return result.value
   }
 
+  /** The page that is open as a PNG, from its top down to a height in pixels. */
+  async picture(height: number): Promise<Buffer> {
+    const width = await this.evaluate<number>('innerWidth')
+    const { data } = (await this.send('Page.captureScreenshot', {
+      ...{ format: 'png', captureBeyondViewport: true },
+      clip: { x: 0, y: 0, width, height, scale: 1 },
+    })) as { data: string }
+    return Buffer.from(data, 'base64')
+  }
+
   async stop(): Promise<void> {
     const ended = new Promise<void>((resolve) => this.child.once('exit', () => resolve()))
     if (this.child.exitCode === null && this.child.signalCode === null) {

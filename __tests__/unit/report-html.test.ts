@@ -109,7 +109,7 @@ test('the page of a run that went well reads exactly so', () => {
   expect(textOf(renderHtml(goodReport()))).toEqual([
     'PostgreSQL to PolarDB · migrate · 2026-11-20 01:30 UTC',
     'Migrated and verified',
-    'Migrated 2 databases, 41 roles, 8 tables, 83,923,268 rows in 3 min 12 s: every row and object compared equal; what is otherwise has 3 known reasons, which the report gives.',
+    'Migrated 2 databases, 41 roles, 8 tables, 83,923,268 rows in 3 min 12 s: every row and object compared equal; 3 kinds of difference are known, and the report explains them.',
     'Source',
     'PostgreSQL 11.22',
     'Target',

@@ -18,7 +18,7 @@ test('the summary of a run that went well is exactly this', () => {
   expect(renderMarkdown(goodReport()).split('\n')).toEqual([
     '## ✅ Migrated and verified',
     '',
-    'Migrated 2 databases, 41 roles, 8 tables, 83,923,268 rows in 3 min 12 s: every row and object compared equal; what is otherwise has 3 known reasons, which the report gives.',
+    'Migrated 2 databases, 41 roles, 8 tables, 83,923,268 rows in 3 min 12 s: every row and object compared equal; 3 kinds of difference are known, and the report explains them.',
     '',
     'PostgreSQL 11.22 → PolarDB 11.9 (polar&#95;version 1.1.20) · client programs 11.22 · 3 min 8 s from the first byte dumped to verified · dump kept as artifact `polardb-dump`, 4.1 GB',
     '',

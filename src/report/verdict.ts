@@ -184,8 +184,8 @@ function equality(report: Report): string {
   const equal = `${what} compared equal${losses > 0 ? `, except for ${counted(losses, 'accepted loss', 'accepted losses')}` : ''}`
   if (only === undefined) return equal
   return reasons.length === 1
-    ? `${equal}; what is otherwise has one reason: ${shorten(only, 300)}`
-    : `${equal}; what is otherwise has ${formatCount(reasons.length)} known reasons, which the report gives`
+    ? `${equal}; one kind of difference is known: ${shorten(only, 300)}`
+    : `${equal}; ${formatCount(reasons.length)} kinds of difference are known, and the report explains them`
 }
 
 function doubt(report: Report): string {
