@@ -3,6 +3,7 @@ import { dirname, join, normalize } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { notesFor } from '../../scripts/changelog.ts'
+import { documented, pages as generatedPages } from '../../scripts/reference.ts'
 import { commands } from '../../src/commands/index.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
 import { failureThrown } from '../support/failure.ts'
@@ -49,6 +50,11 @@ test('the README leads to every page of docs', () => {
   const readme = read('README.md')
   const missing = globSync('docs/*.md', { cwd: root }).filter((page) => !readme.includes(page))
   expect(missing).toEqual([])
+})
+
+test.each(generatedPages)('the tables of %s are those of action.yml', (page) => {
+  // where this fails, `npx node scripts/reference.ts` writes them anew
+  expect(read(page)).toBe(documented(page))
 })
 
 test('a release says what the changelog says of its version', () => {

@@ -4,7 +4,7 @@ import { type Option, ownOptions, type Package, variableOf } from './options.ts'
 const program = 'migrate-to-polardb'
 
 /** What each command does, in one sentence. */
-const summaries: Record<string, string> = {
+export const summaries: Record<string, string> = {
   migrate:
     'Dump roles and databases, restore them into the target, and compare every row and object.',
   preflight:
@@ -19,7 +19,7 @@ const summaries: Record<string, string> = {
 }
 
 /** How a run ends, for whoever calls it from a script. */
-const endings = [
+export const endings = [
   ['0', 'done, and verified as asked'],
   ['1', 'failed'],
   ['2', 'an option or input is wrong; nothing was begun'],

@@ -77,7 +77,7 @@ const restoring = 'migrate preflight restore rehearse'
 const both = 'migrate preflight dump restore rehearse'
 const comparing = 'migrate dump restore verify rehearse'
 
-/** The commands that an input is for, where it is not for all of them. */
+/** The same as words in a line, where it is not for all of them. */
 const commandsOf: Record<string, string> = {
   source: 'migrate preflight dump verify rehearse unfreeze',
   'source-password': 'migrate preflight dump verify rehearse unfreeze',
@@ -116,6 +116,18 @@ const commandsOf: Record<string, string> = {
   'dump-directory': 'migrate dump restore verify rehearse',
   passphrase: 'migrate dump restore verify rehearse',
   'dump-id': 'restore verify',
+  'upload-dump': 'migrate dump rehearse',
+  'artifact-name': 'migrate dump restore verify rehearse',
+  'retention-days': 'migrate dump rehearse',
+  'allow-public-artifact': 'migrate dump rehearse',
+  'keep-dump': 'migrate dump restore verify',
+  'run-id': 'restore verify',
+  'github-token': 'migrate preflight restore verify rehearse',
+}
+
+/** The commands that an input is for; undefined: all of them. */
+export function commandsFor(input: string): string[] | undefined {
+  return commandsOf[input]?.split(' ')
 }
 
 /** Reads action.yml and package.json, which lie beside the folder of bundles as beside the source. */
@@ -139,7 +151,7 @@ export function readPackage(): Package {
         description: words[name] ?? input.description.replace(/ Use a secret\.$/, ''),
         default: name === 'dump-directory' ? '' : (input.default ?? ''),
         kind: kindOf(name, input.default ?? ''),
-        commands: commandsOf[name]?.split(' '),
+        commands: commandsFor(name),
       }),
     )
   return {

@@ -61,7 +61,7 @@ export function readInputs(get: (name: string) => string, found: readonly string
       try {
         return parse()
       } catch (error) {
-        return wrong(name, messageOf(error), 'see the README')
+        return wrong(name, messageOf(error), 'see docs/reference.md')
       }
     },
     /** @throws Failure with all mistakes, when there are any */

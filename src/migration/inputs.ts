@@ -110,7 +110,7 @@ export function parseInputs(
   get: (name: string) => string,
   commands: readonly CommandFacts[],
   face: { mistakes?: readonly string[]; remedy: string } = {
-    remedy: 'Correct the step in the workflow; the README lists every input',
+    remedy: 'Correct the step in the workflow; docs/reference.md lists every input',
   },
 ): Inputs {
   const reader = readInputs(get, face.mistakes)
