@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import { messageOf } from '../../failure.ts'
-import { mayPass } from '../../postgres/errors.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { Context } from '../context.ts'
 import { MomentGone } from '../verify/read-session.ts'
@@ -23,18 +22,20 @@ interface Listed {
  * after the other, and a TRUNCATE or a rewriting ALTER TABLE between two of them would leave the later one without rows (PostgreSQL,
  * "Caveats" of concurrency control). What is locked can be measured without waiting.
  *
+ * @param wait milliseconds for somebody else's lock
  * @returns the tables with rows of their own; null where they cannot be had now, which is logged, and nothing is locked then
  * @throws the error of a session that was lost
  */
 export async function holdTables(
   { client, server }: Pick<ExportedSnapshot, 'client' | 'server'>,
   { log }: Pick<Context, 'log'>,
+  wait = lockWait,
 ): Promise<StoredTable[] | null> {
   const { rows } = await client.query<Listed>(listedQuery(server))
   await client.query('SAVEPOINT tables')
   try {
     const setting = server >= 90_300 ? 'lock_timeout' : 'statement_timeout'
-    await client.query(`SET LOCAL ${setting} = ${lockWait}`)
+    await client.query(`SET LOCAL ${setting} = ${wait}`)
     const names = rows.map(({ schema, name }) => `ONLY ${qualifiedName(schema, name)}`)
     if (names.length > 0) await client.query(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`)
     await client.query(`SET LOCAL ${setting} = 0`)
@@ -44,10 +45,11 @@ export async function holdTables(
     )
     return stored.rows.map((row) => ({ ...row, bytes: Number(row.bytes) }))
   } catch (error) {
-    if (mayPass(error)) throw error
+    // where the session is gone, this fails as well
+    await releaseTables(client).catch(() => {
+      throw error
+    })
     log.info(`The tables cannot be held, so they are dumped into one archive: ${messageOf(error)}`)
-    // a session that is gone says so here
-    await client.query('ROLLBACK TO SAVEPOINT tables')
     return null
   }
 }

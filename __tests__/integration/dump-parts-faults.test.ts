@@ -1,0 +1,235 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { Cancelled, type Failure } from '../../src/failure.ts'
+import { holdTables, releaseTables, stillHeld } from '../../src/migration/dump/held-tables.ts'
+import type { DumpSink } from '../../src/migration/dump/sink.ts'
+import { parseManifest } from '../../src/migration/kept/manifest.ts'
+import { MomentGone } from '../../src/migration/verify/read-session.ts'
+import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
+import { readArchive } from '../../src/postgres/archive/archive.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
+import { clientDirectory } from '../support/clients.ts'
+import { newContext } from '../support/context.ts'
+import { dumping, listener, newlyTold, type Told, tinyParts } from '../support/dump-in-parts.ts'
+import { type CommandResult, runInProcess } from '../support/in-process.ts'
+import { PolarStandIn } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
+import { TestServer } from '../support/server.ts'
+import { SmallDisk } from '../support/small-disk.ts'
+
+const tables = ['alpha', 'beta', 'gamma']
+const fill = tables
+  .map(
+    (name, index) =>
+      `CREATE TABLE ${name} (id serial, t text);
+       INSERT INTO ${name} (t) SELECT md5(g::text) FROM generate_series(1, ${9000 - 2000 * index}) g`,
+  )
+  .join(';')
+
+let source: TestServer
+let proxy: TcpProxy
+let programs: string
+let directory: string
+let told: Told
+
+beforeAll(async () => {
+  const found = await clientDirectory(15)
+  if (!found) throw new Error('the client programs of 15 cannot be had on this machine')
+  programs = found
+  source = await TestServer.start(15)
+  await source.sql('CREATE DATABASE shop')
+  await source.sql(fill, 'shop')
+  proxy = await TcpProxy.start(Number(new URL(source.uri()).port))
+})
+afterAll(async () => {
+  await proxy?.stop()
+  await source?.stop()
+})
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'dump-parts-faults-'))
+  told = newlyTold()
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+interface How {
+  inputs?: Record<string, string>
+  sink?: Partial<DumpSink>
+  uri?: string
+  into?: string
+  signal?: AbortSignal
+}
+
+function dump({ inputs, sink, uri, into = directory, signal }: How = {}): Promise<CommandResult> {
+  return runInProcess(
+    {
+      command: 'dump',
+      source: uri ?? source.uri('shop'),
+      'client-path': programs,
+      'client-version': '15',
+      'dump-directory': join(into, 'dump'),
+      'dump-jobs': '2',
+      'keep-dump': 'true',
+      'upload-dump': 'false',
+      roles: 'skip',
+      ...inputs,
+    },
+    { partSizes: tinyParts, pauses: [0, 0, 0], ...(signal ? { signal } : {}) },
+    dumping(listener(told, sink)),
+  )
+}
+
+const manifest = async () =>
+  parseManifest(await readFile(join(directory, 'dump', 'manifest.json'))).databases[0]
+
+test('a connection that is lost voids what was told, and one archive is made of another moment', async () => {
+  const met = proxy.when(/COPY public\.beta /, 'cut')
+  const { error, report } = await dump({ uri: through(proxy, source.uri('shop')) })
+  await met
+  expect(error).toBeUndefined()
+  expect(told.calls).toEqual([
+    'schema shop',
+    'data shop databases/shop/2',
+    'lost shop',
+    'dumped shop',
+  ])
+  expect((await manifest())?.archives).toEqual([{ path: 'databases/shop/1' }])
+  expect(await readdir(join(directory, 'dump', 'databases', 'shop'))).toEqual(['1'])
+  expect(report.warnings.join()).toContain('its dump is made again from the beginning')
+})
+
+test('a connection that is lost before anything was told voids nothing', async () => {
+  const met = proxy.when(/EXECUTE dumpFunc|pg_get_viewdef|LOCK TABLE public\.alpha/, 'cut')
+  const { error } = await dump({ uri: through(proxy, source.uri('shop')) })
+  await met
+  expect(error).toBeUndefined()
+  expect(told.calls).toEqual(['dumped shop'])
+})
+
+test('a dump that is cancelled leaves no pg_dump behind, and tells nothing more', async () => {
+  const stop = new AbortController()
+  const { error } = await dump({ signal: stop.signal, sink: { schema: () => stop.abort() } })
+  expect(error).toBeInstanceOf(Cancelled)
+  expect(told.calls).toEqual(['schema shop'])
+  const left = `SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`
+  while ((await source.sql(left)).rowCount) await sleep(50)
+})
+
+test('a disk that is full ends a dump in parts and names itself', async () => {
+  const disk = SmallDisk.make(200 * 1024)
+  if (!disk) {
+    console.warn('SKIPPED: no file system can be mounted here')
+    return
+  }
+  try {
+    const { error } = await dump({ into: disk.path, inputs: { compression: 'none' } })
+    expect((error as Failure).message).toBe('The disk of the runner is full')
+    expect(told.calls[0]).toBe('schema shop')
+    expect(told.calls).not.toContain('dumped shop')
+  } finally {
+    disk.remove()
+  }
+})
+
+describe('one archive is made, and nothing told early', () => {
+  test('with options that choose what is dumped', async () => {
+    const { error, lines } = await dump({ inputs: { 'dump-options': '--exclude-table-data=beta' } })
+    expect(error).toBeUndefined()
+    expect(told.calls).toEqual(['dumped shop'])
+    expect(lines.join('\n')).toContain(
+      'into one archive, and restored when it is complete: dump-options says --exclude-table-data',
+    )
+  })
+
+  test('where sessions share no snapshot', async () => {
+    const polar = await PolarStandIn.start({ snapshots: 'refused' })
+    try {
+      await polar.backend.sql('CREATE DATABASE shop')
+      await polar.backend.sql(
+        `${fill}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC; GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO PUBLIC`,
+        'shop',
+      )
+      const { error } = await dump({ uri: polar.uri('shop') })
+      expect(error).toBeUndefined()
+      expect(told.calls).toEqual(['dumped shop'])
+    } finally {
+      await polar.stop()
+    }
+  })
+})
+
+test('rows that extensions keep for their users are in the last part, as far as they say', async () => {
+  await source.sql('CREATE DATABASE extended')
+  await source.sql(
+    `${fill}; CREATE EXTENSION hstore; CREATE TABLE settings (id int); INSERT INTO settings SELECT generate_series(1, 20000);
+     CREATE TABLE internals (id int); INSERT INTO internals SELECT generate_series(1, 20000);
+     ALTER EXTENSION hstore ADD TABLE settings; ALTER EXTENSION hstore ADD TABLE internals;
+     UPDATE pg_extension SET extconfig = ARRAY['settings'::regclass::oid], extcondition = ARRAY['WHERE id > 10'] WHERE extname = 'hstore'`,
+    'extended',
+  )
+  const { error } = await dump({ uri: source.uri('extended') })
+  expect(error).toBeUndefined()
+  expect(told.ahead.map(({ tables }) => tables.map(({ name }) => name).sort())).toEqual([
+    ['alpha'],
+    ['beta'],
+    ['gamma'],
+    ['internals', 'settings'],
+  ])
+  const { entries } = await readArchive(join(directory, 'dump', told.ahead.at(-1)?.path ?? ''))
+  const data = entries.filter(({ desc }) => desc === 'TABLE DATA').map(({ tag }) => tag)
+  expect(data).toEqual(['settings'])
+})
+
+describe('between two parts', () => {
+  const context = newContext('dump')
+
+  test('nobody can truncate or rewrite a table, and its size is known', async () => {
+    const snapshot = await exportSnapshot(parseConnectionString(source.uri('shop')), 'shop')
+    const other = await source.connect('shop')
+    try {
+      const held = await holdTables(snapshot, context)
+      expect(held?.map(({ name, mayStandAlone }) => [name, mayStandAlone]).sort()).toEqual(
+        tables.map((name) => [name, true]),
+      )
+      const { rows } = await source.sql(`SELECT pg_table_size('alpha') AS bytes`, 'shop')
+      expect(held?.find(({ name }) => name === 'alpha')?.bytes).toBe(Number(rows[0]?.bytes))
+      await other.query(`SET lock_timeout = '100ms'`)
+      for (const table of tables)
+        await expect(other.query(`TRUNCATE ${table}`)).rejects.toMatchObject({ code: '55P03' })
+      await stillHeld(snapshot.client)
+      await releaseTables(snapshot.client)
+      await other.query('BEGIN; TRUNCATE alpha; ROLLBACK')
+    } finally {
+      await other.end()
+      await snapshot.close()
+    }
+  })
+
+  test('the session that holds them must live', async () => {
+    const snapshot = await exportSnapshot(parseConnectionString(source.uri('shop')), 'shop')
+    try {
+      await holdTables(snapshot, context)
+      const { rows } = await snapshot.client.query('SELECT pg_catalog.pg_backend_pid() AS pid')
+      await source.sql(`SELECT pg_terminate_backend(${rows[0]?.pid})`)
+      await expect(stillHeld(snapshot.client)).rejects.toBeInstanceOf(MomentGone)
+    } finally {
+      await snapshot.close()
+    }
+  })
+
+  test('a table that somebody has for himself is not waited for long, and the moment stays', async () => {
+    const snapshot = await exportSnapshot(parseConnectionString(source.uri('shop')), 'shop')
+    const other = await source.connect('shop')
+    try {
+      await other.query('BEGIN; LOCK TABLE gamma IN ACCESS EXCLUSIVE MODE')
+      expect(await holdTables(snapshot, context, 100)).toBeNull()
+      await other.query('LOCK TABLE alpha, beta IN ACCESS EXCLUSIVE MODE NOWAIT')
+      await stillHeld(snapshot.client)
+    } finally {
+      await other.end()
+      await snapshot.close()
+    }
+  })
+})
