@@ -9,7 +9,7 @@ import { openDumpPlace } from '../host/dump-place.ts'
 import { PrivateDirectory, removeLeftovers } from '../host/private-directory.ts'
 import { redact } from '../host/secrets.ts'
 import { endsBy, timeLeftUntil } from '../migration/cancellation.ts'
-import { type Inputs, parseInputs, secretInputs } from '../migration/inputs.ts'
+import { type Inputs, parseInputs, secretInputs, secretsOfInput } from '../migration/inputs.ts'
 import type { Run } from '../migration/run.ts'
 import { killAllPrograms } from '../postgres/programs/process.ts'
 import { sameRoleNames } from '../postgres/roles/role-names.ts'
@@ -47,7 +47,7 @@ export async function runAction(): Promise<void> {
     signal: stop.signal,
     temporaryDirectory,
     open: () => {
-      const get = maskedInputs(secretInputs)
+      const get = maskedInputs(secretInputs, secretsOfInput)
       for (const name of ['source', 'target']) registerConnectionString(core.getInput(name))
       return openRun(log, stop.signal, record, get)
     },

@@ -1,6 +1,6 @@
 import { commands } from '../commands/index.ts'
 import { rememberSecret, secretsIn } from '../host/secrets.ts'
-import { type Inputs, parseInputs, secretInputs } from '../migration/inputs.ts'
+import { type Inputs, parseInputs, secretInputs, secretsOfInput } from '../migration/inputs.ts'
 import { passwordsToAsk } from './ask.ts'
 import type { Settings } from './settings.ts'
 
@@ -14,7 +14,8 @@ export async function readInputs(
   settings: Settings,
   ask: ((prompt: string) => Promise<string>) | undefined,
 ): Promise<Inputs> {
-  for (const name of secretInputs) rememberSecret(settings.get(name))
+  for (const name of secretInputs)
+    for (const secret of secretsOfInput(name, settings.get(name))) rememberSecret(secret)
   for (const name of ['source', 'target'])
     for (const secret of secretsIn(settings.get(name))) rememberSecret(secret)
   const get = forTheEngine(settings)

@@ -112,7 +112,7 @@ const commandsOf: Record<string, string> = {
   'max-outage': 'rehearse',
   history: 'migrate rehearse',
   junit: 'migrate preflight restore verify rehearse',
-  'test-logins': 'migrate restore',
+  'test-logins': 'migrate preflight restore verify',
   'dump-directory': 'migrate dump restore verify rehearse',
   passphrase: 'migrate dump restore verify rehearse',
   'dump-id': 'restore verify',

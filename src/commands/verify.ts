@@ -18,6 +18,7 @@ import {
   parseDatabaseProperties,
   readDatabaseProperties,
 } from '../migration/restore/database/properties.ts'
+import { refuseFailedLogins, requireLogins, tryLogins } from '../migration/roles/logins.ts'
 import type { Run } from '../migration/run.ts'
 import { acceptedInVerify } from '../migration/verify/accepted.ts'
 import { fingerprintDatabase } from '../migration/verify/fingerprint.ts'
@@ -58,6 +59,7 @@ async function steps(run: Run): Promise<void> {
   })
   const { connection } = target
   run.setOutput('target-version', target.version)
+  await requireLogins(connection, [], run)
   if (inputs.verify === 'none') {
     throw new Failure(
       'There is nothing to do',
@@ -116,6 +118,13 @@ async function steps(run: Run): Promise<void> {
       run.log.warning(messageOf(error))
     }
   }
+  const names = databases.map(({ target }) => target)
+  await tryLogins(connection, names, run)
+  try {
+    refuseFailedLogins(run)
+  } catch (error) {
+    failures.push(error)
+  }
   run.record.verified(
     failures.length === 0 &&
       report.databases.length > 0 &&
@@ -124,7 +133,7 @@ async function steps(run: Run): Promise<void> {
   if (failures.length === 1) throw failures[0]
   if (failures.length > 1) {
     throw new Failure(
-      `${failures.length} databases could not be verified`,
+      `${failures.length} comparisons or logins failed`,
       failures.map(messageOf).join(' | '),
       'The report has each of them',
       { isDifference: areDifferences(failures) },

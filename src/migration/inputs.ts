@@ -10,6 +10,7 @@ import {
 } from './database-names.ts'
 import { readInputs } from './input-reader.ts'
 import { refuseInputs } from './rehearsal/refused-inputs.ts'
+import { loginSecrets, parseTestLogins, type TestLogin } from './roles/login-input.ts'
 import { refuseRoleInputs } from './roles/refused-inputs.ts'
 
 /** What the inputs must know of a command. */
@@ -39,6 +40,8 @@ export interface Inputs {
   roles: 'migrate' | 'skip' | 'only'
   existingRoles: 'keep' | 'update'
   rolePasswords: boolean
+  /** Roles and secrets to log in with at the end. */
+  testLogins: TestLogin[]
   superuserOption: string
   createDatabase: boolean
   ifTargetNotEmpty: 'fail' | 'resume' | 'replace' | 'swap'
@@ -94,9 +97,15 @@ export interface Inputs {
 export const secretInputs = [
   'source-password',
   'target-password',
+  'test-logins',
   'passphrase',
   'github-token',
 ] as const
+
+/** What is secret in the text of one of these, before anybody has checked it. */
+export function secretsOfInput(name: string, text: string): string[] {
+  return name === 'test-logins' ? loginSecrets(text) : [text.replace(/\r?\n$/, '')]
+}
 
 /**
  * Reads and checks every input. All mistakes are reported together.
@@ -153,6 +162,7 @@ export function parseInputs(
     roles,
     existingRoles: choice('existing-roles', ['keep', 'update'], 'keep'),
     rolePasswords: boolean('role-passwords', true),
+    testLogins: attempt('test-logins', () => parseTestLogins(get('test-logins'))) ?? [],
     superuserOption: attempt('superuser-option', () =>
       parseSuperuserOption(get('superuser-option') || 'auto'),
     ),

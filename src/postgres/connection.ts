@@ -30,6 +30,8 @@ export interface ConnectOptions {
   role?: 'source' | 'target'
   /** What its peer may be silent for; `null` where nothing long is asked, and somebody else bounds it. */
   patience?: Patience | null
+  /** Called when the server asks for the password: one that trusts whoever comes never does. */
+  onPasswordAsked?: () => void
 }
 
 /**
@@ -108,7 +110,12 @@ async function open(
     user: parameters.user,
     database: options.database ?? parameters.dbname,
     // never undefined: pg would look for PGPASSWORD and ~/.pgpass, which are not the user's inputs
-    password: parameters.password ?? '',
+    password: options.onPasswordAsked
+      ? () => {
+          options.onPasswordAsked?.()
+          return parameters.password ?? ''
+        }
+      : (parameters.password ?? ''),
     ssl: parameters.host.startsWith('/') ? false : ssl,
     connectionTimeoutMillis: parameters.connectTimeout * 1000,
     keepAlive: true,

@@ -85,6 +85,7 @@ export const fieldsOfReport: Shape<Omit<Report, 'words'>> = {
     memberships: { source: true, restored: true },
     inOtherDatabases: { role: true, database: true, parameter: true },
     passwordsToSet: true,
+    logins: { role: true, status: true, database: true, reason: true, remedy: true },
     verified: true,
   },
   databases: {

@@ -160,10 +160,13 @@ function verdictOf(database: DatabaseResult, { phases }: Report): TestCase {
 function rolesSuite({ roles, losses }: Report): Suite[] {
   if (!roles) return []
   const unexplained = roles.differences.filter(({ explained }) => !explained)
+  // a login that failed is a case of its own
+  const isRefused = roles.logins?.some(({ status }) => status === 'failed')
+  const areProven = roles.verified || (isRefused && unexplained.length === 0)
   const all = {
     className: 'roles',
     name: `all roles (${roles.source} on the source)`,
-    result: roles.verified
+    result: areProven
       ? undefined
       : unexplained.length > 0
         ? failure(`${unexplained.length} differ`)
@@ -177,7 +180,12 @@ function rolesSuite({ roles, losses }: Report): Suite[] {
   const lost = losses
     .filter(({ database }) => database === null)
     .map(({ entry, reason }) => skippedCase('roles.accepted losses', entry, reason))
-  return [{ name: 'roles', cases: [all, ...each, ...lost], seconds: 0 }]
+  const logins = (roles.logins ?? []).map(({ role, status, reason, remedy }): TestCase => {
+    const base = { className: 'roles.logins', name: role }
+    return status === 'succeeded' ? base : { ...base, result: failure(reason, [remedy]) }
+  })
+  const compared = roles.source > 0 ? [all] : []
+  return [{ name: 'roles', cases: [...compared, ...each, ...logins, ...lost], seconds: 0 }]
 }
 
 /** Of a preflight, which compares nothing: its checks. */

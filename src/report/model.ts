@@ -133,6 +133,19 @@ export interface RoleDatabaseSetting {
   readonly parameter: string
 }
 
+/** A login that was tried on the target, as `test-logins` asks for it. */
+export interface LoginResult {
+  readonly role: string
+  readonly status: 'succeeded' | 'failed'
+  /** Where it was tried, as the target calls it; null where the role may connect nowhere. */
+  readonly database: string | null
+  /** Why it failed, without the secret; '' where it did not. */
+  readonly reason: string
+  /** The next step; '' where there is none. */
+  readonly remedy: string
+}
+
+/** Where the roles were not migrated, `logins` is all that there is, and the numbers are 0. */
 export interface RolesResult {
   readonly source: number
   readonly created: number
@@ -147,6 +160,8 @@ export interface RolesResult {
   readonly inOtherDatabases?: readonly RoleDatabaseSetting[]
   /** Roles that must be given a password by hand. */
   readonly passwordsToSet?: readonly string[]
+  /** What came of `test-logins`. */
+  readonly logins?: readonly LoginResult[]
   readonly verified: boolean
 }
 

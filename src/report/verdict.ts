@@ -122,7 +122,7 @@ function amounts(report: Report): string {
     return 'the roles'
   return [
     ...(isOfRolesAlone(report) ? [] : [counted(databases.length, 'database')]),
-    ...(roles ? [counted(roles.source, 'role')] : []),
+    ...(roles && roles.source > 0 ? [counted(roles.source, 'role')] : []),
     ...(tables.length > 0 ? [counted(tables.length, 'table'), counted(rowsOf(tables), 'row')] : []),
   ].join(', ')
 }

@@ -7,6 +7,7 @@ import {
   type Forecast,
   type FreezeResult,
   type HistoryPoint,
+  type LoginResult,
   type Loss,
   mostTimedTables,
   type PhaseName,
@@ -24,6 +25,13 @@ import {
   type TableTimeline,
   type TargetResult,
 } from './model.ts'
+
+/** Of a run that did not migrate the roles. */
+const noRoles: RolesResult = {
+  ...{ source: 0, created: 0, existing: 0, differences: [] },
+  memberships: { source: 0, restored: 0 },
+  verified: true,
+}
 
 /** A part of the report while it is filled in. Nobody but this module has one. */
 type Open<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer U)[] ? U[] : T[K] }
@@ -98,6 +106,13 @@ export class ReportWriter {
   /** What came of the roles; what was recorded of them before is replaced. */
   roles(result: RolesResult): void {
     this.#report.roles = result
+  }
+
+  /** What came of the logins that were tried; one that failed leaves the roles unproven. */
+  logins(logins: readonly LoginResult[]): void {
+    const { roles = noRoles } = this.#report
+    const verified = roles.verified && logins.every(({ status }) => status === 'succeeded')
+    this.#report.roles = { ...roles, logins, verified }
   }
 
   estimate(estimate: Estimate): void {

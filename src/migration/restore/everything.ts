@@ -2,6 +2,7 @@ import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { printable } from '../../text/text.ts'
 import { runPhase, skipPhase } from '../phases.ts'
 import { retrying } from '../retry.ts'
+import { refuseFailedLogins, tryLogins } from '../roles/logins.ts'
 import type { Run } from '../run.ts'
 import { limitConnections } from './database/connection-limit.ts'
 import { inMaintenanceDatabase } from './database/maintenance-database.ts'
@@ -73,6 +74,10 @@ export async function restoreDatabases(
   if (roles) run.record.roles(await roles.applyDeferred(run))
   failures.push(...(await limitAll(databases, run)))
   if (failures.length === 0) failures.push(...(await finishSwaps(databases, swaps, run)))
+  if (failures.length === 0) {
+    const names = databases.map(({ destination }) => destination.target)
+    await tryLogins(planned.target, names, run)
+  }
   const { report } = run
   // of the roles alone there is no outage
   if (began !== undefined && failures.length === 0 && databases.length > 0) {
@@ -86,6 +91,7 @@ export async function restoreDatabases(
   tellMadeRoles(planned, run)
   throwAll(failures, 'failed')
   refuseDifferentRoles(run)
+  refuseFailedLogins(run)
 }
 
 /** Limits the connections of the databases, now that nobody of this run needs one. */
@@ -125,6 +131,9 @@ function tellMadeRoles({ roles, databases }: PlannedRestore, run: Run): void {
 function refuseDifferentRoles({ report: { roles, databases } }: Run): void {
   if (!roles || roles.verified) return
   const unexplained = roles.differences.filter(({ explained }) => !explained)
+  // they have a failure of their own
+  const hasFailedLogins = roles.logins?.some(({ status }) => status === 'failed')
+  if (hasFailedLogins && unexplained.length === 0) return
   throw new Failure(
     'The roles of the target differ from those of the source',
     unexplained

@@ -13,6 +13,7 @@ import { databasesOf } from '../kept/load.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import { lossesAmong, refuseUnaccepted } from '../losses.ts'
 import { isGivenUp, retrying } from '../retry.ts'
+import { requireLogins } from '../roles/logins.ts'
 import { requireRoles } from '../roles/preconditions.ts'
 import { planRoleRestore } from '../roles/restore-roles.ts'
 import type { RoleRestore } from '../roles/role-restore.ts'
@@ -121,6 +122,7 @@ export async function decideEverything(
     roles = await planRoles(swaps.size > 0 ? 'keep' : inputs.existingRoles)
     if (roles) plannedRoles = roles.planned
     if (roles?.refusal) refusals.push({ what: 'the roles', error: roles.refusal })
+    await requireLogins(target, plannedRoles.keys(), run)
   } catch (error) {
     if (!(error instanceof Failure) || run.signal.aborted || isGivenUp(error)) throw error
     refusals.push({ what: 'the roles', error })

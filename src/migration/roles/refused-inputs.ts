@@ -5,13 +5,23 @@ interface Wishes {
   command: string
   roles: 'migrate' | 'skip' | 'only'
   freezeSource: boolean
+  testLogins: readonly unknown[]
 }
 
-/** Notes inputs that contradict `roles: only`, which moves the roles of a server and nothing else. */
+/**
+ * Notes inputs that contradict `roles: only`, which moves the roles of a server and nothing else, and logins to be tried where there
+ * are none.
+ */
 export function refuseRoleInputs(
-  { command, roles, freezeSource }: Wishes,
+  { command, roles, freezeSource, testLogins }: Wishes,
   { wrong }: Pick<InputReader, 'wrong'>,
 ): void {
+  if (testLogins.length > 0 && !/^(migrate|preflight|restore|verify)$/.test(command))
+    wrong(
+      'test-logins',
+      'it is set',
+      `allowed: with migrate, preflight, restore and verify; ${command === 'rehearse' ? 'nobody can log in as the roles of a rehearsal' : `command ${command} makes no roles`}`,
+    )
   if (roles !== 'only') return
   if (command === 'rehearse')
     wrong(

@@ -16,9 +16,9 @@ import {
 /** What became of the roles. */
 export function roles({ roles }: Report): Markup {
   if (!roles) return nothing
-  const { memberships, passwordsToSet = [], inOtherDatabases = [] } = roles
+  const { source, memberships, passwordsToSet = [], inOtherDatabases = [], logins = [] } = roles
   const summary = [
-    `${counted(roles.source, 'role')} on the source`,
+    `${counted(source, 'role')} on the source`,
     `${formatCount(roles.created)} created`,
     `${formatCount(roles.existing)} there already`,
     ...(roles.updated === undefined ? [] : [`${formatCount(roles.updated)} updated`]),
@@ -34,13 +34,26 @@ export function roles({ roles }: Report): Markup {
     ])
   return section(
     'Roles',
-    markup`<p>${summary}</p>
-`,
+    source > 0
+      ? markup`<p>${summary}</p>
+`
+      : nothing,
     passwordsToSet.length > 0
       ? markup`<p><strong>Passwords to set by hand:</strong> ${codes(passwordsToSet)}</p>
 `
       : nothing,
     rows.length > 0 ? table('Role differences', ['Role', 'Difference', 'Reason'], rows) : nothing,
+    logins.length > 0
+      ? table(
+          'Test logins',
+          ['Role', 'Database', 'Result'],
+          logins.map((login): Cell[] => [
+            code(login.role),
+            login.database === null ? '' : code(login.database),
+            login.status === 'succeeded' ? 'logged in' : state('bad', login.reason),
+          ]),
+        )
+      : nothing,
     inOtherDatabases.length > 0
       ? table(
           'Settings that come with their databases',

@@ -13,7 +13,7 @@ export function roles(page: Page, { roles }: Report): void {
     `${formatCount(roles.memberships.restored)} of ${counted(roles.memberships.source, 'membership')} restored`,
     roles.verified ? 'verified' : 'not verified',
   ]
-  page.add(`### Roles\n\n${facts.join(' · ')}`)
+  page.add(roles.source > 0 ? `### Roles\n\n${facts.join(' · ')}` : '### Roles')
   const toSet = (roles.passwordsToSet ?? []).map((role) => `- ${code(role)}`)
   page.list('**Passwords to set by hand:**', toSet)
   const inOrder = (a: RoleDifference, b: RoleDifference) =>
@@ -26,6 +26,16 @@ export function roles(page: Page, { roles }: Report): void {
       explained ? prose(reason) : `❌ ${prose(reason)}`,
     ])
   page.list(tableHead('', ['Role', 'Difference', 'Reason']).trim(), rows.map(row))
+  page.list(
+    tableHead('', ['Test login', 'Database', 'Result']).trim(),
+    (roles.logins ?? []).map(({ role, database, status, reason }) =>
+      row([
+        code(role),
+        database === null ? '' : code(database),
+        status === 'succeeded' ? '✅ logged in' : `❌ ${prose(reason)}`,
+      ]),
+    ),
+  )
   page.list(
     '**Settings of roles in single databases, which come with these databases:**',
     (roles.inOtherDatabases ?? []).map(
