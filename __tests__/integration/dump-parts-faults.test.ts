@@ -101,7 +101,7 @@ test('a connection that is lost voids what was told, and one archive is made of 
 })
 
 test('a connection that is lost before anything was told voids nothing', async () => {
-  const met = proxy.when(/EXECUTE dumpFunc|pg_get_viewdef|LOCK TABLE public\.alpha/, 'cut')
+  const met = proxy.when(/LOCK TABLE public\.alpha/, 'cut')
   const { error } = await dump({ uri: through(proxy, source.uri('shop')) })
   await met
   expect(error).toBeUndefined()
@@ -151,8 +151,11 @@ describe('one archive is made, and nothing told early', () => {
         `${fill}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC; GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO PUBLIC`,
         'shop',
       )
-      const { error } = await dump({ uri: polar.uri('shop') })
+      const { error, report } = await dump({ uri: polar.uri('shop') })
       expect(error).toBeUndefined()
+      expect(report.warnings.join()).toMatch(
+        /one session.*its restore begins when all of it is there/,
+      )
       expect(told.calls).toEqual(['dumped shop'])
     } finally {
       await polar.stop()
@@ -180,6 +183,25 @@ test('rows that extensions keep for their users are in the last part, as far as 
   const { entries } = await readArchive(join(directory, 'dump', told.ahead.at(-1)?.path ?? ''))
   const data = entries.filter(({ desc }) => desc === 'TABLE DATA').map(({ tag }) => tag)
   expect(data).toEqual(['settings'])
+})
+
+test('no archive of a frozen source says that it is read-only', async () => {
+  await source.sql('CREATE DATABASE frozen')
+  await source.sql(fill, 'frozen')
+  await source.sql('ALTER DATABASE frozen SET default_transaction_read_only = false', 'frozen')
+  const { error } = await dump({
+    uri: source.uri('frozen'),
+    inputs: { 'freeze-source': 'true' },
+  })
+  expect(error).toBeUndefined()
+  const archives = (await manifest())?.archives ?? []
+  expect(archives).toHaveLength(5)
+  for (const { path } of archives) {
+    const { entries } = await readArchive(join(directory, 'dump', path))
+    const said = entries.filter(({ desc }) => desc === 'DATABASE PROPERTIES')
+    expect(said.map(({ definition }) => definition).join()).toMatch(/read_only TO'off'/)
+    expect(entries.map(({ tag }) => tag)).not.toContain('migrate-to-polardb-freeze')
+  }
 })
 
 describe('between two parts', () => {

@@ -2,6 +2,7 @@ import { assess } from '../../src/migration/checks/assess.ts'
 import { dumpDatabases, dumpTheRoles, sealEverything } from '../../src/migration/dump/everything.ts'
 import type { DumpSink, PartAhead } from '../../src/migration/dump/sink.ts'
 import { openDumpSource } from '../../src/migration/dump/source.ts'
+import { SourceWatch, type Watched } from '../../src/migration/freeze/watch-writes.ts'
 import type { DumpedDatabase } from '../../src/migration/kept/manifest.ts'
 import type { Run } from '../../src/migration/run.ts'
 
@@ -43,14 +44,21 @@ export function listener(told: Told, more: Partial<DumpSink> = {}): DumpSink {
 
 export const newlyTold = (): Told => ({ calls: [], ahead: [], schema: undefined, dumped: [] })
 
-/** The command `dump`, with a sink; without one it makes single archives. */
+/** The command `dump`, with a sink; without one it makes single archives. The source is watched where it is to be frozen. */
 export function dumping(sink?: DumpSink): (run: Run) => Promise<void> {
   return async (run) => {
     const { source } = await assess(['source'], run)
     if (!source) throw new Error(`the source was not reached: ${JSON.stringify(run.report.checks)}`)
+    const watch = run.inputs.freezeSource ? await SourceWatch.begin(source, run) : undefined
     const dumpSource = await openDumpSource(source, run)
-    const roles = await dumpTheRoles(source, dumpSource, run)
-    const databases = await dumpDatabases(source, dumpSource, run, undefined, sink)
-    await sealEverything({ client: dumpSource.client, databases, roles }, source, run)
+    const work = async (watched?: Watched) => {
+      const roles = await dumpTheRoles(source, dumpSource, run)
+      const databases = await dumpDatabases(source, dumpSource, run, undefined, sink)
+      await watched?.dumped()
+      const dumped = { client: dumpSource.client, databases, roles }
+      const manifest = await sealEverything(dumped, source, run)
+      await watched?.sealed(manifest)
+    }
+    await (watch ? watch.during('warning', work) : work())
   }
 }

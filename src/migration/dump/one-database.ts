@@ -1,6 +1,5 @@
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type pg from 'pg'
 import { Cancelled } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { mayPass } from '../../postgres/errors.ts'
@@ -8,7 +7,7 @@ import { takesSnapshot } from '../../postgres/programs/arguments.ts'
 import type { Version } from '../../postgres/version.ts'
 import { counted, formatBytes, formatDuration } from '../../text/numbers.ts'
 import type { Source, SourceDatabase } from '../checks/preflight.ts'
-import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
+import { type FreezeMark, readFreezeMark, withoutMark } from '../freeze/mark.ts'
 import { readActivity, stillness } from '../freeze/stillness.ts'
 import { thawArchive } from '../freeze/travel.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
@@ -23,8 +22,8 @@ import { holdTables, releaseTables, stillHeld } from './held-tables.ts'
 import { dumpInParts } from './in-parts.ts'
 import { partSizes } from './part-sizes.ts'
 import { optionAgainstParts, planParts, type StoredTable } from './parts.ts'
-import { type DumpSource, dumpDatabase } from './programs.ts'
-import { readTableSizes } from './progress.ts'
+import { type DumpDatabaseOptions, type DumpSource, dumpDatabase } from './programs.ts'
+import { readTableSizes, type TableSizes } from './progress.ts'
 import type { DumpSink, PartAhead } from './sink.ts'
 import type { Written } from './watch-dump.ts'
 
@@ -107,7 +106,7 @@ async function dumpMoment(
     const { unavailable } = snapshot
     const activity = () => readActivity(connection, name, 'source', run.signal)
     const before = unavailable === null ? null : await activity()
-    if (unavailable !== null) warnOfMoments(name, unavailable, run)
+    if (unavailable !== null) warnOfMoments(name, unavailable, sink !== undefined, run)
     const { sizes, properties, mark } = await withConnection(
       connection,
       { database: name, readOnly: true, role: 'source', signal: run.signal },
@@ -132,40 +131,28 @@ async function dumpMoment(
       properties,
       fingerprint,
     })
-    const common = {
-      database: name,
-      jobs,
-      compression: inputs.compression,
-      snapshot: snapshot.id ?? undefined,
-      targetNumber: target?.number,
-      extra: [...inputs.dumpOptions, ...withoutMark(mark)],
+    const moment: Moment = {
+      database,
+      snapshot,
+      sizes,
+      mark,
+      options: {
+        database: name,
+        jobs,
+        compression: inputs.compression,
+        snapshot: snapshot.id ?? undefined,
+        targetNumber: target?.number,
+        extra: [...inputs.dumpOptions, ...withoutMark(mark)],
+      },
+      schemaOnly: dumpedAs(1, undefined),
     }
-    const log = (number: string) =>
-      join(run.reportDirectory, `pg_dump-${archivePath(name, 1).split('/')[1]}${number}.log`)
-    const thaw = (directory: string) => thawArchive(directory, mark)
-
-    const planned = sink && (await planInParts(database, snapshot, run))
-    const dump = async (): Promise<Written> => {
-      if (!planned) {
-        const directory = join(run.dumpDirectory, archivePath(name, 1))
-        const options = { ...common, directory, logFile: log('') }
-        const written = await dumpDatabase(dumpSource, options, sizes, context)
-        await thaw(directory)
-        return written
-      }
-      const options = {
-        ...common,
-        ...planned,
-        dumpDirectory: run.dumpDirectory,
-        logFile: (number: number) => log(`.${number}`),
-        finish: thaw,
-        onSchema: () => sink.schema(dumpedAs(1, undefined), planned.parts),
-        onPart: ({ path }: PartAhead) => sink.data(name, path),
-      }
-      return await heldBy(snapshot.client, () => dumpInParts(dumpSource, options, sizes, context))
-    }
+    const planned = sink ? await planInParts(moment, run) : null
+    const dumping =
+      sink && planned
+        ? dumpParts(dumpSource, moment, planned, sink, context)
+        : dumpWhole(dumpSource, moment, context)
     const [dumped, fingerprint] = await bothOrNeither(stop, [
-      dump(),
+      dumping,
       fingerprintDatabase(
         {
           connection,
@@ -196,15 +183,30 @@ async function dumpMoment(
   }
 }
 
+/** A database and the moment that is dumped of it. */
+interface Moment {
+  database: SourceDatabase
+  snapshot: ExportedSnapshot
+  sizes: TableSizes
+  mark: FreezeMark | null
+  options: Omit<DumpDatabaseOptions, 'directory' | 'logFile'>
+  /** What is known of it when its definitions are dumped. */
+  schemaOnly: DumpedDatabase
+}
+
+interface PlannedParts {
+  parts: PartAhead[]
+  tables: StoredTable[]
+}
+
 /**
  * Whether a database is dumped in parts, and in which; the tables are locked then. Otherwise it is said why its restore begins when
  * the whole dump is there.
  */
 async function planInParts(
-  { source: name, bytes }: SourceDatabase,
-  snapshot: ExportedSnapshot,
+  { database: { source: name, bytes }, snapshot }: Moment,
   run: Run,
-): Promise<{ parts: PartAhead[]; tables: StoredTable[] } | null> {
+): Promise<PlannedParts | null> {
   const sizes = run.partSizes ?? partSizes
   const against = optionAgainstParts(run.inputs.dumpOptions)
   const whole = (why: string) => {
@@ -223,23 +225,54 @@ async function planInParts(
   return whole(small)
 }
 
-/** Dumps while a session holds the tables. @throws MomentGone where it was lost, whatever that led to; what `work` throws */
-async function heldBy<T>(session: pg.Client, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } finally {
-    await stillHeld(session)
+async function dumpWhole(dumpSource: DumpSource, moment: Moment, run: Run): Promise<Written> {
+  const { options, sizes, mark } = moment
+  const directory = join(run.dumpDirectory, archivePath(options.database, 1))
+  const logFile = logOf(options.database, '', run)
+  const written = await dumpDatabase(dumpSource, { ...options, directory, logFile }, sizes, run)
+  await thawArchive(directory, mark)
+  return written
+}
+
+/** @throws MomentGone where the session that holds the tables was lost, whatever that led to */
+async function dumpParts(
+  dumpSource: DumpSource,
+  { snapshot, options, sizes, mark, schemaOnly }: Moment,
+  planned: PlannedParts,
+  sink: DumpSink,
+  run: Run,
+): Promise<Written> {
+  const { database } = options
+  const more = {
+    ...planned,
+    dumpDirectory: run.dumpDirectory,
+    logFile: (number: number) => logOf(database, `.${number}`, run),
+    finish: (directory: string) => thawArchive(directory, mark),
+    onSchema: () => sink.schema(schemaOnly, planned.parts),
+    onPart: ({ path }: PartAhead) => sink.data(database, path),
   }
+  try {
+    return await dumpInParts(dumpSource, { ...options, ...more }, sizes, run)
+  } finally {
+    await stillHeld(snapshot.client)
+  }
+}
+
+/** The log of pg_dump. @param number of the archive, after a dot, where there are several */
+function logOf(database: string, number: string, run: Run): string {
+  const [, directory] = archivePath(database, 1).split('/')
+  return join(run.reportDirectory, `pg_dump-${directory}${number}.log`)
 }
 
 const noSnapshotTaken = 'pg_dump before 9.5 takes no snapshot of another session'
 
-function warnOfMoments(name: string, why: string, run: Run): void {
+function warnOfMoments(name: string, why: string, isAwaited: boolean, run: Run): void {
   const { dumpJobs } = run.inputs
   const jobs =
     dumpJobs === 'auto' || dumpJobs === 1 ? '' : `, and not ${dumpJobs} as dump-jobs says`
+  const late = isAwaited ? ', and its restore begins when all of it is there' : ''
   run.warn(
-    `${name}: ${why}. The database is dumped by one session, which is of one moment${jobs}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`,
+    `${name}: ${why}. The database is dumped by one session, which is of one moment${jobs}${late}; its counts and definitions are read by others, so nothing is proven while it is being written to: stop the writes before the migration`,
   )
 }
 
