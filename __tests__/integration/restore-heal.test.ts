@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { markSchema } from '../../src/migration/restore/database/mark.ts'
@@ -11,6 +10,7 @@ import {
   type Dump,
   digestRows,
   Harness,
+  killPgRestore,
   membershipsOf,
   type RestoreTarget,
   restoreDatabase,
@@ -119,23 +119,6 @@ async function expectWhole(name: string): Promise<void> {
   )
   expect(rows).toEqual([{ pages: 49, last: 2000, marks: 0 }])
   await target.backend.sql(`DROP DATABASE "${name}"`)
-}
-
-/** Kills every pg_restore that this process has started; false when none runs. */
-function killPgRestore(): boolean {
-  let isKilled = false
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      const [, command, state, parent] =
-        /\((.*)\) (\S+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
-      if (command !== 'pg_restore' || state === 'Z' || Number(parent) !== process.pid) continue
-      process.kill(Number(pid), 'SIGKILL')
-      isKilled = true
-    } catch {
-      // it ended meanwhile
-    }
-  }
-  return isKilled
 }
 
 async function killBackend(name: string): Promise<void> {

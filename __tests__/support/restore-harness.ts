@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -266,4 +267,21 @@ export function testContext(directory: string): TestContext {
 /** Names of the entries that a result says something of, with OWNER and ACL lines among them. */
 export function explained(result: RestoreResult): Set<string> {
   return new Set(result.skipped.map(({ entry }) => entry))
+}
+
+/** Kills every pg_restore that this process has started; false when none runs. */
+export function killPgRestore(): boolean {
+  let isKilled = false
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const [, command, state, parent] =
+        /\((.*)\) (\S+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
+      if (command !== 'pg_restore' || state === 'Z' || Number(parent) !== process.pid) continue
+      process.kill(Number(pid), 'SIGKILL')
+      isKilled = true
+    } catch {
+      // it ended meanwhile
+    }
+  }
+  return isKilled
 }

@@ -114,14 +114,19 @@ export function isServerError(error: unknown): error is ServerMessage {
   )
 }
 
+/** Whether code of the database worded an error, or made the statement that failed. */
+export function isRaised({ file = '', where = '' }: ServerMessage): boolean {
+  return languages.test(file) || madeUp.test(where)
+}
+
 /**
  * What may be shown of an error or warning that `pg` handed over.
  *
  * @returns one line: the server's words, those that are known to hold no value, or the names of the objects concerned
  */
 export function shownMessage(error: ServerMessage): string {
-  const { message, code, file, where = '' } = error
-  const raised = languages.test(file ?? '') || madeUp.test(where)
+  const { message, code } = error
+  const raised = isRaised(error)
   if (!raised) {
     const words = known(ownWords, message)
     if (words !== undefined && !plainClasses.test(code)) return words

@@ -144,6 +144,11 @@ export async function standingOf(
   }
 }
 
+/** A query of `pg` that may say that the server waits for us, and not we for it (see CopyIn). */
+interface Waiting {
+  readonly awaitsUs?: boolean
+}
+
 /** Watches a session of `pg` until it ends: what it waits for when its peer is silent too long fails as lost. */
 export function watchSession(
   client: pg.Client,
@@ -155,9 +160,12 @@ export function watchSession(
   const watchdog = new Watchdog({
     ...(given ? { patience: given } : {}),
     isMoving: () => {
-      const busy = (client as unknown as { _activeQuery: unknown })._activeQuery != null
-      const moved = stream.bytesRead !== seen
-      seen = stream.bytesRead
+      const { _activeQuery: active } = client as unknown as { _activeQuery: Waiting | null }
+      const busy = active != null && active.awaitsUs !== true
+      // what is sent to a COPY leaves only as fast as the server takes it
+      const bytes = stream.bytesRead + stream.bytesWritten
+      const moved = bytes !== seen
+      seen = bytes
       return moved || !busy
     },
     look,

@@ -3,6 +3,7 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { ChecklistItem, EntryResult, RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
 import type { ExpectedDifference } from '../verify/compare/expected-differences.ts'
+import { Ledger } from './database/ledger.ts'
 import { leftOutBy } from './left-out.ts'
 import type { RestoreOptions } from './options.ts'
 import { GivingBack } from './owners/giving-back.ts'
@@ -65,6 +66,7 @@ export class RunningRestore {
       loader: newLoaderName(),
       owners: false,
     })
+    this.execution.ledger = new Ledger(this.rights.marked, () => this.saveMark())
     this.givingBack = new GivingBack(options, this.rights, context)
     this.ownership = new Ownership(plan, this.rights, this.worker)
     this.grants = this.grantsOf(plan)
@@ -76,6 +78,17 @@ export class RunningRestore {
     this.execution.replan(plan)
     this.ownership = new Ownership(plan, this.rights, this.worker)
     this.grants = this.grantsOf(plan)
+  }
+
+  /** Writes the mark in a session of its own, which is not kept: others work at the same time. */
+  private async saveMark(): Promise<void> {
+    try {
+      await this.worker.retrying('the mark of the restore', '', (session) =>
+        this.rights.save(session),
+      )
+    } finally {
+      await this.worker.drop()
+    }
   }
 
   private grantsOf(plan: RestorePlan): Grants {

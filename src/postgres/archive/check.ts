@@ -18,10 +18,20 @@ const ofSession: Readonly<Record<string, RegExp>> = {
 
 /** A name as pg_dump writes it (fmtId): quoted, or with nothing in it that would need quotes. */
 const name = '(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*)'
-const copy = new RegExp(
-  // a table without columns leaves two blanks; WITH OIDS is of clients before 12
-  `^COPY (?:(${name})\\.)?(${name}) (?:\\(${name}(?:, ${name})*\\))? ?(?:WITH OIDS )?FROM stdin;\\n?$`,
-)
+// a table without columns leaves two blanks; WITH OIDS is of clients before 12
+const copyText = `^COPY (?:(${name})\\.)?(${name}) (?:\\(${name}(?:, ${name})*\\))? ?(?:WITH OIDS )?FROM stdin;`
+const copy = new RegExp(`${copyText}\\n?$`)
+const copyBefore = new RegExp(`${copyText}\\n`)
+
+/**
+ * The COPY statement that a script begins with, its newline included.
+ *
+ * @param script bytes as Latin-1: in no encoding that a dump can have is a quote or a newline part of another character
+ * @returns undefined where there is none, or it is not complete
+ */
+export function copyStatementAt(script: string): string | undefined {
+  return copyBefore.exec(script)?.[0]
+}
 
 /** What 16 and later note where rows go through the partitioned table above; pg_restore sends it to the server. */
 const partitionRoot = /^-- load via partition root [^\r\n]+\n?$/

@@ -10,8 +10,11 @@ export interface ProgramOptions {
   signal?: AbortSignal
   /** Every complete line of stderr (no newline), as it comes. */
   onErrorLine?: (line: string) => void
-  /** Where stdout goes; it is collected (up to `keep` bytes) otherwise. */
-  onOutput?: (chunk: Buffer) => void
+  /**
+   * Where stdout goes; it is collected (up to `keep` bytes) otherwise. A promise, which never rejects, holds the program back:
+   * no more is read until it resolves.
+   */
+  onOutput?: (chunk: Buffer) => void | Promise<void>
   /** Bytes of stdout and of stderr kept for the result; default 64 KiB, the last ones. */
   keep?: number
   input?: string
@@ -108,8 +111,11 @@ export async function runProgram(
   const stderr = new Tail(keep)
   const lines = options.onErrorLine ? new LineSplitter(options.onErrorLine) : undefined
   child.stdout?.on('data', (chunk: Buffer) => {
-    if (options.onOutput) options.onOutput(chunk)
-    else stdout.add(chunk)
+    if (!options.onOutput) return stdout.add(chunk)
+    const taken = options.onOutput(chunk)
+    if (!taken) return
+    child.stdout?.pause()
+    void taken.then(() => child.stdout?.resume())
   })
   child.stderr?.on('data', (chunk: Buffer) => {
     stderr.add(chunk)

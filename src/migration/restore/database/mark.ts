@@ -18,11 +18,16 @@ export const markSchema = 'migrate-to-polardb'
 /** Names in a mark at most: a comment is no place to keep the server busy with. */
 const mostNames = 100_000
 
-/** A name that a server can have (NAMEDATALEN). */
-const serverName = v.pipe(
-  name,
-  v.check((value) => Buffer.byteLength(value) <= 63, 'has more than 63 bytes'),
-)
+/** Tables in a mark at most that are being loaded: each takes a job. */
+const mostLoading = 1000
+
+/** Whether a name may stand in a mark: none that a server can have is longer (NAMEDATALEN), unless its encoding is tighter than ours. */
+export function fitsMark(name: string): boolean {
+  return Buffer.byteLength(name) <= 63
+}
+
+/** A name that a server can have. */
+const serverName = v.pipe(name, v.check(fitsMark, 'has more than 63 bytes'))
 
 /** Strict: with a key that we do not write it is not ours, or of a later version. */
 const restoreState = v.strictObject({
@@ -37,6 +42,10 @@ const restoreState = v.strictObject({
   loader: v.nullable(v.pipe(serverName, v.check(isTemporaryRole, 'is no role of a restore'))),
   /** Objects have begun to go to their owners, so they are the loader's no longer. */
   owners: flag,
+  /** Tables that may hold a part of their rows, since several transactions load them (see Ledger). */
+  loading: v.exactOptional(
+    list(v.strictObject({ schema: serverName, name: serverName }), mostLoading),
+  ),
   /** The restore came to its end before: the database may be in use, and nothing in it is to be touched. */
   complete: v.exactOptional(v.literal(true)),
 })

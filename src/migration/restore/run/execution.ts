@@ -10,6 +10,7 @@ import { printable, shorten } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { goOn } from '../../go-on.ts'
 import { inPool } from '../../pool.ts'
+import type { Ledger } from '../database/ledger.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { Loader } from '../owners/loader.ts'
 import { allowMissing } from '../plan/allow-missing.ts'
@@ -18,6 +19,7 @@ import { isLoss, leaveOut, lossOf, type PlannedEntry } from '../plan/planned-ent
 import { remedyFor } from '../plan/remedies.ts'
 import { takeAlong } from '../plan/take-along.ts'
 import { withAnalyze } from './analyze-tasks.ts'
+import { IdleJobs } from './idle-jobs.ts'
 import { EntryFailed } from './patient-session.ts'
 import { RestoreProgress } from './progress.ts'
 import { makeTasks, mostTogether, Schedule } from './schedule.ts'
@@ -45,6 +47,9 @@ export class Execution {
   restored = 0
   /** Quoted names of the tables whose planner statistics are there. */
   readonly analyzed = new Set<string>()
+  readonly idleJobs = new IdleJobs()
+  /** Where tables are noted that several sessions load; null where nothing may be noted. */
+  ledger: Ledger | null = null
   /** The role that loads; null where the account does all by itself. */
   loader: Loader | null = null
   /** Tells the sessions of this run from those of others, in application_name. */
@@ -113,7 +118,7 @@ export class Execution {
     this.progress.expect(() => schedule.left())
     const queue = {
       next: async () => {
-        const tasks = await schedule.next(this.signal)
+        const tasks = await this.idleJobs.waiting(() => schedule.next(this.signal))
         return tasks.length > 0 ? tasks : undefined
       },
       close: () => schedule.close(),

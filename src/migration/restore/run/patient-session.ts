@@ -2,11 +2,13 @@ import { mayPass } from '../../../postgres/errors.ts'
 import type { Context } from '../../context.ts'
 import { isFull, temporaryFull } from '../../free-space.ts'
 import { retrying } from '../../retry.ts'
+import type { Ledger } from '../database/ledger.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import { lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
+import type { IdleJobs } from './idle-jobs.ts'
 import type { RestoreProgress, Running } from './progress.ts'
-import { endSessions, type Login, TargetSession } from './target-session.ts'
+import { endSessions, type Login, streamsOf, TargetSession } from './target-session.ts'
 import type { RestoreTimes } from './times.ts'
 
 /** An entry could not be restored; the execution has noted it. */
@@ -31,6 +33,8 @@ export interface Books {
   /** Entries may have been restored by an earlier run. */
   readonly resuming: boolean
   readonly signal: AbortSignal
+  readonly ledger: Ledger | null
+  readonly idleJobs: IdleJobs
   /** 1, and one more for every interruption that was mended. */
   attempts: number
   restored: number
@@ -196,7 +200,9 @@ export class PatientSession {
       this.run.signal,
     )
     try {
-      await endSessions(await session.own(), this.name, this.run.signal)
+      const client = await session.own()
+      for (const name of [this.name, streamsOf(this.name)])
+        await endSessions(client, name, this.run.signal)
     } finally {
       await session.close()
     }

@@ -1,5 +1,11 @@
 import type pg from 'pg'
-import { aboutLeft, counted, formatCount, formatDuration } from '../../../text/numbers.ts'
+import {
+  aboutLeft,
+  counted,
+  formatBytes,
+  formatCount,
+  formatDuration,
+} from '../../../text/numbers.ts'
 import type { Context } from '../../context.ts'
 import { LockWaits } from '../../lock-waits.ts'
 import { Onlooker } from '../../onlooker.ts'
@@ -12,7 +18,7 @@ import type { Load } from './load.ts'
 import { tableOf } from './load.ts'
 import { refreshTasks } from './refreshes.ts'
 import { readServerProgress } from './server-progress.ts'
-import { sessionPrefix } from './target-session.ts'
+import { sessionPrefix, workerOf } from './target-session.ts'
 import type { Task } from './task.ts'
 import { secondsLeft } from './time-left.ts'
 
@@ -20,6 +26,8 @@ import { secondsLeft } from './time-left.ts'
 export interface Running {
   /** A load has come to an entry; those before it are done. */
   at(item: PlannedEntry | null): void
+  /** So many sessions have been sent so many bytes of the entry's rows. */
+  moved(sessions: number, bytes: number): void
   /** @param done false when it is not, and comes again */
   end(done?: boolean): void
 }
@@ -37,6 +45,8 @@ interface Work {
   bytes: number
   /** The table that a load is at. */
   item: PlannedEntry | null
+  /** Sessions that its rows go through, and the bytes of rows that they were sent; null where pg_restore sends them. */
+  through: { sessions: number; bytes: number } | null
 }
 
 /** Seconds after which it is said how long something runs of which nothing else is known. */
@@ -93,6 +103,7 @@ export class RestoreProgress {
     this.show()
     return {
       at: () => {},
+      moved: () => {},
       end: (done = true) => {
         this.running.delete(session)
         if (done) this.entries += entries
@@ -113,12 +124,16 @@ export class RestoreProgress {
       work.item = item
       work.name = item?.name ?? ''
       work.rows = null
+      work.through = null
       work.fraction = before > 0 ? work.bytes / load.bytes : undefined
       this.show()
     }
     at(load.items[0] ?? null)
     return {
       at,
+      moved: (sessions, bytes) => {
+        work.through = { sessions, bytes }
+      },
       end: (done = true) => {
         this.running.delete(session)
         if (done) this.entries += load.items.length
@@ -148,11 +163,13 @@ export class RestoreProgress {
 
   private async look(client: pg.Client, number: number): Promise<void> {
     await this.locks.look(client, number)
+    const loaded = new Map<Work, number>()
     for (const { session, rows, fraction } of await readServerProgress(client, number)) {
-      const work = this.running.get(session)
-      if (work?.item && rows !== null) this.noteRows(work, work.item, rows)
+      const work = this.running.get(workerOf(session))
+      if (work?.item && rows !== null) loaded.set(work, (loaded.get(work) ?? 0) + rows)
       else if (work && !work.item && fraction !== null) work.fraction = fraction
     }
+    for (const [work, rows] of loaded) if (work.item) this.noteRows(work, work.item, rows)
   }
 
   private noteRows(work: Work, item: PlannedEntry, rows: number): void {
@@ -202,12 +219,19 @@ export class RestoreProgress {
     return progressLine(nameOfWork('restore', this.options.targetName), parts, now)
   }
 
-  private detail({ item, rows, fraction }: Work, runs: number): string {
+  private detail(work: Work, runs: number): string {
+    const { through } = work
+    const told = this.howFar(work, runs)
+    return through && through.sessions > 1 ? `${told} in ${through.sessions} sessions` : told
+  }
+
+  private howFar({ item, rows, fraction, through }: Work, runs: number): string {
     if (item && rows !== null) {
       const expected = this.options.expectedRows?.get(tableOf(item)) ?? 0
       if (expected === 0) return `${formatCount(rows)} rows`
       return `${Math.floor(100 * Math.min(1, rows / expected))} %`
     }
+    if (item && through) return `${formatBytes(through.bytes)} of rows`
     if (!item && fraction !== undefined) return `${Math.floor(100 * fraction)} %`
     return runs >= tellingSeconds ? `for ${formatDuration(runs)}` : ''
   }
@@ -235,7 +259,7 @@ export class RestoreProgress {
 function newWork(name: string, items: readonly PlannedEntry[]): Work {
   return {
     ...{ name, items, since: performance.now() },
-    ...{ fraction: undefined, rows: null, bytes: 0, item: null },
+    ...{ fraction: undefined, rows: null, bytes: 0, item: null, through: null },
   }
 }
 

@@ -19,6 +19,16 @@ export type Login = 'loader' | 'account'
  */
 export const sessionPrefix = 'migrate-to-polardb restore '
 
+/** What the sessions call themselves that a worker's rows go through beside its own: all of them, for a LIKE, or one. */
+export function streamsOf(worker: string, number: number | '%' = '%'): string {
+  return `${worker} stream ${number}`
+}
+
+/** The worker whose session or stream calls itself so. */
+export function workerOf(session: string): string {
+  return session.replace(/ stream \d+$/, '')
+}
+
 /** Where a session is opened. */
 export type SessionPlace = Pick<RestoreOptions, 'target' | 'targetName'>
 

@@ -1,14 +1,19 @@
 import { Failure, messageOf } from '../../../failure.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
+import type { Ledger } from '../database/ledger.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { analyzeTables } from './analyze-tasks.ts'
-import { empty, hasAllRows, isLoaded, type Load, LoadFailure, load, tableOf } from './load.ts'
+import { empty, hasAllRows, isLoaded, type Load, load, tableOf } from './load.ts'
+import { LoadFailure, mayLackRows } from './load-errors.ts'
 import { EntryFailed, PatientSession } from './patient-session.ts'
+import type { Running } from './progress.ts'
 import type { Schedule } from './schedule.ts'
 import { isThere, runEntry, saysItExists, sqlOf } from './statements.ts'
+import { loadInStreams, mayBeStreamed } from './streams.ts'
 import { removeHalf, takeStep } from './take-step.ts'
 import type { Login, TargetSession } from './target-session.ts'
 import type { Task } from './task.ts'
+import type { RestoreTimes } from './times.ts'
 
 /** A load was put off, to be tried again when others are done. */
 class PutOff extends Error {
@@ -17,6 +22,11 @@ class PutOff extends Error {
 
 /** Characters of statements that go to the server in one message. */
 const mostTogetherText = 1024 * 1024
+
+/** Tries of a load that go through several sessions; what fails more often is left to pg_restore alone. */
+const mostInStreams = 3
+
+type Timing = ReturnType<RestoreTimes['load']>
 
 /** What became of statements that went together: `failed` has no effect, `unknown` may have. */
 type Outcome = 'done' | 'failed' | 'unknown'
@@ -163,6 +173,8 @@ export class Worker extends PatientSession {
     let left = what.items.filter(isWanted)
     await this.as(run.loginOf(what.items[0]))
     let loaded = false
+    // a check that reads other rows of its table finds them in one session only
+    let tries = task.putOffAt === null ? 0 : mostInStreams
     try {
       await this.persist(
         async (uncertain) => {
@@ -171,18 +183,7 @@ export class Worker extends PatientSession {
           timing.end(false)
           // pg_restore has a connection of its own: a job takes one, not two
           await this.drop()
-          const { context, signal } = run
-          await load(
-            run.optionsOf(this.login),
-            left,
-            this.name,
-            context.temporaryDirectory,
-            signal,
-            (begun) => {
-              running.at(left[begun - 1] ?? null)
-              timing.at(left[begun - 1] ?? null)
-            },
-          )
+          await this.rows(task, left, { running, timing, inStreams: tries++ < mostInStreams })
           timing.end(true)
         },
         (error) => {
@@ -209,9 +210,46 @@ export class Worker extends PatientSession {
     } catch (error) {
       if (!(error instanceof PutOff)) throw error
     } finally {
+      run.idleJobs.giveBack(task)
       running.end(loaded)
     }
     return loaded
+  }
+
+  /** Loads the rows of tables that are empty: large ones through several sessions, the others by one run of pg_restore. */
+  private async rows(
+    task: Task,
+    items: readonly PlannedEntry[],
+    { running, timing, inStreams }: { running: Running; timing: Timing; inStreams: boolean },
+  ): Promise<void> {
+    const { run } = this
+    const { ledger, signal } = run
+    const { log, temporaryDirectory: directory } = run.context
+    const options = run.optionsOf(this.login)
+    const at = (item: PlannedEntry | undefined) => {
+      running.at(item ?? null)
+      timing.at(item ?? null)
+    }
+    const others: PlannedEntry[] = []
+    for (const item of items) {
+      const streamed = async (books: Ledger) => {
+        at(item)
+        return await loadInStreams({
+          ...{ options, item, name: this.name, directory, signal, log, ledger: books },
+          allowed: () => 1 + run.idleJobs.lentTo(task),
+          moved: (sessions, bytes) => running.moved(sessions, bytes),
+        })
+      }
+      if (ledger && inStreams && mayBeStreamed(item, options)) {
+        if (await streamed(ledger)) continue
+        timing.end(false)
+      }
+      others.push(item)
+    }
+    await load(options, others, this.name, directory, signal, (begun) => at(others[begun - 1]))
+    for (const { entry } of items) {
+      await ledger?.leave({ schema: entry.namespace, name: entry.tag })
+    }
   }
 
   /** Leaves out the tables whose rows the target refuses, if the user has named each of them. */
@@ -276,20 +314,16 @@ export class Worker extends PatientSession {
     const { expectedRows } = this.run.options
     const missing: PlannedEntry[] = []
     for (const item of items) {
-      if (!(await isLoaded(session, item, expectedRows?.get(tableOf(item))))) missing.push(item)
+      const { namespace: schema, tag: name } = item.entry
+      const isDoubtful = this.run.ledger?.has({ schema, name }) ?? false
+      const expected = expectedRows?.get(tableOf(item))
+      if (isDoubtful || !(await isLoaded(session, item, expected))) missing.push(item)
     }
     // rows that went through a partition root may lie in any partition
     const again = what.root !== null && missing.length > 0 ? what.items : missing
     if (again.length > 0) await empty(session, what, again)
     return again
   }
-}
-
-/** A check that reads another table fails until that one has its rows; it says so by its own code, or in its own words. */
-function mayLackRows({ errors }: LoadFailure): boolean {
-  return (
-    errors.length > 0 && errors.every(({ sqlstate }) => sqlstate === '23514' || sqlstate === null)
-  )
 }
 
 const isWanted = ({ decision }: PlannedEntry) => decision.kind !== 'leave-out'
