@@ -37,6 +37,10 @@ export async function restoreDatabase(
   return await restore.carryOut()
 }
 
+/** With RESTORE_STREAMS=1 the rows of every table go through several sessions, whatever its size. */
+const inStreams: Partial<RestoreOptions> =
+  process.env.RESTORE_STREAMS === '1' ? { jobs: 6, streams: { from: 1, most: 6, piece: 8192 } } : {}
+
 /** Where a restore goes: a stand-in, a plain server, or a TestServer with an account made for it. */
 export interface RestoreTarget {
   account: string
@@ -117,6 +121,7 @@ export class Harness {
       extraOptions: [],
       expectedRows: dump.expectedRows,
       logFile: join(this.directory, 'pg_restore.log'),
+      ...inStreams,
       ...changes,
     }
   }

@@ -182,9 +182,11 @@ class Streams {
     }
     this.throwFailure()
     if (!this.script.isComplete) {
-      const message = 'the data file ends before its rows do'
-      const { dumpId } = item.entry
-      throw new LoadFailure(message, [{ dumpId, message, sqlstate: null }], false)
+      throw new Failure(
+        `${item.name} is not complete in the dump`,
+        'Its data file ends before its rows do',
+        'Fetch the dump again, or dump again',
+      )
     }
     for (const { copy } of this.streams) copy.end()
     const counts = await Promise.all(this.streams.map(({ copy }) => copy.done))

@@ -1,10 +1,11 @@
+import { entryName } from '../../../postgres/archive/entry.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { writeMark } from '../database/mark.ts'
 import { type Loader, makeLoader, NoLoader, withoutLoader } from '../owners/loader.ts'
 import { markForAccount } from '../owners/logins.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { correctTables } from '../run/table-defaults.ts'
-import type { Login } from '../run/target-session.ts'
+import type { Login, TargetSession } from '../run/target-session.ts'
 import { refillUnlogged } from '../run/unlogged.ts'
 import type { RunningRestore } from '../running-restore.ts'
 
@@ -31,9 +32,9 @@ async function restoreAll(restore: RunningRestore): Promise<void> {
   restore.refused.push(...(await correctTables(restore.plan, restore.rights, restore.worker)))
   // what failed and was given up by name has taken its rows, indexes and owner along
   const remaining = () => main.filter(({ decision }) => decision.kind !== 'leave-out')
-  await restore.execution.inParallel(
-    remaining().filter(({ entry }) => entry.section !== 'pre-data'),
-  )
+  const later = remaining().filter(({ entry }) => entry.section !== 'pre-data')
+  await emptyLeftOut(restore, later)
+  await restore.execution.inParallel(later)
   if (loader) await noteOwners(restore)
   await restore.ownership.giveBack([...remaining(), ...restore.plan.publicSchemas])
   if (loader) {
@@ -63,6 +64,30 @@ async function restoreAll(restore: RunningRestore): Promise<void> {
   await restore.execution.inOrder(eventTriggers, 'to the end')
   await restore.ownership.giveBack(eventTriggers)
   await refill(restore)
+}
+
+/** What an interrupted run may have loaded in part, and what is not loaded any more, holds nothing. */
+async function emptyLeftOut(
+  restore: RunningRestore,
+  items: readonly PlannedEntry[],
+): Promise<void> {
+  const { ledger, loader } = restore.execution
+  const loaded = items.filter(({ entry }) => entry.desc === 'TABLE DATA')
+  for (const table of ledger?.tables ?? []) {
+    const { schema, name } = table
+    if (loaded.some(({ entry }) => entry.namespace === schema && entry.tag === name)) continue
+    const work = async (session: TargetSession) => {
+      const { rowCount } = await session.query(
+        `SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'`,
+        [schema, name],
+      )
+      if (rowCount) await session.query(`TRUNCATE ONLY ${qualifiedName(schema, name)}`)
+    }
+    const entry = entryName({ desc: 'TABLE DATA', namespace: schema, tag: name })
+    await restore.worker.retrying(entry, '', work, loader ? 'loader' : 'account')
+    await ledger?.leave(table)
+  }
 }
 
 /** Who may work on what an entry is about, now that objects have their owners. */
