@@ -110,6 +110,16 @@ describe('the command line', () => {
     expect((await databases()).rows).toEqual(before.rows)
   })
 
+  test('tells of the one thing that keeps it from a server, and what mends it', async () => {
+    const run = await terminal.run(['preflight', ...from(), ...to()], {
+      env: { ...secrets(), MIGRATE_SOURCE_PASSWORD: 'wrong' },
+    })
+    expect(run).toMatchObject({ code: 4, left: [] })
+    expect(run.stdout).toMatch(
+      /^Error: Not ready .*\n {2}Why: .*password authentication failed.*\n {2}Next: .*password/m,
+    )
+  })
+
   test('ends with 1 where a server cannot be had any more', async () => {
     const run = await terminal.run(['unfreeze', ...from()], {
       env: { MIGRATE_SOURCE_PASSWORD: 'wrong' },
@@ -254,12 +264,21 @@ describe('on a terminal', () => {
     const shown = visible(run.stdout)
     const moving = shown.split('\rESC[?7l').slice(1)
     expect(moving.length).toBeGreaterThan(3)
-    for (const one of moving) expect(one).toMatch(/^\d+:\d\d .{0,75}ESC\[KESC\[\?7h/)
+    for (const one of moving) expect(one).toMatch(/^\d+:\d\d .{0,73}ESC\[KESC\[\?7h/)
     expect(run.last).toMatch(/^Migrated 1 database/)
     // the log above it is whole, and nothing of what moved is left in it
     const log = shown.replaceAll(/\rESC\[\?7l.*?ESC\[KESC\[\?7h|\rESC\[K/g, '')
     expect(log).toMatch(/^▶ verify shop\r?$/m)
     expect(log).not.toContain('ESC')
+  })
+
+  test('Ctrl-C where a password is asked for ends it, and says so', async () => {
+    const running = terminal.start(['preflight', ...from(), ...to()], { terminal: true })
+    await running.printed(/Password of the source, postgres at 127\.0\.0\.1: /)
+    running.child.stdin.write('\u0003')
+    const run = await running.result
+    expect(run).toMatchObject({ code: 130, left: [] })
+    expect(run.last).toMatch(/^Cancelled: nothing was begun/)
   })
 
   test('that goes away the migration goes on, and the report says how it ended', async () => {

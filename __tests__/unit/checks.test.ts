@@ -7,7 +7,7 @@ import { allChecks, firstChecks, lastChecks } from '../../src/migration/checks/a
 import type { Check } from '../../src/migration/checks/check.ts'
 import { judge } from '../../src/migration/checks/judge.ts'
 import { Known } from '../../src/migration/checks/known.ts'
-import { refuseBlockers } from '../../src/migration/checks/note.ts'
+import { notReady, refuseBlockers } from '../../src/migration/checks/note.ts'
 import { pastedName, statementsFor } from '../../src/migration/checks/paste.ts'
 import { NotAsked } from '../../src/migration/checks/question.ts'
 import { parseInputs } from '../../src/migration/inputs.ts'
@@ -117,6 +117,15 @@ describe('judging', () => {
     expect(refusal(fails('Broken', 'Mend it'), throws(new Failure('This', 'That', 'Do so')))).toBe(
       'Migration cannot begin: 2 blockers. check-0, check-1. Nothing was touched. Mend each of them: the report says what was found and what to do.',
     )
+  })
+
+  test('a preflight tells of the one blocker that was found, whatever could not be asked beside it', () => {
+    const unknown = throws(new NotAsked('nobody knows'))
+    const line = (...checks: Partial<Check>[]) => notReady(judged(...checks).report).line
+    expect(line(fails('Broken', 'Mend it'), unknown, unknown)).toBe(
+      'Not ready to migrate: 1 blocker and 2 blockers that could not be asked. Broken: a, b. Nothing was touched. Mend it.',
+    )
+    expect(line(unknown, unknown)).toMatch(/could not be asked\. check-0, check-1\. /)
   })
 })
 

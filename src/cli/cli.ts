@@ -38,7 +38,10 @@ export async function runCli(words: readonly string[]): Promise<number> {
   try {
     inputs = await readInputs(settings, canAsk ? askSecret : undefined)
   } catch (error) {
-    if (error instanceof Cancelled) return cancelled
+    if (error instanceof Cancelled) {
+      process.stderr.write('Cancelled: nothing was begun\n')
+      return cancelled
+    }
     if (!(error instanceof Failure)) throw error
     complain(error)
     return wrongInputs

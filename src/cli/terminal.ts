@@ -102,7 +102,8 @@ export class TerminalLog implements Logger, Progress {
   private draw(): void {
     if (this.moving === undefined) return
     const text = `${clock(Date.now() - this.began)} ${printable(redact(this.moving))}`
-    this.screen.write(oneLine(shorten(text, Math.max(20, (this.screen.columns ?? 80) - 1))))
+    // three columns are left for the ^C that a terminal shows behind it, which would go on in the next line
+    this.screen.write(oneLine(shorten(text, Math.max(20, (this.screen.columns ?? 80) - 3))))
   }
 }
 

@@ -95,7 +95,9 @@ export function notReady({ checks }: Report): Failure {
       ? [`${counted(unknown.length, 'blocker')} that could not be asked`]
       : []),
   ]
-  return refusal(`Not ready to migrate: ${found.join(' and ')}`, [...blockers, ...unknown])
+  // what one blocker keeps from being asked (a server that does not answer) is no news of its own
+  const told = blockers.length === 1 ? blockers : [...blockers, ...unknown]
+  return refusal(`Not ready to migrate: ${found.join(' and ')}`, told)
 }
 
 /** One is told in its own words, several by their names: what each of them found and what mends it is in the report. */
