@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import type { Report } from '../../src/report/model.ts'
+import { fence, replaced } from '../support/documents.ts'
 import { demoLosses, smallShop, withoutPassword } from '../support/migration.ts'
 import { everything } from '../support/migration-world.ts'
 import { PolarStandIn } from '../support/polardb-standin.ts'
@@ -10,13 +11,14 @@ import { TestServer } from '../support/server.ts'
 import { type ShellResult, ShellWorld } from '../support/shell-world.ts'
 
 /**
- * The examples for GitLab CI and Jenkins: every line that they give to a shell, as it stands there and in the order in which the pipeline
- * runs it, with the variables that the file sets. The pipelines themselves (approvals, artifacts, limits) are not run.
+ * The command line where it is used outside of GitHub: its page, followed literally, and the examples for GitLab CI and Jenkins, every
+ * line that they give to a shell, as it stands there and in the order in which the pipeline runs it, with the variables that the file sets.
+ * The pipelines themselves (approvals, artifacts, limits) are not run.
  */
 const example = (name: string) =>
   readFileSync(join(import.meta.dirname, '..', '..', 'examples', name), 'utf8')
 
-describe('the lines of', () => {
+describe('every line of', () => {
   let source: TestServer
   let target: PolarStandIn
   let world: ShellWorld
@@ -82,7 +84,8 @@ describe('the lines of', () => {
       // each job has a fresh container, and the project checked out in it
       const at = world.path(`gitlab-${stage}`)
       mkdirSync(at)
-      await world.run(`rm -rf ${world.path('opt')} ${world.path('bin')}/migrate-to-polardb`)
+      rmSync(world.path('opt'), { recursive: true, force: true })
+      rmSync(world.path('bin', 'migrate-to-polardb'), { force: true })
       const lines = [...common.before_script, ...(job?.script ?? [])].join('\n')
       expectDone(await world.run(lines, { cwd: at, env: { ...variables, ...secrets() } }))
     }
@@ -113,5 +116,53 @@ describe('the lines of', () => {
     for (const line of lines)
       expectDone(await world.run(line, { cwd: at, env, shell: ['sh', '-xe'] }))
     await expectMigrated(at, 'dump-12', join('evidence', 'migrate'))
+  })
+
+  test('docs/command-line.md, from the clone to a migration, and the README', async () => {
+    const page = 'docs/command-line.md'
+    world.program('sudo', 'exec "$@"')
+    const addresses = {
+      'postgresql://postgres@10.0.0.5/shop': withoutPassword(source.uri('shop')),
+      'postgresql://migrator@pc-xxx.pg.polardb.rds.aliyuncs.com/postgres': withoutPassword(
+        target.uri('postgres'),
+      ),
+    }
+    const at = world.path('followed')
+    mkdirSync(at)
+    rmSync(world.path('bin', 'migrate-to-polardb'), { force: true })
+    const run = async (script: string) => {
+      const result = await world.run(script, { cwd: at, env: secrets() })
+      expectDone(result)
+      return result.log
+    }
+    const install = replaced(fence(page, 'The command line', 0), {
+      '/usr/local/bin/': `${world.path('bin')}/`,
+    })
+    expect(await run(install)).toMatch(/^Usage: migrate-to-polardb COMMAND/m)
+    const whole = await run(replaced(fence(page, 'The command line', 1), addresses))
+    expect(whole).toMatch(/^Ready to migrate: /m)
+    expect(whole).toMatch(/^Migrated 1 database, .* compared equal/m)
+    expect(await everything(target.backend, 'shop')).toEqual(await everything(source, 'shop'))
+    expect(readdirSync(join(at, 'evidence'))).toContain('report.html')
+
+    await target.backend.sql('DROP DATABASE shop WITH (FORCE)')
+    const readme = fence('README.md', 'Use it', 1)
+    await run(
+      replaced(readme, {
+        'postgresql://postgres@10.0.0.5/shop': withoutPassword(source.uri('shop')),
+        'postgresql://migrator@pc-xxxxxxxx.pg.polardb.rds.aliyuncs.com/postgres': withoutPassword(
+          target.uri('postgres'),
+        ),
+      }),
+    )
+    expect(await everything(target.backend, 'shop')).toEqual(await everything(source, 'shop'))
+
+    // the file that the page shows, with databases that this source has
+    const config = replaced(fence(page, 'Inputs', 0), {
+      ...addresses,
+      '[shop, billing=invoices]': '[shop=invoices]',
+    })
+    writeFileSync(join(at, 'migration.yml'), config)
+    await run('migrate-to-polardb preflight --config migration.yml')
   })
 })
