@@ -120,6 +120,8 @@ export class OldServer {
     if (/current_setting\('server_version_num'\)/.test(statement)) {
       return [{ version: this.version, number: String(this.number) }]
     }
+    if (statement === 'SHOW server_version_num') return [{ number: String(this.number) }]
+    if (statement === 'SHOW server_version') return [{ version: this.version }]
     return this.answers.find((answer) => answer.statement.test(statement))?.rows(statement) ?? []
   }
 

@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { Conversation } from './conversation.ts'
 
 /** What a bad network does to a connection. */
 export type Disturbance =
@@ -28,12 +29,20 @@ class Link {
   private stalled = false
   private slow = false
 
-  constructor(client: Socket, port: number, sees: (link: Link, bytes: Buffer) => void) {
+  constructor(
+    client: Socket,
+    port: number,
+    sees: (link: Link, bytes: Buffer) => void,
+    conversation?: Conversation,
+  ) {
     this.client = client
     this.server = connect(port, '127.0.0.1')
     const pass = (from: Socket, to: Socket) => {
       from.on('data', (bytes: Buffer) => {
-        if (from === client) sees(this, bytes)
+        if (from === client) {
+          conversation?.asks(bytes)
+          sees(this, bytes)
+        } else conversation?.hears()
         if (this.stalled || to.destroyed) return
         if (!this.slow) {
           if (!to.write(bytes)) {
@@ -114,6 +123,10 @@ export class TcpProxy {
   private rules: Rule[] = []
   /** New connections get no answer either. */
   deaf = false
+  /** What the clients said, by connection, where `listens`. */
+  readonly conversations: Conversation[] = []
+  /** What new connections say is kept. */
+  listens = false
 
   private constructor(server: Server, port: number) {
     this.server = server
@@ -132,7 +145,9 @@ export class TcpProxy {
   }
 
   private accept(socket: Socket, port: number): void {
-    const link = new Link(socket, port, (one, bytes) => this.see(one, bytes))
+    const conversation = this.listens ? new Conversation() : undefined
+    if (conversation) this.conversations.push(conversation)
+    const link = new Link(socket, port, (one, bytes) => this.see(one, bytes), conversation)
     if (this.deaf) link.disturb('stall')
     this.links = this.links.filter((one) => !one.over)
     this.links.push(link)

@@ -6,6 +6,7 @@ import { databasesJson } from '../migration/estimate/estimate.ts'
 import { expectNoWriters } from '../migration/freeze/writers.ts'
 import { runPhase } from '../migration/phases.ts'
 import type { Run } from '../migration/run.ts'
+import { keepingSessions } from '../postgres/kept-sessions.ts'
 import { isReady } from '../report/model.ts'
 import type { Command } from './command.ts'
 
@@ -20,6 +21,10 @@ export const preflight: Command = {
 }
 
 async function steps(run: Run): Promise<void> {
+  await keepingSessions(run.signal, () => look(run))
+}
+
+async function look(run: Run): Promise<void> {
   const assessed = await runPhase(run, 'preflight', () => assess(['source', 'target'], run))
   const { source } = assessed
   const sayWriters = source && (await expectNoWriters(source, run))

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { serverVersion } from '../postgres/connection.ts'
 import { sqlstateOf } from '../postgres/errors.ts'
 import { quoteIdentifier } from '../postgres/identifiers.ts'
+import { together } from '../postgres/together.ts'
 import type { Version } from '../postgres/version.ts'
 
 /** What a target is and what the account may do there: asked, never assumed (docs/polardb.md, "Detection"). */
@@ -42,7 +43,33 @@ export function isPrivileged(account: TargetAccount): boolean {
  */
 export async function detectTarget(client: pg.Client): Promise<Target> {
   const version = await serverVersion(client)
-  const { rows } = await client.query<{
+  const [{ rows }, knowsPolarSuperuser, allowed] = await together(client, [
+    () => readAccount(client),
+    () => knowsRoleOption(client, 'NOPOLAR_SUPERUSER'),
+    () => supportedExtensions(client),
+  ])
+  const [row] = rows
+  if (!row) throw new Error('the target does not list the account that is connected')
+  return {
+    ...version,
+    polardb: row.polardb,
+    hasPolarSuperuser: row.has_polar_superuser,
+    knowsPolarSuperuser,
+    account: {
+      name: row.name,
+      superuser: row.superuser,
+      polarSuperuser: row.polar_superuser,
+      createRole: row.create_role || row.polar_superuser,
+      createDatabase: row.create_database || row.polar_superuser,
+      replication: row.replication,
+      bypassRls: row.bypass_rls,
+    },
+    supportedExtensions: allowed,
+  }
+}
+
+function readAccount(client: pg.Client) {
+  return client.query<{
     polardb: string | null
     has_polar_superuser: boolean
     name: string
@@ -61,24 +88,6 @@ export async function detectTarget(client: pg.Client): Promise<Target> {
       FROM pg_catalog.pg_roles r
       LEFT JOIN pg_catalog.pg_roles p ON p.rolname = 'pg_polar_superuser'
      WHERE r.rolname = session_user`)
-  const [row] = rows
-  if (!row) throw new Error('the target does not list the account that is connected')
-  return {
-    ...version,
-    polardb: row.polardb,
-    hasPolarSuperuser: row.has_polar_superuser,
-    knowsPolarSuperuser: await knowsRoleOption(client, 'NOPOLAR_SUPERUSER'),
-    account: {
-      name: row.name,
-      superuser: row.superuser,
-      polarSuperuser: row.polar_superuser,
-      createRole: row.create_role || row.polar_superuser,
-      createDatabase: row.create_database || row.polar_superuser,
-      replication: row.replication,
-      bypassRls: row.bypass_rls,
-    },
-    supportedExtensions: await supportedExtensions(client),
-  }
 }
 
 /** Whether the server's grammar has an option of ALTER ROLE. */

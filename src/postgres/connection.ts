@@ -5,6 +5,8 @@ import pg from 'pg'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { explainConnectionError } from './connection-error.ts'
 import type { ConnectionParameters } from './connection-string.ts'
+import { sqlstateOf } from './errors.ts'
+import { keptHere } from './kept-sessions.ts'
 import { makeSafe } from './safe-session.ts'
 import {
   type Access,
@@ -16,6 +18,7 @@ import {
   startupOptions,
   tellsName,
 } from './startup.ts'
+import { together } from './together.ts'
 import { mayTryOtherTransport, tlsAttempts } from './transport.ts'
 import { type Version, versionOfNumber } from './version.ts'
 import { type Patience, standingOf, watchSession } from './watchdog.ts'
@@ -53,6 +56,9 @@ export async function connect(
       return await connectOver(ssl, parameters, options)
     } catch (error) {
       if (error instanceof Cancelled) throw error
+      // 53300: too many connections, of which we may hold some that nobody uses
+      if (sqlstateOf(error) === '53300' && (await keptHere()?.closeIdle()))
+        return await connect(parameters, options)
       first ??= error
       if (!mayTryOtherTransport(error)) throw explain(error)
     }
@@ -132,16 +138,24 @@ async function open(
   connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
     if (status.parameterName === 'server_version') reported = status.parameterValue
   })
-  const begin = async () => {
-    await client.connect()
-    const safe = makeSafe(client, {
+  const settle = async () => {
+    const version = await makeSafe(client, {
       access,
       reported,
       asked: startup !== undefined,
       server: options.role ? `the ${options.role}` : 'the server',
       another: () => new pg.Client(config),
     })
-    await inTime(client, parameters, safe)
+    versions.set(client, version)
+  }
+  const begin = async () => {
+    await client.connect()
+    await inTime(client, parameters, settle())
+    if (startup === undefined) return
+    renewals.set(client, async () => {
+      const renewed = together(client, [() => client.query('DISCARD ALL'), settle])
+      await inTime(client, parameters, renewed)
+    })
   }
   // `connect` of a client that is ended meanwhile is never settled: nobody may wait for it alone
   const aborted = Promise.withResolvers<never>()
@@ -160,6 +174,12 @@ async function open(
     options.signal?.removeEventListener('abort', abort)
   }
 }
+
+/** How a session is made like one that has just begun; not where a pooler takes no options, and may give another one. */
+const renewals = new WeakMap<pg.Client, () => Promise<void>>()
+
+/** What servers told of their versions while sessions began. */
+const versions = new WeakMap<pg.Client, Version>()
 
 /** Gives a session up whose peer is silent while the server, asked by another one, does not work for it. */
 function watch(
@@ -208,34 +228,61 @@ export async function openConnection(
   parameters: ConnectionParameters,
   options: ConnectOptions,
 ): Promise<Opened> {
-  const client = await connect(parameters, options)
+  return watched(await connect(parameters, options), parameters, options)
+}
+
+function watched(
+  client: pg.Client,
+  parameters: ConnectionParameters,
+  options: ConnectOptions,
+): Opened & { release(): void } {
   const abort = () => void cancelQuery(client, parameters)
   options.signal?.addEventListener('abort', abort, { once: true })
   if (options.signal?.aborted) abort()
+  const release = () => options.signal?.removeEventListener('abort', abort)
   return {
     client,
+    release,
     async close() {
-      options.signal?.removeEventListener('abort', abort)
+      release()
       await closeSession(client)
     },
   }
 }
 
-/** Runs `work` with a session of its own and closes it, whatever happens. The signal ends a running query. */
+/**
+ * Runs `work` with a session that nobody else uses, and closes it, whatever happens. The signal ends a running query. Within
+ * keepingSessions() a read-only one is kept when all went well, and made like new for the next who wants one like it.
+ *
+ * @throws as connect, and whatever `work` throws
+ */
 export async function withConnection<T>(
   parameters: ConnectionParameters,
   options: ConnectOptions,
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  const { client, close } = await openConnection(parameters, options)
+  const place = { ...parameters, dbname: options.database ?? parameters.dbname }
+  const isPlain = options.readOnly && options.patience === undefined
+  // nobody could create a database from it meanwhile
+  const kept = isPlain && place.dbname !== 'template1' ? keptHere() : undefined
+  options.signal?.throwIfAborted()
+  const client = (await kept?.take(place, options.signal)) ?? (await connect(parameters, options))
+  const { release, close } = watched(client, parameters, options)
+  let result: T
   try {
-    return await work(client)
+    result = await work(client)
   } catch (error) {
+    await close()
     if (options.signal?.aborted) throw new Cancelled()
     throw error
-  } finally {
-    await close()
   }
+  const renew = renewals.get(client)
+  if (!kept || !renew || options.signal?.aborted) await close()
+  else {
+    release()
+    await kept.give({ client, place, renew, close: () => closeSession(client) })
+  }
+  return result
 }
 
 /**
@@ -297,8 +344,10 @@ export async function cancelQuery(
   await closeSession(client)
 }
 
-/** Reads the version of a connected server. */
+/** The version of a connected server: as it told while the session began, else it is asked. */
 export async function serverVersion(client: pg.Client): Promise<Version> {
+  const told = versions.get(client)
+  if (told) return told
   const { rows } = await client.query<{ version: string; number: string }>(
     `SELECT pg_catalog.current_setting('server_version') AS version, pg_catalog.current_setting('server_version_num') AS number`,
   )

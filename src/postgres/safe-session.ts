@@ -4,7 +4,7 @@ import { printable } from '../text/text.ts'
 import { sqlstateOf } from './errors.ts'
 import { refuses } from './sqlstates.ts'
 import { type Access, expectedSettings, firstStatements, safePath } from './startup.ts'
-import { parseVersion } from './version.ts'
+import { parseVersion, type Version, versionOfNumber } from './version.ts'
 
 /** Milliseconds to wait for a lock that somebody else holds: as long as pg_dump does (see programs/arguments.ts). */
 const lockWait = 300_000
@@ -26,12 +26,13 @@ export interface NewSession {
  * Puts the settings of a session right by statements that look nothing up, and makes sure that they have taken: a pooler may
  * have thrown the startup packet's away, and may give each statement to another session.
  *
+ * @returns the server's version
  * @throws Failure when they do not hold
  */
 export async function makeSafe(
   client: pg.Client,
   { access, reported, asked, server, another }: NewSession,
-): Promise<void> {
+): Promise<Version> {
   // by itself where the packet had nothing: a timeout of a millisecond would end a longer message
   if (!asked) await client.query('SET statement_timeout = 0')
   const number = parseVersion(reported)?.number ?? (await askVersionNumber(client))
@@ -39,17 +40,21 @@ export async function makeSafe(
   const settings = firstStatements(number, access, lockWait)
   const shows = expected.map(([name]) => `SHOW ${name}`)
   // one message: a server far away answers all of it no later than one statement
-  const answers = resultsOf(
-    await client.query(['SHOW search_path', settings, ...shows].join('; ')),
-  ).map(onlyValue)
-  if (!asked || answers[0] !== safePath.replaceAll(' ', '')) {
+  const first = ['search_path', 'server_version_num', 'server_version'].map(
+    (name) => `SHOW ${name}`,
+  )
+  const answers = resultsOf(await client.query([...first, settings, ...shows].join('; '))).map(
+    onlyValue,
+  )
+  const [path, versionNumber, version] = answers
+  if (!asked || path !== safePath.replaceAll(' ', '')) {
     // a pooler stands between: the settings must hold from one message to the next
     for (const show of shows) answers.push(...resultsOf(await client.query(show)).map(onlyValue))
     await refuseShared(client, server, another)
   }
   const last = answers.slice(-expected.length)
   const wrong = expected.findIndex(([, value], index) => last[index] !== value)
-  if (wrong < 0) return
+  if (wrong < 0) return versionOfNumber(Number(versionNumber), String(version).split(' ')[0])
   const [name, value] = expected[wrong] ?? []
   throw new Failure(
     `A session on ${server} cannot be made safe`,

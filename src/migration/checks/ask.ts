@@ -3,6 +3,7 @@ import { Cancelled, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
+import { together } from '../../postgres/together.ts'
 import type { Version } from '../../postgres/version.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
@@ -112,13 +113,22 @@ async function askDatabase(
     // what was answered before a connection was lost is not asked again
     await retrying(context, () =>
       withConnection(connection, options, async (client) => {
-        await client.query(`SET statement_timeout = ${patience}`)
-        if (about.number >= 90_300) await client.query(`SET lock_timeout = ${lockPatience}`)
-        const complete = await completed(client, about)
-        for (const question of left) {
+        const limits = [`SET statement_timeout = ${patience}`]
+        if (about.number >= 90_300) limits.push(`SET lock_timeout = ${lockPatience}`)
+        const [, complete] = await together(client, [
+          () => client.query(limits.join('; ')),
+          () => completed(client, about),
+        ])
+        const note = async (question: Question<object>) => {
           known.note(question, database, await answerOf(client, question, complete))
           left.delete(question)
         }
+        const alone = [...left].filter((question) => 'alone' in question)
+        await together(
+          client,
+          [...left].filter((question) => !alone.includes(question)).map((one) => () => note(one)),
+        )
+        for (const question of alone) await note(question)
       }),
     )
   } catch (error) {

@@ -1,5 +1,6 @@
 import { Failure } from '../../failure.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { keepingSessions } from '../../postgres/kept-sessions.ts'
 import { freeSpace, nearestExisting } from '../free-space.ts'
 import { checkFreeze } from '../freeze/beforehand.ts'
 import type { Run } from '../run.ts'
@@ -32,6 +33,14 @@ export interface Assessed {
  * @throws Cancelled
  */
 export async function assess(
+  given: readonly SideName[],
+  run: Run,
+  rename?: (databases: readonly SourceDatabase[]) => SourceDatabase[],
+): Promise<Assessed> {
+  return await keepingSessions(run.signal, () => assessBoth(given, run, rename))
+}
+
+async function assessBoth(
   given: readonly SideName[],
   run: Run,
   rename?: (databases: readonly SourceDatabase[]) => SourceDatabase[],

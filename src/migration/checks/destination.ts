@@ -1,5 +1,4 @@
 import { Failure } from '../../failure.ts'
-import { connect } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { DatabaseName } from '../database-names.ts'
 
@@ -14,23 +13,23 @@ export interface FirstConnection {
 }
 
 /**
- * Finds where to connect first: the database that the input `target` names; `postgres` where that one does not exist, since it
- * may be the one to be created.
+ * Looks where to connect first: in the database that the input `target` names; in `postgres` where that one does not exist, since
+ * it may be the one to be created.
  *
- * @throws Failure of the connection; Cancelled
+ * @param look connects, and throws what connect() does
+ * @throws as `look` does
  */
-export async function firstConnection(
+export async function firstConnection<T extends object>(
   target: ConnectionParameters,
-  signal: AbortSignal,
-): Promise<FirstConnection> {
+  look: (connection: ConnectionParameters) => Promise<T>,
+): Promise<T & FirstConnection> {
   try {
-    const client = await connect(target, { role: 'target', signal })
-    await client.end()
-    return { connection: target, named: true }
+    return { ...(await look(target)), connection: target, named: true }
   } catch (error) {
     if (!(error instanceof Failure) || error.sqlstate !== '3D000' || target.dbname === maintenance)
       throw error
-    return { connection: { ...target, dbname: maintenance }, named: false }
+    const connection = { ...target, dbname: maintenance }
+    return { ...(await look(connection)), connection, named: false }
   }
 }
 

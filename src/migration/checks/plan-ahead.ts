@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { keepingNone } from '../../postgres/kept-sessions.ts'
 import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import { type CheckResult, type Loss, needless, newReport } from '../../report/model.ts'
 import { ReportWriter } from '../../report/writer.ts'
@@ -127,8 +128,9 @@ async function tryAhead(
   const options = { source: source.connection, target: target.connection, mayCreate }
   await attempt(run, 'scratch-restore', () =>
     runPhase(run, 'scratch-restore', async () => {
-      for (const result of await scratchRestore({ ...options, schemas, client }, run))
-        note(run, result)
+      // a session in the throw-away database would keep it from being dropped
+      const restored = keepingNone(() => scratchRestore({ ...options, schemas, client }, run))
+      for (const result of await restored) note(run, result)
     }),
   )
 }

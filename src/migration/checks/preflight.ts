@@ -8,6 +8,7 @@ import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
 import { oldestSource } from '../../postgres/programs/clients/versions.ts'
 import { recoveryOf } from '../../postgres/startup.ts'
+import { together } from '../../postgres/together.ts'
 import type { Version } from '../../postgres/version.ts'
 import type { Loss } from '../../report/model.ts'
 import { printable } from '../../text/text.ts'
@@ -63,7 +64,10 @@ export async function inspectSource(
         'Upgrade the source to 8.4 or newer first',
       )
     }
-    const rows = await databasesOn(client)
+    const [rows, state] = await together(client, [
+      () => databasesOn(client),
+      () => accountOn(client, version.number),
+    ])
     const { chosen, failure } = selectDatabases(wanted, connection.dbname, rows)
     const idle =
       wanted === 'all' ? await emptyMaintenance(chosen, connection, version.number, context) : []
@@ -72,16 +76,6 @@ export async function inspectSource(
       ...name,
       bytes: Number(rows.find((row) => row.name === name.source)?.bytes ?? 0),
     }))
-    const { rows: state } = await client.query<{
-      superuser: boolean
-      standby: boolean
-      free: number
-    }>(`
-      SELECT rolsuper AS superuser, ${recoveryOf(version.number)} AS standby,
-             pg_catalog.current_setting('max_connections')::int
-               - (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity)
-               - CASE WHEN rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END AS free
-        FROM pg_catalog.pg_roles WHERE rolname = session_user`)
     const kept = wanted === 'all' ? rows.map(({ name }) => name).filter(isProvidersDatabase) : []
     const passedOver = [
       ...idle.map((name) => `"${name}", which is empty`),
@@ -103,9 +97,9 @@ export async function inspectSource(
       connection,
       version,
       databases,
-      superuser: state[0]?.superuser ?? false,
-      standby: state[0]?.standby ?? false,
-      freeConnections: state[0]?.free ?? 0,
+      superuser: state?.superuser ?? false,
+      standby: state?.standby ?? false,
+      freeConnections: state?.free ?? 0,
       losses: wanted === 'all' ? closedDatabases(rows) : [],
     }
   }
@@ -115,6 +109,16 @@ export async function inspectSource(
   }
   if (wanted === 'all') await lookIntoTemplate(connection, context)
   return source
+}
+
+async function accountOn(client: pg.Client, number: number) {
+  const { rows } = await client.query<{ superuser: boolean; standby: boolean; free: number }>(`
+    SELECT rolsuper AS superuser, ${recoveryOf(number)} AS standby,
+           pg_catalog.current_setting('max_connections')::int
+             - (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_activity)
+             - CASE WHEN rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int END AS free
+      FROM pg_catalog.pg_roles WHERE rolname = session_user`)
+  return rows[0]
 }
 
 /** @throws Failure where one has a name that is no text */
@@ -216,11 +220,10 @@ export async function inspectTarget(
   inputs: Pick<Inputs, 'superuserOption' | 'roles'>,
   context: Context,
 ): Promise<ReachedTarget> {
-  const first = await firstConnection(connection, context.signal)
-  const target = { ...(await reach(first.connection, context)), ...first }
-  if (!first.named)
+  const target = await firstConnection(connection, (one) => reach(one, context))
+  if (!target.named)
     context.log.info(
-      `The target has no database "${connection.dbname}" (yet): connected to "${first.connection.dbname}"`,
+      `The target has no database "${connection.dbname}" (yet): connected to "${target.connection.dbname}"`,
     )
   context.record.target({
     version: target.version,
@@ -241,10 +244,13 @@ export async function inspectTarget(
 
 async function reach(connection: ConnectionParameters, context: Context): Promise<Target> {
   const inspect = async (client: pg.Client) => {
-    const { rows } = await client.query<{ standby: boolean; read_only: string }>(
-      `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('transaction_read_only') AS read_only`,
-    )
-    const target = await detectTarget(client)
+    const [{ rows }, target] = await together(client, [
+      () =>
+        client.query<{ standby: boolean; read_only: string }>(
+          `SELECT pg_catalog.pg_is_in_recovery() AS standby, pg_catalog.current_setting('transaction_read_only') AS read_only`,
+        ),
+      () => detectTarget(client),
+    ])
     const standby = rows[0]?.standby ?? false
     if (standby || rows[0]?.read_only === 'on') {
       const failure = new Failure(

@@ -33,6 +33,8 @@ export type Question<Row extends object> = Facts<Row> &
     | {
         /** Where one statement is not enough. The session is read-only and safe; see connect(). */
         read(client: pg.Client, about: About): Promise<Row[]>
+        /** It changes the session's settings meanwhile, so that nothing else may be under way in it. */
+        alone?: true
       }
   )
 

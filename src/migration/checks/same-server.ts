@@ -5,6 +5,7 @@ import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { recoveryOf } from '../../postgres/startup.ts'
+import { together } from '../../postgres/together.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import type { DatabaseName } from '../database-names.ts'
@@ -178,34 +179,42 @@ async function observe(
 ): Promise<Observation> {
   const key = [randomInt(1, 2 ** 31), randomInt(1, 2 ** 31)]
   return withConnection(source, { role: 'source', readOnly: true, signal }, async (here) => {
-    await here.query('BEGIN')
     const { number } = await serverVersion(here)
-    const sourceIdentity = await identityOf(here)
-    const locked = await attempt(here, async () => {
-      // that of a transaction came with 9.1; either ends with the session
-      const lock = number >= 90_100 ? 'pg_advisory_xact_lock' : 'pg_advisory_lock'
-      await here.query(`SELECT pg_catalog.${lock}($1::pg_catalog.int4, $2::pg_catalog.int4)`, key)
-      return true
-    })
+    // that of a transaction came with 9.1; either ends with the session
+    const lock = number >= 90_100 ? 'pg_advisory_xact_lock' : 'pg_advisory_lock'
+    const [, sourceIdentity, locked] = await together(here, [
+      () => here.query('BEGIN'),
+      () => identityOf(here),
+      () =>
+        refusedIsNull(() =>
+          here.query(`SELECT pg_catalog.${lock}($1::pg_catalog.int4, $2::pg_catalog.int4)`, key),
+        ),
+    ])
     const options = { role: 'target', readOnly: true, signal } as const
-    return withTarget(target, options, async (there) => {
-      await there.query('BEGIN')
-      const targetIdentity = await identityOf(there)
-      const seen = await attempt(there, async () => {
-        // two keys of 32 bits show as classid and objid, with objsubid 2 (PostgreSQL, pg_locks); of whichever database
-        const { rowCount } = await there.query(
-          `SELECT 1 FROM pg_catalog.pg_locks
-            WHERE locktype = 'advisory' AND classid = $1 AND objid = $2 AND objsubid = 2 AND granted`,
-          key,
-        )
-        return rowCount !== 0
-      })
+    const observed = await withTarget(target, options, async (there) => {
+      const [, targetIdentity, seen] = await together(there, [
+        () => there.query('BEGIN'),
+        () => identityOf(there),
+        () =>
+          attempt(there, async () => {
+            // two keys of 32 bits show as classid and objid, with objsubid 2 (PostgreSQL, pg_locks); of whichever database
+            const { rowCount } = await there.query(
+              `SELECT 1 FROM pg_catalog.pg_locks
+                WHERE locktype = 'advisory' AND classid = $1 AND objid = $2 AND objsubid = 2 AND granted`,
+              key,
+            )
+            return rowCount !== 0
+          }),
+      ])
+      await there.query('ROLLBACK')
       return {
         source: sourceIdentity,
         target: targetIdentity,
         lockSeen: locked === null ? null : seen,
       }
     })
+    await here.query('ROLLBACK')
+    return observed
   })
 }
 
@@ -227,17 +236,18 @@ async function withTarget<T>(
 /** Who a server says it is. @param client a session within a transaction */
 export async function identityOf(client: pg.Client): Promise<ServerIdentity> {
   const { number, major } = await serverVersion(client)
-  const { rows } = await client.query<{ recovery: boolean }>(
-    `SELECT ${recoveryOf(number)} AS recovery`,
-  )
-  const control = await attempt(client, async () => {
-    if (number < 90_600) return null
-    const { rows } = await client.query<{ system: string; timeline: number }>(
-      `SELECT s.system_identifier AS system, c.timeline_id AS timeline
-         FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c`,
-    )
-    return rows[0] ?? null
-  })
+  const [{ rows }, control] = await together(client, [
+    () => client.query<{ recovery: boolean }>(`SELECT ${recoveryOf(number)} AS recovery`),
+    () =>
+      attempt(client, async () => {
+        if (number < 90_600) return null
+        const { rows } = await client.query<{ system: string; timeline: number }>(
+          `SELECT s.system_identifier AS system, c.timeline_id AS timeline
+             FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c`,
+        )
+        return rows[0] ?? null
+      }),
+  ])
   return {
     systemIdentifier: control?.system ?? null,
     timeline: control?.timeline ?? null,
@@ -246,14 +256,21 @@ export async function identityOf(client: pg.Client): Promise<ServerIdentity> {
   }
 }
 
-/** What the server refuses is null, and costs the transaction nothing. */
+/** What the server refuses is null, and costs the transaction nothing. @param work takes nothing that is to stay */
 async function attempt<T>(client: pg.Client, work: () => Promise<T>): Promise<T | null> {
-  await client.query('SAVEPOINT attempt')
+  const [, result] = await together(client, [
+    () => client.query('SAVEPOINT attempt'),
+    () => refusedIsNull(work),
+    () => client.query('ROLLBACK TO SAVEPOINT attempt'),
+  ])
+  return result
+}
+
+async function refusedIsNull<T>(work: () => Promise<T>): Promise<T | null> {
   try {
     return await work()
   } catch (error) {
     if (sqlstateOf(error) === undefined) throw error
-    await client.query('ROLLBACK TO SAVEPOINT attempt')
     return null
   }
 }

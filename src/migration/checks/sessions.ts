@@ -1,7 +1,13 @@
 import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
-import { type Opened, openConnection, serverVersion } from '../../postgres/connection.ts'
+import {
+  type Opened,
+  openConnection,
+  serverVersion,
+  withConnection,
+} from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { together } from '../../postgres/together.ts'
 import { formatDuration } from '../../text/numbers.ts'
 import { printable } from '../../text/text.ts'
 import { exportFrom } from '../verify/snapshot.ts'
@@ -17,7 +23,7 @@ export interface Sessions {
   snapshot: string | null
   /** Such a server is known not to share snapshots, whatever is tried. */
   snapshotKnown: boolean
-  /** The quickest of 20 round trips, in milliseconds: what the network takes, whatever the runner is busy with. */
+  /** The quickest of a few round trips, in milliseconds: what the network takes, whatever the runner is busy with. */
   roundTrip: number
   /** Seconds that the server's clock is ahead of the runner's, to the nearest that the round trip allows. */
   ahead: number
@@ -25,7 +31,7 @@ export interface Sessions {
 
 /** How many sessions are opened: a proxy that spreads sessions over two servers gives all four to one in one of eight cases. */
 const sessions = 4
-const roundTrips = 20
+const roundTrips = 3
 
 /**
  * Opens several sessions at once in one database and looks at what each of them meets. Changes nothing.
@@ -38,28 +44,40 @@ export async function probeSessions(
   role: 'source' | 'target',
   signal: AbortSignal,
 ): Promise<Sessions> {
-  const opened: Opened[] = []
-  try {
-    const options = { database, role, signal, readOnly: true }
-    while (opened.length < sessions) opened.push(await openConnection(connection, options))
-    const clients = opened.map(({ client }) => client)
-    const [first, second] = clients
-    if (!first || !second) throw new Error('no session was opened')
-    const { number } = await serverVersion(first)
-    const starts: string[] = []
-    for (const client of clients) starts.push(await startOf(client))
-    const pace = await measure(first)
-    const snapshot =
-      role === 'source'
-        ? await shareSnapshot(first, second, number)
-        : { snapshot: null, snapshotKnown: false }
-    return {
-      ...pace,
-      ...snapshot,
-      starts,
+  const options = { database, role, signal, readOnly: true }
+  return await withConnection(connection, options, async (first) => {
+    const opening = Array.from({ length: sessions - 1 }, () => openConnection(connection, options))
+    const tried = await Promise.allSettled(opening)
+    try {
+      const others = await Promise.all(opening)
+      return await compare(
+        first,
+        others.map(({ client }) => client),
+        role,
+      )
+    } finally {
+      const opened = tried.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+      await Promise.all(opened.map(({ close }: Opened) => close()))
     }
-  } finally {
-    await Promise.all(opened.map(({ close }) => close()))
+  })
+}
+
+async function compare(
+  first: pg.Client,
+  others: readonly pg.Client[],
+  role: SideName,
+): Promise<Sessions> {
+  const { number } = await serverVersion(first)
+  const starts = await Promise.all([first, ...others].map(startOf))
+  const pace = await measure(first)
+  const [second] = others
+  const isSource = role === 'source' && second !== undefined
+  return {
+    ...pace,
+    ...(isSource
+      ? await shareSnapshot(first, second, number)
+      : { snapshot: null, snapshotKnown: false }),
+    starts,
   }
 }
 
@@ -96,9 +114,12 @@ async function shareSnapshot(
   const { id, unavailable } = await exportFrom(first, number)
   if (id === null) return { snapshot: unavailable ?? 'it names none', snapshotKnown: true }
   try {
-    await second.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    // an identifier that the server made: hexadecimal digits and dashes
-    await second.query(`SET TRANSACTION SNAPSHOT '${id.replace(/[^0-9A-Za-z-]/g, '')}'`)
+    await together(second, [
+      () => second.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'),
+      // an identifier that the server made: hexadecimal digits and dashes
+      () => second.query(`SET TRANSACTION SNAPSHOT '${id.replace(/[^0-9A-Za-z-]/g, '')}'`),
+    ])
+    await first.query('COMMIT')
     return { snapshot: null, snapshotKnown: false }
   } catch (error) {
     return { snapshot: messageOf(error), snapshotKnown: false }

@@ -4,6 +4,7 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier } from '../../postgres/identifiers.ts'
 import { isTable } from '../../postgres/only-tables.ts'
+import { together } from '../../postgres/together.ts'
 import type { Loss } from '../../report/model.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
@@ -38,8 +39,12 @@ export async function findMemberRows(
   const look = async (client: pg.Client) => {
     const { number } = await serverVersion(client)
     if (number < 90_100) return []
-    const losses: Loss[] = (await hasJobs(client, number)) ? [{ ...jobsLoss, database }] : []
-    for (const table of await memberTables(client)) {
+    const [jobs, tables] = await together(client, [
+      () => hasJobs(client, number),
+      () => memberTables(client),
+    ])
+    const losses: Loss[] = jobs ? [{ ...jobsLoss, database }] : []
+    for (const table of tables) {
       if (!(await holdsRows(client, table, number))) continue
       const [full, extension] = [`${table.schema}.${table.name}`, table.extension].map(printable)
       losses.push({

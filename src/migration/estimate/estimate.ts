@@ -1,4 +1,5 @@
 import { withConnection } from '../../postgres/connection.ts'
+import { keepingSessions } from '../../postgres/kept-sessions.ts'
 import { compressionArguments } from '../../postgres/programs/arguments.ts'
 import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import type { Estimate, EstimatedPhase, Range } from '../../report/model.ts'
@@ -29,7 +30,22 @@ export async function estimateMigration(
   source: Source,
   target: Pick<ReachedTarget, 'connection'> | undefined,
   run: Run,
-  known: { client?: ClientPrograms; schemaSeconds?: ReadonlyMap<string, number> } = {},
+  known: Known = {},
+): Promise<Estimate> {
+  return await keepingSessions(run.signal, () => estimateBoth(source, target, run, known))
+}
+
+/** What was learned before: see estimateMigration(). */
+interface Known {
+  client?: ClientPrograms
+  schemaSeconds?: ReadonlyMap<string, number>
+}
+
+async function estimateBoth(
+  source: Source,
+  target: Pick<ReachedTarget, 'connection'> | undefined,
+  run: Run,
+  known: Known,
 ): Promise<Estimate> {
   const { inputs } = run
   const sizes: DatabaseSizes[] = []

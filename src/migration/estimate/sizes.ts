@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { serverVersion } from '../../postgres/connection.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { endsWait } from '../../postgres/sqlstates.ts'
+import { together } from '../../postgres/together.ts'
 import { firstNormalOid } from '../restore/plan/target-facts.ts'
 
 /** A table, or a materialized view, whose query the target runs again. */
@@ -38,7 +39,7 @@ const largeObjectPage = 2048
  * Reads the sizes of everything that a dump carries. Sizes are exact, unless somebody keeps a table locked: then they are those
  * of the last VACUUM or ANALYZE.
  *
- * @param client a read-only session in the database
+ * @param client a read-only session in the database, whose statement_timeout is set
  * @param patience milliseconds for the exact sizes: each waits for whoever has the table locked (pg_relation_size opens it)
  */
 export async function readSizes(
@@ -47,15 +48,16 @@ export async function readSizes(
   patience = 5000,
 ): Promise<DatabaseSizes> {
   const { number } = await serverVersion(client)
-  await client.query(`SET statement_timeout = ${patience}`)
   try {
-    return await read(client, database, number, true)
+    const [, sizes] = await together(client, [
+      () => client.query(`SET statement_timeout = ${patience}`),
+      () => read(client, database, number, true),
+    ])
+    return sizes
   } catch (error) {
     // 57014: statement_timeout; 55P03: lock_timeout
     if (!endsWait(sqlstateOf(error) ?? '')) throw error
     return await read(client, database, number, false)
-  } finally {
-    await client.query('SET statement_timeout = 0')
   }
 }
 

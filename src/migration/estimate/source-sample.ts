@@ -1,7 +1,7 @@
 // as a whole: a Node too old for zstd is told so elsewhere, and must get as far as that
 import zlib from 'node:zlib'
 import type pg from 'pg'
-import { openConnection, serverVersion, withConnection } from '../../postgres/connection.ts'
+import { serverVersion, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { copyOut } from '../../postgres/copy.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
@@ -67,32 +67,34 @@ export async function sampleSource(
     .slice(0, tablesInAll)
   const tables = new Map<string, Map<string, TableSample>>()
   const options = { role: 'source', readOnly: true, signal: context.signal } as const
-  const roundTrip = await withConnection(connection, options, measureRoundTrip)
-  for (const { database, table } of chosen) {
-    context.signal.throwIfAborted()
-    const { client, close } = await openConnection(connection, { ...options, database })
-    try {
-      const sample = await sampleTable(client, table, compression)
-      context.signal.throwIfAborted()
-      const known = tables.get(database) ?? new Map<string, TableSample>()
-      if (sample) known.set(qualifiedName(table.schema, table.name), sample)
-      tables.set(database, known)
-    } catch (error) {
-      context.signal.throwIfAborted()
-      if (sqlstateOf(error) === undefined) throw error
-      // the account may not read it, or it is gone by now; the reason may quote what the table holds
-      context.log.debug(`A table of the sample was passed over: ${sqlstateOf(error)}`)
-    } finally {
-      await close()
+  let roundTrip = Number.POSITIVE_INFINITY
+  for (const [database, those] of Map.groupBy(chosen, ({ database }) => database)) {
+    const left = those.map(({ table }) => table)
+    const known = new Map<string, TableSample>()
+    tables.set(database, known)
+    const read = async (client: pg.Client) => {
+      if (roundTrip === Number.POSITIVE_INFINITY) roundTrip = await measureRoundTrip(client)
+      await client.query(`SET statement_timeout = ${patience}`)
+      // a session whose answer was cut off is none any more
+      while (client.connection.stream.writable) {
+        const table = left.shift()
+        if (!table) return
+        const sample = await sampleTable(client, table, compression, context)
+        context.signal.throwIfAborted()
+        if (sample) known.set(qualifiedName(table.schema, table.name), sample)
+      }
     }
+    while (left.length > 0) await withConnection(connection, { ...options, database }, read)
   }
+  if (roundTrip === Number.POSITIVE_INFINITY)
+    roundTrip = await withConnection(connection, options, measureRoundTrip)
   return { tables, roundTrip }
 }
 
-/** The quickest of ten answers to a question that is none. */
+/** The quickest of three answers to a question that is none. */
 export async function measureRoundTrip(client: pg.Client): Promise<number> {
   let best = Number.POSITIVE_INFINITY
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < 3; round++) {
     const began = performance.now()
     await client.query('SELECT 1')
     best = Math.min(best, (performance.now() - began) / 1000)
@@ -100,10 +102,12 @@ export async function measureRoundTrip(client: pg.Client): Promise<number> {
   return best
 }
 
+/** @returns undefined where the table has no rows, or cannot be read */
 async function sampleTable(
   client: pg.Client,
   table: SizedTable,
   compression: SampleCompression,
+  context: Pick<Context, 'signal' | 'log'>,
 ): Promise<TableSample | undefined> {
   const width = table.rows ? table.bytes / table.rows : 100
   const limit = Math.max(1, Math.ceil(most / Math.max(10, width)))
@@ -119,7 +123,6 @@ async function sampleTable(
     rows += newlines(chunk)
     chunks.push(chunk)
   }
-  await client.query(`SET statement_timeout = ${patience}`)
   const from = qualifiedName(table.schema, table.name)
   const { number } = await serverVersion(client)
   const statement = `COPY (SELECT * FROM ONLY ${from} WHERE ${isTable(from, number)} LIMIT ${limit}) TO STDOUT`
@@ -127,8 +130,14 @@ async function sampleTable(
   try {
     await copyOut(client, statement, take)
   } catch (error) {
+    context.signal.throwIfAborted()
     // what came in time, or within the limit, is a sample as well
-    if (rows === 0 || !(bytes >= most || sqlstateOf(error) === '57014')) throw error
+    if (rows === 0 || !(bytes >= most || sqlstateOf(error) === '57014')) {
+      if (sqlstateOf(error) === undefined) throw error
+      // the account may not read it, or it is gone by now; the reason may quote what the table holds
+      context.log.debug(`A table of the sample was passed over: ${sqlstateOf(error)}`)
+      return undefined
+    }
   }
   if (rows === 0) return undefined
   // the first row's way says nothing about speed, unless there is no other

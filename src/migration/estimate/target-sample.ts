@@ -6,6 +6,7 @@ import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { copyIn, copyOut } from '../../postgres/copy.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { together } from '../../postgres/together.ts'
 import { rolledBack } from '../../postgres/tried.ts'
 import type { Context } from '../context.ts'
 import { measureRoundTrip } from './source-sample.ts'
@@ -25,7 +26,7 @@ export interface TargetSample {
   index: { seconds: number; rows: number; bytes: number }
   /** Seconds that ANALYZE takes for each value of the rows that it looks at. */
   analyze: number
-  /** Seconds for a table with a primary key. */
+  /** Seconds for a table with a primary key, among others in one message. */
   definition: number
   roundTrip: number
 }
@@ -55,7 +56,6 @@ export async function sampleTarget(
     const roundTrip = await measureRoundTrip(client)
     return rolledBack(client, async () => {
       try {
-        await client.query(`SET LOCAL statement_timeout = ${patience}`)
         return { ...(await measure(client)), roundTrip }
       } catch (error) {
         context.signal.throwIfAborted()
@@ -71,6 +71,7 @@ async function measure(client: pg.Client): Promise<Omit<TargetSample, 'roundTrip
     `pg_temp.${quoteIdentifier(`estimate_${what}_${randomBytes(4).toString('hex')}`)}`
   const [narrow, wide] = [name('narrow'), name('wide')]
   await client.query(`
+    SET LOCAL statement_timeout = ${patience};
     CREATE TEMPORARY TABLE ${narrow} (id pg_catalog.int8, customer pg_catalog.int4, at pg_catalog.timestamptz,
       amount pg_catalog.numeric, note pg_catalog.text) ON COMMIT DROP;
     CREATE TEMPORARY TABLE ${wide} (id pg_catalog.int8, body pg_catalog.text) ON COMMIT DROP`)
@@ -89,13 +90,18 @@ async function measure(client: pg.Client): Promise<Omit<TargetSample, 'roundTrip
   const read = await both((table) => copyOut(client, `COPY ${table} TO STDOUT`, () => {}))
   const seconds = await timed(() => client.query(`CREATE INDEX ON ${narrow} (id)`))
   const analyze = await timed(() => client.query(`ANALYZE ${narrow}`))
-  const definition = await timed(async () => {
-    for (let made = 0; made < definitions; made++) {
-      await client.query(
-        `CREATE TEMPORARY TABLE ${name(`empty_${made}`)} (id pg_catalog.int8 PRIMARY KEY, note pg_catalog.text) ON COMMIT DROP`,
-      )
-    }
-  })
+  const empty = Array.from({ length: definitions }, (_, made) => name(`empty_${made}`))
+  const definition = await timed(() =>
+    together(
+      client,
+      empty.map(
+        (table) => () =>
+          client.query(
+            `CREATE TEMPORARY TABLE ${table} (id pg_catalog.int8 PRIMARY KEY, note pg_catalog.text) ON COMMIT DROP`,
+          ),
+      ),
+    ),
+  )
   return {
     load,
     read,

@@ -1,5 +1,6 @@
 import { Cancelled, messageOf } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
+import { together } from '../../postgres/together.ts'
 import { firstTen } from '../../text/numbers.ts'
 import { printable } from '../../text/text.ts'
 import type { Source } from '../checks/preflight.ts'
@@ -109,11 +110,14 @@ export class Looks {
     const look: Look = { database, writes: false, what: '', writers: [], prepared: [] }
     try {
       const { now, ...others } = await retrying(once ? { log, signal, pauses: [] } : run, () =>
-        withConnection(source.connection, options, async (client) => ({
-          now: await readWrites(client),
-          writers: await openWriters(client),
-          prepared: this.frozen ? (await readBypasses(client)).prepared : [],
-        })),
+        withConnection(source.connection, options, async (client) => {
+          const [now, writers] = await together(client, [
+            () => readWrites(client),
+            () => openWriters(client),
+          ])
+          const prepared = this.frozen ? (await readBypasses(client)).prepared : []
+          return { now, writers, prepared }
+        }),
       )
       // whoever is at work is seen, whatever the counts say
       Object.assign(look, others)

@@ -17,6 +17,7 @@ import {
   preloadKey,
   settingValues,
 } from '../../postgres/roles/settings.ts'
+import { together } from '../../postgres/together.ts'
 import type { Context } from '../context.ts'
 
 /**
@@ -33,16 +34,17 @@ export async function readRoleTarget(
   names: RoleNames,
   context: Pick<Context, 'signal'>,
 ): Promise<RoleTarget> {
-  const target = await detectTarget(client)
+  const [target, catalog, knowsMembershipOptions] = await together(client, [
+    () => detectTarget(client),
+    () => readRoleCatalog(client),
+    () => knowsStatement(client, (name) => `GRANT ${name} TO ${name} WITH INHERIT TRUE`),
+  ])
   return {
     ...target,
     account: { ...target.account, name: names.onSource(target.account.name) },
     names,
-    catalog: catalogOnSource(await readRoleCatalog(client), names),
-    knowsMembershipOptions: await knowsStatement(
-      client,
-      (name) => `GRANT ${name} TO ${name} WITH INHERIT TRUE`,
-    ),
+    catalog: catalogOnSource(catalog, names),
+    knowsMembershipOptions,
     unloadable: await unloadable(connection, libraries, context),
   }
 }

@@ -12,6 +12,7 @@ import {
   type Trial,
 } from '../../polardb/roles/steps.ts'
 import { quoteIdentifier } from '../../postgres/identifiers.ts'
+import { together } from '../../postgres/together.ts'
 import { rolledBack } from '../../postgres/tried.ts'
 import type { Context } from '../context.ts'
 import { type Outcome, type Refusal, refusalOf, refusalReason } from './apply.ts'
@@ -89,15 +90,17 @@ class Trials {
 
   private async try(one: RoleStep, text: string): Promise<Refusal | undefined> {
     if (this.context.signal.aborted) throw new Cancelled()
-    await this.client.query('SAVEPOINT trial')
-    try {
-      await this.client.query(text)
-      return undefined
-    } catch (error) {
-      return refusalOf(one, error)
-    } finally {
-      await this.client.query('ROLLBACK TO SAVEPOINT trial').catch(() => {})
-    }
+    const answer = () =>
+      this.client.query(text).then(
+        () => undefined,
+        (error: unknown) => refusalOf(one, error),
+      )
+    const [, refusal] = await together(this.client, [
+      () => this.client.query('SAVEPOINT trial'),
+      answer,
+      () => this.client.query('ROLLBACK TO SAVEPOINT trial').catch(() => {}),
+    ])
+    return refusal
   }
 }
 

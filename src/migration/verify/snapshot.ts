@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { closeSession, connect, serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
+import { together } from '../../postgres/together.ts'
 import { readSequences, type SequenceState } from './rows/sequences.ts'
 
 /** A transaction on the source that shows one moment to everybody who imports its snapshot. */
@@ -56,23 +57,28 @@ export async function exportFrom(
 ): Promise<{ id: string | null; unavailable: string | null }> {
   // asked before the transaction, which an answer that is an error would end
   const unavailable = await whyNoSnapshot(client, server)
-  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  if (unavailable !== null) return { id: null, unavailable }
-  const snapshot = await client.query<{ id: string }>(
-    'SELECT pg_catalog.pg_export_snapshot() AS id',
-  )
+  const begin = () => client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  if (unavailable !== null) {
+    await begin()
+    return { id: null, unavailable }
+  }
+  const [, snapshot] = await together(client, [
+    begin,
+    () => client.query<{ id: string }>('SELECT pg_catalog.pg_export_snapshot() AS id'),
+  ])
   return { id: snapshot.rows[0]?.id ?? null, unavailable: null }
 }
 
 /** Why sessions of a server cannot share a snapshot, in a sentence; null where they can. */
 async function whyNoSnapshot(client: pg.Client, server: number): Promise<string | null> {
   if (server < 90200) return 'PostgreSQL before 9.2 cannot export a snapshot'
-  if (await misreadsSnapshots(client, server)) {
+  const [misreads, { rows }] = await together(client, [
+    () => misreadsSnapshots(client, server),
+    () => client.query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby'),
+  ])
+  if (misreads) {
     return 'this PolarDB misreads exported snapshots (polar_csn_enable): each session sees a moment of its own'
   }
-  const { rows } = await client.query<{ standby: boolean }>(
-    'SELECT pg_catalog.pg_is_in_recovery() AS standby',
-  )
   if (rows[0]?.standby && server < 100000) {
     return 'a standby before PostgreSQL 10 cannot export a snapshot'
   }

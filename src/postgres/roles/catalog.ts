@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { serverVersion } from '../connection.ts'
+import { together } from '../together.ts'
 
 /** How a password is kept; `unknown` where the account may not see it. */
 export type PasswordKind = 'none' | 'scram-sha-256' | 'md5' | 'other' | 'unknown'
@@ -87,7 +88,12 @@ export async function readRoleCatalog(
           FROM pg_catalog.pg_authid a WHERE a.oid = r.oid)`
     : `'unknown'`
   const replication = number >= 90_100 ? 'r.rolreplication' : 'false'
-  const roles = await rows<CatalogRole>(`
+  // before 16 a member inherits as its own attribute says, and may always SET ROLE
+  const [inherit, set] =
+    number >= 160000 ? ['a.inherit_option', 'a.set_option'] : ['m.rolinherit', 'true']
+  const [roles, predefined, memberships, settings, labels, parameters] = await together(client, [
+    () =>
+      rows<CatalogRole>(`
     WITH RECURSIVE polar(member) AS (
       SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'pg_polar_superuser'
       UNION SELECT m.member FROM pg_catalog.pg_auth_members m JOIN polar p ON p.member = m.roleid)
@@ -101,21 +107,21 @@ export async function readRoleCatalog(
            ${passwords} AS password, pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment,
            NOT r.rolsuper AND r.oid IN (SELECT member FROM polar) AS "polarSuperuser"
       FROM pg_catalog.pg_roles r
-     WHERE r.rolname !~ '^pg_' ORDER BY r.rolname`)
-  const predefined = await rows<{ name: string }>(
-    `SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname ~ '^pg_' ORDER BY 1`,
-  )
-  // before 16 a member inherits as its own attribute says, and may always SET ROLE
-  const [inherit, set] =
-    number >= 160000 ? ['a.inherit_option', 'a.set_option'] : ['m.rolinherit', 'true']
-  const memberships = await rows<CatalogMembership>(`
+     WHERE r.rolname !~ '^pg_' ORDER BY r.rolname`),
+    () =>
+      rows<{ name: string }>(
+        `SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname ~ '^pg_' ORDER BY 1`,
+      ),
+    () =>
+      rows<CatalogMembership>(`
     SELECT r.rolname AS role, m.rolname AS member, pg_catalog.bool_or(a.admin_option) AS admin,
            pg_catalog.bool_or(${inherit}) AS "inherit", pg_catalog.bool_or(${set}) AS "set"
       FROM pg_catalog.pg_auth_members a
       JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
-     WHERE m.rolname !~ '^pg_' GROUP BY 1, 2 ORDER BY 1, 2`)
-  const settings = await rows<CatalogSetting>(
-    `
+     WHERE m.rolname !~ '^pg_' GROUP BY 1, 2 ORDER BY 1, 2`),
+    () =>
+      rows<CatalogSetting>(
+        `
     SELECT r.rolname AS role, d.datname AS database, pg_catalog.split_part(c.entry, '=', 1) AS parameter,
            pg_catalog.substr(c.entry, pg_catalog.strpos(c.entry, '=') + 1) AS value
       FROM (SELECT setrole, setdatabase, pg_catalog.unnest(setconfig) AS entry
@@ -125,23 +131,24 @@ export async function readRoleCatalog(
      WHERE (c.setrole = 0 OR r.oid IS NOT NULL) AND (c.setrole <> 0 OR c.setdatabase = 0)
        AND (c.setdatabase = 0 OR (d.oid IS NOT NULL AND ($1::pg_catalog.text[] IS NULL OR d.datname::pg_catalog.text = ANY ($1))))
      ORDER BY 1 NULLS FIRST, 2 NULLS FIRST, 3`,
-    [databases ?? null],
-  )
-  const labels =
-    number < 90200
-      ? []
-      : await rows<RoleCatalog['labels'][number]>(`
+        [databases ?? null],
+      ),
+    async () =>
+      number < 90200
+        ? []
+        : rows<RoleCatalog['labels'][number]>(`
     SELECT r.rolname AS role, l.provider, l.label
       FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_roles r ON r.oid = l.objoid
-     WHERE l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass ORDER BY 1, 2`)
-  const parameters =
-    number < 150000
-      ? []
-      : await rows<RoleCatalog['parameters'][number]>(`
+     WHERE l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass ORDER BY 1, 2`),
+    async () =>
+      number < 150000
+        ? []
+        : rows<RoleCatalog['parameters'][number]>(`
     SELECT r.rolname AS role, p.parname AS parameter, a.privilege_type AS privilege, a.is_grantable AS "grantOption"
       FROM pg_catalog.pg_parameter_acl p, pg_catalog.aclexplode(p.paracl) a
       LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
-     WHERE a.grantee = 0 OR NOT r.rolsuper ORDER BY 1 NULLS FIRST, 2, 3`)
+     WHERE a.grantee = 0 OR NOT r.rolsuper ORDER BY 1 NULLS FIRST, 2, 3`),
+  ])
   return {
     version,
     major,

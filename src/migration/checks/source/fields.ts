@@ -28,6 +28,7 @@ interface Field {
 export const largestFields = (toast: number, heap: number, limit = 30_000): Question<Field> => ({
   id: 'largest-fields',
   scope: 'database',
+  alone: true,
   async read(client, { number }) {
     const { rows } = await client.query<Omit<Field, 'bytes'> & { readable: boolean }>(`
       SELECT n.nspname AS schema, c.relname AS name, a.attname AS column,

@@ -6,6 +6,7 @@ import { maskStatement } from '../../../postgres/archive/statement.ts'
 import { sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { refuses } from '../../../postgres/sqlstates.ts'
+import { together } from '../../../postgres/together.ts'
 import { rolledBack } from '../../../postgres/tried.ts'
 
 /**
@@ -61,22 +62,26 @@ async function tryEach<T>(
     'SELECT pg_catalog.getdatabaseencoding() AS encoding',
   )
   if (rows[0]?.encoding !== encoding) return refused
-  return rolledBack(client, async () => {
-    for (const [item, options] of wanted) {
-      await client.query('SAVEPOINT trial')
-      try {
-        await client.query(`CREATE COLLATION pg_temp.migration_trial (${options})`)
-      } catch (error) {
-        const sqlstate = sqlstateOf(error)
-        if (sqlstate === undefined) throw error
-        // anything else says nothing of them
-        if (refuses(sqlstate, 'collation')) refused.set(item, messageOf(error))
-      } finally {
-        await client.query('ROLLBACK TO SAVEPOINT trial')
-      }
-    }
-    return refused
-  })
+  await rolledBack(client, () =>
+    together(
+      client,
+      wanted.flatMap(([item, options]) => [
+        () => client.query('SAVEPOINT trial'),
+        async () => {
+          try {
+            await client.query(`CREATE COLLATION pg_temp.migration_trial (${options})`)
+          } catch (error) {
+            const sqlstate = sqlstateOf(error)
+            if (sqlstate === undefined) throw error
+            // anything else says nothing of them
+            if (refuses(sqlstate, 'collation')) refused.set(item, messageOf(error))
+          }
+        },
+        () => client.query('ROLLBACK TO SAVEPOINT trial'),
+      ]),
+    ),
+  )
+  return refused
 }
 
 /** The options of CREATE COLLATION that decide whether a server can make it, put together anew from known ones. */

@@ -5,6 +5,7 @@ import { serverVersion } from '../../../postgres/connection.ts'
 import { privilegesIn } from '../../../postgres/portable-sql.ts'
 import { roleSettings } from '../../../postgres/roles/catalog.ts'
 import { namesRole, type RoleNames } from '../../../postgres/roles/role-names.ts'
+import { together } from '../../../postgres/together.ts'
 import { readFreezeMark, settingsBefore } from '../../freeze/mark.ts'
 import { fields, flag, list, matching, oneOf, readBy, text, wholeFrom } from '../../kept/schema.ts'
 import { firstNormalOid } from '../plan/target-facts.ts'
@@ -76,45 +77,56 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
         ? 'd.daticulocale::pg_catalog.text'
         : 'NULL::pg_catalog.text'
   const rules = major >= 16 ? 'd.daticurules' : 'NULL::pg_catalog.text'
-  const { rows } = await client.query<{
-    oid: string
-    name: string
-    encoding: string
-    collate: string
-    ctype: string
-    provider: string
-    locale: string | null
-    rules: string | null
-    owner: string
-    has_acl: boolean
-    comment: string | null
-    connection_limit: number
-    template: boolean
-  }>(`
+  const oid =
+    '(SELECT o.oid FROM pg_catalog.pg_database o WHERE o.datname = pg_catalog.current_database())'
+  const [{ rows }, settings, grants, extensions, mark, extensionGrants, extensionTables] =
+    await together(client, [
+      () =>
+        client.query<{
+          oid: string
+          name: string
+          encoding: string
+          collate: string
+          ctype: string
+          provider: string
+          locale: string | null
+          rules: string | null
+          owner: string
+          has_acl: boolean
+          comment: string | null
+          connection_limit: number
+          template: boolean
+        }>(`
     SELECT d.oid::pg_catalog.text AS oid, d.datname AS name, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,
            d.datcollate AS "collate", d.datctype AS ctype, ${provider} AS provider, ${locale} AS locale,
            ${rules} AS rules, pg_catalog.pg_get_userbyid(d.datdba) AS owner, d.datacl IS NOT NULL AS has_acl,
            pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS connection_limit,
            d.datistemplate AS template
       FROM pg_catalog.pg_database d
-     WHERE d.datname = pg_catalog.current_database()`)
+     WHERE d.datname = pg_catalog.current_database()`),
+      () =>
+        client.query<{ role: string | null; setting: string }>(`
+          SELECT r.rolname AS role, pg_catalog.unnest(s.setconfig) AS setting
+            FROM ${roleSettings(number)} s
+            LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+           WHERE s.setdatabase = ${oid} AND (s.setrole = 0 OR r.oid IS NOT NULL)`),
+      () =>
+        client.query<Grant>(`
+          SELECT a.grantor, a.grantee, a.privilege, a.grantable
+            FROM (${privilegesIn(`(SELECT d.datacl FROM pg_catalog.pg_database d WHERE d.oid = ${oid})`, number)}) a`),
+      async () =>
+        number >= 90_100
+          ? await client.query<{ name: string; version: string; schema: string }>(`
+              SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
+                FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+               ORDER BY e.extname`)
+          : { rows: [] },
+      () => readFreezeMark(client),
+      () => readExtensionGrants(client, number),
+      async () => (number >= 90_100 ? await readExtensionTables(client) : []),
+    ])
   const [row] = rows
   if (!row) throw new Error('the server does not list the database that is connected')
-  const settings = await client.query<{ role: string | null; setting: string }>(`
-    SELECT r.rolname AS role, pg_catalog.unnest(s.setconfig) AS setting
-      FROM ${roleSettings(number)} s
-      LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
-     WHERE s.setdatabase = ${row.oid} AND (s.setrole = 0 OR r.oid IS NOT NULL)`)
-  const grants = await client.query<Grant>(`
-    SELECT a.grantor, a.grantee, a.privilege, a.grantable
-      FROM (${privilegesIn(`(SELECT d.datacl FROM pg_catalog.pg_database d WHERE d.oid = ${row.oid})`, number)}) a`)
-  const extensions =
-    number >= 90_100
-      ? await client.query<{ name: string; version: string; schema: string }>(`
-          SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
-            FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
-           ORDER BY e.extname`)
-      : { rows: [] }
   return {
     name: row.name,
     encoding: row.encoding,
@@ -132,13 +144,13 @@ export async function readDatabaseProperties(client: pg.Client): Promise<Databas
         const equals = setting.indexOf('=')
         return { role, name: setting.slice(0, equals), value: setting.slice(equals + 1) }
       }),
-      await readFreezeMark(client),
+      mark,
     ),
     connectionLimit: row.connection_limit,
     template: row.template,
     extensions: extensions.rows,
-    extensionGrants: await readExtensionGrants(client, number),
-    extensionTables: number >= 90_100 ? await readExtensionTables(client) : [],
+    extensionGrants,
+    extensionTables,
   }
 }
 

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { detectTarget, type Target } from '../../../polardb/detect.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
+import { together } from '../../../postgres/together.ts'
 import { rolledBack } from '../../../postgres/tried.ts'
 
 export interface AvailableExtension {
@@ -84,22 +85,74 @@ export async function readTargetFacts(
   const born = here ? 'true' : `oid < ${firstNormalOid}`
   const rows = async <T extends pg.QueryResultRow>(sql: string) => (await client.query<T>(sql)).rows
 
-  const roles = await rows<{ name: string; superuser: boolean }>(
-    'SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles',
-  )
-  const languages = await rows<{ name: string; trusted: boolean }>(
-    `SELECT lanname AS name, lanpltrusted AS trusted FROM pg_catalog.pg_language WHERE ${born}`,
-  )
-  const versions = await rows<{
-    name: string
-    version: string
-    superuser: boolean
-    trusted: boolean
-    default_version: string | null
-  }>(`
-    SELECT v.name, v.version, v.superuser, ${major >= 13 ? 'v.trusted' : 'false'} AS trusted, e.default_version
-      FROM pg_catalog.pg_available_extension_versions v
-      JOIN pg_catalog.pg_available_extensions e ON e.name = v.name`)
+  const [
+    roles,
+    languages,
+    versions,
+    installed,
+    schemas,
+    accessMethods,
+    tablespaces,
+    settings,
+    collations,
+    [compression],
+    [existing],
+    hasXml,
+  ] = await together(client, [
+    () =>
+      rows<{ name: string; superuser: boolean }>(
+        'SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles',
+      ),
+    () =>
+      rows<{ name: string; trusted: boolean }>(
+        `SELECT lanname AS name, lanpltrusted AS trusted FROM pg_catalog.pg_language WHERE ${born}`,
+      ),
+    () =>
+      rows<{
+        name: string
+        version: string
+        superuser: boolean
+        trusted: boolean
+        default_version: string | null
+      }>(`
+        SELECT v.name, v.version, v.superuser, ${major >= 13 ? 'v.trusted' : 'false'} AS trusted, e.default_version
+          FROM pg_catalog.pg_available_extension_versions v
+          JOIN pg_catalog.pg_available_extensions e ON e.name = v.name`),
+    () =>
+      rows<{ name: string; version: string }>(
+        `SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension WHERE ${born}`,
+      ),
+    () =>
+      rows<{ name: string; system: boolean; administered: boolean }>(`
+        SELECT nspname AS name, oid < ${firstNormalOid} AS system,
+               pg_catalog.pg_has_role(session_user, nspowner, 'USAGE') AS administered
+          FROM pg_catalog.pg_namespace WHERE ${born} AND nspname !~ '^pg_(toast_)?temp_'`),
+    () => rows<{ name: string }>('SELECT amname AS name FROM pg_catalog.pg_am'),
+    () =>
+      rows<{ name: string }>(`
+        SELECT spcname AS name FROM pg_catalog.pg_tablespace
+         WHERE pg_catalog.has_tablespace_privilege(session_user, oid, 'CREATE')`),
+    () =>
+      rows<{ name: string; context: string }>(
+        'SELECT pg_catalog.lower(name) AS name, context FROM pg_catalog.pg_settings',
+      ),
+    () =>
+      rows<{ name: string; icu: boolean }>(
+        `SELECT collname AS name, pg_catalog.bool_or(collprovider = 'i') AS icu
+           FROM pg_catalog.pg_collation WHERE ${born} GROUP BY 1`,
+      ),
+    () =>
+      rows<{ methods: string[] | null }>(
+        `SELECT enumvals AS methods FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'`,
+      ),
+    () =>
+      rows<NonNullable<TargetFacts['existing']>>(`
+        SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype,
+               pg_catalog.pg_get_userbyid(datdba)::pg_catalog.text AS owner,
+               pg_catalog.has_database_privilege(oid, 'CREATE') AS creatable
+          FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`),
+    () => takesXml(client),
+  ])
   const available = new Map<string, AvailableExtension & { versions: Set<string> }>()
   for (const row of versions) {
     const known = available.get(row.name)
@@ -112,32 +165,6 @@ export async function readTargetFacts(
         superuser: row.superuser,
       })
   }
-  const installed = await rows<{ name: string; version: string }>(
-    `SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension WHERE ${born}`,
-  )
-  const schemas = await rows<{ name: string; system: boolean; administered: boolean }>(`
-    SELECT nspname AS name, oid < ${firstNormalOid} AS system,
-           pg_catalog.pg_has_role(session_user, nspowner, 'USAGE') AS administered
-      FROM pg_catalog.pg_namespace WHERE ${born} AND nspname !~ '^pg_(toast_)?temp_'`)
-  const accessMethods = await rows<{ name: string }>('SELECT amname AS name FROM pg_catalog.pg_am')
-  const tablespaces = await rows<{ name: string }>(`
-    SELECT spcname AS name FROM pg_catalog.pg_tablespace
-     WHERE pg_catalog.has_tablespace_privilege(session_user, oid, 'CREATE')`)
-  const settings = await rows<{ name: string; context: string }>(
-    'SELECT pg_catalog.lower(name) AS name, context FROM pg_catalog.pg_settings',
-  )
-  const collations = await rows<{ name: string; icu: boolean }>(
-    `SELECT collname AS name, pg_catalog.bool_or(collprovider = 'i') AS icu
-       FROM pg_catalog.pg_collation WHERE ${born} GROUP BY 1`,
-  )
-  const [compression] = await rows<{ methods: string[] | null }>(
-    `SELECT enumvals AS methods FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'`,
-  )
-  const [existing] = await rows<NonNullable<TargetFacts['existing']>>(`
-    SELECT pg_catalog.pg_encoding_to_char(encoding) AS encoding, datcollate AS "collate", datctype AS ctype,
-           pg_catalog.pg_get_userbyid(datdba)::pg_catalog.text AS owner,
-           pg_catalog.has_database_privilege(oid, 'CREATE') AS creatable
-      FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`)
   const providers = new Map<string, boolean>()
   for (const provider of options.labelProviders) {
     providers.set(provider, await hasLabelProvider(client, provider))
@@ -164,7 +191,7 @@ export async function readTargetFacts(
     collations: new Set(collations.map(({ name }) => name)),
     compressions: compression?.methods ? new Set(compression.methods) : null,
     hasIcu: collations.some(({ icu }) => icu),
-    hasXml: await takesXml(client),
+    hasXml,
     labelProviders: providers,
     refused: new Map(),
   }

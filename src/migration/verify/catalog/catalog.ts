@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
+import { together } from '../../../postgres/together.ts'
 import { type FreezeMark, freezeSchema } from '../../freeze/mark.ts'
 import { type AclType, aclDifference, explodeAcl } from './acl.ts'
 import { columnFacets, oldSequenceFacets } from './columns.ts'
@@ -46,13 +47,17 @@ export async function readCatalog(
     pg_class: columns,
     pg_database: await settingFacets(client, server, keep, mark, reader),
   }
-  for (const query of queries) {
-    const { rows } = await client.query<Row>(sqlOf(query, server))
-    for (const row of rows) {
-      if (query.kind === 'schema' && row.name === leftOut) continue
-      catalog.add(row, query, extras[query.catalog]?.get(row.oid))
-    }
-  }
+  // answered in their order, and each is put away when it comes: all of them at once would be too much for a large database
+  await together(
+    client,
+    queries.map((query) => async () => {
+      const { rows } = await client.query<Row>(sqlOf(query, server))
+      for (const row of rows) {
+        if (query.kind === 'schema' && row.name === leftOut) continue
+        catalog.add(row, query, extras[query.catalog]?.get(row.oid))
+      }
+    }),
+  )
   for (const { name, facets, acl } of await readMembers(client, server)) {
     catalog.put(memberKind, { name, facets }, linesOf(acl, reader))
   }
