@@ -81,7 +81,12 @@ function rows(all: number, scale: number): number {
   return Math.max(10, Math.round(all * scale))
 }
 
-function smallTables(count: number, rowsEach: number, from = 0): string {
+/**
+ * SQL that makes small tables, each with a key and an index, named by their number.
+ *
+ * @param from how many there are already
+ */
+export function smallTables(count: number, rowsEach: number, from = 0): string {
   return `DO $$ BEGIN FOR t IN ${from + 1}..${from + count} LOOP
     EXECUTE format('CREATE TABLE small_%s (id int PRIMARY KEY, note text, at timestamptz DEFAULT now())', t);
     EXECUTE format('INSERT INTO small_%s SELECT g, md5(g::text), now() FROM generate_series(1, ${rowsEach}) g', t);

@@ -16,7 +16,8 @@ type Answers<T extends readonly (() => Promise<unknown>)[]> = {
  * connection over it is asked one by one from then on.
  *
  * @param client a session that is doing nothing; COPY cannot be asked so
- * @param questions each sends what it asks as soon as it is called
+ * @param questions each sends something as soon as it is called, in this order; what it sends after an answer comes after the
+ * others'
  * @returns the answers, in their order
  * @throws what the first of the questions threw, once all are over
  */

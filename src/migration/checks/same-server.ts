@@ -182,14 +182,13 @@ async function observe(
     const { number } = await serverVersion(here)
     // that of a transaction came with 9.1; either ends with the session
     const lock = number >= 90_100 ? 'pg_advisory_xact_lock' : 'pg_advisory_lock'
-    const [, sourceIdentity, locked] = await together(here, [
+    const [, sourceIdentity] = await together(here, [
       () => here.query('BEGIN'),
       () => identityOf(here),
-      () =>
-        refusedIsNull(() =>
-          here.query(`SELECT pg_catalog.${lock}($1::pg_catalog.int4, $2::pg_catalog.int4)`, key),
-        ),
     ])
+    const locked = await refusedIsNull(() =>
+      here.query(`SELECT pg_catalog.${lock}($1::pg_catalog.int4, $2::pg_catalog.int4)`, key),
+    )
     const options = { role: 'target', readOnly: true, signal } as const
     const observed = await withTarget(target, options, async (there) => {
       const [, targetIdentity, seen] = await together(there, [
