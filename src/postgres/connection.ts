@@ -6,6 +6,7 @@ import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { explainConnectionError } from './connection-error.ts'
 import type { ConnectionParameters } from './connection-string.ts'
 import { sqlstateOf } from './errors.ts'
+import { inTime } from './in-time.ts'
 import { keptHere } from './kept-sessions.ts'
 import { makeSafe } from './safe-session.ts'
 import {
@@ -283,27 +284,6 @@ export async function withConnection<T>(
     await kept.give({ client, place, renew, close: () => closeSession(client) })
   }
   return result
-}
-
-/**
- * What a server answers at once, unless it or something between stalls: then the session is cut off.
- *
- * @param limit.connectTimeout seconds
- */
-export async function inTime<T>(
-  client: pg.Client,
-  { connectTimeout }: Pick<ConnectionParameters, 'connectTimeout'>,
-  work: Promise<T>,
-): Promise<T> {
-  const { stream } = client.connection
-  // the words of `pg` for a connection that did not come about in time
-  const cut = () => void stream.destroy(new Error('timeout expired'))
-  const timer = setTimeout(cut, connectTimeout * 1000)
-  try {
-    return await work
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** Milliseconds that a peer has to answer to a goodbye: a cancelled job waits for up to three in a row. */
