@@ -6,7 +6,7 @@ import {
   type Settings,
 } from '../../src/migration/forecast/forecast.ts'
 import { heldUpBy } from '../../src/migration/forecast/held-up.ts'
-import { outageOf } from '../../src/migration/forecast/outage.ts'
+import { outageOf, overlapOf } from '../../src/migration/forecast/outage.ts'
 import type {
   Estimate,
   HistoryPoint,
@@ -82,6 +82,21 @@ describe('the outage of a run', () => {
     expect(outage?.phases).toContainEqual({ name: 'other', seconds: 0 })
   })
 
+  test('counts once what is restored while the dump goes on, and says how much that is', () => {
+    const early = outageOf([
+      phase('dump-roles', 0, 1),
+      phase('dump', 1, 100),
+      phase('restore-roles', 3, 1),
+      phase('restore', 4, 116),
+      phase('verify', 121, 9),
+    ])
+    expect(early).toMatchObject({ seconds: 130 })
+    // from the roles on to the end of the dump
+    expect(early && overlapOf(early)).toBe(98)
+    const whole = outageOf(migration)
+    expect(whole && overlapOf(whole)).toBe(0)
+  })
+
   test('of a run that did not come to its end is unknown', () => {
     expect(outageOf([])).toBeNull()
     expect(outageOf([phase('dump', 0, 10)])).toBeNull()
@@ -145,6 +160,23 @@ describe('the runs that foretell one', () => {
     const old = (source: string) => ({ ...settings, versions: { source, target: '11.9' } })
     expect(comparable([{ ...minor, ...old('9.5.3') }], old('9.6.1')).used).toEqual([])
   })
+})
+
+test('a run whose restore began before the end of its dump foretells none that waits for it', () => {
+  const early = samplePoint({
+    seconds: 300,
+    phases: [
+      { name: 'dump', seconds: 200 },
+      { name: 'restore', seconds: 250 },
+    ],
+  })
+  const without = { ...settings, takes: {} }
+  expect(comparable([early], without).used).toEqual([early])
+  const waiting = comparable([early], { ...without, waitsForDump: true })
+  expect(waiting.used).toEqual([])
+  expect(waiting.aside[0]?.why).toContain('whose restore began before the end of the dump')
+  const late = samplePoint({ seconds: 450, phases: early.phases })
+  expect(comparable([late], { ...without, waitsForDump: true }).used).toEqual([late])
 })
 
 describe('the forecast', () => {
@@ -304,6 +336,21 @@ describe('what holds an outage up', () => {
       remedy: expect.stringContaining('restore-jobs: 8'),
     })
     expect(second).toMatchObject({ seconds: 165, remedy: expect.stringContaining('dump-jobs: 8') })
+  })
+
+  test('is of the restore what goes on when the dump is complete', () => {
+    const early = {
+      seconds: 300,
+      phases: [
+        { name: 'dump' as const, seconds: 200 },
+        { name: 'restore' as const, seconds: 290 },
+      ],
+    }
+    const found = heldUpBy(early, settings)
+    expect(found.map(({ what }) => what)).toEqual([
+      expect.stringContaining('The dump takes 3 min 20 s of 5 min'),
+      expect.stringMatching(/^The restore takes 1 min 40 s of 5 min.* beyond the end of the dump/),
+    ])
   })
 
   test('is the table whose indexes everything waits for', () => {

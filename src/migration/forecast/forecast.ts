@@ -8,11 +8,14 @@ import {
   type Range,
 } from '../../report/model.ts'
 import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
+import { overlapOf } from './outage.ts'
 import { nextSize, predict, provenConfidence, slopeOf } from './statistics.ts'
 
 /** What a run's times depend on beside the data: only runs that share it foretell each other. */
 export interface Settings
   extends Pick<HistoryPoint, 'versions' | 'processors' | 'jobs' | 'compression' | 'verify'> {
+  /** Nothing is restored before the dump is complete, whatever its size: a run in which it was foretells nothing. */
+  waitsForDump?: boolean
   /** Whether the inputs want a phase: a run that had it foretells nothing of one that has not, nor the other way round. */
   takes?: Readonly<Partial<Record<OutagePhase, boolean>>>
 }
@@ -163,6 +166,8 @@ function otherwise(point: HistoryPoint, settings: Settings): string | null {
   for (const side of ['source', 'target'] as const)
     if (major(point.versions[side]) !== major(settings.versions[side]))
       return `with version ${point.versions[side]} of the ${side}`
+  if (settings.waitsForDump && overlapOf(point) > 0)
+    return 'whose restore began before the end of the dump, for which if-target-not-empty: replace waits'
   for (const name of outagePhases) {
     const has = secondsOf(point, name) !== undefined
     const wanted = settings.takes?.[name]

@@ -3,6 +3,7 @@ import type { HeldUp, HistoryPoint, OutagePhase, Report, Span } from '../../repo
 import { formatDuration } from '../../text/numbers.ts'
 import { printable } from '../../text/text.ts'
 import type { Settings } from './forecast.ts'
+import { overlapOf } from './outage.ts'
 
 /** Part of the outage below which nothing is worth a word. */
 const least = 0.05
@@ -28,6 +29,9 @@ export function heldUpBy(
   { jobs }: Pick<Settings, 'jobs'>,
   databases: Report['databases'] = [],
 ): HeldUp[] {
+  // what the restore does beside the dump is not waited for
+  const beside = overlapOf({ seconds, phases })
+  const beyond = beside > 0 ? ' beyond the end of the dump' : ''
   const took = (name: OutagePhase) => phases.find((phase) => phase.name === name)?.seconds ?? 0
   const pieces = databases.map(({ tables }) =>
     tables.flatMap(({ schema, name, timeline = {} }): Piece[] =>
@@ -41,10 +45,13 @@ export function heldUpBy(
   const dumping = pieces.flatMap((own) => alone(own.filter(({ step }) => step === 'dump')))
   const restoring = pieces.flatMap((own) => alone(own.filter(({ step }) => step !== 'dump')))
   const waited = (found: readonly Alone[]) => found.reduce((sum, one) => sum + one.seconds, 0)
-  const together = (phase: 'dump' | 'restore', alones: readonly Alone[], sessions: number) => ({
-    seconds: Math.max(0, took(phase) - waited(alones)) / 2,
-    what: `The ${phase} takes ${formatDuration(took(phase))} of ${formatDuration(seconds)}, most of it with ${phase}-jobs: ${sessions} at work`,
-  })
+  const together = (phase: 'dump' | 'restore', alones: readonly Alone[], sessions: number) => {
+    const own = Math.max(0, took(phase) - (phase === 'restore' ? beside : 0))
+    return {
+      seconds: Math.max(0, own - waited(alones)) / 2,
+      what: `The ${phase} takes ${formatDuration(own)} of ${formatDuration(seconds)}${phase === 'restore' ? beyond : ''}, most of it with ${phase}-jobs: ${sessions} at work`,
+    }
+  }
   const found: HeldUp[] = [
     ...dumping.map(({ table, seconds }) => ({
       what: `The dump waits ${formatDuration(seconds)} for ${table} alone, with all other tables done`,

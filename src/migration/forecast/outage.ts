@@ -65,6 +65,18 @@ export function outageOf(
   }
 }
 
+/**
+ * How many seconds of a run's phases went on beside others: its restore had begun before its dump was complete. None of them
+ * otherwise do, but for the freeze, which is not counted.
+ */
+export function overlapOf({ seconds, phases }: Pick<HistoryPoint, 'seconds' | 'phases'>): number {
+  const all = phases
+    .filter(({ name }) => name !== 'freeze')
+    .reduce((sum, phase) => sum + phase.seconds, 0)
+  // each is rounded by itself
+  return all - seconds > phases.length / 100 ? all - seconds : 0
+}
+
 const spanOf = ({ startedAt, seconds }: PhaseResult): Span => ({
   from: startedAt,
   to: startedAt + seconds,

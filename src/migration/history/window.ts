@@ -215,6 +215,7 @@ function settingsOf(source: Source, target: ReachedTarget, run: Run): Settings {
     compression:
       'level' in compression ? `${compression.method}:${compression.level}` : compression.method,
     verify: inputs.verify,
+    waitsForDump: inputs.ifTargetNotEmpty === 'replace',
     takes: {
       'restore-roles': inputs.roles !== 'skip',
       analyze: inputs.analyze,
@@ -226,7 +227,7 @@ function settingsOf(source: Source, target: ReachedTarget, run: Run): Settings {
 /** What this run took; null where it did not come to its end. */
 function pointOf(window: OutageWindow, identity: Identity, run: Run): HistoryPoint | null {
   // the phases of the point say what it took
-  const { takes: _, ...settings } = window.settings
+  const { takes: _, waitsForDump: __, ...settings } = window.settings
   const { report, earlierRuns } = run
   const outage = outageOf(report.phases)
   if (!outage) return null
