@@ -80,7 +80,8 @@ export function objectsQuery(number = Number.POSITIVE_INFINITY): string {
         FROM ${number < 90_000 ? '(SELECT DISTINCT loid AS oid FROM pg_catalog.pg_largeobject)' : 'pg_catalog.pg_largeobject_metadata'} m
     ), found AS (
       SELECT o.class, o.oid, o.name FROM objects o
-       WHERE o.oid >= ${firstNormalOid}
+       -- whoever makes a large object may choose its number, and initdb makes none
+       WHERE (o.oid >= ${firstNormalOid} OR o.class = 'pg_largeobject'::pg_catalog.regclass)
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                           WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e'))`
 }
