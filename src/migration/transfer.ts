@@ -3,9 +3,12 @@ import type { ReachedTarget, Source } from './checks/preflight.ts'
 import { dumpDatabases, dumpTheRoles, sealEverything } from './dump/everything.ts'
 import type { DumpSource } from './dump/programs.ts'
 import { withSchemas } from './dump/schemas.ts'
+import type { DumpSink } from './dump/sink.ts'
 import type { Watched } from './freeze/watch-writes.ts'
 import { goOnAfterMigrate } from './go-on.ts'
 import { startUpload } from './kept/keep.ts'
+import { EarlyRestore } from './overlap/early-restore.ts'
+import { whyAfterDump } from './overlap/whether.ts'
 import { runPhase } from './phases.ts'
 import { restoreDatabases, restoreTheRoles } from './restore/everything.ts'
 import { planEverything } from './restore/plan-everything.ts'
@@ -29,24 +32,38 @@ export async function transfer(
   const roles = await dumpTheRoles(source, dumpSource, run)
   const common = { client, roles, losses: source.losses, proven: true }
   // what the target cannot take is told before the first row is dumped
-  await runPhase(run, 'schema', () =>
+  const ahead = await runPhase(run, 'schema', () =>
     withSchemas(source, dumpSource, run, (schemas) =>
       planEverything({ ...common, ...schemas, isSchema: true }, target.connection, run),
     ),
   )
-  const databases = await dumpDatabases(source, dumpSource, run, target)
-  await watched.dumped()
+  const why = await whyAfterDump(ahead, run)
+  if (why !== undefined) run.log.info(`The restore begins when the dump is complete: ${why}`)
+  const early = why === undefined ? new EarlyRestore(common, ahead, run) : undefined
+  const dump = async (dumping: Run, sink?: DumpSink) => {
+    const databases = await dumpDatabases(source, dumpSource, dumping, target, sink)
+    await watched.dumped()
+    return databases
+  }
+  const databases = await (early ? early.beside(dump) : dump(run))
 
   run.goOn = goOnAfterMigrate(run, inputs.ifTargetNotEmpty === 'swap')
   const failures: unknown[] = []
   const directory = run.dumpDirectory
-  const planned = await unlessFailed(failures, () =>
-    runPhase(run, 'schema', () =>
-      planEverything({ ...common, databases, directory, isSchema: false }, target.connection, run),
-    ),
-  )
+  const begun = await unlessFailed(failures, async () => early?.roles())
+  const planned =
+    begun ??
+    (await unlessFailed(failures, () =>
+      runPhase(run, 'schema', () =>
+        planEverything(
+          { ...common, databases, directory, isSchema: false },
+          target.connection,
+          run,
+        ),
+      ),
+    ))
   if (planned) run.goOn = goOnAfterMigrate(run, planned.swaps.size > 0)
-  await unlessFailed(failures, async () => planned && restoreTheRoles(planned, run))
+  await unlessFailed(failures, async () => planned && !begun && restoreTheRoles(planned, run))
   // the roles as they were sent belong to the dump, so it is sealed when they are there, or have failed
   const sent = planned?.roles?.script
   const upload = await evenIfFailed(failures, run, async () => {
@@ -56,12 +73,14 @@ export async function transfer(
   })
   await unlessFailed(failures, async () => {
     if (!planned) return
-    await restoreDatabases(planned, began, run)
+    if (early && begun) await early.finish(begun, databases, began)
+    else await restoreDatabases(planned, began, run)
     const { connection } = target
     await watched.arrived(
       run.report.databases.map(({ name, target }) => ({ source: name, target, connection })),
     )
   })
+  await early?.giveUp(upload !== undefined)
   await upload?.done
   if (failures.length > 0) throw goingOn(failures[0], run)
   upload?.check()

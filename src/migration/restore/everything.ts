@@ -41,17 +41,33 @@ export async function restoreDatabases(
   began: number | undefined,
   run: Run,
 ): Promise<void> {
-  const { databases, swaps } = planned
-  let { roles } = planned
-  const failures: Refused[] = []
-  const place = { target: planned.target, targetName: '' }
-  await retrying(run, () =>
-    inMaintenanceDatabase(place, run.signal, (client) => dropAbandoned(client, run)),
+  await sweepTarget(planned.target, run)
+  const failures = await eachDatabase(planned.databases, run, (database) =>
+    restoreOne(database, began !== undefined, run),
   )
+  await endRestore(planned, failures, began, run)
+}
+
+/** Removes what runs that died have left on a target and that belongs to no database of this one. */
+export async function sweepTarget(target: PlannedRestore['target'], run: Run): Promise<void> {
+  await retrying(run, () =>
+    inMaintenanceDatabase({ target, targetName: '' }, run.signal, (client) =>
+      dropAbandoned(client, run),
+    ),
+  )
+}
+
+/** Does what concerns one database, for each of them: one that fails does not keep the others from it. @returns what failed */
+export async function eachDatabase(
+  databases: readonly PlannedDatabase[],
+  run: Run,
+  work: (database: PlannedDatabase) => Promise<void>,
+): Promise<Refused[]> {
+  const failures: Refused[] = []
   for (const database of databases) {
     const { record, source } = database.destination
     try {
-      await restoreOne(database, began !== undefined, run)
+      await work(database)
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw error
       record.failed(describe(error))
@@ -59,6 +75,23 @@ export async function restoreDatabases(
       run.log.warning(`${source}: ${messageOf(error)}`)
     }
   }
+  return failures
+}
+
+/**
+ * Does what must come last, when every database is restored and verified or has failed: see restoreDatabases().
+ *
+ * @param failures of databases
+ * @throws Failure with all that has failed; Cancelled
+ */
+export async function endRestore(
+  planned: PlannedRestore,
+  failures: Refused[],
+  began: number | undefined,
+  run: Run,
+): Promise<void> {
+  const { databases, swaps } = planned
+  let { roles } = planned
   if (swaps.size > 0 && failures.length === 0) {
     if (run.inputs.existingRoles === 'update') {
       roles = await planned.planRoles('update')
@@ -112,7 +145,7 @@ async function limitAll(databases: readonly PlannedDatabase[], run: Run): Promis
 }
 
 /** Names the roles that a run has made whose databases have all failed. */
-function tellMadeRoles({ roles, databases }: PlannedRestore, run: Run): void {
+export function tellMadeRoles({ roles, databases }: PlannedRestore, run: Run): void {
   const created = roles?.createdRoles ?? []
   if (
     run.rehearsal !== undefined ||

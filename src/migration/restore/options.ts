@@ -3,6 +3,7 @@ import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import type { Patience } from '../../postgres/watchdog.ts'
 import type { NoteStep } from '../timing.ts'
+import type { ArrivingParts } from './arriving.ts'
 import type { DatabaseProperties } from './database/properties.ts'
 
 /** Sessions that the rows of one table go through at once. */
@@ -19,6 +20,8 @@ export interface StreamOptions {
 export interface RestoreOptions {
   /** Directories that `pg_dump -Fd` wrote, in the order of their restore. */
   archives: string[]
+  /** Those that are still to come, where the dump is being made meanwhile; `archives` are those without rows then. */
+  arriving?: ArrivingParts
   /** The source database, as readDatabaseProperties read it at the time of the dump. */
   database: DatabaseProperties
   target: ConnectionParameters
@@ -56,6 +59,8 @@ export interface RestoreOptions {
   streams?: StreamOptions
   /** What the server may be silent for while pg_restore works; see watchdog.ts. */
   patience?: Patience | undefined
+  /** Told whether the database was created now, when it is there. */
+  prepared?: (created: boolean) => void
   /** Told of every step of a table that is done. */
   timed?: NoteStep
   /** Takes what pg_restore wrote to stderr, as it came. */

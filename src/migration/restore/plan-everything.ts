@@ -1,15 +1,11 @@
-import { join } from 'node:path'
 import { Cancelled, Failure } from '../../failure.ts'
 import { readArchive } from '../../postgres/archive/archive.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
-import { qualifiedName } from '../../postgres/identifiers.ts'
 import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
 import type { RoleCatalog } from '../../postgres/roles/catalog.ts'
 import type { Loss } from '../../report/model.ts'
 import type { Inputs } from '../inputs.ts'
-import { autoJobs } from '../jobs.ts'
-import { databasesOf } from '../kept/load.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import { lossesAmong, refuseUnaccepted } from '../losses.ts'
 import { isGivenUp, retrying } from '../retry.ts'
@@ -19,11 +15,17 @@ import { planRoleRestore } from '../roles/restore-roles.ts'
 import type { RoleRestore } from '../roles/role-restore.ts'
 import type { PlannedRoles } from '../roles/weigh.ts'
 import type { Run } from '../run.ts'
-import { parseFingerprint } from '../verify/kept-fingerprint.ts'
 import { mustEmpty } from './database/empty.ts'
-import { parseDatabaseProperties, withRoleNames } from './database/properties.ts'
-import { type Destination, describe, type Refused, throwAll } from './destinations.ts'
+import {
+  type Destination,
+  describe,
+  destinationsOf,
+  dumpedAs,
+  type Refused,
+  throwAll,
+} from './destinations.ts'
 import type { RestoreOptions } from './options.ts'
+import { optionsFor } from './options-for.ts'
 import { type NeededRole, neededRoles } from './plan/needed-roles.ts'
 import type { RestorePlan } from './plan/plan.ts'
 import { planRestore } from './plan-restore.ts'
@@ -93,14 +95,14 @@ export async function decideEverything(
   run: Run,
 ): Promise<{ planned: PlannedRestore; refusals: Refused[] }> {
   const { inputs } = run
-  const destinations = chooseDatabases(inputs.databases, dump, run)
+  const destinations = destinationsOf(inputs.databases, dump, run)
   const losses = lossesAmong(dump.losses, destinations, inputs.databases)
   refuseUnaccepted(losses, inputs.allowMissing, 'the source', run)
   const passwordFile = await writePasswordFile(run.temporaryDirectory, 'target', target)
   const swaps = dump.isSchema ? new Map() : await planSwaps(destinations, target, run)
   const restores = destinations.map((destination) => {
     const swap = swaps.get(destination)
-    const options = restoreOptions(destination, dump, target, passwordFile, run, swap)
+    const options = optionsFor(destination, dump, target, passwordFile, run, swap)
     return { destination, options }
   })
   for (const { options } of inputs.ifTargetNotEmpty === 'replace' ? restores : []) {
@@ -143,6 +145,28 @@ export async function decideEverything(
     }
   }
   return { planned: { target, databases, swaps, roles, planRoles }, refusals }
+}
+
+/**
+ * Decides about one database by what is there of its dump, when the roles are on the target: see planEverything().
+ *
+ * @param ahead the same database as it was decided about before the dump
+ * @returns with how it is exchanged, where it is built beside the one whose name it is to have
+ * @throws Failure with everything that is in the way; Cancelled
+ */
+export async function planDatabase(
+  ahead: Destination,
+  dumped: DumpedDatabase,
+  dump: Pick<RestorableDump, 'directory' | 'client' | 'proven' | 'isSchema'>,
+  { target, roles }: Pick<PlannedRestore, 'target' | 'roles'>,
+  run: Run,
+): Promise<{ database: PlannedDatabase; swap: Swap | undefined }> {
+  const destination = { ...ahead, ...dumpedAs(dumped, dump.directory) }
+  const swap = (await planSwaps([destination], target, run)).get(destination)
+  const passwordFile = await writePasswordFile(run.temporaryDirectory, 'target', target)
+  const options = optionsFor(destination, dump, target, passwordFile, run, swap)
+  const plan = await planRestore(options, run, roles?.planned)
+  return { database: { destination, options, plan }, swap }
 }
 
 async function planTheRoles(
@@ -192,84 +216,4 @@ async function planTheRoles(
     },
     run,
   )
-}
-
-/** Which databases of a dump are restored, and under which names. */
-function chooseDatabases(
-  wanted: Inputs['databases'],
-  dump: Pick<RestorableDump, 'databases' | 'directory'>,
-  run: Run,
-): Destination[] {
-  return databasesOf(dump.databases, wanted).map(({ dumped, ...name }) => ({
-    ...name,
-    dumped,
-    properties: parseDatabaseProperties(dumped.properties),
-    archives: dumped.archives.map(({ path }) => join(dump.directory, path)),
-    record: run.record.database({ ...name, bytes: dumped.bytes }),
-  }))
-}
-
-function restoreOptions(
-  destination: Destination,
-  dump: RestorableDump,
-  connection: ConnectionParameters,
-  passwordFile: string,
-  run: Run,
-  swap?: Swap,
-): RestoreOptions {
-  const { inputs } = run
-  const { fingerprint } = destination.dumped
-  if (!dump.client) throw new TypeError('a database is restored without client programs')
-  const known = fingerprint === undefined ? undefined : parseFingerprint(fingerprint)
-  return {
-    archives: destination.archives,
-    proven: dump.proven,
-    database: withRoleNames(
-      {
-        ...destination.properties,
-        // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it
-        settings: destination.properties.settings.filter(
-          ({ role, name }) => role === null || !/_preload_libraries$/.test(name),
-        ),
-      },
-      run.roleNames,
-    ),
-    target: connection,
-    roleNames: run.roleNames,
-    targetName: swap?.building ?? destination.target,
-    passwordFile,
-    client: dump.client,
-    analyze: inputs.analyze,
-    jobs: inputs.restoreJobs === 'auto' ? autoJobs(run.processors) : inputs.restoreJobs,
-    patience: run.patience,
-    timed: (step, table, time) => destination.record.ran(step, table, time),
-    createDatabase: inputs.createDatabase,
-    isRehearsal: run.rehearsal !== undefined,
-    ...wayInto(inputs.ifTargetNotEmpty, swap, dump.isSchema),
-    allowMissing: inputs.allowMissing,
-    extraOptions: inputs.restoreOptions,
-    ...(known === undefined || known.level === 'none'
-      ? {}
-      : {
-          expectedRows: new Map(
-            known.tables.map(({ schema, name, rows }) => [qualifiedName(schema, name), rows]),
-          ),
-        }),
-    logFile: join(
-      run.reportDirectory,
-      `pg_restore-${destination.archives[0]?.split('/').at(-2)}.log`,
-    ),
-  }
-}
-
-/** What is built for an exchange goes into a database of its own, whose name only this dump can have given it. */
-function wayInto(
-  wanted: Inputs['ifTargetNotEmpty'],
-  swap: Swap | undefined,
-  ahead: boolean,
-): Pick<RestoreOptions, 'ifNotEmpty' | 'keepMark'> {
-  if (swap) return { ifNotEmpty: swap.begun ? 'resume' : 'replace', keepMark: true }
-  // what is built beside the old database finds nothing, as what takes its place does
-  if (ahead && wanted === 'swap') return { ifNotEmpty: 'replace' }
-  return { ifNotEmpty: wanted === 'swap' ? 'fail' : wanted }
 }

@@ -57,10 +57,7 @@ export async function planRestore(
   plannedRoles: PlannedRoles = new Map(),
 ): Promise<RestorePlan> {
   const archives: Archive[] = []
-  const { roleNames = sameRoleNames } = options
-  for (const directory of options.archives)
-    archives.push(withRoleNames(await readArchive(directory), roleNames))
-  if (!options.proven) for (const { entries } of archives) refuseInserts(entries)
+  for (const directory of options.archives) archives.push(await openArchive(directory, options))
   const asked = await retrying(context, () => askTarget(options, archives, context))
   const facts = { ...asked, roles: new Map([...asked.roles, ...plannedRoles]) }
   const plan = makePlan(archives, facts, {
@@ -80,6 +77,14 @@ export async function planRestore(
   )
   for (const warning of plan.warnings) context.warn(warning)
   return plan
+}
+
+/** Reads an archive for a restore, with the names that roles have on the target. @throws Failure when it cannot be used */
+export async function openArchive(directory: string, options: RestoreOptions): Promise<Archive> {
+  const { roleNames = sameRoleNames } = options
+  const archive = withRoleNames(await readArchive(directory), roleNames)
+  if (!options.proven) refuseInserts(archive.entries)
+  return archive
 }
 
 /**
@@ -132,13 +137,7 @@ async function factsFor(
   database: DatabaseProperties,
   databaseExists: boolean,
 ): Promise<TargetFacts> {
-  const labelProviders = new Set<string>()
-  for (const { entries } of archives) {
-    for (const entry of entries) {
-      const provider = entry.desc === 'SECURITY LABEL' ? labelProvider(entry.definition) : null
-      if (provider !== null) labelProviders.add(provider)
-    }
-  }
+  const labelProviders = labelProvidersOf(archives)
   const facts = await readTargetFacts(client, { databaseExists, labelProviders })
   return {
     ...facts,
@@ -147,11 +146,20 @@ async function factsFor(
   }
 }
 
+/** The providers of security labels that archives name. */
+export function labelProvidersOf(archives: readonly Archive[]): Set<string> {
+  const labels = archives.flatMap(({ entries }) =>
+    entries.filter(({ desc }) => desc === 'SECURITY LABEL'),
+  )
+  const named = labels.map(({ definition }) => labelProvider(definition))
+  return new Set(named.filter((provider) => provider !== null))
+}
+
 /** Which entries the user's own options leave: pg_restore itself says so by its list. Null without such options. */
-async function wantedEntries(
-  options: RestoreOptions,
+export async function wantedEntries(
+  options: Pick<RestoreOptions, 'client' | 'extraOptions'>,
   archives: readonly Archive[],
-  context: Context,
+  context: Pick<Context, 'signal'>,
 ): Promise<Map<Archive, Set<number>> | null> {
   if (options.extraOptions.length === 0) return null
   const wanted = new Map<Archive, Set<number>>()

@@ -80,6 +80,7 @@ export async function beginRestore(
 ): Promise<BegunRestore> {
   const dump = await dumpIdentity(options.archives)
   const { standing, created } = await prepareDatabase(options, dump, context)
+  options.prepared?.(created)
   const restore = new RunningRestore(options, plan, context, dump, standing !== 'empty')
   if (standing === 'complete') {
     return {

@@ -18,14 +18,29 @@ import { beginRestore, type Restored } from './restore-database.ts'
  * @throws Failure; what was found is in the report
  */
 export async function restoreOne(
-  { destination, options, plan }: PlannedDatabase,
+  database: PlannedDatabase,
   sourceIsLive: boolean,
   run: Run,
 ): Promise<void> {
+  const restored = await carryOutOne(database, run)
+  await concludeOne(database, restored, run, async () => {
+    await analyzeRestored(database, restored, run)
+    await verifyRestored(database, restored, sourceIsLive, run)
+  })
+}
+
+/**
+ * Restores a database by its plan, and no more: see concludeOne().
+ *
+ * @throws Failure; Cancelled
+ */
+export async function carryOutOne(
+  { destination, options, plan }: PlannedDatabase,
+  run: Run,
+): Promise<Restored> {
   const { record, source } = destination
-  const { targetName: name } = options
   const began = performance.now()
-  const restored = await runPhase(
+  return await runPhase(
     run,
     'restore',
     async () => {
@@ -40,25 +55,26 @@ export async function restoreOne(
   ).finally(() => {
     record.restoreTook((performance.now() - began) / 1000)
   })
+}
+
+/**
+ * Does what comes after the restore of a database, and gives back what the account has lent itself for it, whatever comes of it.
+ *
+ * @param work analyzes and verifies it
+ * @param release gives back, told whether all has succeeded
+ * @throws Failure of the restore, where entries were refused, or else what `work` throws
+ */
+export async function concludeOne(
+  { destination }: PlannedDatabase,
+  restored: Restored,
+  run: Run,
+  work: () => Promise<void>,
+  release = restored.release,
+): Promise<void> {
+  const { record, source } = destination
   let proven = false
   try {
-    if (restored.owners === null && run.inputs.verify === 'none') {
-      throw cannotResume(
-        name,
-        'Nothing in it says that a restore was interrupted, and with verify: none nothing would be done',
-      )
-    }
-    run.log.info(
-      `Restored ${source} into ${name} in ${formatDuration(record.result.restoreSeconds)}`,
-    )
-    run.record.leftForCutover(restored.checklist)
-    await analyzeOne(destination, options, restored, run)
-    try {
-      await restored.settle()
-    } finally {
-      record.restored(restored.result)
-    }
-    await verifyOne(destination, options, restored, sourceIsLive, run)
+    await work()
     proven = true
   } catch (error) {
     if (!restored.failure || run.signal.aborted) throw error
@@ -66,12 +82,46 @@ export async function restoreOne(
     run.log.warning(`${source}: ${messageOf(error)}`)
   } finally {
     // what the account needed to read what it gave away
-    await restored.release(proven)
+    await release(proven)
   }
   if (restored.failure) {
     record.notVerified()
     throw restored.failure
   }
+}
+
+/** Analyzes a database that was restored, where that is asked for. @throws Failure where there is nothing to go on with */
+export async function analyzeRestored(
+  { destination, options }: PlannedDatabase,
+  restored: Restored,
+  run: Run,
+): Promise<void> {
+  const { record, source } = destination
+  const { targetName: name } = options
+  if (restored.owners === null && run.inputs.verify === 'none') {
+    throw cannotResume(
+      name,
+      'Nothing in it says that a restore was interrupted, and with verify: none nothing would be done',
+    )
+  }
+  run.log.info(`Restored ${source} into ${name} in ${formatDuration(record.result.restoreSeconds)}`)
+  run.record.leftForCutover(restored.checklist)
+  await analyzeOne(destination, options, restored, run)
+}
+
+/** Verifies a database that was restored, with its objects where they belong. @throws Failure; Cancelled */
+export async function verifyRestored(
+  { destination, options }: PlannedDatabase,
+  restored: Restored,
+  sourceIsLive: boolean,
+  run: Run,
+): Promise<void> {
+  try {
+    await restored.settle()
+  } finally {
+    destination.record.restored(restored.result)
+  }
+  await verifyOne(destination, options, restored, sourceIsLive, run)
 }
 
 async function analyzeOne(

@@ -100,16 +100,21 @@ async function objectsOf(client: pg.Client): Promise<Found[]> {
  * Drops what is in a database, as members of its owners: the database itself, its extensions and its settings stay. Each
  * object goes on its own: a transaction over all would hold more locks than a server has.
  *
+ * @param tell says beforehand what is dropped
  * @throws Failure with what is left when something cannot be dropped
  */
-export async function emptyDatabase(place: Place, context: Context): Promise<void> {
+export async function emptyDatabase(
+  place: Place,
+  context: Context,
+  tell = tellWhatIsDropped,
+): Promise<void> {
   const { targetName: name } = place
   await withConnection(
     place.target,
     { database: name, role: 'target', signal: context.signal },
     async (client) => {
       await keepQuiet(client)
-      await tellWhatIsDropped(client, name, context)
+      await tell(client, name, context)
       const mark = await readMark(client)
       if (mark?.state) {
         await endSessions(client, `${sessionPrefix}%`, context.signal, mark.state.loader)

@@ -16,8 +16,10 @@ const isRelation = /^(TABLE|FOREIGN TABLE|MATERIALIZED VIEW|SEQUENCE)$/
  * Marks the entries that the account restores itself although there is a role that loads: those that this role could not
  * make, by the rules for an account without powers, and rows of tables that an extension brought. The author of the former
  * was a superuser on the source, or could do no more than anybody.
+ *
+ * @param archives those whose entries are marked
  */
-export function markForAccount(plan: RestorePlan): void {
+export function markForAccount(plan: RestorePlan, archives = plan.archives): void {
   const { facts } = plan
   const weak = { ...facts.target.account, superuser: false, polarSuperuser: false }
   const weakFacts = { ...facts, target: { ...facts.target, account: weak } }
@@ -26,7 +28,7 @@ export function markForAccount(plan: RestorePlan): void {
       .filter(({ entry, decision }) => isRelation.test(entry.desc) && decision.kind !== 'leave-out')
       .map(({ entry }) => keyOf(entry)),
   )
-  for (const archive of plan.archives) {
+  for (const archive of archives) {
     const decisions = new Decisions(archive, weakFacts, plan.database)
     const marked = new Set<number>()
     const own = plan.entries.filter((item) => item.archive === archive)

@@ -210,7 +210,7 @@ async function takesXml(client: pg.Client): Promise<boolean> {
 }
 
 /** Asks by an empty label for a table that is nobody's: the server looks for the provider first, and then refuses. */
-async function hasLabelProvider(client: pg.Client, provider: string): Promise<boolean> {
+export async function hasLabelProvider(client: pg.Client, provider: string): Promise<boolean> {
   const quoted = `"${provider.replaceAll('"', '""')}"`
   return rolledBack(client, async () => {
     try {

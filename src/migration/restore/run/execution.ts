@@ -22,6 +22,7 @@ import { withAnalyze } from './analyze-tasks.ts'
 import { IdleJobs } from './idle-jobs.ts'
 import { EntryFailed } from './patient-session.ts'
 import { RestoreProgress } from './progress.ts'
+import { type Reception, receiving } from './reception.ts'
 import { makeTasks, mostTogether, Schedule } from './schedule.ts'
 import type { Login } from './target-session.ts'
 import { sessionPrefix } from './target-session.ts'
@@ -109,9 +110,13 @@ export class Execution {
     }
   }
 
-  /** Restores data and post-data entries with as many sessions as there are jobs. */
-  async inParallel(items: readonly PlannedEntry[]): Promise<void> {
-    const made = makeTasks(items)
+  /**
+   * Restores data and post-data entries with as many sessions as there are jobs.
+   *
+   * @param reception of archives whose entries come while others are restored
+   */
+  async inParallel(items: readonly PlannedEntry[], reception?: Reception): Promise<void> {
+    const made = makeTasks(items, reception?.parts)
     const wanted = this.plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
     const tasks = this.options.analyze ? withAnalyze(made, wanted) : made
     const schedule = new Schedule(tasks, this.options.jobs, this.progress.costs)
@@ -132,12 +137,17 @@ export class Execution {
       stop: () => void setTimeout(() => this.stopper.abort(), lastWords).unref(),
       choose: (errors: readonly unknown[]) => errors.find(isDefect) ?? this.failure(),
     }
-    await inPool(queue, pool, async (tasks, worker) => {
-      const began = performance.now()
-      if (!(await worker.perform(tasks, schedule))) return
-      const seconds = (performance.now() - began) / 1000
-      for (const task of tasks) schedule.done(task, seconds, tasks.length)
-    })
+    const work = async () => {
+      await inPool(queue, pool, async (tasks, worker) => {
+        const began = performance.now()
+        if (!(await worker.perform(tasks, schedule))) return
+        const seconds = (performance.now() - began) / 1000
+        for (const task of tasks) schedule.done(task, seconds, tasks.length)
+      })
+    }
+    const stop = () => this.stopper.abort()
+    if (reception) await receiving(reception, schedule, this.signal, stop, work)
+    else await work()
   }
 
   /**

@@ -60,7 +60,7 @@ export class RestoreProgress {
   readonly locks: LockWaits
   private readonly options: RestoreOptions
   private readonly context: Context
-  private readonly total: { entries: number; bytes: number }
+  private readonly total = { entries: 0, bytes: 0 }
   private entries = 0
   private bytes = 0
   /** When the first load began. */
@@ -68,7 +68,7 @@ export class RestoreProgress {
   /** By the name of the session that does it. */
   private readonly running = new Map<string, Work>()
   private unfinished: () => readonly Task[] = () => []
-  private readonly refreshes: Set<Task>
+  private readonly refreshes = new Set<Task>()
   private readonly left = {
     at: Number.NEGATIVE_INFINITY,
     took: 0,
@@ -76,14 +76,9 @@ export class RestoreProgress {
   }
 
   constructor(plan: RestorePlan, options: RestoreOptions, context: Context) {
-    const restored = plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
     this.options = options
     this.context = context
-    this.total = {
-      entries: restored.length,
-      bytes: restored.reduce((sum, { entry }) => sum + entry.dataBytes, 0),
-    }
-    this.refreshes = new Set(refreshTasks(restored))
+    this.count(plan.entries)
     const ours = [`${sessionPrefix}%`]
     this.locks = new LockWaits(
       { who: 'the restore', database: options.targetName, sessions: ours, ours },
@@ -94,6 +89,14 @@ export class RestoreProgress {
   /** From now on these are what is left to do, but for the materialized views. */
   expect(unfinished: () => readonly Task[]): void {
     this.unfinished = unfinished
+  }
+
+  /** Counts entries among those that are to be restored. */
+  count(entries: readonly PlannedEntry[]): void {
+    const restored = entries.filter(({ decision }) => decision.kind !== 'leave-out')
+    this.total.entries += restored.length
+    this.total.bytes += restored.reduce((sum, { entry }) => sum + entry.dataBytes, 0)
+    for (const task of refreshTasks(restored)) this.refreshes.add(task)
   }
 
   /** Statements begin; `name` is the first entry's, `session` who does them. */

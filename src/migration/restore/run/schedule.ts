@@ -1,10 +1,11 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
+import type { ExpectedPart } from '../arriving.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { Arrivals, tableKey } from './arrivals.ts'
 import { Chains, Costs } from './costs.ts'
 import { type Load, makeLoads } from './load.ts'
-import { type ExpectedPart, link, newTask, smallWeight, type Task } from './task.ts'
+import { link, newTask, smallWeight, type Task } from './task.ts'
 import { inTwoSteps } from './two-steps.ts'
 
 /** Kinds that lock their tables against each other (PostgreSQL, "Table-Level Locks"; pg_restore's identify_locking_dependencies). */

@@ -1,17 +1,6 @@
+import type { ExpectedPart } from '../arriving.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { Load } from './load.ts'
-
-/** An archive with rows that is still being dumped. */
-export interface ExpectedPart {
-  /** The tables whose rows it will hold, with their bytes on the source: work on them is weighed by those until it is there. */
-  readonly tables: readonly {
-    readonly schema: string
-    readonly name: string
-    readonly bytes: number
-  }[]
-  /** It holds the rows of every table that no other one names, too. */
-  readonly isRest: boolean
-}
 
 /** One piece of the restore that a session can do on its own once what it needs is done; an arrival nobody does. */
 export interface Task {

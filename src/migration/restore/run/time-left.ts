@@ -27,6 +27,8 @@ export function secondsLeft(
   costs: Costs,
   workers: number,
 ): number | undefined {
+  // nobody knows when the dump is that far
+  if (tasks.some(({ kind }) => kind === 'arrival')) return undefined
   const running = new Map(begun.flatMap((one) => one.items.map((item) => [item, one] as const)))
   // of two that make one entry together, the second still waits for the first
   const runningOf = (task: Task) =>

@@ -8,6 +8,7 @@ import { correctTables } from '../run/table-defaults.ts'
 import type { Login, TargetSession } from '../run/target-session.ts'
 import { refillUnlogged } from '../run/unlogged.ts'
 import type { RunningRestore } from '../running-restore.ts'
+import { receptionOf } from './arrivals.ts'
 
 /** Everything that the archives hold, then owners, grants, and what must come after them. */
 export async function restoreEntries(restore: RunningRestore): Promise<void> {
@@ -22,21 +23,23 @@ export async function restoreEntries(restore: RunningRestore): Promise<void> {
 async function restoreAll(restore: RunningRestore): Promise<void> {
   await useLoader(restore)
   const { loader } = restore.execution
-  const main = mainEntries(restore)
   await restore.worker.drop()
   await restore.execution.inOrder(
-    main.filter(
+    mainEntries(restore).filter(
       ({ entry }) => entry.section === 'pre-data' && !(loader && entry.desc === 'SCHEMA'),
     ),
   )
   restore.refused.push(...(await correctTables(restore.plan, restore.rights, restore.worker)))
+  const afterwards = ({ entry }: PlannedEntry) => entry.section !== 'pre-data'
   // what failed and was given up by name has taken its rows, indexes and owner along
-  const remaining = () => main.filter(({ decision }) => decision.kind !== 'leave-out')
-  const later = remaining().filter(({ entry }) => entry.section !== 'pre-data')
+  const later = mainEntries(restore).filter(afterwards)
   await emptyLeftOut(restore, later)
-  await restore.execution.inParallel(later)
+  await restore.execution.inParallel(
+    later,
+    receptionOf(restore, (item) => isMain(item) && afterwards(item)),
+  )
   if (loader) await noteOwners(restore)
-  await restore.ownership.giveBack([...remaining(), ...restore.plan.publicSchemas])
+  await restore.ownership.giveBack([...mainEntries(restore), ...restore.plan.publicSchemas])
   if (loader) {
     const owners = restore.plan.entries.map(({ entry }) => entry.owner).filter(Boolean)
     await restore.worker.retrying('the loader and the owners', '', (session) =>
@@ -168,10 +171,13 @@ async function useLoader(restore: RunningRestore): Promise<void> {
 
 /** What the archives hold but what comes last. */
 function mainEntries(restore: RunningRestore): PlannedEntry[] {
-  return restore.select(
-    ({ entry }) =>
-      !/^(ACL|DEFAULT ACL|EXTENSION|EVENT TRIGGER|MATERIALIZED VIEW DATA)$/.test(entry.desc) &&
-      !ofEventTrigger(entry.desc, entry.tag),
+  return restore.select(isMain)
+}
+
+function isMain({ entry }: PlannedEntry): boolean {
+  return (
+    !/^(ACL|DEFAULT ACL|EXTENSION|EVENT TRIGGER|MATERIALIZED VIEW DATA)$/.test(entry.desc) &&
+    !ofEventTrigger(entry.desc, entry.tag)
   )
 }
 

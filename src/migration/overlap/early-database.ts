@@ -1,0 +1,106 @@
+import { withConnection } from '../../postgres/connection.ts'
+import type { DumpedDatabase } from '../kept/manifest.ts'
+import { dumpIdentity } from '../restore/database/mark.ts'
+import { dumpedAs } from '../restore/destinations.ts'
+import { rowsIn } from '../restore/options-for.ts'
+import { neededRoles } from '../restore/plan/needed-roles.ts'
+import type { PlannedDatabase } from '../restore/plan-everything.ts'
+import type { Restored } from '../restore/restore-database.ts'
+import {
+  analyzeRestored,
+  carryOutOne,
+  concludeOne,
+  verifyRestored,
+} from '../restore/restore-one.ts'
+import { requireRoles } from '../roles/preconditions.ts'
+import type { Run } from '../run.ts'
+import type { ArrivingDatabase } from './arriving-database.ts'
+import { undoRestore } from './undo.ts'
+
+/** The restore of one database whose dump is not sealed yet. */
+export class EarlyDatabase {
+  readonly database: PlannedDatabase
+  /** Identifies the dump in the mark of the target. */
+  private readonly dump: string
+  /** The database was not there before. */
+  private created = false
+  private restored: Restored | undefined
+  private proven = false
+  /** Why its statistics could not be collected. */
+  private notAnalyzed: { error: unknown } | undefined
+
+  private constructor(database: PlannedDatabase, dump: string) {
+    this.database = database
+    this.dump = dump
+  }
+
+  /** @param database decided about by its definitions, with the archives with its rows to come */
+  static async of(
+    database: PlannedDatabase,
+    arriving: ArrivingDatabase,
+    run: Run,
+  ): Promise<EarlyDatabase> {
+    const { options } = database
+    const early = new EarlyDatabase(database, await dumpIdentity(options.archives))
+    options.prepared = (created) => {
+      early.created = created
+    }
+    options.arriving = arriving.arriving(async (archive) => {
+      // those that are migrated are all there
+      if (run.inputs.roles !== 'skip') return
+      const where = { role: 'target', readOnly: true, signal: run.signal } as const
+      await withConnection(options.target, where, (client) =>
+        requireRoles(client, neededRoles(archive)),
+      )
+    })
+    return early
+  }
+
+  /** Restores it while it is dumped, and analyzes it. @throws Failure; Cancelled */
+  async restore(run: Run): Promise<void> {
+    const restored = await carryOutOne(this.database, run)
+    this.restored = restored
+    try {
+      await analyzeRestored(this.database, restored, run)
+    } catch (error) {
+      if (run.signal.aborted) throw error
+      this.notAnalyzed = { error }
+    }
+  }
+
+  /** What was known of the definitions alone is known of all by now. */
+  complete(whole: DumpedDatabase, run: Run): void {
+    const { destination, options } = this.database
+    const expectedRows = rowsIn(whole)
+    Object.assign(destination, dumpedAs(whole, run.dumpDirectory))
+    if (expectedRows) options.expectedRows = expectedRows
+  }
+
+  /** Verifies what was restored, when the dump is sealed. To be followed by release(). @throws Failure; Cancelled */
+  async conclude(run: Run): Promise<void> {
+    const { database, restored, notAnalyzed } = this
+    if (!restored) throw new TypeError('it is not restored')
+    const verify = async () => {
+      if (notAnalyzed) throw notAnalyzed.error
+      await verifyRestored(database, restored, true, run)
+    }
+    await concludeOne(database, restored, run, verify, async (proven = false) => {
+      this.proven = proven
+    })
+  }
+
+  /**
+   * Gives back what the account has lent itself, and takes the mark off what is verified. To be called when no database needs it:
+   * what one has lent itself, those after it have found.
+   */
+  async release(): Promise<void> {
+    const { restored } = this
+    this.restored = undefined
+    await restored?.release(this.proven)
+  }
+
+  /** Removes what was restored. @throws Failure; Cancelled */
+  async undo(run: Run): Promise<void> {
+    await undoRestore(this.database.options, this.dump, this.created, run)
+  }
+}

@@ -1,0 +1,85 @@
+import { join } from 'node:path'
+import type { ConnectionParameters } from '../../postgres/connection-string.ts'
+import { qualifiedName } from '../../postgres/identifiers.ts'
+import type { ClientPrograms } from '../../postgres/programs/programs.ts'
+import type { Inputs } from '../inputs.ts'
+import { autoJobs } from '../jobs.ts'
+import type { DumpedDatabase } from '../kept/manifest.ts'
+import type { Run } from '../run.ts'
+import { parseFingerprint } from '../verify/kept-fingerprint.ts'
+import { withRoleNames } from './database/properties.ts'
+import type { Destination } from './destinations.ts'
+import type { RestoreOptions } from './options.ts'
+import type { Swap } from './swap/exchange.ts'
+
+/**
+ * How a database of a dump is restored, by the inputs of a run.
+ *
+ * @param dump.isSchema it is only to be decided about
+ * @param passwordFile holds the target's password
+ * @param swap where it is built beside the one whose name it is to have
+ */
+export function optionsFor(
+  destination: Destination,
+  dump: { proven: boolean; client: ClientPrograms | null; isSchema: boolean },
+  connection: ConnectionParameters,
+  passwordFile: string,
+  run: Run,
+  swap?: Swap,
+): RestoreOptions {
+  const { inputs } = run
+  if (!dump.client) throw new TypeError('a database is restored without client programs')
+  const expectedRows = rowsIn(destination.dumped)
+  return {
+    archives: destination.archives,
+    proven: dump.proven,
+    database: withRoleNames(
+      {
+        ...destination.properties,
+        // a library that the target lacks would lock the role out: the roles' own phase tries it before it sets it
+        settings: destination.properties.settings.filter(
+          ({ role, name }) => role === null || !/_preload_libraries$/.test(name),
+        ),
+      },
+      run.roleNames,
+    ),
+    target: connection,
+    roleNames: run.roleNames,
+    targetName: swap?.building ?? destination.target,
+    passwordFile,
+    client: dump.client,
+    analyze: inputs.analyze,
+    jobs: inputs.restoreJobs === 'auto' ? autoJobs(run.processors) : inputs.restoreJobs,
+    patience: run.patience,
+    timed: (step, table, time) => destination.record.ran(step, table, time),
+    createDatabase: inputs.createDatabase,
+    isRehearsal: run.rehearsal !== undefined,
+    ...wayInto(inputs.ifTargetNotEmpty, swap, dump.isSchema),
+    allowMissing: inputs.allowMissing,
+    extraOptions: inputs.restoreOptions,
+    ...(expectedRows && { expectedRows }),
+    logFile: join(
+      run.reportDirectory,
+      `pg_restore-${destination.archives[0]?.split('/').at(-2)}.log`,
+    ),
+  }
+}
+
+/** How many rows each table of a dump has, by quoted name; undefined where nobody counted them. */
+export function rowsIn({ fingerprint }: DumpedDatabase): Map<string, number> | undefined {
+  const known = fingerprint === undefined ? undefined : parseFingerprint(fingerprint)
+  if (known === undefined || known.level === 'none') return undefined
+  return new Map(known.tables.map(({ schema, name, rows }) => [qualifiedName(schema, name), rows]))
+}
+
+/** What is built for an exchange goes into a database of its own, whose name only this dump can have given it. */
+function wayInto(
+  wanted: Inputs['ifTargetNotEmpty'],
+  swap: Swap | undefined,
+  ahead: boolean,
+): Pick<RestoreOptions, 'ifNotEmpty' | 'keepMark'> {
+  if (swap) return { ifNotEmpty: swap.begun ? 'resume' : 'replace', keepMark: true }
+  // what is built beside the old database finds nothing, as what takes its place does
+  if (ahead && wanted === 'swap') return { ifNotEmpty: 'replace' }
+  return { ifNotEmpty: wanted === 'swap' ? 'fail' : wanted }
+}
