@@ -239,6 +239,7 @@ dump-directory: sealed
       const run = await running.result.finally(() => clearInterval(again))
       expect(run).toMatchObject({ code: 130, left: [], orphans: [] })
       expect(run.stdout).not.toMatch(/^Migration cancelled/m)
+      expect(run.last).toMatch(/^Ended at once, without a report: /)
     } finally {
       proxy.close()
       await proxy.stop()

@@ -62,6 +62,7 @@ function expectCleanFailure(run: ActionResult & { post?: ActionResult }): string
   const errors = runnerCommands(run.log).filter(({ command }) => command === 'error')
   const last = errors.at(-1)?.message ?? ''
   expect(last).toContain(report.error?.message)
+  expect(run.log.trimEnd().split('\n').at(-1)).toMatch(/^(Not ready|\w+ failed)/)
   expect(run.orphans()).toEqual([])
   expectNoSecret(run, html)
   return last

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { wordsOf } from '../../src/commands/index.ts'
+import { Failure } from '../../src/failure.ts'
 import type { Wording } from '../../src/report/model.ts'
 import { outcome, verdict } from '../../src/report/verdict.ts'
 import {
@@ -182,4 +183,10 @@ test('a preflight is not ready while a blocker could not be asked', () => {
     title: 'Not ready',
     sentence: expect.stringMatching(/1 blocker that could not be asked and 1 warning/),
   })
+})
+
+test('a run whose report could not be written says so in its last line', () => {
+  expect(verdict(goodReport(), new Failure('The disk is full', 'ENOSPC', 'Free space'))).toMatch(
+    /^Migrated .* explains? them; but The disk is full/,
+  )
 })

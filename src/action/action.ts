@@ -54,7 +54,7 @@ export async function runAction(): Promise<void> {
     cancelled: ['The job was cancelled', 'The runner asked the action to stop'],
     unknown: 'Run the job again with debug logging (RUNNER_DEBUG=1) and report the message',
     later: 'the post step',
-    show: (report) => show(report, log),
+    show,
     keep: (files, run) => keep(files, run, log, stop.signal),
   })
   const { error } = record.report
@@ -62,6 +62,7 @@ export async function runAction(): Promise<void> {
     const { message, cause, remedy } = error
     core.setFailed(visible(redact(new Failure(message, cause, remedy).line)))
   } else if (failure) core.setFailed(visible(redact(messageOf(failure))))
+  log.info(verdict(record.report, failure))
 }
 
 async function openRun(
@@ -148,7 +149,7 @@ async function keep(
   }
 }
 
-async function show(report: Report, log: RunnerLog): Promise<void> {
+async function show(report: Report): Promise<void> {
   core.setOutput('verified', report.verified)
   if (report.freeze) core.setOutput('source-frozen', report.freeze.frozen)
   const broken = report.status === 'succeeded' ? undefined : brokenPhase(report)
@@ -161,5 +162,4 @@ async function show(report: Report, log: RunnerLog): Promise<void> {
     const annotate = { error: core.error, warning: core.warning, notice: core.notice }[level]
     annotate(visible(redact(message)), { title: visible(redact(title)) })
   }
-  log.info(verdict(report))
 }

@@ -58,6 +58,10 @@ function say(text: string): number {
 /** The mistakes, a line each. */
 function complain({ message, why, remedy }: Failure): void {
   const mistakes = why.split(' | ').map((mistake) => `  ${mistake}`)
-  for (const line of [`migrate-to-polardb: ${message}`, ...mistakes, remedy])
+  for (const line of [
+    `migrate-to-polardb: ${message}`,
+    ...mistakes,
+    `Nothing was begun. ${remedy}`,
+  ])
     process.stderr.write(`${printable(redact(line))}\n`)
 }

@@ -61,7 +61,7 @@ export async function runAtTerminal(inputs: Inputs, settings: Settings): Promise
   })
   // no report has it where it could not be written
   if (failure && !report.error) log.info(`Error: ${messageOf(failure)}`)
-  log.info(verdict(report))
+  log.info(verdict(report, failure))
   return exitCode(report, failure)
 }
 
@@ -72,11 +72,15 @@ export async function runAtTerminal(inputs: Inputs, settings: Settings): Promise
 function endWithSignals(log: TerminalLog): AbortSignal {
   const stop = new AbortController()
   let first: number | undefined
+  const atOnce = () => {
+    log.info('Ended at once, without a report: what may still be there, the next run removes.')
+    process.exit(cancelled)
+  }
   process.on('SIGHUP', () => {})
   for (const name of ['SIGINT', 'SIGTERM'] as const)
     process.on(name, () => {
       if (first !== undefined) {
-        if (Date.now() - first > echo) process.exit(cancelled)
+        if (Date.now() - first > echo) atOnce()
         return
       }
       first = Date.now()
@@ -84,7 +88,7 @@ function endWithSignals(log: TerminalLog): AbortSignal {
         `Cancelled: what was begun is ended and removed, within ${patience / 1000} s. Another Ctrl-C ends at once`,
       )
       stop.abort(new Cancelled())
-      setTimeout(() => process.exit(cancelled), patience).unref()
+      setTimeout(atOnce, patience).unref()
     })
   process.on('exit', () => {
     killAllPrograms()

@@ -1,3 +1,4 @@
+import { messageOf } from '../failure.ts'
 import { counted, formatCount, formatDuration } from '../text/numbers.ts'
 import { shorten, visible } from '../text/text.ts'
 import { brokenPhase, differencesOf, isOfRolesAlone, reasonsOf, rowsOf } from './findings.ts'
@@ -63,13 +64,20 @@ export function isRefusal(report: Report): boolean {
   return report.status === 'failed' && report.words.ends === 'checked' && !isReady(report)
 }
 
-/** How the run ended, as one harmless line of the log; of a failed run also with what. */
-export function verdict(report: Report): string {
+/**
+ * How the run ended, as one harmless line of the log: the last one, whatever happened. Of a failed run it says also with what.
+ *
+ * @param failure what the run ended with; it counts where the report has no error, as when the report itself could not be written
+ */
+export function verdict(report: Report, failure?: unknown): string {
   const { sentence: ended } = outcome(report)
   const { status, error } = report
+  const begun = ended.replace(/\.$/, '')
+  if (failure !== undefined && !error)
+    return visible(`${begun}; but ${sentence(messageOf(failure))}`)
   return visible(
     status === 'failed' && error && !isRefusal(report)
-      ? `${ended.replace(/\.$/, '')}: ${sentence(error.message)}`
+      ? `${begun}: ${sentence(error.message)}`
       : ended,
   )
 }

@@ -196,7 +196,7 @@ function refuseTooLong(forecast: Forecast, run: Run): void {
   throw new Failure(
     'The outage does not fit max-outage',
     `It is forecast to take ${windowWords(forecast)}, and max-outage is ${formatDuration(maxOutage)}`,
-    `${worst ? `${worst.what}: ${worst.remedy}. ` : ''}${fewer === '' ? 'Or a' : `${fewer}a`}nnounce a longer outage and raise max-outage`,
+    `${worst ? `${worst.what}: ${worst.remedy}. ` : ''}${fewer === '' ? 'Or announce' : `${fewer}announce`} a longer outage and raise max-outage`,
   )
 }
 
