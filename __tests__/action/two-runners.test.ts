@@ -106,6 +106,34 @@ describe('a dump made by one job and restored by another', () => {
     restored.cleanUp()
   })
 
+  test('of the roles alone, and of one database without them, have names of their own', async () => {
+    const env = { ...results.environment('9', 'matrix'), GITHUB_REPOSITORY: 'o/r' }
+    const alone = { roles: 'only' }
+    const one = { roles: 'skip', databases: 'shop' }
+    for (const more of [alone, one] as Record<string, string>[]) {
+      const dumped = await runJob({ inputs: dumpInputs(more), env })
+      expect(dumped.report.error).toBeNull()
+      expect(dumped.report.artifact?.name).toBe(`polardb-dump-${more.databases ?? 'roles'}`)
+      dumped.cleanUp()
+    }
+    for (const more of [alone, one] as Record<string, string>[]) {
+      const restored = await runJob({ inputs: targetInputs('restore', more), env })
+      expect(restored.report.error).toBeNull()
+      expect(restored.outputs.verified).toBe('true')
+      restored.cleanUp()
+    }
+    await expectEqualData()
+    const whole = await runJob({ inputs: dumpInputs(), env: results.environment('10', 'whole') })
+    expect(whole.report.artifact?.name).toBe('polardb-dump')
+    const found = await runJob({
+      inputs: targetInputs('restore', alone),
+      env: results.environment('10', 'roles'),
+    })
+    expect(found.report).toMatchObject({ error: null, verified: true, databases: [] })
+    whole.cleanUp()
+    found.cleanUp()
+  })
+
   test('with the wrong passphrase is refused before anything is touched', async () => {
     const dumped = await runJob({
       inputs: dumpInputs({ 'artifact-name': 'wrong', passphrase: 'the right passphrase' }),

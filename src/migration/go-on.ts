@@ -1,5 +1,6 @@
 import type { Report } from '../report/model.ts'
 import type { Context, WayOn } from './context.ts'
+import { artifactName } from './kept/artifact-name.ts'
 import type { Run } from './run.ts'
 
 /** How a restore that did not end well goes on, as the end of a remedy's sentence. */
@@ -77,7 +78,7 @@ function placeOf(run: Run, isUploaded: boolean, isOnDisk: boolean): string | und
   if (isUploaded && artifacts.keptIn !== undefined)
     return `dump-directory: ${artifacts.keptIn}${more}`
   if (isUploaded && runId)
-    return `run-id: ${runId}, artifact-name: ${inputs.artifactName}, github-token${more}`
+    return `run-id: ${runId}, artifact-name: ${artifactName(inputs)}, github-token${more}`
   return isOnDisk ? `dump-directory: ${dumpDirectory}${more}` : undefined
 }
 

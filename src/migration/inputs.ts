@@ -77,7 +77,8 @@ export interface Inputs {
   dumpDirectory: string | undefined
   keepDump: boolean
   uploadDump: boolean
-  artifactName: string
+  /** See artifactName() for what it is called otherwise. */
+  artifactName: string | undefined
   retentionDays: number | undefined
   passphrase: string | undefined
   /** The id of the only dump that may be restored. */
@@ -192,7 +193,7 @@ export function parseInputs(
     keepDump: boolean('keep-dump', false),
     // a rehearsal leaves nothing, unless it is asked to, and then for a day
     uploadDump: boolean('upload-dump', command !== 'rehearse'),
-    artifactName: get('artifact-name') || 'polardb-dump',
+    artifactName: optional('artifact-name'),
     retentionDays: number('retention-days', 1, 90) ?? (command === 'rehearse' ? 1 : undefined),
     passphrase: get('passphrase').replace(/\r?\n$/, '') || undefined,
     dumpId: optional('dump-id')?.toLowerCase(),
@@ -255,10 +256,11 @@ export function parseInputs(
       'allowed: a base URL without user or password',
     )
   }
-  if (/[":<>|*?\\/\r\n]/.test(inputs.artifactName) || inputs.artifactName.length > 200) {
+  const { artifactName = '' } = inputs
+  if (/[":<>|*?\\/\r\n]/.test(artifactName) || artifactName.length > 200) {
     wrong(
       'artifact-name',
-      shown(inputs.artifactName),
+      shown(artifactName),
       'allowed: up to 200 characters without " : < > | * ? \\ /',
     )
   }

@@ -24,6 +24,8 @@ import { type Manifest, manifestFile } from './manifest.ts'
 
 export interface DownloadOptions {
   name: string
+  /** Where it is looked for, one after the other, when there is none of that name. */
+  otherNames?: readonly string[]
   /** This run when undefined. */
   run?: OtherRun | undefined
   /** A directory, empty or not yet there. */
@@ -62,19 +64,22 @@ export async function downloadDump(
 async function downloadInto(
   incoming: string,
   store: ArtifactStore,
-  { name, run, passphrase }: DownloadOptions,
+  { name: wanted, otherNames = [], run, passphrase }: DownloadOptions,
   context: DumpContext,
 ): Promise<Manifest> {
   const { signal } = context
-  const main = await store.find(name, run, signal)
+  let main: StoredArtifact | undefined
+  const names = [wanted, ...otherNames]
+  for (const one of names) main ??= await store.find(one, run, signal)
   if (!main)
     throw new Failure(
-      `There is no artifact ${name} in ${run ? `run ${run.id}` : 'this run'}`,
+      `There is no artifact ${names.join(' or ')} in ${run ? `run ${run.id}` : 'this run'}`,
       'It was not uploaded (yet), its upload failed, or it has expired',
       run
         ? 'Check artifact-name and run-id'
         : 'Check artifact-name, and that the job needs the one that dumps; give run-id for another run',
     )
+  const { name } = main
   let total = main.bytes
   let received = 0
   const progress = new BytesProgress(`Downloading ${name}`, context.progress)

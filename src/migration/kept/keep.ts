@@ -1,6 +1,7 @@
 import { Failure, messageOf } from '../../failure.ts'
 import { runPhase, skipPhase } from '../phases.ts'
 import type { Run } from '../run.ts'
+import { artifactName } from './artifact-name.ts'
 import type { Manifest } from './manifest.ts'
 import { uploadDump } from './upload.ts'
 
@@ -62,7 +63,7 @@ async function upload(manifest: Manifest, run: Run): Promise<void> {
     run.dumpDirectory,
     manifest,
     {
-      name: inputs.artifactName,
+      name: artifactName(inputs),
       compressed: inputs.compression.method !== 'none',
       retentionDays: inputs.retentionDays,
       passphrase: inputs.passphrase,

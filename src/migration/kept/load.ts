@@ -8,6 +8,7 @@ import { parseDatabaseProperties } from '../restore/database/properties.ts'
 import { parseRoleCatalog } from '../roles/kept-catalog.ts'
 import type { Run } from '../run.ts'
 import { parseFingerprint } from '../verify/kept-fingerprint.ts'
+import { artifactName, otherArtifactNames } from './artifact-name.ts'
 import { downloadDump, openDumpDirectory } from './download.ts'
 import type { DumpedDatabase, Manifest } from './manifest.ts'
 
@@ -54,7 +55,13 @@ export async function loadDump(run: Run): Promise<LoadedDump> {
     const into = run.dumpDirectory
     const manifest = await downloadDump(
       run.artifacts,
-      { name: inputs.artifactName, run: keptBy, into, passphrase: inputs.passphrase },
+      {
+        name: artifactName(inputs),
+        otherNames: otherArtifactNames(inputs),
+        run: keptBy,
+        into,
+        passphrase: inputs.passphrase,
+      },
       run,
     )
     return loaded(manifest, into, run)
