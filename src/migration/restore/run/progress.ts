@@ -249,8 +249,9 @@ export class RestoreProgress {
         seconds: secondsSince(since),
       }))
       const { costs } = this
-      const tasks = secondsLeft(this.unfinished(), begun, costs, this.options.jobs)
-      const views = secondsLeft([...this.refreshes], begun, costs, 1)
+      const { jobs } = this.options
+      const tasks = secondsLeft(this.unfinished(), begun, costs, jobs)
+      const views = secondsLeft([...this.refreshes], begun, costs, jobs)
       left.seconds = tasks === undefined || views === undefined ? undefined : tasks + views
       left.at = now
       left.took = performance.now() - now

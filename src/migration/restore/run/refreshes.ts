@@ -3,8 +3,8 @@ import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { newTask, type Task } from './task.ts'
 
 /**
- * The materialized views that are filled when everything else is done, one after the other. What each weighs are the rows of
- * the tables that it reads, directly or by other views.
+ * The materialized views that are filled when everything else is done. What each weighs are the rows of the tables that it
+ * reads, directly or by other views.
  *
  * @param items all entries of a plan that are restored
  */

@@ -1,14 +1,15 @@
 import { entryName } from '../../../postgres/archive/entry.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { writeMark } from '../database/mark.ts'
-import { type Loader, makeLoader, NoLoader, withoutLoader } from '../owners/loader.ts'
+import { makeLoader, NoLoader, withoutLoader } from '../owners/loader.ts'
 import { markForAccount } from '../owners/logins.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { correctTables } from '../run/table-defaults.ts'
-import type { Login, TargetSession } from '../run/target-session.ts'
+import type { TargetSession } from '../run/target-session.ts'
 import { refillUnlogged } from '../run/unlogged.ts'
 import type { RunningRestore } from '../running-restore.ts'
 import { receptionOf } from './arrivals.ts'
+import { loginOf, refreshViews } from './refresh.ts'
 
 /** Everything that the archives hold, then owners, grants, and what must come after them. */
 export async function restoreEntries(restore: RunningRestore): Promise<void> {
@@ -49,16 +50,7 @@ async function restoreAll(restore: RunningRestore): Promise<void> {
   const grants = restore.select(({ entry }) => /^(ACL|DEFAULT ACL)$/.test(entry.desc))
   await restore.grants.apply(grants)
   restore.later += grants.length - restore.grants.lost.size
-  for (const item of restore.select(({ entry }) => entry.desc === 'MATERIALIZED VIEW DATA')) {
-    if (item.decision.kind === 'leave-out') continue
-    const running = restore.worker.begin(item.name, 1, [item])
-    const from = performance.now()
-    if (await refresh(restore, item, loader)) {
-      restore.later++
-      restore.execution.times.statements([item], from)
-    }
-    running.end()
-  }
+  await refreshViews(restore)
   await refill(restore)
   // they would act on every statement of the restore
   const eventTriggers = restore.select(
@@ -91,39 +83,6 @@ async function emptyLeftOut(
     await restore.worker.retrying(entry, '', work, loader ? 'loader' : 'account')
     await ledger?.leave(table)
   }
-}
-
-/** Who may work on what an entry is about, now that objects have their owners. */
-function loginOf(restore: RunningRestore, item: PlannedEntry): Login {
-  return restore.execution.loader?.loginFor(restore.ownership.ownerOf(item)) ?? 'account'
-}
-
-/** The code of a materialized view runs as its owner, and must not find the account behind him. */
-async function refresh(
-  restore: RunningRestore,
-  item: PlannedEntry,
-  loader: Loader | null,
-): Promise<boolean> {
-  const { name, entry, archive } = item
-  const view = qualifiedName(entry.namespace, entry.tag)
-  if (loader && restore.ownership.ownerOf(item) === undefined) {
-    await restore.worker.retrying(name, '', (session) => loader.letRead(session, view))
-  }
-  const login = loginOf(restore, item)
-  return await restore.worker.collecting(
-    name,
-    entry.definition,
-    async (session) => {
-      if (login === 'account') {
-        await restore.rights.as(session, entry.owner, entry.definition, item)
-        return
-      }
-      const client = await session.foreign(archive, entry.namespace)
-      await client.query(entry.definition)
-    },
-    item,
-    login,
-  )
 }
 
 /** From here on a resume finds objects with their owners. */
