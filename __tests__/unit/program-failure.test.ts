@@ -43,6 +43,12 @@ describe('what a client program ended with', () => {
       /statement_timeout/,
     ],
     [
+      'no room for locks',
+      query('out of shared memory'),
+      /no room for so many locks.*max_locks_per_transaction/,
+      /fewer dump-jobs/,
+    ],
+    [
       'a standby that cancels for what it replays',
       query('canceling statement due to conflict with recovery'),
       /the source is a standby.*primary.*max_standby_streaming_delay/,

@@ -90,7 +90,7 @@ export async function dumpInParts(
       }
       const tables = await dumpArchive(source, archive, { ...context, signal }, (line) => {
         if (part.isRest) progress.read(line)
-        else if (/dumping contents of table "/.test(line)) queue.flows()
+        else if (/dumping contents of table /.test(line)) queue.flows()
       })
       await options.finish(archive.directory)
       checkPart(await readArchive(archive.directory), part, parts, expected, database)

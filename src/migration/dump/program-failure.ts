@@ -120,6 +120,14 @@ const endings: { words: RegExp; why?: string; remedy: string; sqlstate: string }
     sqlstate: '57014',
   },
   {
+    // the table of locks lies in shared memory (PostgreSQL, "Lock Management")
+    words: /out of shared memory/,
+    why: 'the server has no room for so many locks',
+    remedy:
+      'Raise max_locks_per_transaction on the source, which takes a restart, then run again: pg_dump locks every table and partition',
+    sqlstate: '53200',
+  },
+  {
     words: /due to conflict with recovery/,
     why: 'the source is a standby, and what it replays outranks a long query',
     remedy:
