@@ -20,7 +20,6 @@ import { runAction } from '../__tests__/support/runner.ts'
 import { TestServer, temporaryDirectory } from '../__tests__/support/server.ts'
 import { smallTables } from './databases.ts'
 import { type Line, lines } from './picture.ts'
-import type { Usage } from './usage.ts'
 
 const { values } = parseArgs({
   options: {
@@ -33,6 +32,15 @@ const { values } = parseArgs({
 const root = join(import.meta.dirname, '..')
 const main =
   values.from === 'src' ? join(root, 'src', 'main.ts') : join(root, 'dist', 'main', 'index.js')
+
+/** What usage.mjs writes of a run: of the action's own process, up to the beginning of each phase and up to its end. */
+interface Taken {
+  /** Seconds of processor time. */
+  cpu: number
+  /** Bytes that were resident at most. */
+  memory: number
+}
+type Usage = Taken & { phases: (Taken & { name: string })[] }
 
 /** A run of the action, and what it took. */
 interface Row {
@@ -114,7 +122,10 @@ async function measure(
       inputs: between(source, target, database, {
         ...{ command, 'client-path': programs, 'upload-dump': 'false', ...inputs },
       }),
-      env: { BENCH_USAGE: file, NODE_OPTIONS: `--import=${join(import.meta.dirname, 'usage.ts')}` },
+      env: {
+        BENCH_USAGE: file,
+        NODE_OPTIONS: `--import=${join(import.meta.dirname, 'usage.mjs')}`,
+      },
     })
     run.cleanUp()
     if (run.code !== 0) throw new Error(run.log.slice(-4000))
@@ -128,8 +139,8 @@ async function measure(
 /** Seconds of our own that a phase took, of all databases. */
 function phasesOf({ phases, cpu }: Usage): Map<string, number> {
   const taken = new Map<string, number>()
-  for (const [at, [name, before]] of phases.entries()) {
-    const after = phases[at + 1]?.[1] ?? cpu
+  for (const [at, { name, cpu: before }] of phases.entries()) {
+    const after = phases[at + 1]?.cpu ?? cpu
     taken.set(name, (taken.get(name) ?? 0) + after - before)
   }
   return taken

@@ -41,3 +41,27 @@ export function concerns({ syntax }: Limit, masked: string, kind: string): boole
   if (syntax === undefined) return true
   return typeof syntax === 'function' ? syntax(masked, kind) : syntax.test(masked)
 }
+
+/** Two servers, as the rules look at them. */
+export interface Pair {
+  /** Majors; that of the source is NaN where it cannot be read, and then it may have what newer ones have. */
+  source: number
+  target: number
+  /** Names without a schema are the system's in the source's archive. */
+  isQualified: boolean
+  /** Whether the account has a power on the target. */
+  has(power: Power): boolean
+}
+
+/** Whether a rule says something of entries of an archive between two servers. */
+export function concernsPair(
+  { needs, since, until, from, qualified }: Limit,
+  { source, target, isQualified, has }: Pair,
+): boolean {
+  const isAble =
+    (needs === undefined || has(needs)) &&
+    (since === undefined || target >= since) &&
+    (until === undefined || target <= until)
+  if (isAble || (from !== undefined && source < from)) return false
+  return !qualified || isQualified
+}

@@ -1,4 +1,4 @@
-import type { Limit } from './limit.ts'
+import { concernsPair, type Limit, type Pair } from './limit.ts'
 import { removedInNewer } from './newer.ts'
 import { lackedByOlder } from './older.ts'
 
@@ -114,6 +114,18 @@ const privileged: readonly Limit[] = [
 
 /** All rules, those about privileges first: what takes a superuser takes one in every version. */
 export const limits: readonly Limit[] = [...privileged, ...lackedByOlder, ...removedInNewer]
+
+/** The rules that say something between two servers, by kind of entry: looked for once a kind, since archives have thousands. */
+export function limitsBetween(pair: Pair): (kind: string) => readonly Limit[] {
+  const found = new Map<string, readonly Limit[]>()
+  return (kind) => {
+    const those =
+      found.get(kind) ??
+      limits.filter((limit) => limit.kinds.includes(kind) && concernsPair(limit, pair))
+    found.set(kind, those)
+    return those
+  }
+}
 
 /** Settings whose context makes a function's SET clause fail (docs/polardb.md, "Objects that take more power"). */
 export const superuserContexts: ReadonlySet<string> = new Set(['superuser', 'superuser-backend'])

@@ -1,5 +1,5 @@
 import { concerns, type Limit } from '../../../polardb/limits/limit.ts'
-import { limits, superuserContexts } from '../../../polardb/limits/limits.ts'
+import { limitsBetween, superuserContexts } from '../../../polardb/limits/limits.ts'
 import type { Archive } from '../../../postgres/archive/archive.ts'
 import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import { maskStatement, nameAt } from '../../../postgres/archive/statement.ts'
@@ -29,6 +29,9 @@ export class Decisions {
   private readonly multiranges: readonly string[]
 
   private readonly database: DatabaseProperties
+  private readonly limitsOf: (kind: string) => readonly Limit[]
+  /** The last statement that was masked: one rule after the other asks for it. */
+  private last = { sql: '', masked: '' }
 
   constructor(archive: Archive, facts: TargetFacts, database: DatabaseProperties) {
     this.archive = archive
@@ -42,6 +45,12 @@ export class Decisions {
     )
     this.partitioned = new Set(partitioned.map((entry) => entry.dumpId))
     this.multiranges = facts.target.major >= 14 ? [] : multirangesOf(archive)
+    this.limitsOf = limitsBetween({
+      source: majorOf(archive.serverVersion),
+      target: facts.target.major,
+      isQualified: archive.searchPath !== null,
+      has: (power) => this.has(power),
+    })
   }
 
   /** What becomes of an entry, as far as that does not hang on others. */
@@ -72,7 +81,9 @@ export class Decisions {
   }
 
   private masked(sql: string): string {
-    return maskStatement(sql, this.archive.standardStrings)
+    if (sql !== this.last.sql)
+      this.last = { sql, masked: maskStatement(sql, this.archive.standardStrings) }
+    return this.last.masked
   }
 
   /** The account has the power: by itself, or as a polar_superuser where that is enough. */
@@ -278,18 +289,12 @@ export class Decisions {
 
   /** The rules of src/polardb/limits/limits.ts, and settings of functions that take a superuser. */
   private limits(entry: ArchiveEntry): Decision {
-    const { target } = this.facts
     let definition = entry.definition
     let masked = this.masked(definition)
     const reasons: string[] = []
     const facets = new Set<string>()
-    for (const limit of limits) {
-      if (!limit.kinds.includes(entry.desc)) continue
-      const able =
-        (limit.needs === undefined || this.has(limit.needs)) &&
-        (limit.since === undefined || target.major >= limit.since) &&
-        (limit.until === undefined || target.major <= limit.until)
-      if (able || !this.speaksOf(limit) || !concerns(limit, masked, entry.desc)) continue
+    for (const limit of this.limitsOf(entry.desc)) {
+      if (!concerns(limit, masked, entry.desc)) continue
       if (!limit.without) {
         return leaveOut(limit.reason, limit.remedy, limit.trifle ? 'nothing' : lossOf(entry))
       }
@@ -314,13 +319,6 @@ export class Decisions {
     }
     if (reasons.length === 0) return decideAsleep(entry, masked) ?? { kind: 'restore' }
     return { kind: 'otherwise', definition, reason: reasons.join('; '), facets: [...facets] }
-  }
-
-  /** Whether a name in this archive means what the rule says. */
-  private speaksOf({ from, qualified }: Limit): boolean {
-    const source = majorOf(this.archive.serverVersion)
-    if (from !== undefined && source < from) return false
-    return !qualified || this.archive.searchPath !== null
   }
 
   private refusedSetting(name: string): string | undefined {
