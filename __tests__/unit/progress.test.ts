@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
+import { halvesOf } from '../../src/migration/overlap/halves.ts'
 import { Pace } from '../../src/migration/pace.ts'
-import { nameOfWork, progressLine } from '../../src/migration/progress-line.ts'
+import { nameOfWork, progressLine, sideBySide } from '../../src/migration/progress-line.ts'
 import { Costs } from '../../src/migration/restore/run/costs.ts'
 import { builtFraction } from '../../src/migration/restore/run/server-progress.ts'
 import type { Task } from '../../src/migration/restore/run/task.ts'
@@ -149,5 +150,26 @@ describe('a progress line', () => {
       expect(line).toMatch(count === 1 ? /… 41 %$/ : new RegExp(`… 41 % \\+${count - 1}$`))
       expect(line).toBe(printable(line))
     }
+  })
+})
+
+describe('two pieces of work at the same time', () => {
+  test('share a line that fits the screen, and a short one leaves its room to the other', () => {
+    const [short, long] = ['dump shop: 12 MB', `restore shop: ${'x'.repeat(200)}`]
+    expect(sideBySide(short, long)).toHaveLength(92)
+    expect(sideBySide(short, long).startsWith('dump shop: 12 MB | restore shop: xxx')).toBe(true)
+    expect(sideBySide(long, short).endsWith('… | dump shop: 12 MB')).toBe(true)
+    expect(sideBySide(long, long).length).toBeLessThanOrEqual(92)
+    expect(sideBySide('', short)).toBe(short)
+  })
+
+  test('are shown together as long as both go on', () => {
+    const shown: string[] = []
+    const [one, other] = halvesOf({ update: (line) => void shown.push(line) })
+    one.update('a')
+    other.update('b')
+    one.update('')
+    other.update('')
+    expect(shown).toEqual(['a', 'a | b', 'b'])
   })
 })

@@ -35,6 +35,15 @@ export function progressLine(
   return told > 0 && told < now.length ? `${line} +${now.length - told}` : line
 }
 
+/** Two such lines as one that fits the screen: one that is short leaves its room to the other. */
+export function sideBySide(one: string, other: string): string {
+  if (!one || !other) return one || other
+  const room = columns - ' | '.length
+  const half = Math.floor(room / 2)
+  const first = shorten(one, Math.max(half, room - other.length))
+  return `${first} | ${shorten(other, room - first.length)}`
+}
+
 /** `restore shop`: a verb and a database's name, made harmless and short. */
 export function nameOfWork(verb: string, database: string): string {
   return `${verb} ${shorten(printable(database), longestName)}`

@@ -23,7 +23,7 @@ import { lookAtSwap } from '../restore/swap/plan-swap.ts'
 import type { Run } from '../run.ts'
 import { ArrivingDatabase } from './arriving-database.ts'
 import { EarlyDatabase } from './early-database.ts'
-import { sideBySide } from './side-by-side.ts'
+import { halvesOf } from './halves.ts'
 
 /**
  * The restore of databases while their dump is still being made: what is complete is restored, one database after the other, and
@@ -56,7 +56,7 @@ export class EarlyRestore {
     this.dump = dump
     this.ahead = ahead
     this.run = run
-    const [dumping, restoring] = sideBySide(run.progress)
+    const [dumping, restoring] = halvesOf(run.progress)
     const signal = AbortSignal.any([run.signal, this.stopper.signal])
     const goOn = goOnAfterMigrate(run, run.inputs.ifTargetNotEmpty === 'swap')
     this.own = { ...run, signal, progress: restoring, goOn }

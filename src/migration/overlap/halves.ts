@@ -1,12 +1,13 @@
 import type { Progress } from '../context.ts'
+import { sideBySide } from '../progress-line.ts'
 
 /** Two pieces of work that go on at the same time share the one line of the progress: each has its half of it. */
-export function sideBySide(progress: Progress): [Progress, Progress] {
+export function halvesOf(progress: Progress): [Progress, Progress] {
   const lines: [string, string] = ['', '']
   const half = (index: 0 | 1): Progress => ({
     update: (line) => {
       lines[index] = line
-      const both = lines.filter(Boolean).join(' | ')
+      const both = sideBySide(...lines)
       if (both) progress.update(both)
     },
   })

@@ -1,0 +1,223 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { markSchema } from '../../src/migration/restore/database/mark.ts'
+import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
+import { between, metadata, readEverything, readReport } from '../support/migration.ts'
+import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
+import { membershipsOf } from '../support/restore-harness.ts'
+import { ResultsServer } from '../support/results-server.ts'
+import { orphans, runAction, startAction } from '../support/runner.ts'
+import { TestServer } from '../support/server.ts'
+
+/** The action from source, for which every table is large enough for a part of its own. */
+const partedMain = join(import.meta.dirname, '..', 'support', 'parted-main.ts')
+
+let source: TestServer
+let target: PlainTarget
+let results: ResultsServer
+/** Before each server a network that does what it is told. */
+let near: TcpProxy
+let far: TcpProxy
+const directory = mkdtempSync(join(tmpdir(), 'overlap-dumps-'))
+
+beforeAll(async () => {
+  ;[source, target, results] = await Promise.all([
+    TestServer.start(15),
+    startPlainTarget(15),
+    ResultsServer.start(),
+  ])
+  ;[near, far] = await Promise.all([TcpProxy.start(source.port), TcpProxy.start(target.port)])
+  await source.sql('CREATE ROLE app')
+  await source.sql('CREATE DATABASE shop OWNER app')
+  await source.sql(
+    `SET ROLE app;
+     CREATE TABLE big (id int PRIMARY KEY, t text, tags text[]);
+     INSERT INTO big SELECT g, repeat(md5(g::text), 3), ARRAY[md5(g::text), 'x'] FROM generate_series(1, 40000) g;
+     CREATE INDEX big_tags ON big USING gin (tags);
+     CREATE TABLE second (id int PRIMARY KEY REFERENCES big, t text);
+     INSERT INTO second SELECT id, t FROM big WHERE id <= 20000;
+     CREATE TABLE last (id serial PRIMARY KEY); INSERT INTO last SELECT FROM generate_series(1, 100);
+     SELECT lo_from_bytea(9001, decode(repeat('ab', 100000), 'hex'))`,
+    'shop',
+  )
+})
+afterEach(async () => {
+  near.calm()
+  far.calm()
+  await target.backend.sql('DROP DATABASE IF EXISTS shop WITH (FORCE)')
+})
+afterAll(async () => {
+  await Promise.all([near?.stop(), far?.stop()])
+  await Promise.all([source?.stop(), target?.stop(), results?.stop()])
+  rmSync(directory, { recursive: true, force: true })
+})
+
+function inputs(more: Record<string, string> = {}): Record<string, string> {
+  const plain = between(source, target, 'shop', {
+    'allow-missing': '*',
+    'upload-dump': 'false',
+    ...more,
+  })
+  return {
+    ...plain,
+    source: through(near, plain.source ?? ''),
+    target: through(far, plain.target ?? ''),
+  }
+}
+
+const kept = (name: string) => ({
+  'dump-directory': join(directory, name),
+  'keep-dump': 'true',
+})
+
+async function expectEqualData(): Promise<void> {
+  const [here, there] = [await source.connect('shop'), await target.backend.connect('shop')]
+  expect(await readEverything(there)).toEqual(await readEverything(here))
+  await Promise.all([here.end(), there.end()])
+  expect(await marks()).toEqual([])
+}
+
+const marks = async () =>
+  (
+    await target.backend.sql(
+      `SELECT nspname FROM pg_namespace WHERE nspname = '${markSchema}'`,
+      'shop',
+    )
+  ).rows
+
+/** The restore of a dump by itself, which has to do it all and to prove it. */
+async function expectResumed(name: string): Promise<void> {
+  const {
+    source: _,
+    'source-password': __,
+    ...rest
+  } = inputs({
+    command: 'restore',
+    'if-target-not-empty': 'resume',
+    ...kept(name),
+  })
+  const resumed = await runAction(partedMain, { metadata, inputs: rest })
+  expect(readReport(resumed).report.error).toBeNull()
+  expect(resumed.outputs.verified).toBe('true')
+  await expectEqualData()
+  expect(await membershipsOf(target)).toEqual([])
+  resumed.cleanUp()
+}
+
+test.each([
+  ['an index is built', /CREATE INDEX big_tags/],
+  ['rows are loaded', /COPY public\.second/],
+])(
+  'a run that is killed while %s leaves a sealed dump, with which a restore goes on',
+  async (_, statement) => {
+    const name = `killed-${statement.source.length}`
+    const held = far.when(statement, 'stall')
+    const running = startAction(partedMain, { metadata, inputs: inputs(kept(name)) })
+    await held
+    await running.logged(/The dump has the id/)
+    running.kill('SIGKILL')
+    const killed = await running.result
+    expect(await marks()).toHaveLength(1)
+    far.close()
+    for (const { pid } of killed.orphans()) process.kill(pid, 'SIGKILL')
+    await expectResumed(name)
+    killed.cleanUp()
+  },
+)
+
+test('a run that is cancelled while both halves are at work ends in time and leaves nothing at work', async () => {
+  const held = Promise.all([
+    near.when(/COPY public\.last /, 'stall'),
+    far.when(/CREATE INDEX big_tags|COPY public\.(big|second)/, 'none'),
+  ])
+  const running = startAction(partedMain, { metadata, inputs: inputs() })
+  await held
+  running.cancel()
+  const cancelled = await running.result
+  expect(cancelled.signal).toBeNull()
+  expect(cancelled.orphans()).toEqual([])
+  expect(readReport(cancelled).report.status).toBe('cancelled')
+  const { rows } = await target.backend.sql(
+    `SELECT rolname FROM pg_roles WHERE left(rolname, ${temporaryRole.length}) = '${temporaryRole}' AND rolcanlogin`,
+  )
+  expect(rows).toEqual([])
+  expect(await membershipsOf(target)).toEqual([])
+  cancelled.cleanUp()
+})
+
+/** Kills what is at work for a run, by the name of the program. */
+function killPrograms(directory: string, program: RegExp): void {
+  const found = orphans(directory).filter(({ command }) => program.test(command))
+  expect(found.length).toBeGreaterThan(0)
+  for (const { pid } of found) process.kill(pid, 'SIGKILL')
+}
+
+test('a pg_restore that is killed is made up for', async () => {
+  const held = far.when(/COPY public\.second/, 'stall')
+  const running = startAction(partedMain, { metadata, inputs: inputs() })
+  await held
+  killPrograms(running.directory, /\/pg_restore /)
+  const run = await running.result
+  expect(readReport(run).report.error).toBeNull()
+  expect(run.outputs.verified).toBe('true')
+  expect(run.orphans()).toEqual([])
+  await expectEqualData()
+  run.cleanUp()
+})
+
+test('a pg_dump that is killed fails the run, and leaves nothing of it on the target', async () => {
+  const held = Promise.all([
+    near.when(/COPY public\.last /, 'stall'),
+    far.when(/COPY public\.(big|second)/, 'none'),
+  ])
+  const running = startAction(partedMain, { metadata, inputs: inputs() })
+  await held
+  killPrograms(running.directory, /\/pg_dump /)
+  const run = await running.result
+  expect(readReport(run).report.error?.cause).toContain('pg_dump was killed by SIGKILL')
+  expect(run.orphans()).toEqual([])
+  const { rows } = await target.backend.sql(
+    `SELECT datname AS name FROM pg_database WHERE datname = 'shop'
+     UNION ALL SELECT rolname FROM pg_roles WHERE left(rolname, ${temporaryRole.length}) = '${temporaryRole}'`,
+  )
+  expect(rows).toEqual([])
+  expect(await membershipsOf(target)).toEqual([])
+  run.cleanUp()
+})
+
+test('an encrypted dump is uploaded when it is sealed, and restored elsewhere', async () => {
+  const secret = {
+    'upload-dump': 'true',
+    'artifact-name': 'parted',
+    passphrase: 'correct horse battery staple',
+  }
+  const env = results.environment('7', 'migrate')
+  const migrated = await runAction(partedMain, { metadata, inputs: inputs(secret), env })
+  const { report } = readReport(migrated)
+  expect(report.error).toBeNull()
+  expect(migrated.outputs.verified).toBe('true')
+  expect(migrated.outputs['artifact-id']).toBeTruthy()
+  const of = (wanted: string) => report.phases.filter(({ name }) => name === wanted)
+  const [dump, restore, upload] = [of('dump')[0], of('restore')[0], of('upload')[0]]
+  const dumped = (dump?.startedAt ?? 0) + (dump?.seconds ?? 0)
+  expect(restore?.startedAt).toBeLessThan(dumped)
+  expect(upload?.startedAt).toBeGreaterThanOrEqual(dumped)
+  expect(readdirSync(migrated.temp).filter((file) => !file.startsWith('polardb-report'))).toEqual(
+    [],
+  )
+  await target.backend.sql('DROP DATABASE shop')
+  const { source: _, 'source-password': __, ...rest } = inputs({ command: 'restore', ...secret })
+  const restored = await runAction(partedMain, {
+    metadata,
+    inputs: rest,
+    env: results.environment('7', 'restore'),
+  })
+  expect(readReport(restored).report.error).toBeNull()
+  expect(restored.outputs.verified).toBe('true')
+  await expectEqualData()
+  migrated.cleanUp()
+  restored.cleanUp()
+})
