@@ -4,7 +4,7 @@ import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import { twoStepsOf } from '../../src/migration/restore/run/two-steps.ts'
 import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { entryName } from '../../src/postgres/archive/entry.ts'
-import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
 import { TcpProxy, through } from '../support/proxy.ts'
 import {
   type Dump,
@@ -300,6 +300,23 @@ describe('a restore in which keys are made in two steps', () => {
     if (change) await target.backend.sql(change, name)
     await resume(name)
     await expectWhole(name)
+  })
+
+  test('comes out the same on PolarDB 11', async () => {
+    const polar = await PolarStandIn.start({ major: 11 })
+    try {
+      const { result } = await harness.restore(dump, polar, { targetName: 'keys11' })
+      expect(result.failed).toEqual([])
+      const made = `
+        SELECT conrelid::regclass::text || ' ' || conname AS name, convalidated, pg_get_constraintdef(oid) AS definition,
+               pg_get_indexdef(conindid) AS index, obj_description(oid) AS comment
+          FROM pg_constraint WHERE conrelid <> 0 AND connamespace = 'public'::regnamespace ORDER BY 1`
+      const { rows } = await source.sql(made, 'keys')
+      expect(rows.length).toBeGreaterThan(8)
+      expect((await polar.backend.sql(made, 'keys11')).rows).toEqual(rows)
+    } finally {
+      await polar.stop()
+    }
   })
 
   describe('that the rows violate', () => {
