@@ -23,6 +23,7 @@ export const settingNames = [
   'create_table_with_full_replica_identity',
   'csn_enable',
   'force_unlogged_to_logged_table',
+  'px_enable_btbuild',
 ]
 
 function ownSetting(name: string | undefined): string | undefined {
@@ -169,7 +170,19 @@ function create(statement: Statement, kind: string | undefined, third: string | 
   if (kind === 'text' && third === 'search' && statement.word(3) === 'template')
     return { sql: call('elevate', literal(statement.text)), tag: 'CREATE TEXT SEARCH TEMPLATE' }
   if (kind === 'unlogged' && third === 'table') return createUnlogged(statement)
+  if (kind === 'index') return createIndex(statement)
   return tablespaceClause(statement)
+}
+
+/** A stock server does not know the option that lets PolarDB build an index by all nodes. */
+function createIndex(statement: Statement): Imitation | null {
+  const at = statement.find(['with'])
+  const alone = ['(', 'px_build', '=', 'on', ')'].every(
+    (word, offset) =>
+      (statement.list[at + 1 + offset]?.word ?? statement.list[at + 1 + offset]?.value) === word,
+  )
+  if (at < 0 || !alone) return tablespaceClause(statement)
+  return { sql: statement.without(...statement.list.slice(at, at + 6)), tag: 'CREATE INDEX' }
 }
 
 /** PolarDB makes unlogged tables permanent, unless the session has switched that off. */

@@ -4,6 +4,7 @@ import { qualifiedName, quoteIdentifier, quoteLiteral } from '../../../postgres/
 import { saysExists } from '../../../postgres/sqlstates.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
+import { acrossNodes, builtAcrossNodes } from './across-nodes.ts'
 import type { TargetSession } from './target-session.ts'
 
 /** Large objects made in one statement: each takes a lock until it ends. */
@@ -53,6 +54,9 @@ export async function runEntry(
 ): Promise<void> {
   const { archive, entry } = planned
   const client = await session.foreign(archive, entry.namespace)
+  const across = acrossNodes(planned, plan)
+  const faster = across === null ? null : sqlOf(planned, plan, across)
+  if (faster !== null && (await builtAcrossNodes(client, faster))) return
   const sql = sqlOf(planned, plan)
   if (sql !== null) {
     if (sql.trim() !== '') await client.query(sql)
