@@ -71,6 +71,11 @@ describe('the time that a restore still takes', () => {
     expect(secondsLeft(tasks, [begun(load, 5, 0.5)], new Costs(), 1)).toBeCloseTo(13)
   })
 
+  test('is not told while archives are still to come', () => {
+    const arrival = Object.assign(task('TABLE DATA', 0), { kind: 'arrival', items: [] })
+    expect(secondsLeft([task('INDEX', 0), arrival], [], costsOfLoads(), 1)).toBeUndefined()
+  })
+
   test('knows what many small statements take', () => {
     const costs = new Costs()
     costs.learn(task('INDEX', 0), 1, 50)

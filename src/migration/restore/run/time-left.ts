@@ -41,6 +41,8 @@ export function secondsLeft(
   const loadByte =
     shown.length > 0 ? shown.reduce((sum, one) => sum + one, 0) / shown.length : undefined
 
+  // nobody knows here when an archive comes that is still being dumped
+  if (tasks.some(({ kind }) => kind === 'arrival')) return undefined
   const left = new Map<Task, number>()
   let sum = 0
   for (const task of tasks) {
