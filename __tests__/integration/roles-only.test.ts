@@ -2,6 +2,8 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Failure, messageOf } from '../../src/failure.ts'
+import { whileMigrating } from '../../src/migration/rehearsal/presence.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
 import { outcome } from '../../src/report/verdict.ts'
 import { runInProcess } from '../support/in-process.ts'
@@ -116,6 +118,24 @@ describe.each(['a stock 16', 'the stand-in'])('roles: only, to %s', (kind) => {
       'shop',
     )
     expect(rows).toEqual([{ tableowner: 'keeper' }])
+  })
+
+  test('is followed by one job after the other, where the account needs memberships', async () => {
+    const other = parseConnectionString(target().uri('postgres'), '')
+    const quiet = {
+      log: { debug() {}, info() {}, warning() {} },
+      signal: AbortSignal.timeout(60_000),
+    }
+    const { report, error } = await whileMigrating(other, quiet, () =>
+      runInProcess({
+        ...{ command: 'migrate', roles: 'skip', databases: 'shop=beside', ...both() },
+        ...{ ...clients(), ...inDirectory(`beside-${kind.length}`) },
+      }),
+    )
+    expect(messageOf(error ?? '')).toBe('')
+    expect(report.warnings.some((one) => one.startsWith('Another migration or restore is'))).toBe(
+      kind === 'a stock 16',
+    )
   })
 
   test('finds a difference, and says so', async () => {

@@ -5,7 +5,7 @@ import { SourceWatch } from '../migration/freeze/watch-writes.ts'
 import { rememberOutage, statedWindow } from '../migration/history/window.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
-import { whileMigrating } from '../migration/rehearsal/presence.ts'
+import { warnOfOthers, whileMigrating } from '../migration/rehearsal/presence.ts'
 import type { Run } from '../migration/run.ts'
 import { transfer } from '../migration/transfer.ts'
 import type { Command } from './command.ts'
@@ -35,6 +35,7 @@ async function steps(run: Run): Promise<void> {
       : await statedWindow(source, target, run, { orEstimate: false })
   const watch = await SourceWatch.begin(source, run)
   const dumpSource = await openDumpSource(source, run, target)
+  if (inputs.roles !== 'only') await warnOfOthers(target, run)
   await whileMigrating(target.connection, run, () =>
     watch.during('blocker', (watched) => transfer(source, dumpSource, target, watched, run)),
   )

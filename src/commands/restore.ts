@@ -11,7 +11,7 @@ import { required } from '../migration/inputs.ts'
 import { databasesOf, loadDump, writerOf } from '../migration/kept/load.ts'
 import { type Manifest, rolesFile } from '../migration/kept/manifest.ts'
 import { runPhase } from '../migration/phases.ts'
-import { whileMigrating } from '../migration/rehearsal/presence.ts'
+import { warnOfOthers, whileMigrating } from '../migration/rehearsal/presence.ts'
 import { restoreDatabases, restoreTheRoles } from '../migration/restore/everything.ts'
 import { planEverything } from '../migration/restore/plan-everything.ts'
 import type { Run } from '../migration/run.ts'
@@ -59,6 +59,7 @@ async function steps(run: Run): Promise<void> {
   }
   const planned = await runPhase(run, 'schema', () => planEverything(dump, connection, run))
   run.goOn = goOnAfterRestore(run, planned.swaps.size > 0)
+  if (databases.length > 0) await warnOfOthers(target, run)
   await whileMigrating(connection, run, async () => {
     await restoreTheRoles(planned, run)
     await restoreDatabases(planned, undefined, run)

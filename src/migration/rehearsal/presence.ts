@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { Failure, messageOf } from '../../failure.ts'
-import { closeSession, connect } from '../../postgres/connection.ts'
+import { closeSession, connect, withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { sqlstateOf } from '../../postgres/errors.ts'
+import type { ReachedTarget } from '../checks/preflight.ts'
 import type { Context } from '../context.ts'
+import { retrying } from '../retry.ts'
 
 /**
  * How one run sees that another one lives: each holds an advisory lock on the target for as long as it works. The server lets
@@ -194,6 +196,28 @@ export async function whileMigrating<T>(
   } finally {
     await presence?.close()
   }
+}
+
+/**
+ * Warns where another run already writes into databases of this target. Both make the account a member of the owners, and the one
+ * that ends first takes back what the other still needs, which fails then (docs/restore.md, "Rights that are lent"). A superuser, and
+ * a polar_superuser of PolarDB 11, need no memberships.
+ *
+ * @throws Failure of the connection; Cancelled
+ */
+export async function warnOfOthers(
+  { connection, account, hasPolarSuperuser }: ReachedTarget,
+  context: Pick<Context, 'log' | 'pauses' | 'signal' | 'warn'>,
+): Promise<void> {
+  if (account.superuser || (account.polarSuperuser && hasPolarSuperuser)) return
+  const options = { role: 'target', readOnly: true, signal: context.signal } as const
+  const isBeside = await retrying(context, () =>
+    withConnection(connection, options, (client) => isPresent(client, migrationSign)),
+  )
+  if (!isBeside) return
+  context.warn(
+    'Another migration or restore is under way on this target. Where databases of both have owners in common, the first to end takes back memberships of the account that the other still needs, and that one fails: run them one after the other',
+  )
 }
 
 /** Has the server notice within a minute that the machine of this run is gone, and not only its process. */
