@@ -1,16 +1,18 @@
 /**
  * The whole migration beside the commands that it replaces, in turns on the same servers: the documented commands, the same
- * tuned by hand, the bundle in two of its modes, and pgcopydb where it is on PATH. Prints medians and ratios, and writes them
- * as JSON and as a picture.
+ * tuned by hand, the bundle in two of its modes, and pgcopydb where it is on PATH. Prints medians, ratios and the goals, and writes
+ * them as JSON and as a picture.
  *
  *     npm run bench -- [--database mixed,tables,one,objects,wide] [--scale 1] [--rounds 3] [--far] [--output bench-results]
+ *     npm run bench -- --markdown [--scale 1] [--rounds 3]
  *
- * `--far` puts 200 Mbit/s and 5 ms between the source and everybody else. Starts servers of its own and removes them again; the
- * bundle in dist/ is what is measured, so build it first.
+ * `--far` puts 200 Mbit/s and 5 ms between the source and everybody else. `--markdown` measures all databases, near and far, and
+ * writes the tables as Markdown, too. Starts servers of its own and removes them again; the bundle in dist/ is what is measured,
+ * so build it first.
  */
 
 import { spawn } from 'node:child_process'
-import { accessSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -18,19 +20,25 @@ import { clientDirectory } from '../__tests__/support/clients.ts'
 import { ResultsServer } from '../__tests__/support/results-server.ts'
 import { runAction } from '../__tests__/support/runner.ts'
 import { TestServer, temporaryDirectory } from '../__tests__/support/server.ts'
+import type { Report } from '../src/report/model.ts'
 import { databases } from './databases.ts'
 import { far } from './far.ts'
-import { type Measured, picture } from './picture.ts'
+import { core, everything, goalsOf, type Measured, type Run, summary } from './goals.ts'
+import { picture } from './picture.ts'
 
 const { values } = parseArgs({
   options: {
-    database: { type: 'string', default: 'mixed' },
+    database: { type: 'string' },
     scale: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '3' },
     far: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
     output: { type: 'string', default: 'bench-results' },
   },
 })
+const names = (
+  values.database ?? (values.markdown ? Object.keys(databases).join() : 'mixed')
+).split(',')
 const scale = Number(values.scale)
 const rounds = Number(values.rounds)
 const major = 15
@@ -41,10 +49,10 @@ let runs = 0
 const programs = await clientDirectory(major)
 if (!programs) throw new Error(`the client programs of PostgreSQL ${major} are missing`)
 
-/** Milliseconds are the whole command's, as a user waits for it. */
 interface Way {
   name: string
-  run(source: string, target: string): Promise<void>
+  /** @returns what is to be known of its parts */
+  run(source: string, target: string): Promise<Omit<Run, 'seconds'>>
 }
 
 const directory = temporaryDirectory('bench-')
@@ -57,32 +65,39 @@ const settings = {
 }
 const source = await TestServer.start(major, { settings })
 const target = await TestServer.start(major, { settings })
-const line = values.far ? await far(source.port, 200e6, 5) : undefined
+const line = await far(source.port, 200e6, 5)
 
 try {
   const measured: Measured[] = []
-  for (const name of values.database.split(',')) {
+  for (const name of names) {
     const kind = databases[name]
     if (!kind) throw new Error(`there is no database "${name}": ${Object.keys(databases)}`)
     await source.sql(`CREATE DATABASE ${name}`)
     for (const statement of kind.statements(scale)) await source.sql(statement, name)
     await source.sql('VACUUM ANALYZE', name)
     await source.sql('CHECKPOINT')
-    measured.push(await measure(name, kind.about))
+    const about = `${kind.about}${scale === 1 ? '' : `, times ${scale}`}`
+    for (const isFar of values.markdown ? [false, true] : [values.far])
+      measured.push(await measure(name, about, isFar))
     await source.sql(`DROP DATABASE ${name}`)
   }
   mkdirSync(values.output, { recursive: true })
   const machine = `${cores} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, PostgreSQL ${major} on both sides`
   const date = new Date().toISOString().slice(0, 10)
-  const about = { machine, date, scale, rounds, far: values.far }
+  const about = { machine, date, scale, rounds }
   writeFileSync(
     join(values.output, 'migration.json'),
     `${JSON.stringify({ ...about, measured }, null, 2)}\n`,
   )
   writeFileSync(join(values.output, 'migration.svg'), picture(measured, `${date}, ${machine}`))
+  if (values.markdown)
+    writeFileSync(
+      join(values.output, 'migration.md'),
+      `${date}, ${machine}, medians of ${rounds}\n\n${measured.map(summary).join('\n')}`,
+    )
   console.log(`${machine}; the figures and a picture are in ${values.output}/`)
 } finally {
-  await line?.stop()
+  await line.stop()
   await source.stop()
   await target.stop()
   await results.stop()
@@ -90,38 +105,27 @@ try {
 }
 
 /** Runs every way in turns, `rounds` times. */
-async function measure(name: string, about: string): Promise<Measured> {
-  const seconds = new Map<string, number[]>()
+async function measure(name: string, about: string, isFar: boolean): Promise<Measured> {
+  const taken = new Map<string, Run[]>()
   for (let round = 0; round < rounds; round++) {
     for (const way of ways()) {
       await target.sql(`DROP DATABASE IF EXISTS ${name}`)
       await target.sql('CHECKPOINT')
       const uri = source.uri(name)
       const began = performance.now()
-      await way.run(
-        line ? uri.replace(`:${source.port}/`, `:${line.port}/`) : uri,
+      const parts = await way.run(
+        isFar ? uri.replace(`:${source.port}/`, `:${line.port}/`) : uri,
         target.uri('postgres'),
       )
       const took = (performance.now() - began) / 1000
-      seconds.set(way.name, [...(seconds.get(way.name) ?? []), took])
+      taken.set(way.name, [...(taken.get(way.name) ?? []), { ...parts, seconds: took }])
       console.log(`${name}, round ${round + 1}: ${way.name} ${took.toFixed(1)} s`)
     }
   }
-  const first = median(seconds.values().next().value ?? [])
-  const rows = [...seconds].map(([way, all]) => ({
-    way,
-    seconds: all,
-    median: median(all),
-    ratio: median(all) / first,
-  }))
-  console.log(`\n${name}: ${about}${scale === 1 ? '' : `, times ${scale}`}`)
-  console.log('| way | median, s | ratio | all |\n| --- | ---: | ---: | --- |')
-  for (const row of rows) {
-    const all = row.seconds.map((one) => one.toFixed(1)).join(', ')
-    console.log(`| ${row.way} | ${row.median.toFixed(1)} | ${row.ratio.toFixed(2)} | ${all} |`)
-  }
-  console.log()
-  return { database: name, about, rows }
+  const all = [...taken].map(([way, runs]) => ({ way, runs }))
+  const measured = goalsOf({ database: name, about, far: isFar }, all)
+  console.log(`\n${summary(measured)}`)
+  return measured
 
   function ways(): Way[] {
     const all: Way[] = [
@@ -135,7 +139,7 @@ async function measure(name: string, about: string): Promise<Measured> {
           byHand(from, to, name, ['-j', String(cores), '-Z1'], ['-j', String(cores)]),
       },
       {
-        name: 'the action: no roles, counts, no artifact',
+        name: core,
         run: (from, to) =>
           action(from, to, {
             roles: 'skip',
@@ -144,7 +148,7 @@ async function measure(name: string, about: string): Promise<Measured> {
             'upload-dump': 'false',
           }),
       },
-      { name: 'the action: everything', run: (from, to) => action(from, to, {}) },
+      { name: everything, run: (from, to) => action(from, to, {}) },
     ]
     const pgcopydb = onPath('pgcopydb')
     if (pgcopydb) {
@@ -156,6 +160,7 @@ async function measure(name: string, about: string): Promise<Measured> {
           const place = ['--dir', join(directory, 'pgcopydb'), '--restart', '--no-role-passwords']
           const sides = ['--source', from, '--target', target.uri(name)]
           await program(pgcopydb, ['clone', ...sides, ...jobs, ...place])
+          return {}
         },
       })
     }
@@ -170,11 +175,13 @@ async function byHand(
   name: string,
   dumpOptions: string[],
   restoreOptions: string[],
-): Promise<void> {
+): Promise<{ halves: [dump: number, restore: number] }> {
   const roles = join(directory, 'roles.sql')
   const dump = join(directory, 'dump')
   await program(join(programs ?? '', 'pg_dumpall'), ['-d', from, '-r', '-f', roles])
+  const began = performance.now()
   await program(join(programs ?? '', 'pg_dump'), ['-d', from, '-Fd', ...dumpOptions, '-f', dump])
+  const dumped = performance.now()
   await program(join(programs ?? '', 'psql'), ['-q', '-d', to, '-f', roles])
   await target.sql(`CREATE DATABASE ${name}`)
   await program(join(programs ?? '', 'pg_restore'), [
@@ -183,10 +190,16 @@ async function byHand(
     ...restoreOptions,
     dump,
   ])
+  const restored = performance.now()
   rmSync(dump, { recursive: true, force: true })
+  return { halves: [(dumped - began) / 1000, (restored - dumped) / 1000] }
 }
 
-async function action(from: string, to: string, inputs: Record<string, string>): Promise<void> {
+async function action(
+  from: string,
+  to: string,
+  inputs: Record<string, string>,
+): Promise<Omit<Run, 'seconds'>> {
   const run = await runAction(join(root, 'dist', 'main', 'index.js'), {
     inputs: {
       command: 'migrate',
@@ -198,9 +211,15 @@ async function action(from: string, to: string, inputs: Record<string, string>):
     },
     env: results.environment(String(++runs)),
   })
+  const { report: path, verified, 'cutover-seconds': outage } = run.outputs
+  const proven = inputs.verify !== undefined || verified === 'true'
+  if (run.code !== 0 || !proven || path === undefined) throw new Error(run.log)
+  const { phases } = JSON.parse(readFileSync(path, 'utf8')) as Report
   run.cleanUp()
-  const proven = inputs.verify !== undefined || run.outputs.verified === 'true'
-  if (run.code !== 0 || !proven) throw new Error(run.log)
+  return {
+    outage: Number(outage),
+    phases: phases.map(({ name, startedAt, seconds }) => ({ name, startedAt, seconds })),
+  }
 }
 
 /** Ends with an error when it fails; what it prints of roles that exist is no failure of the procedure. */
@@ -229,9 +248,4 @@ function onPath(name: string): string | undefined {
         return false
       }
     })
-}
-
-function median(all: number[]): number {
-  const sorted = all.toSorted((one, other) => one - other)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }

@@ -1,9 +1,4 @@
-/** One database of the benchmark, each way with its figures; the first way is what the others are compared with. */
-export interface Measured {
-  database: string
-  about: string
-  rows: { way: string; seconds: number[]; median: number; ratio: number }[]
-}
+import type { Measured } from './goals.ts'
 
 const width = 900
 const bar = 22
@@ -12,8 +7,8 @@ const bar = 22
 export function picture(measured: readonly Measured[], below: string): string {
   const parts: string[] = []
   let y = 10
-  for (const { database, about, rows } of measured) {
-    parts.push(text(10, y + 18, `${database}: ${about}`, 'bold'))
+  for (const { database, about, far, rows } of measured) {
+    parts.push(text(10, y + 18, `${database}${far ? ', far away' : ''}: ${about}`, 'bold'))
     y += 30
     const most = Math.max(...rows.map(({ median }) => median))
     for (const { way, median, ratio } of rows) {
