@@ -19,6 +19,8 @@ const longest = [
   'integration/hostile-database',
   'action/rehearse',
   'action/examples-elsewhere',
+  'integration/permissions',
+  'integration/by-hand',
   'integration/freeze',
   'action/command-line',
 ]
