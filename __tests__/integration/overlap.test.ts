@@ -12,6 +12,7 @@ import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.t
 import { TcpProxy, through } from '../support/proxy.ts'
 import { digestRows, membershipsOf } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
+import { SmallDisk } from '../support/small-disk.ts'
 
 let source: TestServer
 let target: PlainTarget
@@ -280,6 +281,20 @@ describe('when something goes wrong', () => {
     expect(await schemasIn('shop')).toHaveLength(1)
   })
 
+  test('a disk that is full ends the dump, and the restore with it', async () => {
+    const disk = SmallDisk.make(200 * 1024 * 1024)
+    if (!disk) return process.stderr.write('skipped: no file system can be mounted here\n')
+    try {
+      void proxy.when(atTheRest, 'none').then(() => disk.fill())
+      const { error } = await migrate({ 'dump-directory': join(disk.path, 'dump') })
+      expect((error as Failure).message).toBe('The disk of the runner is full')
+      expect(await targets()).toEqual([])
+      await expectNothingLent()
+    } finally {
+      disk.remove()
+    }
+  })
+
   test('sessions and programs that are killed on the target are made up for', async () => {
     const killing = (async () => {
       for (let kills = 0; kills < 3; ) {
@@ -347,6 +362,23 @@ describe('with', () => {
       'client-path': client,
     })
     expect(error).toBeUndefined()
+  })
+
+  test('a frozen source that is written to: the run fails, and what was restored is removed', async () => {
+    const written = proxy.when(atTheRest, 'none').then(async () => {
+      const writer = await source.connect('shop')
+      await writer.query('SET default_transaction_read_only TO off')
+      await writer.query('UPDATE app.small_1 SET t = t WHERE id = 1')
+      await writer.end()
+    })
+    const { error, report } = await migrate({ 'freeze-source': 'true' }, { sample: 300 })
+    await written
+    expect((error as Failure).message).toBe('The frozen source was written to')
+    expect(phase(report, 'restore', 'shop')).toHaveLength(1)
+    expect(report.dump).toBeUndefined()
+    expect(await targets()).toEqual([])
+    expect(report.freeze).toMatchObject({ frozen: false })
+    await expectNothingLent()
   })
 
   test('a small database: it is dumped into one archive, and the log says why', async () => {

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { type FaultScene, Proxies } from './faults.ts'
 import { mainBundle, metadata, postBundle } from './migration.ts'
@@ -42,6 +43,9 @@ const ways = {
 } as const
 type Way = keyof typeof ways
 const signals = ['SIGKILL', 'SIGTERM', 'SIGINT'] as const
+
+/** Restores while the dump goes on, whatever the size of a database. */
+const partedMain = join(import.meta.dirname, 'parted-main.ts')
 
 export interface KillResults {
   /** Kills that met a running action. */
@@ -94,6 +98,8 @@ async function kill(
       Math.floor(at / names.length + at) % signals.length
     ] as (typeof signals)[number]
     const { first, next, phases } = ways[way]
+    // where nothing is replaced, every other run restores while it dumps
+    const isEarly = /^(migrate|swap)$/.test(way) && Math.floor(at / names.length) % 2 === 1
     const where =
       way === 'restore' || way === 'dump'
         ? {
@@ -110,7 +116,7 @@ async function kill(
     const share = random()
     const inputs = scene.inputs({ ...first, ...where })
     const met = proxies?.statementOf(phase, share)
-    const running = startAction(mainBundle, {
+    const running = startAction(isEarly ? partedMain : mainBundle, {
       metadata,
       inputs: proxies?.between(inputs) ?? inputs,
     })
@@ -138,7 +144,7 @@ async function kill(
     }
     landed++
     const reached = [...run.log.matchAll(/▶ ([^\n\r]*)/g)].at(-1)?.[1] ?? 'the beginning'
-    const moment = `${way}, ${signal} ${when} of ${phase || 'all'}, ended in ${reached}`
+    const moment = `${way}${isEarly ? ', restored early' : ''}, ${signal} ${when} of ${phase || 'all'}, ended in ${reached}`
     say(`${landed}: ${moment}`)
     const fault = (kind: string) => (what: string) => {
       faults.push(`${moment}: ${kind}: ${what}`)
