@@ -56,6 +56,7 @@ const basis: Basis = {
   jobs: { dump: 4, restore: 4, fingerprint: 2 },
   verify: 'data',
   analyze: true,
+  isEarly: false,
   upload: null,
 }
 
@@ -186,6 +187,9 @@ describe('the arithmetic', () => {
       ] as const
     expect(totalOf(phases(1))).toEqual({ low: 18, high: 36 })
     expect(totalOf(phases(20))).toEqual({ low: 30, high: 60 })
+    // restored while it is dumped, at best
+    expect(totalOf(phases(1), true)).toEqual({ low: 11, high: 36 })
+    expect(totalOf(phases(20), true)).toEqual({ low: 30, high: 60 })
   })
 
   test('the low end is never above the high one', () => {

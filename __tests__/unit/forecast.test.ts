@@ -282,8 +282,11 @@ describe('the forecast', () => {
       basis: ['The target was not measured'],
     } satisfies Estimate
     const forecast = forecastFromEstimate(estimate, wanted())
-    // without the upload, with the freeze
-    expect(forecast).toMatchObject({ low: 38, high: 145, confidence: null, from: 'estimate' })
+    // without the upload, with the freeze; at the low end all of the dump goes on beside the restore
+    expect(forecast).toMatchObject({ low: 28, high: 145, confidence: null, from: 'estimate' })
+    const waiting = { ...wanted(), settings: { ...settings, waitsForDump: true } }
+    expect(forecastFromEstimate(estimate, waiting)).toMatchObject({ low: 38, high: 145 })
+    expect(forecastFromEstimate(estimate, wanted(1000))).toMatchObject({ low: 38, high: 145 })
     expect(forecast.phases).toContainEqual({
       name: 'restore',
       seconds: { low: 25, high: 90 },

@@ -6,6 +6,7 @@ import type { Estimate, EstimatedPhase, Range } from '../../report/model.ts'
 import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
 import type { ReachedTarget, Source } from '../checks/preflight.ts'
 import { databasesInput } from '../database-names.ts'
+import { partSizes } from '../dump/part-sizes.ts'
 import { compressionMethods } from '../dump/programs.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
 import { artifactsFor } from '../kept/upload.ts'
@@ -78,14 +79,16 @@ async function estimateBoth(
     ...(known.schemaSeconds ? { schemaSeconds: known.schemaSeconds } : {}),
     verify,
     analyze,
+    isEarly: inputs.ifTargetNotEmpty !== 'replace',
     upload: inputs.uploadDump ? { encrypted: passphrase !== undefined } : null,
   }
   const databases = sizes.map((one) => estimateDatabase(one, basis))
   const phases = phasesOf(databases)
+  const isEarly = basis.isEarly && sizes.some(({ bytes }) => bytes >= partSizes.database)
   const dumpBytes = sumOf(databases.map((one) => one.dumpBytes))
   const files = sizes.reduce((all, { tables }) => all + tables.length, 0)
   const estimate: Estimate = {
-    seconds: totalOf(phases),
+    seconds: totalOf(phases, isEarly),
     dumpBytes,
     phases,
     artifacts: inputs.uploadDump ? artifactsFor(dumpBytes.high, files) : 0,
@@ -95,6 +98,11 @@ async function estimateBoth(
       isMeasured
         ? 'The target was measured with temporary tables, which is a lower bound: rows of a real table are written to its log as well'
         : `The target was not measured (${measured}): its phases go by what servers take elsewhere`,
+      ...(isEarly
+        ? [
+            'At the low end a large database is restored while it is dumped, at the high end afterwards',
+          ]
+        : []),
     ],
   }
   run.record.estimate(estimate)

@@ -1,5 +1,6 @@
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { DatabaseEstimate, EstimatedPhase, Range } from '../../report/model.ts'
+import { partSizes } from '../dump/part-sizes.ts'
 import {
   analyzing,
   answering,
@@ -33,6 +34,8 @@ export interface Basis {
   schemaSeconds?: ReadonlyMap<string, number>
   verify: 'none' | 'counts' | 'data'
   analyze: boolean
+  /** A large database is restored while it is dumped. */
+  isEarly: boolean
   /** Null where the dump is not kept as an artifact. */
   upload: { encrypted: boolean } | null
 }
@@ -81,17 +84,24 @@ export function estimateDatabase(sizes: DatabaseSizes, basis: Basis): DatabaseEs
   if (basis.verify !== 'none')
     phases.push({ name: 'verify', seconds: verifySeconds(sizes, figures, large, basis) })
   if (basis.upload) phases.push({ name: 'upload', seconds: uploadSeconds(dumpBytes, basis.upload) })
-  return { name: sizes.name, bytes: sizes.bytes, dumpBytes, seconds: totalOf(phases), phases }
+  const seconds = totalOf(phases, basis.isEarly && sizes.bytes >= partSizes.database)
+  return { name: sizes.name, bytes: sizes.bytes, dumpBytes, seconds, phases }
 }
 
-/** All phases one after the other, but for the upload, which runs beside what comes after the dump. */
-export function totalOf(phases: readonly EstimatedPhase[]): Range {
+/**
+ * All phases one after the other, but for the upload, which runs beside what comes after the dump.
+ *
+ * @param isEarly the restore may begin while the dump goes on: at the low end the shorter of the two costs nothing
+ */
+export function totalOf(phases: readonly EstimatedPhase[], isEarly = false): Range {
   const end = (side: keyof Range) => {
     const of = (...names: EstimatedPhase['name'][]) =>
       phases
         .filter(({ name }) => names.includes(name))
         .reduce((all, { seconds }) => all + seconds[side], 0)
-    return of('dump') + Math.max(of('upload'), of('restore', 'indexes', 'analyze', 'verify'))
+    const beside = isEarly && side === 'low' ? Math.min(of('dump'), of('restore', 'indexes')) : 0
+    const rest = of('restore', 'indexes', 'analyze', 'verify') - beside
+    return of('dump') + Math.max(of('upload'), rest)
   }
   return { low: end('low'), high: end('high') }
 }

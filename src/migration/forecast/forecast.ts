@@ -8,6 +8,7 @@ import {
   type Range,
 } from '../../report/model.ts'
 import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
+import { partSizes } from '../dump/part-sizes.ts'
 import { overlapOf } from './outage.ts'
 import { nextSize, predict, provenConfidence, slopeOf } from './statistics.ts'
 
@@ -115,8 +116,11 @@ export function forecastFromEstimate(
     if (phase) phases.set(phase, sum(phases.get(phase) ?? { low: 0, high: 0 }, seconds))
   }
   const all = [...phases.values()].reduce(sum)
+  const isEarly = !settings.waitsForDump && bytes >= partSizes.database
+  const low = (name: OutagePhase) => phases.get(name)?.low ?? 0
   return {
-    ...all,
+    low: all.low - (isEarly ? Math.min(low('dump'), low('restore')) : 0),
+    high: all.high,
     confidence: null,
     from: 'estimate',
     points: 0,
