@@ -50,9 +50,7 @@ test('secrets of test-logins that cannot be read are masked and not repeated', a
   const run = await runJob({
     inputs: between(source, target, 'shop', { 'test-logins': `${wrong}\napp: ${right}` }),
   })
-  expect(run.report.error?.cause).toBe(
-    'test-logins: entry 1 is not of the form name=secret; see the README',
-  )
+  expect(run.report.error?.cause).toContain('test-logins: entry 1 is not of the form name=secret')
   expect(visibleLog(run.log)).not.toContain(wrong)
   expect(run.log).not.toMatch(/^(?!::add-mask::).*wr0ng/m)
   run.cleanUp()
