@@ -6,8 +6,8 @@ import { SourceWatch, type Watched } from '../../src/migration/freeze/watch-writ
 import type { DumpedDatabase } from '../../src/migration/kept/manifest.ts'
 import type { Run } from '../../src/migration/run.ts'
 
-/** Thresholds by which every table with a row is in a part of its own. */
-export const tinyParts = { database: 1, table: 1, share: 0, parts: 100 }
+/** Thresholds by which every table with a row is in a part of its own, as far as there are parts. */
+export const tinyParts = { database: 1, table: 1, share: 0, parts: 8 }
 
 /** What a sink was told, in the order in which it was told. */
 export interface Told {
