@@ -37,6 +37,8 @@ export interface Workflow {
   payload?: object
   /** Labels of runners beside `self-hosted` and `ubuntu-latest`: their jobs run here, too. */
   labels?: string[]
+  /** Ends act and everything that it runs, as when the runner goes away. */
+  signal?: AbortSignal
 }
 
 /** An action of others, in whose place a script runs; it fails where an input is missing or empty. */
@@ -187,7 +189,15 @@ export class Repository {
 
   /** Runs a workflow. @param name of its file */
   async runText(name: string, text: string, workflow: Workflow = {}): Promise<WorkflowResult> {
-    const { inputs = {}, secrets = {}, vars = {}, env = {}, payload, labels = [] } = workflow
+    const {
+      inputs = {},
+      secrets = {},
+      vars = {},
+      env = {},
+      payload,
+      labels = [],
+      signal,
+    } = workflow
     const { event = 'workflow_dispatch' } = workflow
     writeFileSync(this.path('event.json'), JSON.stringify(payload ?? {}))
     writeFileSync(this.path('workspace', '.github', 'workflows', name), text)
@@ -236,6 +246,8 @@ export class Repository {
         },
       },
     )
+    const stop = () => void child.kill('SIGINT')
+    signal?.addEventListener('abort', stop)
     let log = ''
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (chunk: string) => {
@@ -245,6 +257,7 @@ export class Repository {
       child.on('error', reject)
       child.on('close', resolve)
     })
+    signal?.removeEventListener('abort', stop)
     const ends = log.matchAll(/^\[[^\]]*\/([^\]]+?)\s*\] 🏁 {2}Job (succeeded|failed)/gmu)
     const jobs = Object.fromEntries([...ends].map(([, job = '', end]) => [job, end]))
     return { code, log, jobs: jobs as WorkflowResult['jobs'] }

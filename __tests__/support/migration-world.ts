@@ -1,4 +1,5 @@
 import { expect } from '@jest/globals'
+import { quoteIdentifier } from '../../src/postgres/identifiers.ts'
 import { Repository, type Workflow, type WorkflowResult } from './act.ts'
 import { readEverything, smallShop, withoutPassword } from './migration.ts'
 import { PolarStandIn } from './polardb-standin.ts'
@@ -14,6 +15,8 @@ export class MigrationWorld {
   private runs = 0
   /** The databases that both have from the start. */
   private kept: string[][] = []
+  /** The roles that the target has from the start. */
+  private keptRoles: string[] = []
   readonly source: TestServer
   readonly target: PolarStandIn
   readonly results: ResultsServer
@@ -30,10 +33,10 @@ export class MigrationWorld {
     this.results = results
   }
 
-  /** @param act its program */
-  static async start(act: string): Promise<MigrationWorld> {
+  /** @param act its program @param options the source's: `tls` for connections as the pages have them */
+  static async start(act: string, { tls = false } = {}): Promise<MigrationWorld> {
     const [source, target, results] = await Promise.all([
-      TestServer.start(15),
+      TestServer.start(15, { tls }),
       PolarStandIn.start({ major: 15 }),
       ResultsServer.start(),
     ])
@@ -43,15 +46,23 @@ export class MigrationWorld {
     await source.sql('CREATE TABLE entry AS SELECT generate_series(1, 500) AS n', 'ledger')
     await source.sql(`CREATE ROLE teller LOGIN PASSWORD 'teller''s own'`)
     world.kept = await Promise.all([source, target.backend].map(databases))
+    world.keptRoles = await roles(target.backend)
     return world
   }
 
-  /** Drops every database that was made since the start, so that no test needs another before it. */
+  /** Drops every database and every role of the target that was made since the start, so that no test needs another before it. */
   async reset(): Promise<void> {
     for (const [index, server] of [this.source, this.target.backend].entries())
       for (const name of await databases(server))
         if (!this.kept[index]?.includes(name))
-          await server.sql(`DROP DATABASE "${name.replaceAll('"', '""')}" WITH (FORCE)`)
+          await server.sql(`DROP DATABASE ${quoteIdentifier(name)} WITH (FORCE)`)
+    const { backend } = this.target
+    for (const name of await roles(backend))
+      if (!this.keptRoles.includes(name)) {
+        // one by one: as a single query they would be one transaction
+        for (const verb of ['DROP OWNED BY', 'DROP ROLE'])
+          await backend.sql(`${verb} ${quoteIdentifier(name)}`)
+      }
   }
 
   async stop(): Promise<void> {
@@ -113,4 +124,9 @@ export async function everything(server: TestServer, database: string) {
 async function databases(server: TestServer): Promise<string[]> {
   const { rows } = await server.sql('SELECT datname FROM pg_database ORDER BY 1')
   return rows.map(({ datname }) => String(datname))
+}
+
+async function roles(server: TestServer): Promise<string[]> {
+  const { rows } = await server.sql('SELECT rolname FROM pg_roles ORDER BY 1')
+  return rows.map(({ rolname }) => String(rolname))
 }
