@@ -20,6 +20,7 @@ import {
   membershipsOf,
   type RestoreTarget,
   restoreDatabase,
+  signalPgRestore,
 } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 
@@ -32,6 +33,8 @@ const streams: Partial<RestoreOptions> = {
 
 /** Nobody has counted the rows of the dump: what a table holds says nothing of whether that is all. */
 const uncounted: Partial<RestoreOptions> = { ...streams, expectedRows: new Map() }
+
+const patience = { silence: 300, between: 100, looks: 3 }
 
 let source: TestServer
 let target: PlainTarget
@@ -219,6 +222,61 @@ describe('rows through several sessions are there once', () => {
     expect(await loadingIn(name)).toEqual([{ schema: 'public', name: 'large' }])
   }
 
+  test('when a session gets no answer any more', async () => {
+    const name = nextName()
+    const met = proxy.when(row(30_000), 'stall')
+    const restoring = harness.restore(dump, far, { ...streams, patience, targetName: name })
+    await Promise.race([met, restoring])
+    const { result } = await restoring
+    expect(result.attempts).toBeGreaterThan(1)
+    proxy.closeStalled()
+    await expectWhole(name)
+  })
+
+  test('in one try when pg_restore stands still for a while, and the server waits', async () => {
+    const name = nextName()
+    const met = proxy.when(row(20_000), 'none')
+    const restoring = harness.restore(dump, far, { ...streams, patience, targetName: name })
+    await Promise.race([met, restoring])
+    expect(signalPgRestore('SIGSTOP')).toBe(true)
+    // several times what a silent peer is given
+    await sleep(2000)
+    signalPgRestore('SIGCONT')
+    const { result } = await restoring
+    expect(result.attempts).toBe(1)
+    await expectWhole(name)
+  })
+
+  test('over TLS', async () => {
+    const safe = await TestServer.start(15, { tls: true })
+    try {
+      const uri = (database = 'postgres') => safe.uri(database)
+      const connect = (database = 'postgres') => safe.connect(database)
+      const account = safe.superuser
+      await harness.restore(dump, { account, backend: safe, uri, connect }, streams)
+      expect(await rowsOf(safe, 'streams')).toEqual(expected)
+      const { rows } = await safe.sql(
+        'SELECT count(DISTINCT xmin::text)::int AS n FROM large',
+        'streams',
+      )
+      expect(rows[0]?.n).toBeGreaterThan(1)
+    } finally {
+      await safe.stop()
+    }
+  })
+
+  test('in one session, where the server takes another number of rows than the dump is said to have', async () => {
+    const name = nextName()
+    const context = contextWith({})
+    const expectedRows = new Map([['"public"."large"', count - 1]])
+    const all = { ...streams, expectedRows, targetName: name }
+    await harness.restore(dump, target, all, context)
+    expect(
+      context.lines.filter((line) => line.includes('loaded again, in one session')),
+    ).toHaveLength(1)
+    await expectWhole(name)
+  })
+
   test('when the run dies between two commits, and the next one goes on', async () => {
     const name = nextName()
     await diedBetweenCommits(name)
@@ -337,7 +395,7 @@ describe('a load through several sessions', () => {
     await expectWhole(name)
   })
 
-  test('is one step of the report, and one line of the progress', async () => {
+  test('is one step of the report', async () => {
     const name = nextName()
     const context = contextWith({})
     const steps: unknown[][] = []

@@ -274,19 +274,21 @@ export function explained(result: RestoreResult): Set<string> {
   return new Set(result.skipped.map(({ entry }) => entry))
 }
 
-/** Kills every pg_restore that this process has started; false when none runs. */
-export function killPgRestore(): boolean {
-  let isKilled = false
+/** Sends a signal to every pg_restore that this process has started; false when none runs. */
+export function signalPgRestore(signal: NodeJS.Signals): boolean {
+  let isSent = false
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       const [, command, state, parent] =
         /\((.*)\) (\S+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
       if (command !== 'pg_restore' || state === 'Z' || Number(parent) !== process.pid) continue
-      process.kill(Number(pid), 'SIGKILL')
-      isKilled = true
+      process.kill(Number(pid), signal)
+      isSent = true
     } catch {
       // it ended meanwhile
     }
   }
-  return isKilled
+  return isSent
 }
+
+export const killPgRestore = () => signalPgRestore('SIGKILL')

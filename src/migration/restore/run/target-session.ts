@@ -30,7 +30,7 @@ export function workerOf(session: string): string {
 }
 
 /** Where a session is opened. */
-export type SessionPlace = Pick<RestoreOptions, 'target' | 'targetName'>
+export type SessionPlace = Pick<RestoreOptions, 'target' | 'targetName' | 'patience'>
 
 /**
  * The setting by which PolarDB 11 makes UNLOGGED tables permanent; a session may switch it off (docs/polardb.md, "Defaults
@@ -68,6 +68,7 @@ export class TargetSession {
       database: options.targetName,
       role: 'target',
       signal,
+      ...(options.patience ? { patience: options.patience } : {}),
     })
     const session = new TargetSession(client, options)
     try {
