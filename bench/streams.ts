@@ -7,15 +7,16 @@
  * Starts a server of its own and removes it again. Every figure is the median of three rounds, in turns.
  */
 
+import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { newContext } from '../__tests__/support/context.ts'
 import { Harness } from '../__tests__/support/restore-harness.ts'
 import { type Major, TestServer } from '../__tests__/support/server.ts'
 import { Ledger } from '../src/migration/restore/database/ledger.ts'
 import { noDump } from '../src/migration/restore/database/mark.ts'
 import type { PlannedEntry } from '../src/migration/restore/plan/planned-entry.ts'
-import { load, scriptArguments } from '../src/migration/restore/run/load.ts'
-import { runPgRestore } from '../src/migration/restore/run/pg-restore.ts'
+import { load } from '../src/migration/restore/run/load.ts'
 import { loadInStreams } from '../src/migration/restore/run/streams.ts'
 import { readArchive } from '../src/postgres/archive/archive.ts'
 
@@ -67,7 +68,6 @@ try {
     loader: null,
     owners: false,
   }
-  let bytes = 0
   const ways = new Map<string, () => Promise<unknown>>([
     ['pg_restore alone', () => load(options, [item], 'bench', directory, signal, () => {})],
     ...counts.map((count): [string, () => Promise<unknown>] => [
@@ -80,47 +80,86 @@ try {
           moved: () => {},
         }),
     ]),
-    [
-      'reading the dump',
-      async () => {
-        bytes = 0
-        await runPgRestore(options, [item], directory, signal, {
-          name: 'bench',
-          arguments: (list) => scriptArguments(options, list, archive.directory),
-          onOutput: (chunk) => {
-            bytes += chunk.length
-          },
-        })
-      },
-    ],
   ])
-  const taken = new Map([...ways.keys()].map((way) => [way, [] as number[]]))
+  const postmaster = Number(
+    readFileSync(join(server.data, 'postmaster.pid'), 'utf8').split('\n')[0],
+  )
+  const taken = new Map([...ways.keys()].map((way) => [way, [] as Taken[]]))
   for (let round = 0; round < rounds; round++) {
     for (const [way, run] of ways) {
       await server.sql(`DROP TABLE t; ${table}; CHECKPOINT`, 'streams')
+      const before = { us: cpuOf(process.pid), server: cpuOf(postmaster) }
       const began = performance.now()
       await run()
-      taken.get(way)?.push((performance.now() - began) / 1000)
+      const seconds = (performance.now() - began) / 1000
+      // a backend counts once the postmaster has seen its end
+      await server.sql('SELECT 1')
+      const after = { us: cpuOf(process.pid), server: cpuOf(postmaster) }
+      taken.get(way)?.push({
+        seconds,
+        ours: after.us.own - before.us.own,
+        program: after.us.children - before.us.children,
+        server: after.server.children - before.server.children,
+      })
     }
   }
-  const seconds = (way: string) =>
-    taken.get(way)?.sort((a, b) => a - b)[Math.floor(rounds / 2)] ?? Number.NaN
-  const alone = seconds('pg_restore alone')
+  const median = (way: string, what: keyof Taken) =>
+    taken
+      .get(way)
+      ?.map((one) => one[what])
+      .sort((a, b) => a - b)[Math.floor(rounds / 2)] ?? Number.NaN
+  const alone = median('pg_restore alone', 'seconds')
+  const [count] = (await server.sql("SELECT pg_table_size('t') AS bytes", 'streams')).rows
   console.log(
-    `PostgreSQL ${major}, ${rows / 1000} thousand rows, ${(bytes / 1e6).toFixed(0)} MB of text, ${(entry.dataBytes / 1e6).toFixed(0)} MB in the dump (-Z${compression}), ${availableParallelism()} processors; pg_restore alone ${alone.toFixed(2)} s = 1`,
+    `PostgreSQL ${major}, ${rows / 1000} thousand rows, ${(count?.bytes / 1e6).toFixed(0)} MB, ${(entry.dataBytes / 1e6).toFixed(0)} MB in the dump (-Z${compression}), ${availableParallelism()} processors; pg_restore alone ${alone.toFixed(2)} s = 1`,
   )
-  for (const way of ways.keys())
-    console.log(`${way.padEnd(20)}${(seconds(way) / alone).toFixed(2)}`)
-  const serial = seconds('reading the dump')
+  const columns = ['', 'ratio', 'server', 'pg_restore', 'ours']
+  const line = (cells: readonly string[]) =>
+    console.log(
+      cells.map((cell, index) => (index === 0 ? cell.padEnd(20) : cell.padStart(12))).join(''),
+    )
+  line(columns)
+  for (const way of ways.keys()) {
+    const parts = (['server', 'program', 'ours'] as const).map(
+      (what) => `${median(way, what).toFixed(2)} s`,
+    )
+    line([way, (median(way, 'seconds') / alone).toFixed(2), ...parts])
+  }
+  // with a processor for each session, one for pg_restore and one for us, what takes longest of the three is what it takes
+  const inOne = median('pg_restore alone', 'server') + median('pg_restore alone', 'program')
+  const once = Math.max(median('2 sessions', 'program'), median('2 sessions', 'ours'))
   console.log(
-    'By calculation, with a processor for each session and one for the reader, and nothing else in the way:',
+    'By calculation from the seconds of processors, with one for each session, one for pg_restore and one for us:',
   )
-  for (const count of [2, 4, 8]) {
-    // one session holds the server's work for all rows; reading them goes on beside it
-    const ratio = Math.max(serial, seconds('1 session') / count) / alone
-    console.log(`${`${count} sessions`.padEnd(20)}${ratio.toFixed(2)}`)
+  for (const sessions of [2, 4, 8, 16]) {
+    const shared = median('2 sessions', 'server') / sessions
+    line([
+      `${sessions} sessions`,
+      (Math.max(once, shared) / inOne).toFixed(2),
+      once > shared ? 'reading' : 'server',
+    ])
   }
 } finally {
   await server.stop()
   await harness.close()
+}
+
+interface Taken {
+  seconds: number
+  /** Seconds of a processor. */
+  ours: number
+  program: number
+  server: number
+}
+
+/** What a process has spent on processors, and what its children had that have ended (Linux, proc(5), /proc/pid/stat), in seconds. */
+function cpuOf(pid: number): { own: number; children: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number)
+  const [user = 0, system = 0, children = 0, childrenSystem = 0] = fields.slice(11, 15)
+  // ticks of a hundredth of a second, on every Linux that Node runs on
+  return { own: (user + system) / 100, children: (children + childrenSystem) / 100 }
 }

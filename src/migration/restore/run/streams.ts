@@ -23,6 +23,12 @@ import { streamsOf, TargetSession } from './target-session.ts'
  */
 const defaultStreams: StreamOptions = { from: 64 * 1024 * 1024, most: 8, piece: 512 * 1024 }
 
+/**
+ * So many times that size is a table before whose end other jobs are expected to have nothing to do. What goes through this process costs
+ * a tenth more than what pg_restore sends itself (bench/streams.ts), so smaller ones are streamed only where a job waits already.
+ */
+const surely = 8
+
 /** The load of one table's rows through several sessions. */
 export interface StreamedLoad {
   options: RestoreOptions
@@ -43,15 +49,17 @@ export interface StreamedLoad {
 /**
  * Whether the rows of an entry may go through several sessions: it is a large table with a COPY statement that can be said in our
  * own session, and nothing of the user's changes what pg_restore does. What the target must be like, loadInStreams asks.
+ *
+ * @param idle jobs that the load may use now beside its own
  */
-export function mayBeStreamed(item: PlannedEntry, options: RestoreOptions): boolean {
+export function mayBeStreamed(item: PlannedEntry, options: RestoreOptions, idle: number): boolean {
   const { entry, archive } = item
   const { from } = options.streams ?? defaultStreams
   return (
     options.jobs > 1 &&
     options.extraOptions.length === 0 &&
     entry.desc === 'TABLE DATA' &&
-    entry.dataBytes >= from &&
+    entry.dataBytes >= (idle > 0 ? from : surely * from) &&
     entry.copyStatement !== null &&
     !/\) WITH OIDS FROM stdin;\n?$/.test(entry.copyStatement) &&
     // names that are no text in our encoding, or a search_path for each schema, are pg_restore's

@@ -240,7 +240,7 @@ export class Worker extends PatientSession {
           moved: (sessions, bytes) => running.moved(sessions, bytes),
         })
       }
-      if (ledger && inStreams && mayBeStreamed(item, options)) {
+      if (ledger && inStreams && mayBeStreamed(item, options, run.idleJobs.lentTo(task))) {
         if (await streamed(ledger)) continue
         timing.end(false)
       }
