@@ -282,7 +282,9 @@ class Streams {
 
   private async give({ bytes, whole }: Rows): Promise<void> {
     // a row that has no end yet stays where it has begun
-    if (this.current && this.inPiece >= this.piece) await this.current.copy.drained()
+    if (this.current && this.inPiece >= this.piece) {
+      await Promise.race([this.stopped.promise, this.current.copy.drained()])
+    }
     this.current ??= await this.free()
     this.signal.throwIfAborted()
     this.current.copy.send(bytes)
