@@ -371,7 +371,7 @@ describe('the log on a terminal', () => {
     log.settle()
     const lines = out.text().replaceAll('\u001b', 'ESC')
     expect(lines).toMatch(/^\rESC\[K▶ dump shop\n\rESC\[\?7l0:00 dump shopESC\[KESC\[\?7h/)
-    expect(lines).toMatch(/\rESC\[\?7l1:01 x{33}…ESC\[KESC\[\?7h\rESC\[Kdone\n/)
+    expect(lines).toMatch(/\rESC\[\?7l1:01 x{31}…ESC\[KESC\[\?7h\rESC\[Kdone\n/)
     expect(lines).toMatch(/\rESC\[K$/)
     jest.advanceTimersByTime(10_000)
     log.info('after')

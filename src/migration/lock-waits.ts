@@ -109,12 +109,11 @@ export class LockWaits {
     }
     const others = waits.filter((wait) => wait.waiting === first.waiting && wait !== first)
     const more = others.length > 0 ? `, and ${others.slice(0, 3).map(holder).join(', and ')}` : ''
-    const what = first.relation === null ? 'a lock' : `a lock on ${printable(first.relation)}`
+    const on = first.relation === null ? '' : ` on ${printable(first.relation)}`
     const { who, database } = this.waiting
-    const line = `${who} waits for ${what}, which is held or was asked for before by ${holder(first)}${more}`
+    const line = `${who} waits for a lock${on}, which is held or was asked for before by ${holder(first)}${more}`
     const isNews = this.line === undefined
     this.line = line
-    const on = first.relation === null ? '' : ` on ${printable(first.relation)}`
     this.brief = `waits for a lock of ${briefHolder(first)}${on}`
     this.last = line.replace('waits', 'waited')
     if (isNews) this.log.warning(`${printable(database)}: ${line}`)

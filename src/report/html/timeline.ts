@@ -104,7 +104,10 @@ function row(name: Markup, phases: readonly PhaseResult[]): Row {
 
 /** From the first byte dumped to verified. */
 function cutover(report: Report, total: number, ticks: readonly number[]): Row[] {
-  const from = report.phases.find((phase) => phase.name === 'dump')?.startedAt
+  // the roles are dumped first, unless they are left out
+  const from = report.phases.find(
+    ({ name, status }) => /^dump(-roles)?$/.test(name) && status !== 'skipped',
+  )?.startedAt
   const seconds = report.cutoverSeconds
   if (from === undefined || seconds === null) return []
   const bar: Bar = { from, to: Math.min(from + seconds, total), kind: 'cutover' }
