@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Context } from '../../src/migration/context.ts'
-import { markSchema, parseMark } from '../../src/migration/restore/database/mark.ts'
+import { markSchema, noDump, parseMark } from '../../src/migration/restore/database/mark.ts'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import { leaveOut } from '../../src/migration/restore/plan/planned-entry.ts'
 import { planRestore } from '../../src/migration/restore/plan-restore.ts'
+import { beginRestore } from '../../src/migration/restore/restore-database.ts'
+import { RunningRestore } from '../../src/migration/restore/running-restore.ts'
 import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { newContext, type TestContext } from '../support/context.ts'
 import { failureOf } from '../support/failure.ts'
@@ -410,4 +412,27 @@ describe('a load through several sessions', () => {
     expect(steps.filter(([step, table]) => step === 'load' && table === 'small')).toHaveLength(1)
     await expectWhole(name)
   })
+})
+
+test('what is noted of a table disturbs nobody who asks the target meanwhile', async () => {
+  const name = nextName()
+  const options = await harness.options(dump, target, { ...streams, targetName: name })
+  const plan = await planRestore(options, harness.context)
+  await beginRestore(options, plan, harness.context)
+  const restore = new RunningRestore(options, plan, harness.context, noDump, false)
+  const { worker, execution } = restore
+  const ledger = execution.ledger
+  const table = { schema: 'public', name: 'large' }
+  // as an archive does that comes while others are loaded
+  const asked = worker.retrying('a question', '', async (session) => {
+    await session.query('SELECT pg_catalog.pg_sleep(1)')
+  })
+  await Promise.all([asked, ledger?.enter(table).then(() => ledger.leave(table))])
+  await worker.close()
+  expect(execution.attempts).toBe(1)
+  const { rows } = await target.backend.sql(
+    `SELECT pid FROM pg_stat_activity WHERE datname = '${name}'`,
+  )
+  expect(rows).toEqual([])
+  await target.backend.sql(`DROP DATABASE "${name}"`)
 })

@@ -80,14 +80,13 @@ export class RunningRestore {
     this.grants = this.grantsOf(plan)
   }
 
-  /** Writes the mark in a session of its own, which is not kept: others work at the same time. */
+  /** Writes the mark by a worker of its own: others load at the same time, and archives that arrive ask by `worker`. */
   private async saveMark(): Promise<void> {
+    const worker = this.execution.worker()
     try {
-      await this.worker.retrying('the mark of the restore', '', (session) =>
-        this.rights.save(session),
-      )
+      await worker.retrying('the mark of the restore', '', (session) => this.rights.save(session))
     } finally {
-      await this.worker.drop()
+      await worker.close()
     }
   }
 
