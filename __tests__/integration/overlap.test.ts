@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import type { Run } from '../../src/migration/run.ts'
@@ -245,6 +246,24 @@ describe('when something goes wrong', () => {
     },
   )
 
+  test('a dump that fails when another database is restored leaves no role that could log in', async () => {
+    await createEmpty()
+    const cable = await TcpProxy.start(source.port)
+    const met = cable.when(/COPY public\.s2 /, 'stall').then(async () => {
+      while ((await restoredIn('shop')) === 0) await sleep(50)
+      await cable.stop()
+    })
+    const { error, lines } = await migrate({
+      source: through(cable, source.uri()),
+      databases: 'shop,stock',
+    })
+    await met
+    expect(error).toBeInstanceOf(Failure)
+    expect(lines.join('\n')).toContain('Restored shop into shop')
+    expect(await schemasIn('shop')).toEqual([])
+    await expectNothingLent()
+  })
+
   test('a restore that fails lets the dump finish, which is then gone on with', async () => {
     // rows that the target refuses until its superuser says otherwise
     await source.sql(
@@ -410,6 +429,16 @@ describe('with', () => {
 async function createEmpty(): Promise<void> {
   await target.backend.sql(`CREATE DATABASE shop OWNER "${target.account}"`)
 }
+
+/** How many settings of its own a database has that is restored to the end. */
+const restoredIn = async (name: string) =>
+  (
+    await target.backend.sql(
+      `SELECT 1 FROM pg_class c WHERE c.relname = 'empty' AND pg_get_userbyid(c.relowner) = 'app'
+        AND EXISTS (SELECT 1 FROM pg_matviews WHERE matviewname = 'summary' AND ispopulated)`,
+      name,
+    )
+  ).rows.length
 
 const oidOf = async (name: string) =>
   (await target.backend.sql(`SELECT oid FROM pg_database WHERE datname = '${name}'`)).rows[0]?.oid

@@ -101,6 +101,8 @@ export class EarlyDatabase {
 
   /** Removes what was restored. @throws Failure; Cancelled */
   async undo(run: Run): Promise<void> {
+    // with the mark it would be forgotten what a restore that came to its end has lent itself, and who loaded
+    await this.release()
     await undoRestore(this.database.options, this.dump, this.created, run)
   }
 }
