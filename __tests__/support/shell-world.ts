@@ -36,7 +36,10 @@ export class ShellWorld {
       const source = JSON.stringify(join(root, 'src', 'cli.ts'))
       const entry = join(repository, 'dist', 'cli', 'index.js')
       writeFileSync(entry, `#!/usr/bin/env node\nawait import(${source})\n`, { mode: 0o755 })
-    } else cpSync(join(root, 'dist'), join(repository, 'dist'), { recursive: true })
+    } else {
+      for (const name of ['dist', 'action.yml', 'package.json'])
+        cpSync(join(root, name), join(repository, name), { recursive: true })
+    }
     const git = (...words: string[]) =>
       execFileSync('git', words, { cwd: repository, stdio: 'ignore', env: this.environment() })
     git('init', '--quiet', '--initial-branch=main')
