@@ -301,6 +301,23 @@ describe('when something goes wrong', () => {
     expect(await schemasIn('shop')).toHaveLength(1)
   })
 
+  test('a job that is cancelled when the source does not answer any more ends soon', async () => {
+    const cable = await TcpProxy.start(source.port)
+    const cancel = new AbortController()
+    const late = cable.when(atTheRest, 'stall').then(async () => {
+      cable.deaf = true
+      cable.disturb('stall')
+      cancel.abort(new Cancelled())
+      // minutes pass before a session is given up whose peer is silent
+      return await sleep(60_000, 'it goes on', { ref: false })
+    })
+    const ended = migrate({ source: through(cable, source.uri()) }, { signal: cancel.signal })
+    const first = await Promise.race([ended, late])
+    await cable.stop()
+    expect(first).toMatchObject({ error: expect.any(Cancelled) })
+    await ended
+  })
+
   test('a disk that is full ends the dump, and the restore with it', async () => {
     const disk = SmallDisk.make(200 * 1024 * 1024)
     if (!disk) return process.stderr.write('skipped: no file system can be mounted here\n')

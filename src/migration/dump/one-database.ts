@@ -102,6 +102,9 @@ async function dumpMoment(
   // one that fails ends the other: a dump without its fingerprint proves nothing
   const stop = new AbortController()
   const context = { ...run, signal: AbortSignal.any([run.signal, stop.signal]) }
+  // a job that is cancelled waits neither for somebody's lock nor for a source that does not answer
+  const cut = () => void snapshot.close()
+  run.signal.addEventListener('abort', cut, { once: true })
   try {
     const { unavailable } = snapshot
     const activity = () => readActivity(connection, name, 'source', run.signal)
@@ -179,6 +182,7 @@ async function dumpMoment(
     )
     return dumpedAs(archives, fingerprint)
   } finally {
+    run.signal.removeEventListener('abort', cut)
     await snapshot.close()
   }
 }
