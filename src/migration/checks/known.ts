@@ -15,7 +15,9 @@ export class KnownServer {
   rows<Row extends object>(question: Question<Row>): (Row & { database: string })[] {
     const answers = this.answers.get(question.id)
     if (!answers) throw new NotAsked(`nobody has asked for ${question.id}`)
-    return [...answers].flatMap(([database, rows]) => {
+    // several databases are asked at once, and a message does not hang on which of them answers first
+    const inOrder = [...answers].sort(([one], [other]) => (one < other ? -1 : 1))
+    return inOrder.flatMap(([database, rows]) => {
       if (rows instanceof NotAsked) throw rows
       return rows.map((row) => ({ ...(row as Row), database }))
     })
