@@ -108,6 +108,21 @@ test('a connection that is lost before anything was told voids nothing', async (
   expect(told.calls).toEqual(['dumped shop'])
 })
 
+test('who asks for a table that is held does not wait for long, and one archive is made of another moment', async () => {
+  const other = await source.connect('shop')
+  let asked: Promise<unknown> | undefined
+  const ask = () => {
+    asked ??= other.query('BEGIN; LOCK TABLE alpha, beta, gamma IN ACCESS EXCLUSIVE MODE; ROLLBACK')
+  }
+  const { error, report } = await dump({ sink: { schema: ask } })
+  expect(error).toBeUndefined()
+  await asked
+  await other.end()
+  expect(told.calls.slice(-2)).toEqual(['lost shop', 'dumped shop'])
+  expect((await manifest())?.archives).toEqual([{ path: 'databases/shop/1' }])
+  expect(report.warnings.join()).toContain('somebody waits for a table that is held')
+})
+
 test('a dump that is cancelled leaves no pg_dump behind, and tells nothing more', async () => {
   const stop = new AbortController()
   const { error } = await dump({ signal: stop.signal, sink: { schema: () => stop.abort() } })

@@ -6,8 +6,11 @@ import { MomentGone } from '../verify/read-session.ts'
 import type { ExportedSnapshot } from '../verify/snapshot.ts'
 import type { StoredTable } from './parts.ts'
 
-/** Milliseconds to wait for whoever has a table for himself. A single pg_dump waits longer, and says for whom. */
-const lockWait = 10_000
+/**
+ * Milliseconds to wait for whoever has a table for himself. A single pg_dump waits longer, and says for whom; one of several waits no
+ * longer, since while the tables are held it waits for somebody who waits for them.
+ */
+export const lockWait = 10_000
 
 interface Listed {
   oid: string

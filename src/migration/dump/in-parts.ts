@@ -5,6 +5,7 @@ import type { Context } from '../context.ts'
 import { archivePath } from '../kept/manifest.ts'
 import { inPool, type Queue } from '../pool.ts'
 import type { TimedTable } from '../timing.ts'
+import { lockWait } from './held-tables.ts'
 import {
   checkPart,
   checkSchema,
@@ -63,6 +64,7 @@ export async function dumpInParts(
     const able = await compressionMethods(source.client, context)
     const common = {
       ...options,
+      lockWait,
       compression: compressionArguments(source.client, options.compression, able),
     }
     const schema = {

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { Cancelled } from '../../failure.ts'
+import { Cancelled, Failure } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { mayPass } from '../../postgres/errors.ts'
 import { takesSnapshot } from '../../postgres/programs/arguments.ts'
@@ -22,6 +22,7 @@ import { holdTables, releaseTables, stillHeld } from './held-tables.ts'
 import { dumpInParts } from './in-parts.ts'
 import { partSizes } from './part-sizes.ts'
 import { optionAgainstParts, planParts, type StoredTable } from './parts.ts'
+import { isWaitForLock } from './program-failure.ts'
 import { type DumpDatabaseOptions, type DumpSource, dumpDatabase } from './programs.ts'
 import { readTableSizes, type TableSizes } from './progress.ts'
 import type { DumpSink, PartAhead } from './sink.ts'
@@ -66,12 +67,13 @@ export async function dumpOne(
     {
       again: (error) => mayPass(error) || error instanceof MomentGone,
       most: mostRedumps,
-      interrupted: () => {
+      interrupted: (error) => {
         if (hasTold) sink?.lost(database.source)
         hasTold = false
-        run.warn(
-          `${database.source}: the connection to the source was lost; its dump is made again from the beginning`,
-        )
+        const why = isWaitForLock(error)
+          ? 'somebody waits for a table that is held until the dump ends'
+          : 'the connection to the source was lost'
+        run.warn(`${database.source}: ${why}; its dump is made again from the beginning`)
       },
     },
   )
@@ -238,7 +240,7 @@ async function dumpWhole(dumpSource: DumpSource, moment: Moment, run: Run): Prom
   return written
 }
 
-/** @throws MomentGone where the session that holds the tables was lost, whatever that led to */
+/** @throws MomentGone where the session that holds the tables was lost, whatever that led to, or keeps somebody waiting */
 async function dumpParts(
   dumpSource: DumpSource,
   { snapshot, options, sizes, mark, schemaOnly }: Moment,
@@ -257,6 +259,10 @@ async function dumpParts(
   }
   try {
     return await dumpInParts(dumpSource, { ...options, ...more }, sizes, run)
+  } catch (error) {
+    // whoever asked for the table waits for the session that holds it, so one of the two must give way
+    if (!isWaitForLock(error) || !(error instanceof Failure)) throw error
+    throw new MomentGone(error.message, error.why, error.remedy, { cause: error })
   } finally {
     await stillHeld(snapshot.client)
   }

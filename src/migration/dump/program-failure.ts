@@ -92,6 +92,13 @@ export function programFailure(
   )
 }
 
+const waitedForLock = 'pg_dump waited for a lock on a table for as long as --lock-wait-timeout says'
+
+/** Whether pg_dump failed since it could not have a table's lock in time. */
+export function isWaitForLock(error: unknown): boolean {
+  return error instanceof Failure && error.why.includes(waitedForLock)
+}
+
 /**
  * Why the server ended a statement or session that was not wrong in itself, in the server's words (PostgreSQL source,
  * ProcessInterrupts and ProcessRecoveryConflictInterrupt). Everything else that cancels is somebody's wish.
@@ -100,7 +107,7 @@ const endings: { words: RegExp; why?: string; remedy: string; sqlstate: string }
   {
     // pg_dump bounds the wait for its locks by statement_timeout (PostgreSQL source, getTables)
     words: /due to statement timeout.*\b[Qq]uery was: LOCK TABLE /s,
-    why: 'pg_dump waited for a lock on a table for as long as --lock-wait-timeout says',
+    why: waitedForLock,
     remedy: 'End the session that holds the lock, then run again',
     // not 55P03: whoever held it for so long may hold it for longer, and the dump is not made again
     sqlstate: '57014',

@@ -87,6 +87,8 @@ export interface DumpDatabaseOptions {
   jobs: number
   compression: Compression
   snapshot?: string | undefined
+  /** Milliseconds to wait for a lock, where that is not to be as long as ever. */
+  lockWait?: number | undefined
   targetNumber?: number | undefined
   extra: string[]
   logFile: string

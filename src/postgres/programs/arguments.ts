@@ -43,6 +43,8 @@ export interface DumpArguments {
   sourceNumber: number
   /** An exported snapshot to dump from. */
   snapshot?: string | undefined
+  /** Milliseconds that it waits for a lock; five minutes by default. */
+  lockWait?: number | undefined
   /** `server_version_num` of the target, where it is known at dump time. */
   targetNumber?: number | undefined
   extra: string[]
@@ -63,7 +65,7 @@ export function dumpArguments(client: ClientPrograms, options: DumpArguments): s
     '--no-password',
     `--file=${options.directory}`,
     `--dbname=${conninfo(options.connection, 'read', options.database, major)}`,
-    `--lock-wait-timeout=${lockWait}`,
+    `--lock-wait-timeout=${options.lockWait ?? lockWait}`,
     ...options.compression,
     ...(options.snapshot && takesSnapshot(client) ? [`--snapshot=${options.snapshot}`] : []),
     // before 9.2 a server cannot share a snapshot among sessions; clients of 15 and newer dropped servers that old
