@@ -7,7 +7,8 @@ import { Cancelled, type Failure } from '../../src/failure.ts'
 import { holdTables, releaseTables, stillHeld } from '../../src/migration/dump/held-tables.ts'
 import type { DumpSink } from '../../src/migration/dump/sink.ts'
 import { parseManifest } from '../../src/migration/kept/manifest.ts'
-import { MomentGone } from '../../src/migration/verify/read-session.ts'
+import { fingerprintDatabase } from '../../src/migration/verify/fingerprint.ts'
+import { MomentGone, TableAwaited } from '../../src/migration/verify/read-session.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
 import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -238,6 +239,26 @@ describe('between two parts', () => {
       await stillHeld(snapshot.client)
       await releaseTables(snapshot.client)
       await other.query('BEGIN; TRUNCATE alpha; ROLLBACK')
+    } finally {
+      await other.end()
+      await snapshot.close()
+    }
+  })
+
+  test('who reads rows behind somebody who waits for a table gives the moment up', async () => {
+    const connection = parseConnectionString(source.uri('shop'))
+    const snapshot = await exportSnapshot(connection, 'shop')
+    const other = await source.connect('shop')
+    try {
+      await holdTables(snapshot, context)
+      const asked = other.query('BEGIN; LOCK TABLE gamma IN ACCESS EXCLUSIVE MODE; ROLLBACK')
+      const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`
+      while (!(await source.sql(waiting)).rowCount) await sleep(20)
+      const options = { connection, database: 'shop', snapshot, level: 'data', jobs: 2 } as const
+      const reading = fingerprintDatabase({ ...options, lockWait: 100 }, context)
+      await expect(reading).rejects.toBeInstanceOf(TableAwaited)
+      await snapshot.close()
+      await asked
     } finally {
       await other.end()
       await snapshot.close()

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { Cancelled, Failure } from '../../failure.ts'
+import { Cancelled } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { mayPass } from '../../postgres/errors.ts'
 import { takesSnapshot } from '../../postgres/programs/arguments.ts'
@@ -16,9 +16,9 @@ import { readDatabaseProperties } from '../restore/database/properties.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { fingerprintDatabase, rereadSequences } from '../verify/fingerprint.ts'
-import { MomentGone } from '../verify/read-session.ts'
+import { MomentGone, TableAwaited } from '../verify/read-session.ts'
 import { type ExportedSnapshot, exportSnapshot } from '../verify/snapshot.ts'
-import { holdTables, releaseTables, stillHeld } from './held-tables.ts'
+import { holdTables, lockWait, releaseTables, stillHeld } from './held-tables.ts'
 import { dumpInParts } from './in-parts.ts'
 import { partSizes } from './part-sizes.ts'
 import { optionAgainstParts, planParts, type StoredTable } from './parts.ts'
@@ -70,9 +70,10 @@ export async function dumpOne(
       interrupted: (error) => {
         if (hasTold) sink?.lost(database.source)
         hasTold = false
-        const why = isWaitForLock(error)
-          ? 'somebody waits for a table that is held until the dump ends'
-          : 'the connection to the source was lost'
+        const why =
+          error instanceof TableAwaited
+            ? 'somebody waits for a table that is held until the dump ends'
+            : 'the connection to the source was lost'
         run.warn(`${database.source}: ${why}; its dump is made again from the beginning`)
       },
     },
@@ -166,6 +167,7 @@ async function dumpMoment(
           level: inputs.verify,
           jobs: fingerprintJobs(run),
           locksWatched: true,
+          ...(planned ? { lockWait } : {}),
           ...(target ? { targetMajor: target.major } : {}),
         },
         context,
@@ -261,8 +263,7 @@ async function dumpParts(
     return await dumpInParts(dumpSource, { ...options, ...more }, sizes, run)
   } catch (error) {
     // whoever asked for the table waits for the session that holds it, so one of the two must give way
-    if (!isWaitForLock(error) || !(error instanceof Failure)) throw error
-    throw new MomentGone(error.message, error.why, error.remedy, { cause: error })
+    throw isWaitForLock(error) ? new TableAwaited(error) : error
   } finally {
     await stillHeld(snapshot.client)
   }

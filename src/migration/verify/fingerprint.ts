@@ -20,6 +20,7 @@ import {
   type MayAlter,
   MomentGone,
   type Place,
+  TableAwaited,
   withSession,
 } from './read-session.ts'
 import { largeObjectWork } from './rows/large-objects.ts'
@@ -57,6 +58,8 @@ export interface FingerprintOptions {
   roleNames?: RoleNames | undefined
   /** Told when a table, or a piece of one, was read. */
   timed?: NoteStep
+  /** Of the given snapshot, whose session holds every table (see Reading). */
+  lockWait?: number | undefined
   /** Somebody looks already at what the sessions wait for, as a dump does. */
   locksWatched?: boolean
 }
@@ -88,6 +91,8 @@ export async function fingerprintDatabase(
       return await takeFingerprint(leader, place, level, options, context, locks)
     } catch (error) {
       if (sqlstateOf(error) === undefined || error instanceof Failure) throw error
+      if (sqlstateOf(error) === '55P03' && options.lockWait !== undefined)
+        throw new TableAwaited(error)
       // a database in SQL_ASCII holds bytes of any encoding, and the server hands out as UTF8 only what is UTF-8
       const undecodable = sqlstateOf(error) === '22021'
       throw new Failure(
@@ -148,6 +153,9 @@ async function takeFingerprint(
   }
   if (level === 'none') return empty
 
+  // even the size of a table waits behind whoever has asked for it
+  if (options.lockWait !== undefined && server >= 90_300)
+    await leader.query(`SET lock_timeout = ${options.lockWait}`)
   const sequences = snapshot?.sequences ?? (await readSequences(place, context.signal))
   const moment = snapshot ?? (await exportFrom(leader, server))
   const activity = () => readActivity(place.connection, place.database, place.role, context.signal)
@@ -161,6 +169,7 @@ async function takeFingerprint(
     source: recipe?.server ?? server,
     encoding: recipe?.encoding ?? encoding,
     snapshot: moment.id,
+    lockWait: options.lockWait,
     jobs: options.jobs,
     pieceBytes: options.pieceBytes ?? largePiece,
     floatDigits: empty.floatDigits,

@@ -19,6 +19,11 @@ export interface Place {
 export interface Reading {
   place: Place
   snapshot: string | null
+  /**
+   * Milliseconds to wait for a lock while the session of the moment holds every table: whoever has asked for one waits for that
+   * session, so the moment is given up then.
+   */
+  lockWait?: number | undefined
   /** Tables may be made readable in transactions that are rolled back (see inTransaction); default false. */
   mayAlter?: boolean
 }
@@ -69,6 +74,19 @@ const pinned: Record<string, string> = {
 
 /** The session that held a moment for others is gone, and the moment with it: all that is of one moment is to be read again. */
 export class MomentGone extends Failure {}
+
+/** Somebody waits for a table that the session of a moment holds: one of the two must give way. */
+export class TableAwaited extends MomentGone {
+  /** @param cause of waiting behind him */
+  constructor(cause: unknown) {
+    super(
+      'Somebody waits for a table that is held until the dump ends',
+      messageOf(cause),
+      'Keep TRUNCATE, ALTER TABLE and the like away from the source until the dump has ended, then run again',
+      { cause },
+    )
+  }
+}
 
 /**
  * Opens a session whose texts depend on no setting of the account, the database or the server. The signal ends what it runs.
@@ -168,7 +186,7 @@ interface Way {
  * change (docs/polardb.md, "Row security"). It takes an exclusive lock on the table, for which it does not wait long.
  *
  * @throws Failure that says what could not be read and what would mend it; without the server's error, what `work` threw;
- *   as it is, the error of a session that ended
+ *   as it is, the error of a session that ended; TableAwaited
  */
 export async function inTransaction<T>(
   client: pg.Client,
@@ -191,6 +209,7 @@ export async function inTransaction<T>(
     } catch (error) {
       const sqlstate = sqlstateOf(error)
       if (sqlstate === undefined || endsSession(sqlstate)) throw error
+      if (sqlstate === '55P03' && reading.lockWait !== undefined) throw new TableAwaited(error)
       // to become the owner, and then to be refused as he, says less than the first refusal
       if (refused === undefined || sqlstate !== '42501') refused = error
       if (sqlstate !== '42501') break

@@ -107,6 +107,8 @@ export async function prepareReader(client: pg.Client, plan: ReadPlan): Promise<
   // a count that an index answers proves nothing of the table
   const settings = ['enable_indexscan = off', 'enable_bitmapscan = off']
   if (plan.server >= 90200) settings.push('enable_indexonlyscan = off')
+  if (plan.server >= 90300 && plan.lockWait !== undefined)
+    settings.push(`lock_timeout = ${plan.lockWait}`)
   if (plan.server >= 90600) settings.push(`max_parallel_workers_per_gather = ${workers}`)
   // costs more than it gains on these plans
   if (plan.server >= 110000) settings.push('jit = off')
