@@ -165,7 +165,8 @@ export class EarlyRestore {
     // a cancelled job has seconds: the next run finds what is there by its mark
     if (isSealed || run.signal.aborted) return await this.release()
     const left = [...this.early.values()]
-    this.early.clear()
+    // all before any is removed: what one has lent itself, those after it have found
+    await this.release()
     const planned = await this.beginning?.catch(() => undefined)
     if (planned) tellMadeRoles({ ...planned, databases: [] }, run)
     for (const one of left) {
