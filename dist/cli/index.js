@@ -44,6 +44,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("net");
 
 /***/ }),
 
+/***/ 6698:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_hooks");
+
+/***/ }),
+
 /***/ 1421:
 /***/ ((module) => {
 
@@ -207,7 +214,7 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
     process.stderr.write(`migrate-to-polardb needs Node 24 or newer, and this is Node ${process.versions.node}\n`);
     process.exit(1);
 }
-const { runCli } = await Promise.all(/* import() */[__nccwpck_require__.e(566), __nccwpck_require__.e(384)]).then(__nccwpck_require__.bind(__nccwpck_require__, 7384));
+const { runCli } = await Promise.all(/* import() */[__nccwpck_require__.e(566), __nccwpck_require__.e(577)]).then(__nccwpck_require__.bind(__nccwpck_require__, 9577));
 // sockets of a library may still be open, and everything that matters has been written
 process.exit(await runCli(process.argv.slice(2)));
 

@@ -330,7 +330,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 /* harmony import */ var _node_version_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4526);
 
 await (0,_node_version_js__WEBPACK_IMPORTED_MODULE_0__/* .runOnNode24 */ .H)(async () => {
-    const { runAction } = await Promise.all(/* import() */[__nccwpck_require__.e(530), __nccwpck_require__.e(88)]).then(__nccwpck_require__.bind(__nccwpck_require__, 88));
+    const { runAction } = await Promise.all(/* import() */[__nccwpck_require__.e(530), __nccwpck_require__.e(249)]).then(__nccwpck_require__.bind(__nccwpck_require__, 6249));
     await runAction();
 });
 

@@ -108,14 +108,18 @@ function isServerError(error) {
         /^[0-9A-Z]{5}$/.test(code) &&
         severity !== undefined);
 }
+/** Whether code of the database worded an error, or made the statement that failed. */
+function isRaised({ file = '', where = '' }) {
+    return languages.test(file) || madeUp.test(where);
+}
 /**
  * What may be shown of an error or warning that `pg` handed over.
  *
  * @returns one line: the server's words, those that are known to hold no value, or the names of the objects concerned
  */
 function shownMessage(error) {
-    const { message, code, file, where = '' } = error;
-    const raised = languages.test(file ?? '') || madeUp.test(where);
+    const { message, code } = error;
+    const raised = isRaised(error);
     if (!raised) {
         const words = known(ownWords, message);
         if (words !== undefined && !plainClasses.test(code))
@@ -436,7 +440,7 @@ function input_reader_readInputs(get, found = []) {
                 return parse();
             }
             catch (error) {
-                return wrong(name, messageOf(error), 'see the README');
+                return wrong(name, messageOf(error), 'see docs/reference.md');
             }
         },
         /** @throws Failure with all mistakes, when there are any */
@@ -898,10 +902,12 @@ function firstTen(entries) {
 function timeLeft(done, total, seconds) {
     if (!(done > 0 && total > done && seconds >= 1))
         return '';
-    const left = (seconds / done) * (total - done);
-    // steps that do not flicker from one line to the next
-    const step = left < 60 ? 5 : left < 600 ? 30 : left < 3600 ? 60 : 300;
-    return `about ${formatDuration(Math.max(5, Math.ceil(left / step) * step)).replace('5.0 s', '5 s')} left`;
+    return aboutLeft((seconds / done) * (total - done));
+}
+/** `about 3 min left`, in steps that do not flicker from one line to the next. */
+function aboutLeft(seconds) {
+    const step = seconds < 60 ? 5 : seconds < 600 ? 30 : seconds < 3600 ? 60 : 300;
+    return `about ${formatDuration(Math.max(5, Math.ceil(seconds / step) * step)).replace('5.0 s', '5 s')} left`;
 }
 
 ;// CONCATENATED MODULE: ./lib/runner/http.js
@@ -2052,12 +2058,13 @@ function registerConnectionString(text) {
  * Masks every secret input before anything else happens, and returns what reads an input.
  *
  * @param secretInputs names of inputs whose value is a secret: blanks at their ends belong to them
+ * @param secretsOf what is secret in the text of one
  */
-function maskedInputs(secretInputs) {
+function maskedInputs(secretInputs, secretsOf = (_name, text) => [text.replace(/\r?\n$/, '')]) {
     for (const name of secretInputs) {
         const secret = core/* getInput */.V4(name, { trimWhitespace: false });
-        if (secret)
-            registerSecret(secret.replace(/\r?\n$/, ''));
+        for (const one of secret ? secretsOf(name, secret) : [])
+            registerSecret(one);
     }
     return (name) => core/* getInput */.V4(name, { trimWhitespace: !secretInputs.includes(name) });
 }
