@@ -11,7 +11,13 @@ import { step } from '../../src/polardb/roles/steps.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { TcpProxy, through } from '../support/proxy.ts'
-import { createRoles, type Dump, Harness, type RestoreTarget } from '../support/restore-harness.ts'
+import {
+  behind,
+  createRoles,
+  type Dump,
+  Harness,
+  type RestoreTarget,
+} from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 import { compareWith, differencesIn, fingerprintOf, testContext } from '../support/verify-run.ts'
 
@@ -30,12 +36,7 @@ beforeAll(async () => {
   source = await TestServer.start(15)
   target = await startPlainTarget(15)
   proxy = await TcpProxy.start(target.port)
-  far = {
-    account: target.account,
-    backend: target.backend,
-    uri: (database) => through(proxy, target.uri(database)),
-    connect: (database) => target.connect(database),
-  }
+  far = behind(proxy, target)
   await source.sql('CREATE ROLE app_owner')
   await source.sql('CREATE DATABASE shop OWNER app_owner')
   await source.sql(

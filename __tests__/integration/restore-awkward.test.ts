@@ -3,7 +3,7 @@ import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import { beginRestore } from '../../src/migration/restore/restore-database.ts'
 import { failureOf } from '../support/failure.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
-import { createRoles, digestRows, Harness, type RestoreTarget } from '../support/restore-harness.ts'
+import { createRoles, Harness, type RestoreTarget, rowsOf } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 
 /** RESTORE_LARGE=1 takes the sizes that real databases have; they take minutes and gigabytes. */
@@ -38,15 +38,6 @@ afterAll(async () => {
 async function given(name: string, sql: string, clauses = ''): Promise<void> {
   await source.sql(`CREATE DATABASE "${name}" TEMPLATE template0 ${clauses}`)
   await source.sql(sql, name)
-}
-
-async function rowsOf(server: TestServer, database: string): Promise<Map<string, string>> {
-  const client = await server.connect(database)
-  try {
-    return await digestRows(client)
-  } finally {
-    await client.end()
-  }
 }
 
 /** Dumps, restores, and expects the same rows and nothing lost. */

@@ -3,17 +3,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
-import { TcpProxy, through } from '../support/proxy.ts'
+import { TcpProxy } from '../support/proxy.ts'
 import { randomNumbers } from '../support/random.ts'
 import {
+  behind,
   createRoles,
   type Dump,
-  digestRows,
   Harness,
   killPgRestore,
   membershipsOf,
   type RestoreTarget,
   restoreDatabase,
+  rowsOf,
 } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
 
@@ -40,12 +41,7 @@ beforeAll(async () => {
   source = await TestServer.start(15)
   target = await startPlainTarget(15)
   proxy = await TcpProxy.start(target.port)
-  far = {
-    account: target.account,
-    backend: target.backend,
-    uri: (database) => through(proxy, target.uri(database)),
-    connect: (database) => target.connect(database),
-  }
+  far = behind(proxy, target)
   await source.sql('CREATE ROLE app_owner; CREATE ROLE app_reader')
   await source.sql('CREATE DATABASE busy OWNER app_owner')
   await source.sql(
@@ -94,15 +90,6 @@ afterAll(async () => {
   await source?.stop()
   await target?.stop()
 })
-
-async function rowsOf(server: TestServer, database: string): Promise<Map<string, string>> {
-  const client = await server.connect(database)
-  try {
-    return await digestRows(client)
-  } finally {
-    await client.end()
-  }
-}
 
 /** What must be as on the source, whatever happened on the way. */
 async function expectWhole(name: string): Promise<void> {

@@ -13,15 +13,16 @@ import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { newContext, type TestContext } from '../support/context.ts'
 import { failureOf } from '../support/failure.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
-import { TcpProxy, through } from '../support/proxy.ts'
+import { TcpProxy } from '../support/proxy.ts'
 import {
+  behind,
   type Dump,
-  digestRows,
   Harness,
   killPgRestore,
   membershipsOf,
   type RestoreTarget,
   restoreDatabase,
+  rowsOf,
   signalPgRestore,
 } from '../support/restore-harness.ts'
 import { TestServer } from '../support/server.ts'
@@ -54,12 +55,7 @@ beforeAll(async () => {
   source = await TestServer.start(15)
   target = await startPlainTarget(15)
   proxy = await TcpProxy.start(target.port)
-  far = {
-    account: target.account,
-    backend: target.backend,
-    uri: (database) => through(proxy, target.uri(database)),
-    connect: (database) => target.connect(database),
-  }
+  far = behind(proxy, target)
   await source.sql('CREATE DATABASE streams')
   // without a key in the rows: two of one kind would not be refused, but seen
   await source.sql(
@@ -81,15 +77,6 @@ afterAll(async () => {
   await source?.stop()
   await target?.stop()
 })
-
-async function rowsOf(server: TestServer, database: string): Promise<Map<string, string>> {
-  const client = await server.connect(database)
-  try {
-    return await digestRows(client)
-  } finally {
-    await client.end()
-  }
-}
 
 const nextName = () => `streams_${++databases}`
 

@@ -1,20 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import { PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
-import { digestRows, Harness, type RestoreTarget } from '../support/restore-harness.ts'
+import { Harness, type RestoreTarget, rowsOf } from '../support/restore-harness.ts'
 import { hasServer, type Major, TestServer } from '../support/server.ts'
 
 /** Every table goes through several sessions, a few rows through each in turn. */
 const streams: Partial<RestoreOptions> = { jobs: 8, streams: { from: 1, most: 8, piece: 2048 } }
-
-async function rowsOf(server: TestServer, database: string): Promise<Map<string, string>> {
-  const client = await server.connect(database)
-  try {
-    return await digestRows(client)
-  } finally {
-    await client.end()
-  }
-}
 
 /** How many transactions have put the rows of a table there. */
 async function transactionsOf(server: TestServer, database: string, table: string) {

@@ -5,8 +5,9 @@ import { twoStepsOf } from '../../src/migration/restore/run/two-steps.ts'
 import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { entryName } from '../../src/postgres/archive/entry.ts'
 import { type PlainTarget, PolarStandIn, startPlainTarget } from '../support/polardb-standin.ts'
-import { TcpProxy, through } from '../support/proxy.ts'
+import { TcpProxy } from '../support/proxy.ts'
 import {
+  behind,
   type Dump,
   Harness,
   type RestoreTarget,
@@ -152,12 +153,7 @@ describe('a restore in which keys are made in two steps', () => {
     source = await TestServer.start(15)
     target = await startPlainTarget(15)
     proxy = await TcpProxy.start(target.port)
-    far = {
-      account: target.account,
-      backend: target.backend,
-      uri: (database) => through(proxy, target.uri(database)),
-      connect: (database) => target.connect(database),
-    }
+    far = behind(proxy, target)
     await source.sql('CREATE DATABASE keys')
     await source.sql(
       `CREATE TABLE parent (id int PRIMARY KEY WITH (fillfactor = 80), t text UNIQUE DEFERRABLE);

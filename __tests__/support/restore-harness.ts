@@ -23,6 +23,7 @@ import { type ClientPrograms, writePasswordFile } from '../../src/postgres/progr
 import type { RestoreResult } from '../../src/report/model.ts'
 import { clientDirectory } from './clients.ts'
 import { newContext, type TestContext } from './context.ts'
+import { type TcpProxy, through } from './proxy.ts'
 import type { TestServer } from './server.ts'
 
 const run = promisify(execFile)
@@ -292,3 +293,23 @@ export function signalPgRestore(signal: NodeJS.Signals): boolean {
 }
 
 export const killPgRestore = () => signalPgRestore('SIGKILL')
+
+/** The rows of a whole database, as digestRows() has them. */
+export async function rowsOf(server: TestServer, database: string): Promise<Map<string, string>> {
+  const client = await server.connect(database)
+  try {
+    return await digestRows(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** The same target behind a proxy, through which alone a restore reaches it. */
+export function behind(proxy: TcpProxy, target: RestoreTarget): RestoreTarget {
+  return {
+    account: target.account,
+    backend: target.backend,
+    uri: (database) => through(proxy, target.uri(database)),
+    connect: (database) => target.connect(database),
+  }
+}
