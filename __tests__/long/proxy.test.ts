@@ -11,9 +11,10 @@ test(`${runs} migrations through a bad network (seed ${seed}, behind the first $
   const scene = await FaultScene.start()
   try {
     const say = (line: string) => process.stderr.write(`${line}\n`)
-    const { met, faults } = await disturbAtRandom(scene, runs, seed, say, first)
+    const { met, early, faults } = await disturbAtRandom(scene, runs, seed, say, first)
     expect(faults).toEqual([])
     expect(met).toBe(runs)
+    if (runs >= 10) expect(early).toBeGreaterThan(0)
   } finally {
     await scene.stop()
   }

@@ -5,9 +5,18 @@ import { openDumpSource } from '../../src/migration/dump/source.ts'
 import { SourceWatch, type Watched } from '../../src/migration/freeze/watch-writes.ts'
 import type { DumpedDatabase } from '../../src/migration/kept/manifest.ts'
 import type { Run } from '../../src/migration/run.ts'
+import type { Report } from '../../src/report/model.ts'
 
 /** Thresholds by which every table with a row is in a part of its own, as far as there are parts. */
 export const tinyParts = { database: 1, table: 1, share: 0, parts: 8 }
+
+/** Whether the restore of a database began before its dump was complete. */
+export function isRestoredEarly({ phases }: Pick<Report, 'phases'>, database: string): boolean {
+  const of = (name: string) =>
+    phases.filter((one) => one.name === name && one.database === database)
+  const ends = of('dump').map(({ startedAt, seconds }) => startedAt + seconds)
+  return of('restore').some(({ startedAt }) => startedAt < Math.max(...ends))
+}
 
 /** What a sink was told, in the order in which it was told. */
 export interface Told {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { isRestoredEarly } from './dump-in-parts.ts'
 import { type FaultScene, Proxies } from './faults.ts'
 import { metadata, postBundle, readReport } from './migration.ts'
 import { randomNumbers } from './random.ts'
@@ -8,6 +9,14 @@ import { runAction, runnerCommands, startAction } from './runner.ts'
 const phases = ['preflight', 'dump shop', 'restore-roles', 'restore shop', 'verify shop'] as const
 
 const disturbances = ['cut', 'reset', 'slow', 'stall'] as const
+
+/** What the target holds beforehand, and what becomes of it: the first two are restored while the dump goes on. */
+const ways = {
+  new: {},
+  swap: { 'if-target-not-empty': 'swap', 'drop-swapped': 'true' },
+  replace: { 'if-target-not-empty': 'replace' },
+} as const
+type Way = keyof typeof ways
 
 /** The action from source, which waits seconds for a silent peer where users' runs wait minutes. */
 const impatientMain = join(import.meta.dirname, 'impatient-main.ts')
@@ -19,13 +28,14 @@ const patience = 600_000
  * Migrates through a proxy that disturbs one side in one phase, and judges what became of it: healed, or given up with an
  * error that says what, why and what to do, and nothing lost. An undisturbed run follows each and has to succeed.
  *
- * @param runs how many; phases and disturbances take turns, so that twenty runs have each disturbance in each phase; sides and
- * moments are random
+ * @param runs how many; phases, disturbances and ways take turns, so that twenty runs have each disturbance in each phase, and
+ * sixty each of them in each way; sides and moments are random
  * @param seed of the moments and of where the turns begin
  * @param first how many runs of that seed come before these: what a stopped test still lacks is run alone, with the sides and
  * moments that it would have had
  * @param at `statements`: each disturbance waits for a statement of its phase, and is of its connection alone
- * @returns what was wrong, each with the run in which it was, and how many runs were really disturbed
+ * @returns what was wrong, each with the run in which it was, how many runs were really disturbed, and in how many of them the
+ * restore began before the dump was complete
  */
 export async function disturbAtRandom(
   scene: FaultScene,
@@ -34,7 +44,7 @@ export async function disturbAtRandom(
   say: (line: string) => void,
   first = 0,
   at: 'moments' | 'statements' = 'moments',
-): Promise<{ met: number; healed: number; faults: string[] }> {
+): Promise<{ met: number; healed: number; early: number; faults: string[] }> {
   const random = randomNumbers(seed)
   const faults: string[] = []
   const proxies = await Proxies.start(scene)
@@ -48,6 +58,7 @@ export async function disturbAtRandom(
   for (let skipped = 0; skipped < first; skipped++) next(skipped + seed)
   let met = 0
   let healed = 0
+  let early = 0
   try {
     for (let turn = 0; met < runs && turn < runs * 2; turn++) {
       const number = first + met + seed
@@ -55,11 +66,12 @@ export async function disturbAtRandom(
       const disturbance = disturbances[
         number % disturbances.length
       ] as (typeof disturbances)[number]
-      const plain = scene.inputs({ 'if-target-not-empty': 'replace' })
-      const inputs = proxies.between(plain)
+      const way = (Object.keys(ways) as Way[])[number % 3] as Way
+      const inputs = proxies.between(scene.inputs(ways[way]))
       const statement =
         at === 'statements' ? proxies.statementOf(phase, share, disturbance, side) : undefined
-      await scene.target.backend.sql('UPDATE public.run SET number = -1', 'shop')
+      if (way === 'new') await scene.target.backend.sql('DROP DATABASE shop WITH (FORCE)')
+      else await scene.target.backend.sql('UPDATE public.run SET number = -1', 'shop')
       const running = startAction(impatientMain, { metadata, inputs })
       let over = false
       const result = running.result.finally(() => {
@@ -79,7 +91,7 @@ export async function disturbAtRandom(
       }
       if (hit > 0) met++
       const bounded = await Promise.race([result, setTimeout(patience, undefined, { ref: false })])
-      const moment = `${disturbance} of ${hit} connections of the ${side} in ${phase}`
+      const moment = `${way}, ${disturbance} of ${hit} connections of the ${side} in ${phase}`
       const fault = (kind: string) => (what: string) => {
         faults.push(`${moment}: ${kind}: ${what}`)
         say(`WRONG: ${faults.at(-1)}`)
@@ -93,8 +105,10 @@ export async function disturbAtRandom(
       if (bounded) {
         const { report } = readReport(run)
         const { error } = report
+        const began = isRestoredEarly(report, 'shop') ? 'restored early, ' : ''
+        if (began) early++
         say(
-          `${first + turn + 1}: ${moment}: ${error ? `${error.message} ${error.cause}` : 'healed'}`,
+          `${first + turn + 1}: ${moment}: ${began}${error ? `${error.message} ${error.cause}` : 'healed'}`,
         )
         if (error) {
           if (![error.message, error.cause, error.remedy].every((part) => part.trim() !== ''))
@@ -125,7 +139,12 @@ export async function disturbAtRandom(
       ;(await scene.settle(run)).forEach(fault('left running'))
       if (bounded) scene.files(run).forEach(fault('file'))
       ;(await scene.sourceChanges()).forEach(fault('source'))
-      ;(await scene.succeed(plain, run.directory)).forEach(fault('next run'))
+      if (way === 'swap') {
+        const number = await scene.runIn().catch((error: Error) => error.message)
+        if (number !== 0 && number !== -1) fault('swap')(`the database answers ${number}`)
+      }
+      const again = scene.inputs(ways[way === 'new' ? 'replace' : way])
+      ;(await scene.succeed(again, run.directory)).forEach(fault('next run'))
       ;(await scene.rights()).forEach(fault('right after the next run'))
       ;(await scene.targetFaults()).forEach(fault('target after the next run'))
       run.cleanUp()
@@ -133,5 +152,5 @@ export async function disturbAtRandom(
   } finally {
     await proxies.stop()
   }
-  return { met, healed, faults }
+  return { met, healed, early, faults }
 }
