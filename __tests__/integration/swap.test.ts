@@ -5,12 +5,15 @@ import { Cancelled } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
 import { giveBack } from '../../src/migration/restore/database/drop.ts'
 import { markSchema } from '../../src/migration/restore/database/mark.ts'
+import { ownLimit } from '../../src/migration/restore/database/own-limit.ts'
 import { dropKept, exchange, nameWith } from '../../src/migration/restore/swap/exchange.ts'
+import type { Run } from '../../src/migration/run.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { newContext } from '../support/context.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
 import { createRoles, Harness, membershipsOf } from '../support/restore-harness.ts'
 import { QuietContext } from '../support/sample-dump.ts'
 import { TestServer } from '../support/server.ts'
@@ -43,17 +46,20 @@ afterAll(async () => {
   await target?.stop()
 })
 
-const migrate = (more: Record<string, string> = {}) =>
-  runInProcess({
-    command: 'migrate',
-    source: source.uri(),
-    target: target.uri(),
-    databases: 'shop,stock',
-    'client-path': client,
-    'allow-missing': '*',
-    'upload-dump': 'false',
-    ...more,
-  })
+const migrate = (more: Record<string, string> = {}, changes: Partial<Run> = {}) =>
+  runInProcess(
+    {
+      command: 'migrate',
+      source: source.uri(),
+      target: target.uri(),
+      databases: 'shop,stock',
+      'client-path': client,
+      'allow-missing': '*',
+      'upload-dump': 'false',
+      ...more,
+    },
+    changes,
+  )
 
 const versions = async (name: string) =>
   (await target.backend.sql('SELECT version FROM t ORDER BY 1', name)).rows.map((r) => r.version)
@@ -185,6 +191,53 @@ describe('swap', () => {
       { kept: null },
     ])
     expect(await membershipsOf(target)).toEqual([])
+  })
+
+  test('removes what a run has left that ended before it wrote the mark, and nothing that only looks like it', async () => {
+    const proxy = await TcpProxy.start(target.port)
+    const cancel = new AbortController()
+    const inputs = { databases: 'shop', 'if-target-not-empty': 'swap', 'drop-swapped': 'true' }
+    // its name is a day's as well as a dump's digits
+    const planted = {
+      none: 'shop_new_20261129',
+      theirs: 'shop_new_20261130',
+      full: 'shop_new_20261201',
+    }
+    try {
+      // the server goes on with what was asked, and the run does not wait for it
+      const met = proxy.when(/CREATE DATABASE "shop_new_/, 'none').then(() => {
+        cancel.abort(new Cancelled())
+      })
+      const cancelled = await migrate(
+        { ...inputs, target: through(proxy, target.uri()) },
+        { signal: cancel.signal },
+      )
+      await met
+      expect(cancelled.error).toBeInstanceOf(Cancelled)
+      while ((await databases('shop_new_%')).length === 0) await setTimeout(20)
+      const [left, ...more] = await databases('shop_new_%')
+      expect(more).toEqual([])
+      expect(await markIn(left ?? '')).toBe(false)
+      const make = async (name: string, limit: number, owner = target.account) => {
+        await target.backend.sql(`CREATE DATABASE ${name} OWNER ${owner} CONNECTION LIMIT ${limit}`)
+        return name
+      }
+      await make(planted.none, -1)
+      await make(planted.theirs, ownLimit('swap', planted.theirs), 'app')
+      await make(planted.full, ownLimit('swap', planted.full))
+      await target.backend.sql('CREATE TABLE theirs ()', planted.full)
+      const { error, report, lines } = await migrate(inputs)
+      expect(error).toBeUndefined()
+      expect(lines).toContain(`Dropped ${left}, which an earlier run had begun to build`)
+      expect(await databases('shop_new_%')).toEqual(Object.values(planted))
+      for (const name of Object.values(planted))
+        expect(report.warnings.join('\n')).toContain(`The database "${name}" looks as if`)
+      expect(await propertiesOf('shop')).toMatchObject({ datconnlimit: -1 })
+    } finally {
+      await proxy.stop()
+      for (const name of Object.values(planted))
+        await target.backend.sql(`DROP DATABASE IF EXISTS ${name}`)
+    }
   })
 
   test('refuses a database that the account may not rename before anything is dumped', async () => {

@@ -1,4 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
+import { ownLimit } from '../restore/database/own-limit.ts'
 
 /**
  * The names of a rehearsal: everything that it makes on the target begins with `rehearsal_<yyyymmddhhmm, UTC>_<8 hex digits>`.
@@ -33,16 +34,9 @@ export function rehearsalDatabase(rehearsal: string, number: number): string {
 /** The names of marks as a regular expression of the server. */
 export const markPattern = `^${form}_0$`
 
-/**
- * The connection limit with which a mark is created. A database gets its limit by the same statement that makes it, and nobody
- * but its owner and superusers can set it: so a mark is known as one from its first moment on, and a database that only has
- * such a name is not. No server lets so many connect that it would bind anybody.
- *
- * @returns a number from 2^28 to 2^29, of the name alone
- */
+/** The connection limit with which a mark is created. */
 export function markLimit(database: string): number {
-  const digest = createHash('sha256').update(`migrate-to-polardb rehearsal ${database}`).digest()
-  return 2 ** 28 + (digest.readUInt32BE(0) >>> 4)
+  return ownLimit('rehearsal', database)
 }
 
 /** The number by which a rehearsal's advisory lock is known, unsigned as pg_locks shows it. */

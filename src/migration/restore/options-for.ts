@@ -7,6 +7,7 @@ import { autoJobs } from '../jobs.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import type { Run } from '../run.ts'
 import { parseFingerprint } from '../verify/kept-fingerprint.ts'
+import { ownLimit } from './database/own-limit.ts'
 import { withRoleNames } from './database/properties.ts'
 import type { Destination } from './destinations.ts'
 import type { RestoreOptions } from './options.ts'
@@ -77,8 +78,11 @@ function wayInto(
   wanted: Inputs['ifTargetNotEmpty'],
   swap: Swap | undefined,
   ahead: boolean,
-): Pick<RestoreOptions, 'ifNotEmpty' | 'keepMark'> {
-  if (swap) return { ifNotEmpty: swap.begun ? 'resume' : 'replace', keepMark: true }
+): Pick<RestoreOptions, 'ifNotEmpty' | 'keepMark' | 'createdLimit'> {
+  if (swap) {
+    const ifNotEmpty = swap.begun ? 'resume' : 'replace'
+    return { ifNotEmpty, keepMark: true, createdLimit: ownLimit('swap', swap.building) }
+  }
   // what is built beside the old database finds nothing, as what takes its place does
   if (ahead && wanted === 'swap') return { ifNotEmpty: 'replace' }
   return { ifNotEmpty: wanted === 'swap' ? 'fail' : wanted }

@@ -43,6 +43,8 @@ export interface RestoreOptions {
   inPlace?: boolean
   /** Nothing of the archives may run with the rights of the account: without a role of its own for it there is no restore. */
   needsLoader?: boolean
+  /** The connection limit with which the database is created, and which it has until its mark is written (see ownLimit). */
+  createdLimit?: number
   /** Leave the mark when all is done: the database is not yet where it is to be. */
   keepMark?: boolean
   /** The database is a copy that is removed again; see plan/asleep.ts for what it goes without. */

@@ -54,11 +54,11 @@ async function prepare(
   context: Context,
   lost: { creation: boolean },
 ): Promise<Prepared> {
-  const { targetName, database } = options
+  const { targetName, database, createdLimit } = options
   const exists = await databaseExists(options, context.signal)
   const create = async () => {
     await inMaintenanceDatabase(options, context.signal, (client) =>
-      createDatabase(client, targetName, database, lost),
+      createDatabase(client, targetName, database, lost, createdLimit),
     )
     return { standing: 'empty' as const, created: true }
   }
@@ -118,18 +118,24 @@ async function readUnlessInvalid(
   }
 }
 
-/** Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do. */
+/**
+ * Creates the database as the source's is, from template0; see localeClauses for what a target may not be able to do.
+ *
+ * @param limit of connections (see RestoreOptions.createdLimit)
+ */
 export async function createDatabase(
   client: pg.Client,
   name: string,
   source: DatabaseProperties,
   lost: { creation: boolean },
+  limit = -1,
 ): Promise<void> {
   const { major } = await serverVersion(client)
   const template = await templateProvider(client, major)
+  const limited = limit === -1 ? '' : ` CONNECTION LIMIT ${limit}`
   let failure: unknown
   for (const clauses of localeClauses(source, major, template)) {
-    const statement = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(source.encoding)} ${clauses}`
+    const statement = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(source.encoding)} ${clauses}${limited}`
     try {
       await client.query(statement)
       return

@@ -1,4 +1,7 @@
+import type pg from 'pg'
+import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { borneOut, markSchema, notOurs, readMark, writeMark } from '../database/mark.ts'
+import type { RestoreOptions } from '../options.ts'
 import { EntryFailed } from '../run/patient-session.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
 import type { RunningRestore } from '../running-restore.ts'
@@ -23,8 +26,23 @@ export async function begin(restore: RunningRestore): Promise<void> {
       Object.assign(marked, given)
     }
     await writeMark(client, restore.rights.marked)
+    await unlimit(client, restore.options)
   })
   if (restore.resuming) await becomeOwners(restore)
+}
+
+/** Takes away the limit by which the database was known before it had its mark. */
+async function unlimit(
+  client: pg.Client,
+  { targetName, createdLimit }: RestoreOptions,
+): Promise<void> {
+  if (createdLimit === undefined) return
+  const { rowCount } = await client.query(
+    'SELECT 1 FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) $1 AND datconnlimit OPERATOR(pg_catalog.=) $2',
+    [targetName, createdLimit],
+  )
+  if (rowCount)
+    await client.query(`ALTER DATABASE ${quoteIdentifier(targetName)} CONNECTION LIMIT -1`)
 }
 
 async function becomeOwners(restore: RunningRestore): Promise<void> {

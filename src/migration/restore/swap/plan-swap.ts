@@ -12,6 +12,8 @@ import { giveBack } from '../database/drop.ts'
 import { existingObjects } from '../database/existing-objects.ts'
 import { databaseExists, inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { readMark } from '../database/mark.ts'
+import { ownLimit } from '../database/own-limit.ts'
+import { readExisting } from '../database/standing.ts'
 import type { RestoreOptions } from '../options.ts'
 import { retireLoginRole, sweepLoginRoles } from '../owners/login-role.ts'
 import { asOwner, joinOwner, nameWith, type Swap } from './exchange.ts'
@@ -111,7 +113,27 @@ async function markIn(place: Place, context: Context): Promise<string | undefine
   )
 }
 
-/** Databases that dead runs were building for the same name: with the mark they are dropped, without it they are named. */
+/**
+ * Whether a database of such a name was built by a run: it has the mark, or it holds nothing, belongs to the account and still has
+ * the limit with which it was created, so that the run ended before it wrote the mark.
+ */
+async function isOurs(place: Place, context: Context): Promise<boolean> {
+  const { target, targetName } = place
+  const options = { database: targetName, role: 'target', signal: context.signal } as const
+  return await withConnection(target, options, async (client) => {
+    const { mark, objects } = await readExisting(client)
+    if (mark !== null || objects.length > 0) return mark?.state != null
+    const { rowCount } = await client.query(
+      `SELECT 1 FROM pg_catalog.pg_database
+        WHERE datname OPERATOR(pg_catalog.=) $1 AND datconnlimit OPERATOR(pg_catalog.=) $2
+          AND pg_catalog.pg_get_userbyid(datdba) OPERATOR(pg_catalog.=) session_user`,
+      [targetName, ownLimit('swap', targetName)],
+    )
+    return rowCount === 1
+  })
+}
+
+/** Databases that dead runs were building for the same name: they are dropped, and what only has such a name is told. */
 async function removeLeftovers(place: Place, building: string, context: Context): Promise<void> {
   const { targetName: name } = place
   const found = await inMaintenanceDatabase(place, context.signal, async (client) => {
@@ -128,7 +150,7 @@ async function removeLeftovers(place: Place, building: string, context: Context)
     const there = { ...place, targetName: left }
     const line = `DROP DATABASE ${quoteIdentifier(left)}`
     try {
-      if ((await markIn(there, context)) === undefined) {
+      if (!(await isOurs(there, context))) {
         context.warn(
           `The database "${printable(left)}" looks as if an earlier run had built it and left it behind: if nobody needs it, ${printable(line)}`,
         )
