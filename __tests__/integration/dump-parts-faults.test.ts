@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Cancelled, type Failure } from '../../src/failure.ts'
+import { copyShares } from '../../src/migration/dump/copy-progress.ts'
 import { holdTables, releaseTables, stillHeld } from '../../src/migration/dump/held-tables.ts'
 import type { DumpSink } from '../../src/migration/dump/sink.ts'
 import { parseManifest } from '../../src/migration/kept/manifest.ts'
@@ -101,6 +102,70 @@ test('a connection that is lost voids what was told, and one archive is made of 
   expect(report.warnings.join()).toContain('its dump is made again from the beginning')
 })
 
+describe('while two programs are at work', () => {
+  beforeAll(async () => {
+    await source.sql('CREATE DATABASE wide')
+    // so much that one table still comes when the next has begun
+    const rows = (count: number) =>
+      `(id, t) SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, ${count}) g`
+    await source.sql(
+      `CREATE TABLE alpha (id int, t text); CREATE TABLE beta (id int, t text); CREATE VIEW both_of_them AS TABLE alpha UNION ALL TABLE beta;
+       INSERT INTO alpha ${rows(12_000)}; INSERT INTO beta ${rows(2000)}`,
+      'wide',
+    )
+  })
+
+  const nothingLeft = async () => {
+    const left = `SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`
+    while ((await source.sql(left)).rowCount) await sleep(50)
+  }
+
+  test('that of the definitions fails, and that of the first rows is stopped', async () => {
+    const slow = proxy.when(/COPY public\.alpha /, 'slow')
+    const met = proxy.when(/pg_get_viewdef\('\d+'::pg_catalog\.oid\)/, 'cut')
+    const { error, report } = await dump({ uri: through(proxy, source.uri('wide')) })
+    await Promise.all([slow, met])
+    expect(error).toBeUndefined()
+    expect(told.calls).toEqual(['dumped wide'])
+    expect((await manifest())?.archives).toEqual([{ path: 'databases/wide/1' }])
+    expect(report.warnings.join()).toContain('its dump is made again from the beginning')
+    await nothingLeft()
+  })
+
+  test.each(['alpha', 'beta'])('that of %s fails, and the other one is stopped', async (fails) => {
+    const slow = proxy.when(/COPY public\.alpha /, 'slow')
+    const failing = proxy.when(/COPY public\.beta /, fails === 'beta' ? 'cut' : 'none').then(() => {
+      if (fails === 'alpha')
+        return source.sql(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY public.alpha %'`,
+        )
+    })
+    const { error } = await dump({ uri: through(proxy, source.uri('wide')) })
+    await Promise.all([slow, failing])
+    expect(error).toBeUndefined()
+    expect(told.calls.at(0)).toBe('schema wide')
+    expect(told.calls.slice(-2)).toEqual(['lost wide', 'dumped wide'])
+    const failed = `data wide databases/wide/${fails === 'alpha' ? 2 : 3}`
+    expect(told.calls).not.toContain(failed)
+    expect((await manifest())?.archives).toEqual([{ path: 'databases/wide/1' }])
+    await nothingLeft()
+  })
+
+  test('the job is cancelled, and neither is left behind', async () => {
+    const stop = new AbortController()
+    const slow = proxy.when(/COPY public\.alpha /, 'slow')
+    const second = proxy.when(/COPY public\.beta /, 'none').then(() => stop.abort())
+    const { error } = await dump({
+      uri: through(proxy, source.uri('wide')),
+      signal: stop.signal,
+    })
+    await Promise.all([slow, second])
+    expect(error).toBeInstanceOf(Cancelled)
+    expect(told.calls).toEqual(['schema wide'])
+    await nothingLeft()
+  })
+})
+
 test('a connection that is lost before anything was told voids nothing', async () => {
   const met = proxy.when(/LOCK TABLE public\.alpha/, 'cut')
   const { error } = await dump({ uri: through(proxy, source.uri('shop')) })
@@ -142,7 +207,6 @@ test('a disk that is full ends a dump in parts and names itself', async () => {
   try {
     const { error } = await dump({ into: disk.path, inputs: { compression: 'none' } })
     expect((error as Failure).message).toBe('The disk of the runner is full')
-    expect(told.calls[0]).toBe('schema shop')
     expect(told.calls).not.toContain('dumped shop')
   } finally {
     disk.remove()
@@ -240,6 +304,39 @@ describe('between two parts', () => {
       await releaseTables(snapshot.client)
       await other.query('BEGIN; TRUNCATE alpha; ROLLBACK')
     } finally {
+      await other.end()
+      await snapshot.close()
+    }
+  })
+
+  test('it is known how far a table is that somebody copies from, where the server says so', async () => {
+    await source.sql('ANALYZE alpha', 'shop')
+    const snapshot = await exportSnapshot(parseConnectionString(source.uri('shop')), 'shop')
+    const other = await source.connect('shop')
+    try {
+      const found = (await holdTables(snapshot, context)) ?? []
+      expect(found.find(({ name }) => name === 'alpha')?.rows).toBe(9000)
+      // nobody has counted those of the other one
+      const held = found.map((one) => (one.name === 'beta' ? { ...one, rows: null } : one))
+      for (const name of ['alpha', 'beta']) {
+        // more than a pipe holds, so the server waits for whoever reads
+        const copying = source.sql(`COPY ${name} TO PROGRAM 'sleep 1; cat > /dev/null'`, 'shop')
+        let shares = await copyShares(other, 150_000, held)
+        while (shares.length === 0) shares = await copyShares(other, 150_000, held)
+        expect(shares.map(([table]) => table.name)).toEqual([name])
+        expect(shares[0]?.[1]).toBeGreaterThan(0)
+        expect(shares[0]?.[1]).toBeLessThan(1)
+        expect(await copyShares(other, 130_000, held)).toEqual([])
+        await copying
+      }
+      await other.query(
+        'CREATE ROLE nobody; REVOKE SELECT ON pg_stat_progress_copy FROM PUBLIC; SET ROLE nobody',
+      )
+      expect(await copyShares(other, 150_000, held)).toEqual([])
+    } finally {
+      await other.query(
+        'RESET ROLE; GRANT SELECT ON pg_catalog.pg_stat_progress_copy TO PUBLIC; DROP ROLE IF EXISTS nobody',
+      )
       await other.end()
       await snapshot.close()
     }

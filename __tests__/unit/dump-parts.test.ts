@@ -21,6 +21,7 @@ function table(name: string, mebibytes: number, more: Partial<StoredTable> = {})
     name,
     bytes: mebibytes * MiB,
     methods: ['btree'],
+    rows: null,
     mayStandAlone: true,
     ...more,
   }

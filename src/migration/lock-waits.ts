@@ -125,20 +125,20 @@ export class LockWatch extends LockWaits {
   private readonly onlooker: Onlooker
 
   /**
-   * @param show told after each look, where the progress is to show a wait even if nothing goes on
+   * @param also done after each look, in its session: to show a wait even if nothing goes on, or to ask something else
    */
   constructor(
     place: { connection: ConnectionParameters; role: 'source' | 'target' },
     waiting: Waiting,
     context: Pick<Context, 'log' | 'signal'>,
-    show: () => void = () => {},
+    also: (client: pg.Client, number: number) => Promise<void> | void = () => {},
   ) {
     super(waiting, context.log)
     const view = {
       ...{ connection: place.connection, role: place.role, database: waiting.database },
       look: async (client: pg.Client, number: number) => {
         await this.look(client, number)
-        show()
+        await also(client, number)
       },
       blind: () => this.blind(),
     }

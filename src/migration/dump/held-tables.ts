@@ -106,6 +106,9 @@ function storedQuery(server: number): string {
     SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_table_size(c.oid)::pg_catalog.text AS bytes,
            ARRAY(SELECT m.amname::pg_catalog.text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
                    JOIN pg_catalog.pg_am m ON m.oid = x.relam WHERE i.indrelid = c.oid) AS methods,
+           CASE WHEN c.reltuples > 0 AND c.relpages > 0
+                THEN c.reltuples::pg_catalog.float8 * pg_catalog.pg_relation_size(c.oid) / c.relpages
+                     / pg_catalog.current_setting('block_size')::pg_catalog.int4 END AS rows,
            (pg_catalog.current_setting('server_encoding') = 'UTF8' OR (n.nspname || c.relname) ~ '^[ -~]*$')
              AND NOT ${hashed}
              AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())

@@ -1,11 +1,14 @@
 import { dirname, join } from 'node:path'
+import { Cancelled } from '../../failure.ts'
 import { readArchive } from '../../postgres/archive/archive.ts'
 import { compressionArguments } from '../../postgres/programs/arguments.ts'
 import type { Context } from '../context.ts'
 import { archivePath } from '../kept/manifest.ts'
-import { inPool, type Queue } from '../pool.ts'
+import { inPool } from '../pool.ts'
 import type { TimedTable } from '../timing.ts'
+import { copyShares } from './copy-progress.ts'
 import { lockWait } from './held-tables.ts'
+import { PartQueue } from './part-queue.ts'
 import {
   checkPart,
   checkSchema,
@@ -21,13 +24,14 @@ import {
   dumpArchive,
 } from './programs.ts'
 import { DumpProgress, type TableSizes } from './progress.ts'
-import type { PartAhead } from './sink.ts'
-import { Streams } from './streams.ts'
+import type { PartAhead, PartTable } from './sink.ts'
 import { type Written, watchingDump } from './watch-dump.ts'
 
 export interface DumpPartsOptions extends Omit<DumpDatabaseOptions, 'directory' | 'logFile'> {
   /** Of the whole dump. */
   dumpDirectory: string
+  /** Sessions that all of it may have at once. */
+  sessions: number
   /** The data archives. */
   parts: readonly PartAhead[]
   /** All tables, as the server lists them in the moment of the dump. */
@@ -43,8 +47,9 @@ export interface DumpPartsOptions extends Omit<DumpDatabaseOptions, 'directory' 
 }
 
 /**
- * Dumps a database into a schema archive and then its data archives: one after the other in their order, or several at once where
- * that is faster (see Streams). Each is one run of pg_dump with the same snapshot; the last has as many jobs as are left.
+ * Dumps a database into a schema archive and its data archives, which are told when the schema archive is: one after the other in
+ * their order, or several at once where that is faster (see PartQueue). Each is one run of pg_dump with the same snapshot; the last has
+ * as many jobs as are left.
  *
  * @throws as dumpDatabase, and Failure where an archive does not hold what it was to hold
  */
@@ -54,11 +59,14 @@ export async function dumpInParts(
   sizes: TableSizes,
   context: Context,
 ): Promise<Written> {
-  const { database, dumpDirectory, parts, jobs } = options
+  const { database, dumpDirectory, parts, tables } = options
   const path = archivePath(database, 1)
   const directory = join(dumpDirectory, dirname(path))
   const progress = new DumpProgress(sizes)
-  const queue = new PartQueue(parts, jobs)
+  const queue = new PartQueue(options)
+  /** The tables whose rows must be in some part: what is in the parts is checked when it is known. */
+  const expected = Promise.withResolvers<StoredTable[]>()
+  expected.promise.catch(() => {})
 
   const dump = async (): Promise<TimedTable[]> => {
     const able = await compressionMethods(source.client, context)
@@ -67,113 +75,69 @@ export async function dumpInParts(
       lockWait,
       compression: compressionArguments(source.client, options.compression, able),
     }
-    const schema = {
-      ...common,
-      directory: join(dumpDirectory, path),
-      jobs: 1,
-      extra: [...options.extra, ...schemaArguments],
-      logFile: options.logFile(1),
+    const dumpSchema = async (own: Context): Promise<TimedTable[]> => {
+      const archive = {
+        ...common,
+        directory: join(dumpDirectory, path),
+        jobs: 1,
+        extra: [...options.extra, ...schemaArguments],
+        logFile: options.logFile(1),
+      }
+      await dumpArchive(source, archive, own, () => {})
+      queue.schemaDone()
+      await options.finish(archive.directory)
+      const defined = await readArchive(archive.directory)
+      checkSchema(defined, database)
+      options.onSchema()
+      expected.resolve(tablesWithRows(defined, tables))
+      return []
     }
-    await dumpArchive(source, schema, context, () => {})
-    await options.finish(schema.directory)
-    const defined = await readArchive(schema.directory)
-    checkSchema(defined, database)
-    const expected = tablesWithRows(defined, options.tables)
-    options.onSchema()
-
-    const pool = { workers: Math.min(jobs, parts.length), signal: context.signal }
-    const timed = await inPool(queue, pool, async (part, _resource, _index, signal) => {
+    const dumpPart = async (part: PartAhead, own: Context): Promise<TimedTable[]> => {
       const archive = {
         ...common,
         directory: join(dumpDirectory, part.path),
-        jobs: part.isRest ? queue.left : 1,
+        jobs: queue.jobsOf(part),
         extra: [...options.extra, ...partArguments(part, parts)],
         logFile: options.logFile(parts.indexOf(part) + 2),
       }
-      const tables = await dumpArchive(source, archive, { ...context, signal }, (line) => {
+      const timed = await dumpArchive(source, archive, own, (line) => {
         if (part.isRest) progress.read(line)
-        else if (/dumping contents of table /.test(line)) queue.flows()
+        if (/dumping contents of table /.test(line)) queue.flows(part)
       })
+      queue.done(part)
       await options.finish(archive.directory)
-      checkPart(await readArchive(archive.directory), part, parts, expected, database)
+      const made = await readArchive(archive.directory)
+      checkPart(made, part, parts, await expected.promise, database)
+      // of a dump that is given up nothing more is told
+      if (own.signal.aborted) throw new Cancelled()
       if (!part.isRest) progress.end(part.bytes)
-      queue.done()
       options.onPart(part)
-      return tables
+      return timed
+    }
+    const pool = { workers: queue.most, signal: context.signal }
+    const timed = await inPool(queue, pool, async (task, _resource, _index, signal) => {
+      const own = { ...context, signal }
+      if (task !== 'schema') return await dumpPart(task, own)
+      try {
+        return await dumpSchema(own)
+      } catch (error) {
+        expected.reject(error)
+        throw error
+      }
     })
     return timed.flat()
   }
-  return await watchingDump(
-    source,
-    { database, directory },
-    progress,
-    context,
-    dump,
-    (bytes, now) => queue.look(now, bytes),
-  )
+  return await watchingDump(source, { database, directory }, progress, context, dump, {
+    written: (bytes, now) => queue.look(now, bytes),
+    look: async (client, number) => {
+      for (const [table, share] of await copyShares(client, number, tables)) {
+        const part = parts.find(({ isRest, tables: [own] }) => !isRest && isSame(own, table))
+        if (part) queue.came(part, share)
+      }
+    },
+  })
 }
 
-/** Hands out the parts in their order, as many at once as is worth it. */
-class PartQueue implements Queue<PartAhead> {
-  private readonly parts: readonly PartAhead[]
-  private readonly jobs: number
-  private readonly streams: Streams
-  private begun = 0
-  private ended = 0
-  /** Parts of single tables that rows have come of, those that are done included. */
-  private flowed = 0
-  private closed = false
-  private wake = Promise.withResolvers<void>()
-
-  constructor(parts: readonly PartAhead[], jobs: number) {
-    this.parts = parts
-    this.jobs = jobs
-    this.streams = new Streams(jobs)
-  }
-
-  async next(signal: AbortSignal): Promise<PartAhead | undefined> {
-    const aborted = () => this.notify()
-    signal.addEventListener('abort', aborted)
-    try {
-      while (!this.closed && !signal.aborted && this.begun < this.parts.length) {
-        if (this.begun - this.ended < this.streams.allowed) return this.parts[this.begun++]
-        await this.wake.promise
-      }
-      return undefined
-    } finally {
-      signal.removeEventListener('abort', aborted)
-    }
-  }
-
-  close(): void {
-    this.closed = true
-    this.notify()
-  }
-
-  /** Jobs for the last part: those that no other has. */
-  get left(): number {
-    return Math.max(1, this.jobs - (this.begun - this.ended - 1))
-  }
-
-  /** Rows of one more part are coming. */
-  flows(): void {
-    this.flowed++
-  }
-
-  done(): void {
-    this.ended++
-    this.notify()
-  }
-
-  look(now: number, bytes: number): void {
-    // with the last part all are begun, and there is nothing left to decide
-    if (this.begun === this.parts.length) return
-    this.streams.look(now, bytes, this.flowed - this.ended)
-    this.notify()
-  }
-
-  private notify(): void {
-    this.wake.resolve()
-    this.wake = Promise.withResolvers<void>()
-  }
+function isSame(one: PartTable | undefined, other: PartTable): boolean {
+  return one?.schema === other.schema && one.name === other.name
 }

@@ -155,7 +155,7 @@ async function dumpMoment(
     const planned = sink ? await planInParts(moment, run) : null
     const dumping =
       sink && planned
-        ? dumpParts(dumpSource, moment, planned, sink, context)
+        ? dumpParts(dumpSource, moment, planned, sessionsFor(run, source), sink, context)
         : dumpWhole(dumpSource, moment, context)
     const [dumped, fingerprint] = await bothOrNeither(stop, [
       dumping,
@@ -247,12 +247,14 @@ async function dumpParts(
   dumpSource: DumpSource,
   { snapshot, options, sizes, mark, schemaOnly }: Moment,
   planned: PlannedParts,
+  sessions: number,
   sink: DumpSink,
   run: Run,
 ): Promise<Written> {
   const { database } = options
   const more = {
     ...planned,
+    sessions,
     dumpDirectory: run.dumpDirectory,
     logFile: (number: number) => logOf(database, `.${number}`, run),
     finish: (directory: string) => thawArchive(directory, mark),
@@ -305,8 +307,13 @@ async function bothOrNeither<A, B>(
 /** Enough to keep the link and the source busy, within the connections that are free; never more jobs than tables. */
 function autoDumpJobs(run: Run, source: Source, tables: number): number {
   const wanted = Math.min(autoJobs(run.processors), Math.max(1, tables))
-  // pg_dump needs one more than its jobs, and the fingerprint and the snapshot have theirs
-  return Math.max(1, Math.min(wanted, source.freeConnections - fingerprintJobs(run) - 4))
+  // pg_dump needs one more than its jobs
+  return Math.max(1, Math.min(wanted, sessionsFor(run, source) - 1))
+}
+
+/** What pg_dump may open: the fingerprint and the snapshot have theirs, and one looks after locks. */
+function sessionsFor(run: Run, source: Source): number {
+  return source.freeConnections - fingerprintJobs(run) - 3
 }
 
 /** Sessions that read the source for its fingerprint: few, since the dump reads the same tables at the same time. */

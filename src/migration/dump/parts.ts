@@ -12,6 +12,8 @@ import type { PartAhead, PartTable } from './sink.ts'
 export interface StoredTable extends PartTable {
   /** The access methods of its indexes. */
   methods: readonly string[]
+  /** Of them so many, by its size and what the last ANALYZE found; null where there was none. */
+  rows: number | null
   /**
    * Its rows can be in an archive of their own: it belongs to no extension, whose tables pg_dump dumps in part or not at all; its
    * rows go into no other table, as those of hash partitions can; it is not unlogged on a standby, where pg_dump leaves it out;

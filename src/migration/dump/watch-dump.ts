@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type pg from 'pg'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { Context } from '../context.ts'
 import { LockWatch, ownSessions } from '../lock-waits.ts'
@@ -17,12 +18,20 @@ export interface Written {
   tables: TimedTable[]
 }
 
+/** What is looked at beside, while a dump is made. */
+export interface AlsoWatched {
+  /** Is told, every second, how much is written so far (bytes) and when that was (performance.now()). */
+  written?: (bytes: number, now: number) => void
+  /** See LockWatch: asks the source in the session that looks after locks. */
+  look?: (client: pg.Client, number: number) => Promise<void>
+}
+
 /**
  * Shows how far the dump of a database is while it is being made, and says for whom it waits.
  *
  * @param directory everything below it is what was written
  * @param work returns when it dumped which table
- * @param look is told, every second, how much is written so far (bytes) and when that was (performance.now())
+ * @param also what else is looked at
  * @throws what `work` throws, with the session that a lock was waited for
  */
 export async function watchingDump(
@@ -31,7 +40,7 @@ export async function watchingDump(
   progress: DumpProgress,
   context: Context,
   work: () => Promise<TimedTable[]>,
-  look: (bytes: number, now: number) => void = () => {},
+  also: AlsoWatched = {},
 ): Promise<Written> {
   const began = performance.now()
   const sessions = [dumpName, ...ownSessions(connection)]
@@ -39,12 +48,13 @@ export async function watchingDump(
     { connection, role: 'source' },
     { who: 'the dump', database, sessions },
     context,
+    also.look,
   )
   const poll = setInterval(() => {
     void directorySize(directory).then((bytes) => {
       const parts = locks.brief === undefined ? progress.parts(bytes, began) : [locks.brief]
       context.progress.update(progressLine(nameOfWork('dump', database), parts))
-      look(bytes, performance.now())
+      also.written?.(bytes, performance.now())
     })
   }, 1000)
   let tables: TimedTable[]

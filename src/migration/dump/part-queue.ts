@@ -1,0 +1,178 @@
+import type { Queue } from '../pool.ts'
+import type { PartAhead } from './sink.ts'
+import { Streams } from './streams.ts'
+
+/** How much longer than in the part before the catalogs may take: two parts share the link for that long at most. */
+const caution = 1.5
+
+/** One archive of a database: the definitions, or a data archive. */
+export type PartTask = 'schema' | PartAhead
+
+/** A data archive that is being made. Times are milliseconds of the queue's clock. */
+interface Running {
+  begun: number
+  /** When its first row came. */
+  flows?: number
+  /** The share of its rows that had come when that was last seen. */
+  seen?: { share: number; now: number }
+  /** When it will have ended, as far as can be said. */
+  ends?: number
+  jobs: number
+}
+
+export interface PartQueueOptions {
+  parts: readonly PartAhead[]
+  jobs: number
+  /** Sessions that all pg_dumps together may have; one more than there are jobs at least, for the leader of several. */
+  sessions: number
+}
+
+/**
+ * Hands out the archives of a database: that of the definitions, and the parts in their order, as many at once as is worth it (see
+ * Streams). Each is a pg_dump that reads the catalogs before its first row, and the link has little to do meanwhile: so the first part
+ * begins beside the definitions, and every other one so early that its catalogs are read when one before it ends.
+ */
+export class PartQueue implements Queue<PartTask> {
+  private readonly parts: readonly PartAhead[]
+  private readonly jobs: number
+  private readonly sessions: number
+  private readonly clock: () => number
+  private readonly streams: Streams
+  private readonly running = new Map<PartAhead, Running>()
+  private begun = 0
+  private schemaBegun: number | undefined
+  /** Milliseconds that the definitions took: they need all of the catalogs, as the last part does. */
+  private schemaTook: number | undefined
+  /** Milliseconds from the begin of a part to its first row, in the last one of which that is known. */
+  private catalogsTook: number | undefined
+  /** Bytes of storage that passed in a millisecond, in the last part that has ended. */
+  private pace: number | undefined
+  private closed = false
+  private wake = Promise.withResolvers<void>()
+
+  constructor(
+    { parts, jobs, sessions }: PartQueueOptions,
+    clock: () => number = () => performance.now(),
+  ) {
+    this.parts = parts
+    this.jobs = jobs
+    this.sessions = Math.max(sessions, jobs + 1)
+    this.clock = clock
+    this.streams = new Streams(jobs)
+  }
+
+  async next(signal: AbortSignal): Promise<PartTask | undefined> {
+    const aborted = () => this.notify()
+    signal.addEventListener('abort', aborted)
+    try {
+      while (!this.closed && !signal.aborted) {
+        if (this.schemaBegun === undefined) {
+          this.schemaBegun = this.clock()
+          return 'schema'
+        }
+        const part = this.parts[this.begun]
+        if (!part) return undefined
+        if (this.mayBegin(part)) return this.begin(part)
+        await this.wake.promise
+      }
+      return undefined
+    } finally {
+      signal.removeEventListener('abort', aborted)
+    }
+  }
+
+  close(): void {
+    this.closed = true
+    this.notify()
+  }
+
+  /** Archives that may be under way at once: the definitions, the parts, and one that is begun before another has ended. */
+  get most(): number {
+    return Math.min(this.jobs + 1, this.parts.length) + 1
+  }
+
+  /** With how many jobs a part that has begun is dumped: the last one has those that no other has. */
+  jobsOf(part: PartAhead): number {
+    return this.running.get(part)?.jobs ?? 1
+  }
+
+  /** The definitions are dumped. */
+  schemaDone(): void {
+    if (this.schemaBegun !== undefined) this.schemaTook = this.clock() - this.schemaBegun
+    this.notify()
+  }
+
+  /** The rows of a part are coming. */
+  flows(part: PartAhead): void {
+    const running = this.running.get(part)
+    if (!running || running.flows !== undefined) return
+    running.flows = this.clock()
+    this.catalogsTook = running.flows - running.begun
+    if (this.pace !== undefined) running.ends = running.flows + part.bytes / this.pace
+  }
+
+  /** So large a share of a part's rows has come: from 0 to 1, and more where there are more than were known of. */
+  came(part: PartAhead, share: number): void {
+    const running = this.running.get(part)
+    if (running?.flows === undefined) return
+    const now = this.clock()
+    const before = running.seen ?? { share: 0, now: running.flows }
+    const pace = (share - before.share) / (now - before.now)
+    if (pace > 0) running.ends = now + Math.max(0, 1 - share) / pace
+    running.seen = { share, now }
+  }
+
+  done(part: PartAhead): void {
+    const flows = this.running.get(part)?.flows
+    this.running.delete(part)
+    if (flows !== undefined) this.pace = part.bytes / Math.max(1, this.clock() - flows)
+    this.notify()
+  }
+
+  /** @param bytes of all parts, written so far */
+  look(now: number, bytes: number): void {
+    // with the last part all are begun, and there is nothing left to decide
+    if (this.begun === this.parts.length) return
+    const flowing = [...this.running.values()].filter(({ flows }) => flows !== undefined).length
+    // what passes while one more is under way than is to be measured says nothing
+    this.streams.look(now, bytes, this.running.size > this.streams.allowed ? 0 : flowing)
+    this.notify()
+  }
+
+  private mayBegin(part: PartAhead): boolean {
+    const others = [...this.running]
+    return (
+      this.staying(part, others) < this.streams.allowed && this.sessionsOf(others) < this.sessions
+    )
+  }
+
+  private begin(part: PartAhead): PartAhead {
+    const others = [...this.running]
+    const left = this.jobs - this.staying(part, others)
+    // several jobs have a leader beside them
+    const room = this.sessions - this.sessionsOf(others) - 1
+    const jobs = part.isRest ? Math.max(1, Math.min(left, room)) : 1
+    this.running.set(part, { begun: this.clock(), jobs })
+    this.begun++
+    return part
+  }
+
+  /** Those of the others that will not have ended when a part that begins now has read the catalogs. */
+  private staying(part: PartAhead, others: readonly [PartAhead, Running][]): number {
+    const { catalogsTook, schemaTook = 0 } = this
+    if (catalogsTook === undefined) return others.length
+    const took = part.isRest ? Math.max(catalogsTook, schemaTook) : catalogsTook
+    const soon = this.clock() + caution * took
+    return others.filter(([, { ends = Number.POSITIVE_INFINITY }]) => ends > soon).length
+  }
+
+  private sessionsOf(others: readonly [PartAhead, Running][]): number {
+    const ofSchema = this.schemaBegun !== undefined && this.schemaTook === undefined ? 1 : 0
+    return others.reduce((sum, [, { jobs }]) => sum + (jobs > 1 ? jobs + 1 : 1), ofSchema)
+  }
+
+  private notify(): void {
+    this.wake.resolve()
+    this.wake = Promise.withResolvers<void>()
+  }
+}
