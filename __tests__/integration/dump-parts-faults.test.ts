@@ -322,9 +322,9 @@ describe('between two parts', () => {
         // more than a pipe holds, so the server waits for whoever reads
         const copying = source.sql(`COPY ${name} TO PROGRAM 'sleep 1; cat > /dev/null'`, 'shop')
         let shares = await copyShares(other, 150_000, held)
-        while (shares.length === 0) shares = await copyShares(other, 150_000, held)
+        // not there yet, or without a row yet
+        while (!shares[0]?.[1]) shares = await copyShares(other, 150_000, held)
         expect(shares.map(([table]) => table.name)).toEqual([name])
-        expect(shares[0]?.[1]).toBeGreaterThan(0)
         expect(shares[0]?.[1]).toBeLessThan(1)
         expect(await copyShares(other, 130_000, held)).toEqual([])
         await copying
