@@ -62,6 +62,9 @@ describe('a statement for people', () => {
     [`CREATE USER MAPPING FOR u SERVER s OPTIONS (password 'sec''ret', "user" 'x');`],
     [`CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (api_key 'secret');`],
     [`CREATE SUBSCRIPTION s CONNECTION 'password=secret' PUBLICATION p;`],
+    [
+      `SELECT * FROM pg_catalog.pg_restore_attribute_stats(\n\t'attname', 'a',\n\t'most_common_vals', '{sec,''ret''}'::text\n);`,
+    ],
   ])('shows no secret: %s', (sql) => {
     expect(shortStatement(sql)).not.toMatch(/sec/i)
   })

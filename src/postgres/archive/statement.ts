@@ -145,13 +145,14 @@ export function namesAt(
 
 /**
  * A statement for people: one line, at most `most` characters, and nothing that may be a secret: the options of user
- * mappings and servers and the connection strings of subscriptions are left out.
+ * mappings and servers, the connection strings of subscriptions, and the values out of rows that statistics hold are left out.
  */
 export function shortStatement(sql: string, most = 300): string {
   const masked = maskStatement(sql)
-  const secret = /\b(USER\s+MAPPING|SERVER|SUBSCRIPTION|FOREIGN\s+DATA\s+WRAPPER)\b/i.test(
-    masked.slice(0, 200),
-  )
+  const secret =
+    /\b(USER\s+MAPPING|SERVER|SUBSCRIPTION|FOREIGN\s+DATA\s+WRAPPER|pg_restore_\w+_stats)\b/i.test(
+      masked.slice(0, 200),
+    )
   const shown = secret ? masked.replace(/'\s*'/g, "'…'").replace(/"_+"/g, '"…"') : sql
   return shorten(printable(shown.replace(/\s+/g, ' ').trim()), most)
 }
