@@ -21,6 +21,7 @@ import { runPhase, skipPhase } from '../phases.ts'
 import { retrying } from '../retry.ts'
 import { planRoleScript } from '../roles/script.ts'
 import type { Run } from '../run.ts'
+import { chosenCompression } from './compression.ts'
 import { dumpOne } from './one-database.ts'
 import { type DumpSource, dumpRoles } from './programs.ts'
 import { type DumpSink, quietSink } from './sink.ts'
@@ -99,12 +100,18 @@ export async function dumpDatabases(
   target?: KnownTarget,
   sink?: DumpSink,
 ): Promise<DumpedDatabase[]> {
+  const { inputs, dumpDirectory } = run
   const databases: DumpedDatabase[] = []
   const told = quietSink(sink, run)
+  const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
+  const compression = await chosenCompression(inputs, bytes, dumpDirectory)
+  if (compression.method !== inputs.compression.method)
+    run.log.info('The dump is not compressed: it is not kept, and fits into the memory')
+  const dumping = { ...run, inputs: { ...inputs, compression } }
   for (const database of source.databases) {
     const work = () =>
-      writingTo(run.dumpDirectory, dumpFull, () =>
-        dumpOne(database, dumpSource, source, run, target, told),
+      writingTo(dumpDirectory, dumpFull, () =>
+        dumpOne(database, dumpSource, source, dumping, target, told),
       )
     const dumped = await runPhase(run, 'dump', work, database.source)
     databases.push(dumped)

@@ -6,6 +6,7 @@ import type { Estimate, EstimatedPhase, Range } from '../../report/model.ts'
 import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
 import type { ReachedTarget, Source } from '../checks/preflight.ts'
 import { databasesInput } from '../database-names.ts'
+import { chosenCompression } from '../dump/compression.ts'
 import { partSizes } from '../dump/part-sizes.ts'
 import { compressionMethods } from '../dump/programs.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
@@ -60,7 +61,9 @@ async function estimateBoth(
   }
   const { client = someClient } = known
   const able = known.client ? await compressionMethods(client, run) : new Set<string>()
-  const [argument = ''] = compressionArguments(client, inputs.compression, able)
+  const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
+  const compression = await chosenCompression(inputs, bytes, run.dumpDirectory)
+  const [argument = ''] = compressionArguments(client, compression, able)
   const sampled = await sampleSource(source.connection, sizes, sampleCompression(argument), run)
   const measured = target ? await sampleTarget(target.connection, run) : 'no target was given'
   const isMeasured = typeof measured !== 'string'

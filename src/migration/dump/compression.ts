@@ -1,0 +1,52 @@
+import { freemem } from 'node:os'
+import type { Compression } from '../../postgres/programs/arguments.ts'
+import { freeSpace, nearestExisting } from '../free-space.ts'
+import type { Inputs } from '../inputs.ts'
+
+/**
+ * So many times its size on the server may a database be as text: what TOAST has compressed is not, bytea doubles, and small
+ * numbers become longer.
+ */
+const mostText = 4
+
+/** Who asks, and how much room there is; bytes. */
+interface Room {
+  memory: number
+  disk: number
+}
+
+/**
+ * The compression that databases are dumped with. For `auto` none, where the dump is not kept beyond the run and all of it fits
+ * into the memory that is free, so that it is written to no disk and read from none: then to compress it only costs processor
+ * time, twice. A rehearsal is compressed in any case, since it foretells a migration whose dump is kept.
+ *
+ * @param bytes of the databases on the server, all together
+ * @param directory where the dump will be written
+ */
+export async function chosenCompression(
+  inputs: Pick<Inputs, 'command' | 'compression' | 'keepDump' | 'uploadDump'>,
+  bytes: number,
+  directory: string,
+): Promise<Compression> {
+  if (inputs.compression.method !== 'auto' || isKept(inputs)) return inputs.compression
+  const disk = await freeSpace(await nearestExisting(directory))
+  return fits(bytes, { memory: freeMemory(), disk }) ? { method: 'none' } : inputs.compression
+}
+
+function isKept({
+  command,
+  keepDump,
+  uploadDump,
+}: Pick<Inputs, 'command' | 'keepDump' | 'uploadDump'>): boolean {
+  return command !== 'migrate' || keepDump || uploadDump
+}
+
+/** Whether databases fit as text, with as much left as they may take. */
+export function fits(bytes: number, { memory, disk }: Room): boolean {
+  return mostText * bytes <= Math.min(memory, disk / 2)
+}
+
+/** Bytes that this process and its children may still take: those of its container, where that has a limit. */
+function freeMemory(): number {
+  return Math.min(freemem(), process.availableMemory?.() ?? Number.POSITIVE_INFINITY)
+}
