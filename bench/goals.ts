@@ -1,7 +1,11 @@
+import type { ProcessorTime } from './processor.ts'
+
 /** One run of one way. */
 export interface Run {
   /** The whole command's, as a user waits for it. */
   seconds: number
+  /** What it cost; where all share one machine, the sum by its cores is the least that any order of the work can take. */
+  processor: ProcessorTime
   /** Of the commands by hand: what the dump took, and then the restore. */
   halves?: [dump: number, restore: number]
   /** Of the action: from the first byte dumped to verified, or to restored where nothing is verified; seconds. */
@@ -106,7 +110,7 @@ function overlapOf({ phases = [] }: Run): number {
 
 /** Where the time went: what does not grow with the data, and the longest phase. */
 function reasonOf({ middle, overlap }: Row): string {
-  const { phases = [], seconds } = middle
+  const { phases = [], seconds, processor } = middle
   const took = new Map<string, number>()
   for (const { name, seconds: own } of phases) took.set(name, (took.get(name) ?? 0) + own)
   const list = [...took].sort((one, other) => other[1] - one[1])
@@ -115,7 +119,11 @@ function reasonOf({ middle, overlap }: Row): string {
     0,
   )
   const longest = list.slice(0, 3).map(([name, own]) => `${name} ${own.toFixed(1)} s`)
-  return `of ${seconds.toFixed(1)} s, ${fixed.toFixed(1)} s were checks and plans before the dump; the longest phases were ${longest.join(', ')}; dump and restore ran at once for ${overlap.toFixed(1)} s`
+  return `of ${seconds.toFixed(1)} s, ${fixed.toFixed(1)} s were checks and plans before the dump; the longest phases were ${longest.join(', ')}; dump and restore ran at once for ${overlap.toFixed(1)} s; processor time: ${costOf(processor)}`
+}
+
+function costOf({ source, target, runner }: ProcessorTime): string {
+  return `source ${source.toFixed(1)} s, target ${target.toFixed(1)} s, runner ${runner.toFixed(1)} s`
 }
 
 /** A database's figures and goals as Markdown. */
@@ -125,8 +133,8 @@ export function summary({ database, about, far, rows, goals }: Measured): string
     '',
     `${about}`,
     '',
-    '| way | median, s | ratio | dump, s | restore, s | at once, s | outage, s | all, s |',
-    '| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |',
+    '| way | median, s | ratio | dump, s | restore, s | at once, s | outage, s | processor, s: source, target, runner | all, s |',
+    '| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |',
   ]
   const number = (value: number | undefined) => (value === undefined ? '' : value.toFixed(1))
   for (const { way, seconds, median, ratio, middle, overlap } of rows) {
@@ -135,7 +143,9 @@ export function summary({ database, about, far, rows, goals }: Measured): string
         ?.filter(({ name }) => name === wanted)
         .reduce((sum, { seconds: own }) => sum + own, 0)
     const [dump, restore] = middle.halves ?? [phase('dump'), phase('restore')]
-    const parts = [dump, restore, middle.phases && overlap, middle.outage].map(number)
+    const { source, target, runner } = middle.processor
+    const cost = [source, target, runner].map(number).join(', ')
+    const parts = [...[dump, restore, middle.phases && overlap, middle.outage].map(number), cost]
     lines.push(
       `| ${way} | ${number(median)} | ${ratio.toFixed(2)} | ${parts.join(' | ')} | ${seconds.map(number).join(', ')} |`,
     )

@@ -25,6 +25,7 @@ import { databases } from './databases.ts'
 import { far } from './far.ts'
 import { core, everything, goalsOf, type Measured, type Run, summary } from './goals.ts'
 import { picture } from './picture.ts'
+import { ofChildren, ofServer, type ProcessorTime } from './processor.ts'
 
 const { values } = parseArgs({
   options: {
@@ -52,7 +53,7 @@ if (!programs) throw new Error(`the client programs of PostgreSQL ${major} are m
 interface Way {
   name: string
   /** @returns what is to be known of its parts */
-  run(source: string, target: string): Promise<Omit<Run, 'seconds'>>
+  run(source: string, target: string): Promise<Omit<Run, 'seconds' | 'processor'>>
 }
 
 const directory = temporaryDirectory('bench-')
@@ -113,13 +114,20 @@ async function measure(name: string, about: string, isFar: boolean): Promise<Mea
       await target.sql('CHECKPOINT')
       const uri = source.uri(name)
       const began = performance.now()
+      const before = processorTime()
       const parts = await way.run(
         isFar ? uri.replace(`:${source.port}/`, `:${line.port}/`) : uri,
         target.uri('postgres'),
       )
-      const took = (performance.now() - began) / 1000
-      taken.set(way.name, [...(taken.get(way.name) ?? []), { ...parts, seconds: took }])
-      console.log(`${name}, round ${round + 1}: ${way.name} ${took.toFixed(1)} s`)
+      const seconds = (performance.now() - began) / 1000
+      const after = processorTime()
+      const processor = {
+        source: after.source - before.source,
+        target: after.target - before.target,
+        runner: after.runner - before.runner,
+      }
+      taken.set(way.name, [...(taken.get(way.name) ?? []), { ...parts, seconds, processor }])
+      console.log(`${name}, round ${round + 1}: ${way.name} ${seconds.toFixed(1)} s`)
     }
   }
   const all = [...taken].map(([way, runs]) => ({ way, runs }))
@@ -168,6 +176,11 @@ async function measure(name: string, about: string, isFar: boolean): Promise<Mea
   }
 }
 
+/** What everybody has taken so far. */
+function processorTime(): ProcessorTime {
+  return { source: ofServer(source.data), target: ofServer(target.data), runner: ofChildren() }
+}
+
 /** The procedure as documented: roles, dump, restore into a database that was made beforehand. */
 async function byHand(
   from: string,
@@ -199,7 +212,7 @@ async function action(
   from: string,
   to: string,
   inputs: Record<string, string>,
-): Promise<Omit<Run, 'seconds'>> {
+): Promise<Omit<Run, 'seconds' | 'processor'>> {
   const run = await runAction(join(root, 'dist', 'main', 'index.js'), {
     inputs: {
       command: 'migrate',
