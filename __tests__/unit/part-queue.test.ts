@@ -19,9 +19,9 @@ class Watched {
   readonly queue: PartQueue
   readonly parts: PartAhead[]
 
-  constructor(names: readonly string[], { jobs = 1, sessions = 9 } = {}) {
+  constructor(names: readonly string[], { jobs = 1, sessions = 9, roundTrip = 0 } = {}) {
     this.parts = names.map((name) => part(name))
-    this.queue = new PartQueue({ parts: this.parts, jobs, sessions }, () => this.now)
+    this.queue = new PartQueue({ parts: this.parts, jobs, sessions, roundTrip }, () => this.now)
     for (let worker = 0; worker < this.queue.most; worker++) void this.work()
   }
 
@@ -120,6 +120,25 @@ describe('the next part of a dump', () => {
     expect(await watched.until(17)).toEqual([])
     expect(await watched.until(18)).toEqual(['rest'])
   })
+
+  test.each([
+    // 4 tables take 12 round trips, and 1.5 times that beside the 4.5 s for the catalogs
+    { roundTrip: 200, at: 14 },
+    { roundTrip: 0.1, at: 18 },
+  ])(
+    'begins at $at s where it has four tables, a round trip takes $roundTrip ms',
+    async ({ at, ...how }) => {
+      const watched = await begin(['a', 'rest'], how)
+      const rest = watched.of('rest')
+      const [one] = rest.tables
+      if (one) Object.assign(rest, { tables: [one, one, one, one] })
+      // of the next ten seconds it is known how fast the first part is
+      watched.now = 12_000
+      watched.queue.came(watched.of('a'), 0.5)
+      expect(await watched.until(at - 1)).toEqual([])
+      expect(await watched.until(at)).toEqual(['rest'])
+    },
+  )
 
   test('does not begin twice early, nor when none is to begin any more', async () => {
     const watched = await begin(['a', 'b', 'c', 'rest'])

@@ -32,6 +32,8 @@ export interface DumpPartsOptions extends Omit<DumpDatabaseOptions, 'directory' 
   dumpDirectory: string
   /** Sessions that all of it may have at once. */
   sessions: number
+  /** Milliseconds that the shortest question to the source takes. */
+  roundTrip: number
   /** The data archives. */
   parts: readonly PartAhead[]
   /** All tables, as the server lists them in the moment of the dump. */

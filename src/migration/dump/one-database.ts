@@ -254,6 +254,7 @@ async function dumpParts(
   const { database } = options
   const more = {
     ...planned,
+    roundTrip: await roundTripOf(snapshot.client),
     sessions,
     dumpDirectory: run.dumpDirectory,
     logFile: (number: number) => logOf(database, `.${number}`, run),
@@ -269,6 +270,13 @@ async function dumpParts(
   } finally {
     await stillHeld(snapshot.client)
   }
+}
+
+/** Milliseconds that the shortest question takes. */
+async function roundTripOf(client: ExportedSnapshot['client']): Promise<number> {
+  const asked = performance.now()
+  await client.query('SELECT 1')
+  return performance.now() - asked
 }
 
 /** The log of pg_dump. @param number of the archive, after a dot, where there are several */

@@ -5,6 +5,9 @@ import { Streams } from './streams.ts'
 /** How much longer than in the part before the catalogs may take: two parts share the link for that long at most. */
 const caution = 1.5
 
+/** Round trips that pg_dump makes for the rows of one table: COPY and its end, and with several jobs a lock before. */
+const tripsOfTable = 3
+
 /** One archive of a database: the definitions, or a data archive. */
 export type PartTask = 'schema' | PartAhead
 
@@ -25,17 +28,21 @@ export interface PartQueueOptions {
   jobs: number
   /** Sessions that all pg_dumps together may have; one more than there are jobs at least, for the leader of several. */
   sessions: number
+  /** Milliseconds that the shortest question to the source takes. */
+  roundTrip: number
 }
 
 /**
  * Hands out the archives of a database: that of the definitions, and the parts in their order, as many at once as is worth it (see
  * Streams). Each is a pg_dump that reads the catalogs before its first row, and the link has little to do meanwhile: so the first part
- * begins beside the definitions, and every other one so early that its catalogs are read when one before it ends.
+ * begins beside the definitions, and every other one so early that its catalogs are read when one before it ends; the last one, whose
+ * tables may be many and small, so early that it has made its round trips by then.
  */
 export class PartQueue implements Queue<PartTask> {
   private readonly parts: readonly PartAhead[]
   private readonly jobs: number
   private readonly sessions: number
+  private readonly roundTrip: number
   private readonly clock: () => number
   private readonly streams: Streams
   private readonly running = new Map<PartAhead, Running>()
@@ -51,12 +58,13 @@ export class PartQueue implements Queue<PartTask> {
   private wake = Promise.withResolvers<void>()
 
   constructor(
-    { parts, jobs, sessions }: PartQueueOptions,
+    { parts, jobs, sessions, roundTrip }: PartQueueOptions,
     clock: () => number = () => performance.now(),
   ) {
     this.parts = parts
     this.jobs = jobs
     this.sessions = Math.max(sessions, jobs + 1)
+    this.roundTrip = roundTrip
     this.clock = clock
     this.streams = new Streams(jobs)
   }
@@ -157,11 +165,12 @@ export class PartQueue implements Queue<PartTask> {
     return part
   }
 
-  /** Those of the others that will not have ended when a part that begins now has read the catalogs. */
+  /** Those of the others that will not have ended when a part that begins now has done what leaves the link idle. */
   private staying(part: PartAhead, others: readonly [PartAhead, Running][]): number {
     const { catalogsTook, schemaTook = 0 } = this
     if (catalogsTook === undefined) return others.length
-    const took = part.isRest ? Math.max(catalogsTook, schemaTook) : catalogsTook
+    const trips = (part.tables.length * tripsOfTable * this.roundTrip) / this.jobs
+    const took = part.isRest ? Math.max(catalogsTook, schemaTook) + trips : catalogsTook
     const soon = this.clock() + caution * took
     return others.filter(([, { ends = Number.POSITIVE_INFINITY }]) => ends > soon).length
   }
