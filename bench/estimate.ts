@@ -117,7 +117,8 @@ async function estimating(run: Run): Promise<void> {
   const reached = await inspectTarget(required(inputs, 'target'), inputs, run)
   const looked = await inspectSource(required(inputs, 'source'), inputs.databases, run)
   const dumpSource = await openDumpSource(looked, run, reached)
-  await withSchemas(looked, dumpSource, run, async ({ seconds: schemaSeconds }) => {
+  await withSchemas(looked, dumpSource, run, async (dumping) => {
+    const { seconds: schemaSeconds } = await dumping
     await estimateMigration(looked, reached, run, { client: dumpSource.client, schemaSeconds })
   })
 }

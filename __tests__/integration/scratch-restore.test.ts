@@ -77,13 +77,13 @@ async function tryOut(
     const there = await inspectTarget(required(run.inputs, 'target'), run.inputs, run)
     const from = await inspectSource(required(run.inputs, 'source'), run.inputs.databases, run)
     const dumpSource = await openDumpSource(from, run, there)
-    checks = await withSchemas(from, dumpSource, run, (schemas) =>
+    checks = await withSchemas(from, dumpSource, run, async (dumping) =>
       scratchRestore(
         {
           source: from.connection,
           target: there.connection,
           mayCreate: there.account.superuser || there.account.createDatabase,
-          schemas,
+          schemas: await dumping,
           client: dumpSource.client,
         },
         run,

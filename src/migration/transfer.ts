@@ -29,14 +29,16 @@ export async function transfer(
   const { client } = dumpSource
   const { inputs } = run
   const began = performance.now()
-  const roles = await dumpTheRoles(source, dumpSource, run)
-  const common = { client, roles, losses: source.losses, proven: true }
-  // what the target cannot take is told before the first row is dumped
-  const ahead = await runPhase(run, 'schema', () =>
-    withSchemas(source, dumpSource, run, (schemas) =>
-      planEverything({ ...common, ...schemas, isSchema: true }, target.connection, run),
-    ),
-  )
+  const { roles, common, ahead } = await withSchemas(source, dumpSource, run, async (dumping) => {
+    const roles = await dumpTheRoles(source, dumpSource, run)
+    const common = { client, roles, losses: source.losses, proven: true }
+    // what the target cannot take is told before the first row is dumped
+    const ahead = await runPhase(run, 'schema', async () => {
+      const schemas = { ...(await dumping), isSchema: true }
+      return await planEverything({ ...common, ...schemas }, target.connection, run)
+    })
+    return { roles, common, ahead }
+  })
   const why = await whyAfterDump(ahead, run)
   if (why !== undefined) run.log.info(`The restore begins when the dump is complete: ${why}`)
   const early = why === undefined ? new EarlyRestore(common, ahead, run) : undefined

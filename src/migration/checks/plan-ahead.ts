@@ -77,7 +77,8 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
           source,
           dumpSource,
           run,
-          async (schemas) => {
+          async (dumping) => {
+            const schemas = await dumping
             schemaSeconds = schemas.seconds
             if (!target) return
             const { losses } = source

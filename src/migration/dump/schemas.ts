@@ -1,10 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { Failure } from '../../failure.ts'
+import { Cancelled, Failure } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { Source } from '../checks/preflight.ts'
 import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
+import { autoJobs } from '../jobs.ts'
 import { archivePath, type DumpedDatabase } from '../kept/manifest.ts'
+import { inPool } from '../pool.ts'
 import { readDatabaseProperties } from '../restore/database/properties.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
@@ -19,9 +21,10 @@ export interface DumpedSchemas {
 }
 
 /**
- * Dumps the definitions of every database and hands them on; they are removed afterwards. What would be lost on a target is
- * known from them before the first row is dumped.
+ * Dumps the definitions of every database, several at once, and hands them on; they are removed afterwards. What would be lost on
+ * a target is known from them before the first row is dumped.
  *
+ * @param work gets them while they are still being dumped, so that something else can be done meanwhile
  * @param refused is told what pg_dump refuses, so that the other databases go on; without it that is thrown
  * @throws Failure; Cancelled
  */
@@ -29,52 +32,81 @@ export async function withSchemas<T>(
   source: Source,
   dumpSource: DumpSource,
   run: Run,
-  work: (schemas: DumpedSchemas) => Promise<T>,
+  work: (dumping: Promise<DumpedSchemas>) => Promise<T>,
   refused?: (database: string, failure: Failure) => void,
 ): Promise<T> {
   const directory = join(run.temporaryDirectory, 'schemas')
-  const databases: DumpedDatabase[] = []
-  const seconds = new Map<string, number>()
+  const stop = new AbortController()
+  const own = { ...run, signal: AbortSignal.any([run.signal, stop.signal]) }
+  const dumping = dumpSchemas(source, dumpSource, directory, own, refused)
+  // whoever waits for it hears of it
+  dumping.catch(() => {})
   try {
-    for (const { source: name, target, bytes } of source.databases) {
-      const path = archivePath(name, 1)
-      const archive = join(directory, path)
-      const logFile = join(run.reportDirectory, `pg_dump-schema-${path.split('/')[1]}.log`)
-      const options = { database: name, readOnly: true, role: 'source', signal: run.signal }
-      await mkdir(dirname(archive), { recursive: true, mode: 0o700 })
-      let properties: DumpedDatabase['properties']
-      try {
-        properties = await retrying(run, async () => {
-          await rm(archive, { recursive: true, force: true })
-          const { properties, extra } = await withConnection(
-            source.connection,
-            { ...options, role: 'source' },
-            async (client) => ({
-              properties: await readDatabaseProperties(client),
-              extra: withoutMark(await readFreezeMark(client)),
-            }),
-          )
-          const began = performance.now()
-          await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
-          seconds.set(name, (performance.now() - began) / 1000)
-          return properties
-        })
-      } catch (error) {
-        if (!refused || run.signal.aborted || !(error instanceof Failure)) throw error
-        refused(name, error)
-        continue
-      }
-      databases.push({
-        name,
-        target,
-        bytes,
-        archives: [{ path }],
-        properties,
-        fingerprint: undefined,
-      })
-    }
-    return await work({ directory, databases, seconds })
+    return await work(dumping)
   } finally {
+    stop.abort(new Cancelled())
+    await dumping.catch(() => {})
     await rm(directory, { recursive: true, force: true })
   }
+}
+
+async function dumpSchemas(
+  source: Source,
+  dumpSource: DumpSource,
+  directory: string,
+  run: Run,
+  refused?: (database: string, failure: Failure) => void,
+): Promise<DumpedSchemas> {
+  const seconds = new Map<string, number>()
+  // the roles are read meanwhile, and a session each reads what is not in an archive
+  const free = source.freeConnections - 4
+  const workers = Math.max(1, Math.min(autoJobs(run.processors), free))
+  const dumped = await inPool(
+    source.databases,
+    { workers, signal: run.signal },
+    async (database, _resource, _index, signal): Promise<DumpedDatabase[]> => {
+      const { source: name, target, bytes } = database
+      const path = archivePath(name, 1)
+      const own = { ...run, signal }
+      try {
+        const made = await dumpOneSchema(name, source, dumpSource, join(directory, path), own)
+        seconds.set(name, made.seconds)
+        const { properties } = made
+        return [{ name, target, bytes, archives: [{ path }], properties, fingerprint: undefined }]
+      } catch (error) {
+        if (!refused || signal.aborted || !(error instanceof Failure)) throw error
+        refused(name, error)
+        return []
+      }
+    },
+  )
+  return { directory, databases: dumped.flat(), seconds }
+}
+
+/** @param archive the directory to make */
+async function dumpOneSchema(
+  name: string,
+  source: Source,
+  dumpSource: DumpSource,
+  archive: string,
+  run: Run,
+): Promise<{ properties: DumpedDatabase['properties']; seconds: number }> {
+  const [, file] = archivePath(name, 1).split('/')
+  const logFile = join(run.reportDirectory, `pg_dump-schema-${file}.log`)
+  const options = { database: name, readOnly: true, role: 'source', signal: run.signal } as const
+  await mkdir(dirname(archive), { recursive: true, mode: 0o700 })
+  return await retrying(run, async () => {
+    await rm(archive, { recursive: true, force: true })
+    const { properties, extra } = await withConnection(
+      source.connection,
+      options,
+      async (client) => ({
+        properties: await readDatabaseProperties(client),
+        extra: withoutMark(await readFreezeMark(client)),
+      }),
+    )
+    const began = performance.now()
+    await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
+    return { properties, seconds: (performance.now() - began) / 1000 }
+  })
 }
