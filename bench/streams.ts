@@ -7,9 +7,7 @@
  * Starts a server of its own and removes it again. Every figure is the median of three rounds, in turns.
  */
 
-import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import { newContext } from '../__tests__/support/context.ts'
 import { Harness } from '../__tests__/support/restore-harness.ts'
 import { type Major, TestServer } from '../__tests__/support/server.ts'
@@ -19,6 +17,7 @@ import type { PlannedEntry } from '../src/migration/restore/plan/planned-entry.t
 import { load } from '../src/migration/restore/run/load.ts'
 import { loadInStreams } from '../src/migration/restore/run/streams.ts'
 import { readArchive } from '../src/postgres/archive/archive.ts'
+import { cpuOf, median, postmasterOf } from './processors.ts'
 
 const rows = Number(process.argv[2] ?? 1000) * 1000
 const major = Number(process.argv[3] ?? 15) as Major
@@ -81,9 +80,7 @@ try {
         }),
     ]),
   ])
-  const postmaster = Number(
-    readFileSync(join(server.data, 'postmaster.pid'), 'utf8').split('\n')[0],
-  )
+  const postmaster = postmasterOf(server)
   const taken = new Map([...ways.keys()].map((way) => [way, [] as Taken[]]))
   for (let round = 0; round < rounds; round++) {
     for (const [way, run] of ways) {
@@ -103,12 +100,9 @@ try {
       })
     }
   }
-  const median = (way: string, what: keyof Taken) =>
-    taken
-      .get(way)
-      ?.map((one) => one[what])
-      .sort((a, b) => a - b)[Math.floor(rounds / 2)] ?? Number.NaN
-  const alone = median('pg_restore alone', 'seconds')
+  const medianOf = (way: string, what: keyof Taken) =>
+    median(taken.get(way)?.map((one) => one[what]) ?? [])
+  const alone = medianOf('pg_restore alone', 'seconds')
   const [count] = (await server.sql("SELECT pg_table_size('t') AS bytes", 'streams')).rows
   console.log(
     `PostgreSQL ${major}, ${rows / 1000} thousand rows, ${(count?.bytes / 1e6).toFixed(0)} MB, ${(entry.dataBytes / 1e6).toFixed(0)} MB in the dump (-Z${compression}), ${availableParallelism()} processors; pg_restore alone ${alone.toFixed(2)} s = 1`,
@@ -121,18 +115,18 @@ try {
   line(columns)
   for (const way of ways.keys()) {
     const parts = (['server', 'program', 'ours'] as const).map(
-      (what) => `${median(way, what).toFixed(2)} s`,
+      (what) => `${medianOf(way, what).toFixed(2)} s`,
     )
-    line([way, (median(way, 'seconds') / alone).toFixed(2), ...parts])
+    line([way, (medianOf(way, 'seconds') / alone).toFixed(2), ...parts])
   }
   // with a processor for each session, one for pg_restore and one for us, what takes longest of the three is what it takes
-  const inOne = median('pg_restore alone', 'server') + median('pg_restore alone', 'program')
-  const once = Math.max(median('2 sessions', 'program'), median('2 sessions', 'ours'))
+  const inOne = medianOf('pg_restore alone', 'server') + medianOf('pg_restore alone', 'program')
+  const once = Math.max(medianOf('2 sessions', 'program'), medianOf('2 sessions', 'ours'))
   console.log(
     'By calculation from the seconds of processors, with one for each session, one for pg_restore and one for us:',
   )
   for (const sessions of [2, 4, 8, 16]) {
-    const shared = median('2 sessions', 'server') / sessions
+    const shared = medianOf('2 sessions', 'server') / sessions
     line([
       `${sessions} sessions`,
       (Math.max(once, shared) / inOne).toFixed(2),
@@ -150,16 +144,4 @@ interface Taken {
   ours: number
   program: number
   server: number
-}
-
-/** What a process has spent on processors, and what its children had that have ended (Linux, proc(5), /proc/pid/stat), in seconds. */
-function cpuOf(pid: number): { own: number; children: number } {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const fields = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .map(Number)
-  const [user = 0, system = 0, children = 0, childrenSystem = 0] = fields.slice(11, 15)
-  // ticks of a hundredth of a second, on every Linux that Node runs on
-  return { own: (user + system) / 100, children: (children + childrenSystem) / 100 }
 }

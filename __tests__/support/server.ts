@@ -51,6 +51,8 @@ export interface ServerOptions {
   locales?: string
   /** Where its programs are, instead of the embedded ones: those of the newest minor release, say (clients.ts). */
   programs?: string
+  /** Its data are on the disk even where the machine has a file system in memory to spare. */
+  onDisk?: boolean
   /** TLS with a certificate of a CA of its own; the certificate is for these names and addresses. */
   tls?: boolean | { hosts: string[] }
 }
@@ -70,11 +72,20 @@ export class TestServer {
   #locales: string | undefined
   readonly #dismissGuard: () => Promise<void>
 
-  private constructor(major: Major, superuser: string, tls: boolean, programs?: string) {
+  private constructor(
+    major: Major,
+    superuser: string,
+    tls: boolean,
+    programs?: string,
+    onDisk = false,
+  ) {
     this.major = major
     this.#programs = programs ?? binaries(major)
     this.superuser = superuser
-    this.directory = temporaryDirectory(`pg${major}-`, fastDirectory(temporary()))
+    this.directory = temporaryDirectory(
+      `pg${major}-`,
+      onDisk ? temporary() : fastDirectory(temporary()),
+    )
     this.#dismissGuard = guard(this.directory)
     this.ca = tls ? join(this.directory, 'ca.crt') : null
   }
@@ -89,6 +100,7 @@ export class TestServer {
       options.superuser ?? 'postgres',
       Boolean(options.tls),
       options.programs,
+      options.onDisk,
     )
     try {
       await server.initialise(options)
