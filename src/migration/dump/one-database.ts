@@ -4,6 +4,7 @@ import { Cancelled } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { mayPass } from '../../postgres/errors.ts'
 import { takesSnapshot } from '../../postgres/programs/arguments.ts'
+import { together } from '../../postgres/together.ts'
 import type { Version } from '../../postgres/version.ts'
 import { counted, formatBytes, formatDuration } from '../../text/numbers.ts'
 import type { Source, SourceDatabase } from '../checks/preflight.ts'
@@ -97,6 +98,9 @@ async function dumpMoment(
   const { inputs } = run
   const name = database.source
   const { connection } = source
+  // a source far away is asked for it meanwhile
+  const asked = readDetails(source, name, run)
+  asked.catch(() => {})
   const exported = await exportSnapshot(connection, name, run.signal)
   // without it the dump is of a moment of its own
   const snapshot = takesSnapshot(dumpSource.client)
@@ -113,15 +117,7 @@ async function dumpMoment(
     const activity = () => readActivity(connection, name, 'source', run.signal)
     const before = unavailable === null ? null : await activity()
     if (unavailable !== null) warnOfMoments(name, unavailable, sink !== undefined, run)
-    const { sizes, properties, mark } = await withConnection(
-      connection,
-      { database: name, readOnly: true, role: 'source', signal: run.signal },
-      async (client) => ({
-        sizes: await readTableSizes(client),
-        properties: await readDatabaseProperties(client),
-        mark: await readFreezeMark(client),
-      }),
-    )
+    const { sizes, properties, mark } = await asked
     // several jobs of pg_dump share a snapshot by themselves: where that cannot be, one session alone sees one moment
     const wanted =
       inputs.dumpJobs === 'auto' ? autoDumpJobs(run, source, sizes.tables.size) : inputs.dumpJobs
@@ -189,6 +185,23 @@ async function dumpMoment(
     run.signal.removeEventListener('abort', cut)
     await snapshot.close()
   }
+}
+
+/** What is known of a database beside its moment. @throws Failure; Cancelled */
+async function readDetails(
+  { connection }: Source,
+  database: string,
+  { signal }: Run,
+): Promise<Pick<Moment, 'sizes' | 'mark'> & Pick<DumpedDatabase, 'properties'>> {
+  const options = { database, readOnly: true, role: 'source', signal } as const
+  return await withConnection(connection, options, async (client) => {
+    const [sizes, properties, mark] = await together(client, [
+      () => readTableSizes(client),
+      () => readDatabaseProperties(client),
+      () => readFreezeMark(client),
+    ])
+    return { sizes, properties, mark }
+  })
 }
 
 /** A database and the moment that is dumped of it. */

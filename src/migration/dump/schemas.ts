@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Cancelled, Failure } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
+import { together } from '../../postgres/together.ts'
 import type { Source } from '../checks/preflight.ts'
 import { readFreezeMark, withoutMark } from '../freeze/mark.ts'
 import { autoJobs } from '../jobs.ts'
@@ -100,10 +101,13 @@ async function dumpOneSchema(
     const { properties, extra } = await withConnection(
       source.connection,
       options,
-      async (client) => ({
-        properties: await readDatabaseProperties(client),
-        extra: withoutMark(await readFreezeMark(client)),
-      }),
+      async (client) => {
+        const [properties, mark] = await together(client, [
+          () => readDatabaseProperties(client),
+          () => readFreezeMark(client),
+        ])
+        return { properties, extra: withoutMark(mark) }
+      },
     )
     const began = performance.now()
     await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
