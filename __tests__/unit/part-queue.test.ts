@@ -208,3 +208,19 @@ test('what passes while one part more is under way than is to be measured says n
   await watched.until(33, 33_000)
   expect(watched.begun).toEqual(['schema', 'a', 'b', 'c'])
 })
+
+test('whether a second stream is worth it is tried with the smallest part, and the others keep their order', async () => {
+  const watched = new Watched(['a', 'b', 'c', 'rest'], { jobs: 2 })
+  Object.assign(watched.of('c'), { bytes: 10 })
+  await watched.until(1)
+  watched.flowing('a')
+  for (let second = 2; second <= 5; second++) await watched.until(second, second * 1000)
+  expect(watched.begun).toEqual(['schema', 'a', 'c'])
+  watched.flowing('c')
+  // both together are no faster
+  for (let second = 6; second <= 20; second++) await watched.until(second, second * 1000)
+  watched.queue.done(watched.of('c'))
+  expect(await watched.until(30)).toEqual([])
+  watched.queue.done(watched.of('a'))
+  expect(await watched.until(31)).toEqual(['b'])
+})

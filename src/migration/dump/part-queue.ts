@@ -36,17 +36,19 @@ export interface PartQueueOptions {
  * Hands out the archives of a database: that of the definitions, and the parts in their order, as many at once as is worth it (see
  * Streams). Each is a pg_dump that reads the catalogs before its first row, and the link has little to do meanwhile: so the first part
  * begins beside the definitions, and every other one so early that its catalogs are read when one before it ends; the last one, whose
- * tables may be many and small, so early that it has made its round trips by then.
+ * tables may be many and small, so early that it has made its round trips by then. Whether one more at the same time is worth it is tried
+ * with the smallest: where it is not, both hold each other up until that one ends.
  */
 export class PartQueue implements Queue<PartTask> {
-  private readonly parts: readonly PartAhead[]
+  /** Those that have not begun. */
+  private readonly waiting: PartAhead[]
+  private readonly count: number
   private readonly jobs: number
   private readonly sessions: number
   private readonly roundTrip: number
   private readonly clock: () => number
   private readonly streams: Streams
   private readonly running = new Map<PartAhead, Running>()
-  private begun = 0
   private schemaBegun: number | undefined
   /** Milliseconds that the definitions took: they need all of the catalogs, as the last part does. */
   private schemaTook: number | undefined
@@ -61,7 +63,8 @@ export class PartQueue implements Queue<PartTask> {
     { parts, jobs, sessions, roundTrip }: PartQueueOptions,
     clock: () => number = () => performance.now(),
   ) {
-    this.parts = parts
+    this.waiting = [...parts]
+    this.count = parts.length
     this.jobs = jobs
     this.sessions = Math.max(sessions, jobs + 1)
     this.roundTrip = roundTrip
@@ -78,7 +81,7 @@ export class PartQueue implements Queue<PartTask> {
           this.schemaBegun = this.clock()
           return 'schema'
         }
-        const part = this.parts[this.begun]
+        const part = this.nextPart()
         if (!part) return undefined
         if (this.mayBegin(part)) return this.begin(part)
         await this.wake.promise
@@ -96,7 +99,7 @@ export class PartQueue implements Queue<PartTask> {
 
   /** Archives that may be under way at once: the definitions, the parts, and one that is begun before another has ended. */
   get most(): number {
-    return Math.min(this.jobs + 1, this.parts.length) + 1
+    return Math.min(this.jobs + 1, this.count) + 1
   }
 
   /** With how many jobs a part that has begun is dumped: the last one has those that no other has. */
@@ -140,11 +143,21 @@ export class PartQueue implements Queue<PartTask> {
   /** @param bytes of all parts, written so far */
   look(now: number, bytes: number): void {
     // with the last part all are begun, and there is nothing left to decide
-    if (this.begun === this.parts.length) return
+    if (this.waiting.length === 0) return
     const flowing = [...this.running.values()].filter(({ flows }) => flows !== undefined).length
     // what passes while one more is under way than is to be measured says nothing
     this.streams.look(now, bytes, this.running.size > this.streams.allowed ? 0 : flowing)
     this.notify()
+  }
+
+  private nextPart(): PartAhead | undefined {
+    const [first] = this.waiting
+    if (!first || this.streams.isSettled || this.staying(first, [...this.running]) === 0)
+      return first
+    const [smallest = first] = this.waiting
+      .filter(({ isRest }) => !isRest)
+      .sort((one, other) => one.bytes - other.bytes)
+    return smallest
   }
 
   private mayBegin(part: PartAhead): boolean {
@@ -161,7 +174,7 @@ export class PartQueue implements Queue<PartTask> {
     const room = this.sessions - this.sessionsOf(others) - 1
     const jobs = part.isRest ? Math.max(1, Math.min(left, room)) : 1
     this.running.set(part, { begun: this.clock(), jobs })
-    this.begun++
+    this.waiting.splice(this.waiting.indexOf(part), 1)
     return part
   }
 

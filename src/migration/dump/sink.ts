@@ -41,7 +41,8 @@ export interface DumpSink {
    * refresh materialized views.
    *
    * @param database its `archives` are this one alone, and its `fingerprint` is undefined: it is still being taken
-   * @param ahead the data archives that are to come, in the order in which they are begun and in which a restore takes them
+   * @param ahead the data archives that are to come, in the order in which they are begun, but for a small one that may be tried beside the
+   * first, and in which a restore takes them
    */
   schema(database: DumpedDatabase, ahead: readonly PartAhead[]): void
   /**

@@ -13,7 +13,8 @@ export class Streams {
   private readonly most: number
   private readonly measured = new Map<number, { bytes: number; seconds: number }>()
   private last: { now: number; bytes: number; flowing: number } | undefined
-  private settled = false
+  /** It is known how many are worth it. */
+  isSettled = false
   /** Parts that may be read at once. */
   allowed = 1
 
@@ -42,15 +43,15 @@ export class Streams {
   }
 
   private decide(): void {
-    if (this.settled) return
+    if (this.isSettled) return
     const rate = this.rate(this.allowed)
     const [one, fewer] = [this.rate(1), this.rate(this.allowed - 1)]
     if (rate === undefined || one === undefined) return
     if (fewer !== undefined && rate < fewer + worth * one) {
       this.allowed--
-      this.settled = true
+      this.isSettled = true
     } else if (this.allowed < this.most) this.allowed++
-    else this.settled = true
+    else this.isSettled = true
   }
 
   /** Bytes a second with so many streams, once that is known. */
