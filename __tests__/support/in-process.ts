@@ -53,6 +53,8 @@ export async function runInProcess(
     processors: 2,
     artifacts: {
       upload: noArtifacts,
+      remove: noArtifacts,
+      settle: () => {},
       find: noArtifacts,
       download: noArtifacts,
       uploadReport: noArtifacts,

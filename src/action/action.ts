@@ -21,7 +21,7 @@ import { verdict } from '../report/verdict.ts'
 import { ReportWriter } from '../report/writer.ts'
 import { visible } from '../text/text.ts'
 import { GitHubArtifacts } from './artifacts.ts'
-import { leaveToPost } from './clean-up.ts'
+import { leavePartsToPost, leaveToPost } from './clean-up.ts'
 import { GitHubEarlierRuns } from './earlier-runs.ts'
 import { maskedInputs } from './inputs.ts'
 import { RunnerLog } from './log.ts'
@@ -99,6 +99,9 @@ async function runIn(
   const reportDirectory = await mkdtemp(join(runnerTemporary, 'polardb-report-'))
   await own.note([{ path: reportDirectory, contentsOnly: false, unless: 'report.json' }])
 
+  const artifacts = new GitHubArtifacts(log)
+  artifacts.leave = leavePartsToPost
+
   return {
     inputs,
     record,
@@ -110,7 +113,7 @@ async function runIn(
     log,
     progress: log,
     processors: cpus().length,
-    artifacts: new GitHubArtifacts(log),
+    artifacts,
     earlierRuns: new GitHubEarlierRuns(log),
     canUpload: Boolean(process.env.ACTIONS_RUNTIME_TOKEN),
     repository: process.env.GITHUB_REPOSITORY,

@@ -18,9 +18,12 @@ export type ClientRequest =
       files: string[]
       directory: string
       options: UploadArtifactOptions
+      /** With a low claim to the processors. */
+      isGentle?: boolean
     }
   | { call: 'list'; options: FindOptions }
   | { call: 'get'; name: string; options: FindOptions }
+  | { call: 'delete'; names: readonly string[] }
   | { call: 'download'; id: number; options: DownloadArtifactOptions & FindOptions }
 
 const words = v.string('is no text')
@@ -34,6 +37,8 @@ interface Answers {
   upload: { id?: number | undefined; size?: number | undefined }
   list: ListedArtifact[]
   get: ListedArtifact
+  /** Those that could not be deleted, each with the reason. */
+  delete: { name: string; why: string }[]
   download: { digestMismatch?: boolean | undefined }
 }
 
@@ -41,6 +46,7 @@ const answers: { [C in ClientRequest['call']]: v.GenericSchema<unknown, Answers[
   upload: fields({ id: v.optional(count), size: v.optional(count) }),
   list: list(artifact),
   get: artifact,
+  delete: list(fields({ name: words, why: words })),
   download: fields({ digestMismatch: v.optional(flag) }),
 }
 

@@ -1,4 +1,5 @@
 import { readdirSync, statSync, writeSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import client from '@actions/artifact'
@@ -51,15 +52,47 @@ function fail(error: unknown, name?: string): void {
 async function answer(request: ClientRequest): Promise<unknown> {
   switch (request.call) {
     case 'upload':
+      if (request.isGentle) giveWay()
       return client.uploadArtifact(request.name, request.files, request.directory, request.options)
     case 'list':
       return (await client.listArtifacts({ latest: true, ...request.options })).artifacts
     case 'get':
       return (await client.getArtifact(request.name, request.options)).artifact
+    case 'delete':
+      return deleteAll(request.names)
     case 'download':
       watchDownload(request.options.path ?? '.')
       return client.downloadArtifact(request.id, request.options)
   }
+}
+
+/** Lets other processes have the processors first. Linux has a priority for each thread (setpriority(2)). */
+function giveWay(): void {
+  for (const thread of readdirSync('/proc/self/task')) {
+    try {
+      setPriority(Number(thread), constants.priority.PRIORITY_BELOW_NORMAL)
+    } catch {
+      // it has ended meanwhile
+    }
+  }
+}
+
+/** Deletes artifacts of this run, some at a time. @returns those that could not be deleted; one that is not there is none */
+async function deleteAll(names: readonly string[]): Promise<{ name: string; why: string }[]> {
+  const left: { name: string; why: string }[] = []
+  const waiting = [...names]
+  const work = async () => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      try {
+        await client.deleteArtifact(name)
+      } catch (error) {
+        const { name: kind, message } = error as Error
+        if (kind !== 'ArtifactNotFoundError') left.push({ name, why: message })
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, work))
+  return left
 }
 
 /** The client says nothing while it downloads. */

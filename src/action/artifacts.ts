@@ -29,6 +29,8 @@ import {
   whyOf,
 } from './artifact-errors.ts'
 import { checkReadable, findBy, isAttemptOf, numbered, stored } from './artifact-names.ts'
+import { type Attempt, attemptUpload } from './artifact-upload.ts'
+import { LooseArtifacts } from './loose-artifacts.ts'
 
 /** What the artifact of a report is called; jobs of a matrix add their own name. */
 export const reportName = 'polardb-report'
@@ -55,6 +57,9 @@ export class GitHubArtifacts implements ArtifactStore {
   private readonly patience: number
   private readonly reportTime: number
   private readonly mostUnpacked: number
+  private readonly loose = new LooseArtifacts((names) => this.leave(names))
+  /** Told the names of what is to be removed if this run is killed, whenever they change. */
+  leave: (names: string[]) => void = () => {}
 
   /**
    * @param log gets the client's own log as debug lines
@@ -92,6 +97,15 @@ export class GitHubArtifacts implements ArtifactStore {
       signal,
       onBytes,
     )
+  }
+
+  async remove(names: readonly string[], signal: AbortSignal): Promise<void> {
+    const made = names.flatMap((name) => this.loose.of(name))
+    await this.loose.delete(made, this.environment, this.listener(), signal, this.patience)
+  }
+
+  settle(): void {
+    this.loose.settle()
   }
 
   async uploadReport(
@@ -142,7 +156,16 @@ export class GitHubArtifacts implements ArtifactStore {
       const name = nameOf(number)
       const attempt: Attempt = { created: false, digest: null }
       try {
-        return await this.attempt(request, name, attempt, signal, onBytes)
+        return await attemptUpload(request, name, attempt, {
+          environment: this.environment,
+          signal,
+          patience: this.patience,
+          ...this.listener(onBytes),
+          onCreated: (made) => {
+            if (request.isLoose) this.loose.add(made)
+            request.onName?.(made)
+          },
+        })
       } catch (error) {
         if (signal.aborted) throw new Cancelled()
         if (isNameTaken(error)) {
@@ -165,36 +188,6 @@ export class GitHubArtifacts implements ArtifactStore {
         number++
       }
     }
-  }
-
-  private async attempt(
-    request: UploadRequest,
-    name: string,
-    attempt: Attempt,
-    signal: AbortSignal,
-    onBytes: ((bytes: number) => void) | undefined,
-  ): Promise<StoredArtifact> {
-    const files = request.files.map((file) => join(request.directory, file))
-    const { retentionDays } = request
-    const options = {
-      compressionLevel: request.compressed ? 0 : 6,
-      ...(retentionDays === undefined ? {} : { retentionDays }),
-    }
-    const onLine = (line: string) => {
-      this.log.debug(line)
-      if (line.startsWith('Uploading artifact: ')) attempt.created = true
-      const digest = /^SHA256 digest of uploaded artifact is ([0-9a-f]{64})$/.exec(line)?.[1]
-      if (digest) attempt.digest = `sha256:${digest}`
-    }
-    const { id, size } = await callClient(
-      { call: 'upload', name, files, directory: request.directory, options },
-      this.environment,
-      { onLine, onBytes },
-      signal,
-      this.patience,
-    )
-    if (id === undefined) throw new Error('the service gave the artifact no id')
-    return { id, name, digest: attempt.digest, bytes: size ?? 0 }
   }
 
   async find(
@@ -331,12 +324,4 @@ export class GitHubArtifacts implements ArtifactStore {
       throw new Cancelled()
     })
   }
-}
-
-/** What is known of an upload that may have failed. */
-interface Attempt {
-  /** The service has given the name away. */
-  created: boolean
-  /** Of all that was sent. */
-  digest: string | null
 }

@@ -47,6 +47,12 @@ export class KeptDirectory implements ArtifactStore {
     return { id: this.number, name: this.keptIn, digest: null, bytes }
   }
 
+  remove(): Promise<never> {
+    return notHere()
+  }
+
+  settle(): void {}
+
   find(): Promise<never> {
     return notHere()
   }

@@ -29,6 +29,12 @@ export interface UploadRequest {
   compressed: boolean
   /** Days; the repository's setting when undefined. */
   retentionDays?: number | undefined
+  /** It is worth nothing until `settle` is called: who cleans up after a run that was killed before that removes it. */
+  isLoose?: boolean
+  /** Takes little of the processors and of the network, for what goes on beside it. */
+  isGentle?: boolean
+  /** Told each name that the service has given away for it, before anything is there under that name. */
+  onName?: (name: string) => void
 }
 
 /** The name is that of an artifact that this run has already. */
@@ -53,6 +59,18 @@ export interface ArtifactStore {
     signal: AbortSignal,
     onBytes?: (bytes: number) => void,
   ): Promise<StoredArtifact>
+
+  /**
+   * Removes what `upload` has made for these names, and what attempts that had failed may have left. Never what it has not made:
+   * where a name was taken, the artifact is somebody else's. One that is not there is no error.
+   *
+   * @param names of requests that were loose
+   * @throws Failure that says which are left
+   */
+  remove(names: readonly string[], signal: AbortSignal): Promise<void>
+
+  /** All that was loose belongs to something whole from now on: it is removed no more. */
+  settle(): void
 
   /** The newest artifact that `upload` made for this name, of this run or another; undefined when there is none. */
   find(
@@ -85,7 +103,7 @@ export interface ArtifactStore {
 }
 
 /** The text of `parts.json`, one line a part. */
-export function formatParts(parts: StoredArtifact[]): string {
+export function formatParts(parts: readonly StoredArtifact[]): string {
   const lines = parts.map(({ id, name, digest, bytes }) =>
     JSON.stringify({ id, name, digest, bytes }),
   )
