@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
 import { isRestoredEarly } from '../support/dump-in-parts.ts'
-import { between, metadata, readEverything, readReport } from '../support/migration.ts'
+import { between, metadata, postBundle, readEverything, readReport } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { TcpProxy, through } from '../support/proxy.ts'
 import { membershipsOf } from '../support/restore-harness.ts'
@@ -33,6 +33,8 @@ beforeAll(async () => {
   ;[near, far] = await Promise.all([TcpProxy.start(source.port), TcpProxy.start(target.port)])
   await source.sql('CREATE ROLE app')
   await source.sql('CREATE DATABASE shop OWNER app')
+  await source.sql('CREATE DATABASE stock')
+  await source.sql('CREATE TABLE parts AS SELECT generate_series(1, 5000) AS id', 'stock')
   await source.sql(
     `SET ROLE app;
      CREATE TABLE big (id int PRIMARY KEY, t text, tags text[]);
@@ -189,7 +191,76 @@ test('a pg_dump that is killed fails the run, and leaves nothing of it on the ta
   run.cleanUp()
 })
 
-test('an encrypted dump is uploaded when it is sealed, and restored elsewhere', async () => {
+const artifactsOf = (run: string) =>
+  results
+    .artifacts()
+    .filter((one) => one.run === run && !one.name.startsWith('polardb-report'))
+    .map(({ name }) => name)
+
+/** A run of which parts are uploaded, and whose last table is not dumped to its end. */
+async function uploading(run: string) {
+  const env = results.environment(run, 'migrate')
+  const held = near.when(/COPY public\.last /, 'stall')
+  const running = startAction(partedMain, {
+    metadata,
+    inputs: inputs({ 'upload-dump': 'true', 'allow-public-artifact': 'true' }),
+    env,
+  })
+  await held
+  await running.logged(/Uploaded polardb-dump-part-001, .* while the dump goes on/)
+  expect(artifactsOf(run)).toContain('polardb-dump-part-001')
+  return { env, running }
+}
+
+test('a run that is cancelled while its dump is uploaded leaves no part of it', async () => {
+  const { running } = await uploading('11')
+  running.cancel()
+  const cancelled = await running.result
+  expect(cancelled.signal).toBeNull()
+  expect(cancelled.orphans()).toEqual([])
+  expect(readReport(cancelled).report.status).toBe('cancelled')
+  expect(artifactsOf('11')).toEqual([])
+  cancelled.cleanUp()
+})
+
+test('of a run that is killed while its dump is uploaded the post step deletes the parts', async () => {
+  const { running, env } = await uploading('12')
+  running.kill('SIGKILL')
+  const killed = await running.result
+  expect(artifactsOf('12')).toContain('polardb-dump-part-001')
+  const { state, directory } = killed
+  const post = await runAction(postBundle, { metadata, state, directory, env })
+  expect(post.log).toContain('Deleted the parts of a dump that there will not be')
+  expect(artifactsOf('12')).toEqual([])
+  for (const { pid } of killed.orphans()) process.kill(pid, 'SIGKILL')
+  killed.cleanUp()
+})
+
+test('the command dump uploads a database while the next one is dumped', async () => {
+  const {
+    target: _,
+    'target-password': __,
+    ...rest
+  } = inputs({
+    command: 'dump',
+    databases: 'shop, stock',
+    'upload-dump': 'true',
+    'allow-public-artifact': 'true',
+  })
+  const env = results.environment('13', 'dump')
+  const dumped = await runAction(partedMain, { metadata, inputs: rest, env })
+  const { report } = readReport(dumped)
+  expect(report.error).toBeNull()
+  const of = (wanted: string) => report.phases.filter(({ name }) => name === wanted)
+  const last = of('dump').at(-1)
+  const dumpedAt = (last?.startedAt ?? 0) + (last?.seconds ?? 0)
+  expect(of('upload')[0]?.startedAt).toBeLessThan(dumpedAt)
+  expect(artifactsOf('13')[0]).toBe('polardb-dump-part-001')
+  expect(artifactsOf('13').at(-1)).toBe('polardb-dump')
+  dumped.cleanUp()
+})
+
+test('an encrypted dump is uploaded while it is made, and restored elsewhere', async () => {
   const secret = {
     'upload-dump': 'true',
     'artifact-name': 'parted',
@@ -205,7 +276,9 @@ test('an encrypted dump is uploaded when it is sealed, and restored elsewhere', 
   const [dump, upload] = [of('dump')[0], of('upload')[0]]
   const dumped = (dump?.startedAt ?? 0) + (dump?.seconds ?? 0)
   expect(isRestoredEarly(report, 'shop')).toBe(true)
-  expect(upload?.startedAt).toBeGreaterThanOrEqual(dumped)
+  expect(upload?.startedAt).toBeLessThan(dumped)
+  expect(artifactsOf('7').length).toBeGreaterThan(1)
+  expect(artifactsOf('7').at(-1)).toBe('parted')
   expect(readdirSync(migrated.temp).filter((file) => !file.startsWith('polardb-report'))).toEqual(
     [],
   )

@@ -11,7 +11,8 @@ import {
 } from '../../src/migration/kept/artifact-store.ts'
 import { downloadDump } from '../../src/migration/kept/download.ts'
 import type { Manifest } from '../../src/migration/kept/manifest.ts'
-import { type Limits, uploadDump } from '../../src/migration/kept/upload.ts'
+import { uploadDump } from '../../src/migration/kept/upload.ts'
+import type { Limits } from '../../src/migration/kept/upload-limits.ts'
 import { randomIntegers } from '../support/random.ts'
 import { QuietContext, Scratch, sampleDump } from '../support/sample-dump.ts'
 
@@ -19,13 +20,14 @@ import { QuietContext, Scratch, sampleDump } from '../support/sample-dump.ts'
 class DirectoryStore implements ArtifactStore {
   readonly artifacts: (StoredArtifact & { files: string[] })[] = []
   private readonly directory: string
+  private last = 0
 
   constructor(directory: string) {
     this.directory = directory
   }
 
   async upload({ name, directory, files }: UploadRequest): Promise<StoredArtifact> {
-    const id = this.artifacts.length + 1
+    const id = ++this.last
     let bytes = 0
     for (const file of files) {
       const to = join(this.directory, String(id), file)
@@ -37,6 +39,15 @@ class DirectoryStore implements ArtifactStore {
     this.artifacts.push({ ...artifact, files })
     return artifact
   }
+
+  async remove(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      const at = this.artifacts.findIndex((artifact) => artifact.name === name)
+      if (at >= 0) this.artifacts.splice(at, 1)
+    }
+  }
+
+  settle(): void {}
 
   async find(name: string): Promise<StoredArtifact | undefined> {
     return this.artifacts.find((artifact) => artifact.name === name)
@@ -162,7 +173,7 @@ describe('the list of parts', () => {
 })
 
 test('the limits in the documentation are those of the code', async () => {
-  const { defaultLimits } = await import('../../src/migration/kept/upload.ts')
+  const { defaultLimits } = await import('../../src/migration/kept/upload-limits.ts')
   const text = readFileSync('docs/artifacts.md', 'utf8')
   expect(text).toContain(
     `at most ${defaultLimits.bytes / 1024 ** 3} GiB and ${defaultLimits.files.toLocaleString('en-US')} files`,

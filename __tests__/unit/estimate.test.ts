@@ -11,7 +11,7 @@ import {
 import type { DatabaseSizes, SizedTable } from '../../src/migration/estimate/sizes.ts'
 import { sampleCompression } from '../../src/migration/estimate/source-sample.ts'
 import { costOf, type TargetSample } from '../../src/migration/estimate/target-sample.ts'
-import { artifactsFor } from '../../src/migration/kept/upload.ts'
+import { artifactsFor } from '../../src/migration/kept/upload-limits.ts'
 import type { Estimate } from '../../src/report/model.ts'
 import { formatDuration, formatRange } from '../../src/text/numbers.ts'
 
@@ -270,8 +270,9 @@ describe('what it means', () => {
   })
 
   test('a dump is one artifact, or parts and one that lists them, and never more than a job may have', () => {
-    expect(artifactsFor(GiB, 100)).toBe(1)
-    expect(artifactsFor(2.5 * GiB, 100)).toBe(4)
+    expect(artifactsFor(GiB / 32, 100)).toBe(1)
+    // 64 MiB of complete archives are sent while others are still being dumped
+    expect(artifactsFor(GiB, 100)).toBe(18)
     expect(artifactsFor(1000, 9000)).toBe(4)
     expect(artifactsFor(5000 * GiB, 100)).toBeLessThanOrEqual(451)
   })

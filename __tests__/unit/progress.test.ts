@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
-import { halvesOf } from '../../src/migration/overlap/halves.ts'
+import { halvesOf } from '../../src/migration/halves.ts'
 import { Pace } from '../../src/migration/pace.ts'
 import { nameOfWork, progressLine, sideBySide } from '../../src/migration/progress-line.ts'
 import { Costs } from '../../src/migration/restore/run/costs.ts'

@@ -4,7 +4,7 @@ import { dumpDatabases, dumpTheRoles, sealEverything } from '../migration/dump/e
 import { openDumpSource } from '../migration/dump/source.ts'
 import { SourceWatch } from '../migration/freeze/watch-writes.ts'
 import { goOnAfterDump } from '../migration/go-on.ts'
-import { startUpload } from '../migration/kept/keep.ts'
+import { keepingDump } from '../migration/kept/keep.ts'
 import { tellLosses } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import type { Run } from '../migration/run.ts'
@@ -29,16 +29,20 @@ async function steps(run: Run): Promise<void> {
   })
   const watch = await SourceWatch.begin(source, run)
   const dumpSource = await openDumpSource(source, run)
-  await watch.during('warning', async (watched) => {
-    const roles = await dumpTheRoles(source, dumpSource, run)
-    const databases = await dumpDatabases(source, dumpSource, run)
-    await watched.dumped()
-    const dumped = { client: dumpSource.client, databases, roles }
-    const manifest = await sealEverything(dumped, source, run)
-    run.goOn = goOnAfterDump(run)
-    await watched.sealed(manifest)
-    const upload = startUpload(manifest, run)
-    await upload.done
-    upload.check()
-  })
+  await watch.during('warning', (watched) =>
+    keepingDump(source.databases, run, async (keeper) => {
+      const roles = await dumpTheRoles(source, dumpSource, run)
+      const dumping = { ...run, progress: keeper.progress }
+      const sink = keeper.sink()
+      const databases = await dumpDatabases(source, dumpSource, dumping, undefined, sink)
+      await watched.dumped()
+      const dumped = { client: dumpSource.client, databases, roles }
+      const manifest = await sealEverything(dumped, source, run)
+      run.goOn = goOnAfterDump(run)
+      await watched.sealed(manifest)
+      const upload = keeper.start(manifest)
+      await upload.done
+      upload.check()
+    }),
+  )
 }

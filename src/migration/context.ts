@@ -2,6 +2,7 @@ import type { Patience } from '../postgres/watchdog.ts'
 import type { Report } from '../report/model.ts'
 import type { ReportWriter } from '../report/writer.ts'
 import type { PartSizes } from './dump/part-sizes.ts'
+import type { Limits } from './kept/upload-limits.ts'
 
 /**
  * What the engine needs from the world around it. The action hands in the runner's (src/action/); a test hands in its
@@ -40,6 +41,8 @@ export interface Context {
   sample?: number
   /** From which sizes on a database is dumped in parts; see dump/part-sizes.ts. */
   partSizes?: PartSizes
+  /** How large the parts of an upload are; see kept/upload.ts. */
+  uploadLimits?: Partial<Limits>
   goOn?: WayOn
   /** The name of the rehearsal that this run is: all that it makes on the target begins with it. */
   rehearsal?: string

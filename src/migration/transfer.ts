@@ -6,7 +6,7 @@ import { withSchemas } from './dump/schemas.ts'
 import type { DumpSink } from './dump/sink.ts'
 import type { Watched } from './freeze/watch-writes.ts'
 import { goOnAfterMigrate } from './go-on.ts'
-import { startUpload } from './kept/keep.ts'
+import { type DumpKeeper, keepingDump } from './kept/keep.ts'
 import { EarlyRestore } from './overlap/early-restore.ts'
 import { whyAfterDump } from './overlap/whether.ts'
 import { runPhase } from './phases.ts'
@@ -26,6 +26,19 @@ export async function transfer(
   watched: Watched,
   run: Run,
 ): Promise<void> {
+  await keepingDump(source.databases, run, (keeper) =>
+    transferKept(source, dumpSource, target, watched, keeper, run),
+  )
+}
+
+async function transferKept(
+  source: Source,
+  dumpSource: DumpSource,
+  target: ReachedTarget,
+  watched: Watched,
+  keeper: DumpKeeper,
+  run: Run,
+): Promise<void> {
   const { client } = dumpSource
   const { inputs } = run
   const began = performance.now()
@@ -41,13 +54,15 @@ export async function transfer(
   })
   const why = await whyAfterDump(ahead, run)
   if (why !== undefined) run.log.info(`The restore begins when the dump is complete: ${why}`)
-  const early = why === undefined ? new EarlyRestore(common, ahead, run) : undefined
-  const dump = async (dumping: Run, sink?: DumpSink) => {
+  const { progress } = keeper
+  const early = why === undefined ? new EarlyRestore(common, ahead, run, progress) : undefined
+  const dump = async (dumping: Run, restoring?: DumpSink) => {
+    const sink = keeper.sink(restoring)
     const databases = await dumpDatabases(source, dumpSource, dumping, target, sink)
     await watched.dumped()
     return databases
   }
-  const databases = await (early ? early.beside(dump) : dump(run))
+  const databases = await (early ? early.beside(dump) : dump({ ...run, progress }))
 
   run.goOn = goOnAfterMigrate(run, inputs.ifTargetNotEmpty === 'swap')
   const failures: unknown[] = []
@@ -71,7 +86,7 @@ export async function transfer(
   const upload = await evenIfFailed(failures, run, async () => {
     const manifest = await sealEverything({ client, databases, roles }, source, run, sent)
     await watched.sealed(manifest)
-    return startUpload(manifest, run)
+    return keeper.start(manifest)
   })
   await unlessFailed(failures, async () => {
     if (!planned) return

@@ -90,7 +90,8 @@ export async function dumpTheRoles(
 /**
  * Dumps every database with its fingerprint, each of one moment.
  *
- * @param sink is told what is complete, where a restore is to begin before the dump ends
+ * @param sink is told what is complete, for what is to begin before the dump ends; unless it takes whole databases only, large ones
+ * are dumped in parts
  * @throws Failure; Cancelled
  */
 export async function dumpDatabases(
@@ -103,6 +104,7 @@ export async function dumpDatabases(
   const { inputs, dumpDirectory } = run
   const databases: DumpedDatabase[] = []
   const told = quietSink(sink, run)
+  const inParts = sink?.wholeOnly ? undefined : told
   const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
   const compression = await chosenCompression(inputs, bytes, dumpDirectory)
   if (compression.method !== inputs.compression.method)
@@ -111,7 +113,7 @@ export async function dumpDatabases(
   for (const database of source.databases) {
     const work = () =>
       writingTo(dumpDirectory, dumpFull, () =>
-        dumpOne(database, dumpSource, source, dumping, target, told),
+        dumpOne(database, dumpSource, source, dumping, target, inParts),
       )
     const dumped = await runPhase(run, 'dump', work, database.source)
     databases.push(dumped)

@@ -36,6 +36,8 @@ export interface PartAhead {
  * The calls return at once: the dump waits for none of them. What one throws, or rejects with, is logged and fails nothing.
  */
 export interface DumpSink {
+  /** Takes whole databases only: none is dumped in parts for it, and `dumped` is all that is said. */
+  readonly wholeOnly?: boolean
   /**
    * The schema archive is complete: everything but rows, large objects and positions of sequences, with the statements that
    * refresh materialized views.
@@ -79,9 +81,24 @@ export function quietSink(
     }
   }
   return {
+    ...(sink.wholeOnly === undefined ? {} : { wholeOnly: sink.wholeOnly }),
     schema: (database, ahead) => tell(() => sink.schema(database, ahead)),
     data: (database, path) => tell(() => sink.data(database, path)),
     lost: (database) => tell(() => sink.lost(database)),
     dumped: (database) => tell(() => sink.dumped(database)),
+  }
+}
+
+/** One sink that tells several, whatever any of them does. */
+export function tellingAll(sinks: readonly DumpSink[], context: Pick<Context, 'log'>): DumpSink {
+  const all = sinks.map((sink) => quietSink(sink, context))
+  const tell = (call: (sink: DumpSink) => void) => {
+    for (const sink of all) if (sink) call(sink)
+  }
+  return {
+    schema: (...what) => tell((sink) => sink.schema(...what)),
+    data: (...what) => tell((sink) => sink.data(...what)),
+    lost: (...what) => tell((sink) => sink.lost(...what)),
+    dumped: (...what) => tell((sink) => sink.dumped(...what)),
   }
 }

@@ -1,6 +1,6 @@
 import type { CheckResult, Estimate, Severity } from '../../report/model.ts'
 import { counted, formatBytes, formatDuration, formatRange } from '../../text/numbers.ts'
-import { defaultLimits, mostParts } from '../kept/upload.ts'
+import { defaultLimits, mostParts } from '../kept/upload-limits.ts'
 
 /** Where the migration will run, and what it may use. */
 export interface Place {

@@ -42,7 +42,7 @@ export function isPartOfDump(name: string): boolean {
 const atOnce = 4
 const bufferBytes = 1024 * 1024
 
-interface FoundFile {
+export interface FoundFile {
   path: string
   bytes: number
 }
@@ -237,7 +237,7 @@ export async function listFiles(directory: string): Promise<FoundFile[]> {
 }
 
 /** The SHA-256 of each file, hexadecimal, in the order given. @throws Failure naming an unreadable file; Cancelled */
-async function hashFiles(
+export async function hashFiles(
   directory: string,
   files: FoundFile[],
   what: string,

@@ -45,7 +45,9 @@ export interface Piece extends ByteRange {
 }
 
 export class DumpEncryption {
-  private readonly index: string[] = []
+  /** What each numbered file holds a piece of, in the order of the pieces. */
+  private readonly index = new Map<string, string>()
+  private numbered = 0
   private readonly identity: string
   private readonly sealedIdentity: Uint8Array
   private readonly publicKey: KeyObject
@@ -75,19 +77,19 @@ export class DumpEncryption {
    * Encrypts pieces of a dump's files into numbered files.
    *
    * @param out a directory that exists
+   * @param files that are worked on at once
    * @returns the names of the files made, in the order of the pieces
    */
   async add(
     directory: string,
-    pieces: Piece[],
+    pieces: readonly Piece[],
     out: string,
     signal: AbortSignal,
     onBytes: (bytes: number) => void,
+    files = atOnce,
   ): Promise<string[]> {
-    const first = this.index.length
-    const names = pieces.map((_, at) => `${String(first + at + 1).padStart(6, '0')}.age`)
-    this.index.push(...pieces.map((piece, at) => `${names[at]}\t${piece.path}`))
-    await inPool(pieces, { workers: atOnce, signal }, async (piece, _, at) => {
+    const names = pieces.map(() => `${String(++this.numbered).padStart(6, '0')}.age`)
+    await inPool(pieces, { workers: files, signal }, async (piece, _, at) => {
       await using output = await openNew(join(out, names[at] ?? ''))
       try {
         await using input = await open(join(directory, piece.path), 'r')
@@ -99,16 +101,20 @@ export class DumpEncryption {
         throw explain(piece.path, error)
       }
     })
+    for (const [at, name] of names.entries()) this.index.set(name, pieces[at]?.path ?? '')
     return names
+  }
+
+  /** Takes files out of the index that are no longer a part of the dump: they are not there, or nobody is to read them. */
+  forget(names: readonly string[]): void {
+    for (const name of names) this.index.delete(name)
   }
 
   /** Writes `identity.age` and `index.age`: call it after the last `add`. @returns their names */
   async finish(out: string): Promise<string[]> {
+    const lines = [...this.index].map(([name, path]) => `${name}\t${path}`)
     await writeNew(join(out, identityFile), this.sealedIdentity)
-    await writeNew(
-      join(out, indexFile),
-      await encryptText(`${this.index.join('\n')}\n`, this.identity),
-    )
+    await writeNew(join(out, indexFile), await encryptText(`${lines.join('\n')}\n`, this.identity))
     return [identityFile, indexFile]
   }
 }

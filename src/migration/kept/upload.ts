@@ -1,68 +1,28 @@
-import { createReadStream, createWriteStream } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { Cancelled, Failure, messageOf } from '../../failure.ts'
-import { formatBytes, timeLeft } from '../../text/numbers.ts'
+import { Failure } from '../../failure.ts'
 import type { Context } from '../context.ts'
-import { isFull, refuseUnlessFree, temporaryFull, writingTo } from '../free-space.ts'
-import { bytesAtRate, progressLine } from '../progress-line.ts'
-import { type ArtifactStore, formatParts, type StoredArtifact } from './artifact-store.ts'
-import { type DumpContext, listFiles, partsFile } from './directory.ts'
-import { DumpEncryption, type Piece } from './encryption.ts'
+import type { ArtifactStore, StoredArtifact } from './artifact-store.ts'
+import { type CutPiece, Cutter } from './cutter.ts'
+import { type DumpContext, type FoundFile, hashFiles, listFiles } from './directory.ts'
+import { DumpEncryption } from './encryption.ts'
 import { type Manifest, manifestFile } from './manifest.ts'
 import { sealFile } from './seal.ts'
+import { Sender, type SendOptions, type Sent } from './send.ts'
+import { defaultLimits, type Limits, mostEarly, mostParts } from './upload-limits.ts'
 
 /**
  * A dump as artifacts. One, under the name that was asked for, when it is small enough. Otherwise its archives go into
  * `<name>-part-001`, …, each a whole artifact of its own, and the artifact `<name>` comes last, with the manifest, the role
  * scripts and `parts.json`, which lists the parts: where it exists, the dump is complete. A file too large for a part is
- * cut into `<file>.part-0001`, …; or, encrypted, into several numbered files.
+ * cut into `<file>.part-0001`, …; or, encrypted, into several numbered files. A part whose archives are complete can be sent before
+ * the dump is sealed; see early-upload.ts.
  */
 
-export interface Limits {
-  /** Bytes of a part, at most. */
-  bytes: number
-  /** Files in a part, at most: the artifact client needs 20 kB of memory for each. */
-  files: number
-  /** Seconds that a part may take at the speed of the one before: after an hour an upload loses its authentication. */
-  seconds: number
-  /** Bytes below which no slow connection makes a part. */
-  least: number
-}
-
-export const defaultLimits: Limits = {
-  bytes: 1024 ** 3,
-  files: 4000,
-  seconds: 20 * 60,
-  least: 32 * 1024 ** 2,
-}
-
-/** A job may have 500 artifacts. */
-export const mostParts = 450
-
-/**
- * The artifacts that a dump will need, where the connection is no reason for smaller ones.
- *
- * @param bytes of the dump, and the files that it has
- */
-export function artifactsFor(bytes: number, files: number): number {
-  const most = Math.max(defaultLimits.bytes, Math.ceil(bytes / mostParts))
-  const parts = Math.max(Math.ceil(bytes / most), Math.ceil(files / defaultLimits.files))
-  return parts <= 1 ? 1 : parts + 1
-}
-
-export interface UploadOptions {
+export interface UploadOptions extends SendOptions {
   /** Of the main artifact. */
   name: string
-  /** Are the archives compressed? */
-  compressed: boolean
-  retentionDays?: number | undefined
   /** Encrypts everything, names included. */
   passphrase?: string | undefined
-  /** A private directory for what is encrypted or cut: one part's size at a time. */
-  scratch: string
-  limits?: Partial<Limits>
+  limits?: Partial<Limits> | undefined
 }
 
 /** The main artifact; `bytes` are those of all. */
@@ -75,7 +35,7 @@ type UploadContext = DumpContext & Pick<Context, 'warn'>
 /**
  * Uploads a sealed dump.
  *
- * @throws Failure when a part could not be uploaded after all attempts; ArtifactNameTaken; Cancelled
+ * @throws as DumpUpload.finish()
  */
 export async function uploadDump(
   store: ArtifactStore,
@@ -84,232 +44,257 @@ export async function uploadDump(
   options: UploadOptions,
   context: UploadContext,
 ): Promise<UploadedDump> {
-  const limits = { ...defaultLimits, ...options.limits }
-  const { passphrase } = options
-  const upload = new Upload(
-    store,
-    directory,
-    options,
-    passphrase === undefined ? undefined : await DumpEncryption.start(passphrase, context.warn),
-    context,
-  )
-  const files = [
-    ...manifest.files,
-    ...(await listFiles(directory)).filter(
-      ({ path }) => path === manifestFile || path === sealFile,
-    ),
-  ]
-  upload.total = files.reduce((sum, file) => sum + file.bytes, 0)
-  const most = Math.max(limits.bytes, Math.ceil(upload.total / mostParts))
-  const pieces = files.map(({ path, bytes }) => ({ path, offset: 0, length: bytes }))
-  if (upload.total <= most && files.length <= limits.files)
-    return { ...(await upload.send(options.name, pieces, [])), parts: [] }
-
-  const parts: StoredArtifact[] = []
-  const cutter = new Cutter(pieces.filter((piece) => piece.path.includes('/')))
-  let limit = most
-  while (cutter.left > 0) {
-    const part = cutter.take(limit, limits.files)
-    const name = `${options.name}-part-${String(parts.length + 1).padStart(3, '0')}`
-    const [before, began] = [upload.sent, performance.now()]
-    parts.push(await upload.send(name, part))
-    const perSecond = ((upload.sent - before) * 1000) / Math.max(1, performance.now() - began)
-    const least = Math.max(limits.least, cutter.left / Math.max(1, mostParts - parts.length))
-    limit = Math.min(most, Math.max(least, Math.floor(perSecond * limits.seconds)))
-  }
-  const rest = pieces.filter((piece) => !piece.path.includes('/'))
-  const main = await upload.send(options.name, rest, parts)
-  return { ...main, bytes: parts.reduce((sum, part) => sum + part.bytes, main.bytes), parts }
+  const upload = await DumpUpload.begin(store, directory, options, context)
+  return await upload.finish(manifest, context)
 }
 
-class Upload {
-  total = 0
-  sent = 0
-  private readonly began = performance.now()
+/** A part that was sent. */
+interface SentPart extends Sent {
+  /** What it was to be called. */
+  name: string
+  pieces: readonly CutPiece[]
+}
+
+/** What is sent while the dump goes on. */
+export interface Beside {
+  context: DumpContext
+  /** Bytes that the whole dump has, as far as anybody can tell. */
+  expected: number
+  /** Told which files a part is made of, before it is sent. */
+  onPieces: (pieces: readonly CutPiece[]) => void
+}
+
+/** The upload of one dump: parts of it may be sent before it is sealed. */
+export class DumpUpload {
   private readonly store: ArtifactStore
   private readonly directory: string
-  private readonly options: UploadOptions
+  private readonly name: string
+  private readonly limits: Limits
   private readonly encryption: DumpEncryption | undefined
-  private readonly context: UploadContext
+  private readonly sender: Sender
+  private readonly cutter = new Cutter()
+  private parts: SentPart[] = []
+  /** The SHA-256 that files had when they were sent early, and the bytes that all had when they were handed in. */
+  private readonly early = new Map<string, string>()
+  private readonly sizes = new Map<string, number>()
+  /** Parts that were begun: no name is used twice. */
+  private number = 0
+  /** Bytes a second of the part before. */
+  private rate: number | undefined
+  /** The service has given away the name of the main artifact: from then on it may be there. */
+  isMainMade = false
 
-  constructor(
+  private constructor(
     store: ArtifactStore,
     directory: string,
     options: UploadOptions,
     encryption: DumpEncryption | undefined,
-    context: UploadContext,
   ) {
     this.store = store
     this.directory = directory
-    this.options = options
+    this.name = options.name
+    this.limits = { ...defaultLimits, ...options.limits }
     this.encryption = encryption
-    this.context = context
+    this.sender = new Sender(store, directory, options, encryption)
+  }
+
+  /** @throws Failure when the passphrase is empty */
+  static async begin(
+    store: ArtifactStore,
+    directory: string,
+    options: UploadOptions,
+    { warn }: Pick<Context, 'warn'>,
+  ): Promise<DumpUpload> {
+    const { passphrase } = options
+    const encryption =
+      passphrase === undefined ? undefined : await DumpEncryption.start(passphrase, warn)
+    return new DumpUpload(store, directory, options, encryption)
+  }
+
+  /** The names that parts were to have, those that are void or were never sent included. */
+  get names(): string[] {
+    return Array.from({ length: this.number }, (_, index) => this.nameOf(index + 1))
+  }
+
+  /** Some of it is sent. */
+  get isBegun(): boolean {
+    return this.parts.length > 0
+  }
+
+  /** Files of archives that are complete. */
+  add(files: readonly FoundFile[]): void {
+    for (const { path, bytes } of files) this.sizes.set(path, bytes)
+    this.cutter.add(files.map(wholeOf))
   }
 
   /**
-   * Uploads one artifact.
+   * Whether what is complete is enough for a part.
    *
-   * @param parts those sent before, for the main artifact; undefined for a part
+   * @param expected bytes that the whole dump has, as far as anybody can tell
    */
-  async send(name: string, pieces: CutPiece[], parts?: StoredArtifact[]): Promise<StoredArtifact> {
-    const { encryption, directory } = this
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
-    if (!encryption && !parts?.length && pieces.every((piece) => piece.cut === undefined))
-      return this.upload(
-        name,
-        directory,
-        pieces.map(({ path }) => path),
-        bytes,
-      )
-
-    await checkSpace(this.options.scratch, bytes)
-    return await writingTo(this.options.scratch, temporaryFull, () =>
-      this.sendCopies(name, pieces, bytes, parts),
-    )
+  isWorthPart(expected: number): boolean {
+    const share = this.shareOf(mostEarly, this.expect(expected))
+    return this.number < mostEarly && this.cutter.left >= Math.max(this.limits.early, share)
   }
 
-  /** Uploads what must be encrypted or cut before. */
-  private async sendCopies(
-    name: string,
-    pieces: CutPiece[],
-    bytes: number,
-    parts?: StoredArtifact[],
+  /**
+   * Sends a part while the dump goes on. What could not be sent stays for later.
+   *
+   * @throws as Sender.send()
+   */
+  async sendEarly({ context, expected, onPieces }: Beside): Promise<StoredArtifact> {
+    const { artifact } = await this.sendPart(mostEarly, this.expect(expected), context, {
+      reserve: expected,
+      before: async (pieces) => {
+        onPieces(pieces)
+        this.sender.begin(lengthOf(pieces))
+        await this.hash(pieces, context)
+      },
+    })
+    return artifact
+  }
+
+  /**
+   * Files are gone, or will be: what was sent of them is void, and what was sent with them is to be sent again.
+   *
+   * @returns the names of the parts that are void
+   */
+  forget(isGone: (path: string) => boolean): string[] {
+    const isVoid = ({ pieces }: SentPart) => pieces.some(({ path }) => isGone(path))
+    const gone = this.parts.filter(isVoid)
+    this.parts = this.parts.filter((part) => !isVoid(part))
+    this.cutter.drop(isGone)
+    for (const { pieces, numbers } of gone) {
+      this.encryption?.forget(numbers)
+      // where there are others, none of them is cut
+      this.cutter.add(pieces.filter(({ path }) => !isGone(path)))
+    }
+    for (const path of this.early.keys()) if (isGone(path)) this.early.delete(path)
+    return gone.map(({ name }) => name)
+  }
+
+  /**
+   * Sends what is not sent yet of the dump, which is sealed by now, and the main artifact last.
+   *
+   * @throws Failure when a part could not be uploaded after all attempts, or what was sent early is not what was sealed;
+   * ArtifactNameTaken; Cancelled
+   */
+  async finish(manifest: Manifest, context: DumpContext): Promise<UploadedDump> {
+    this.checkEarly(manifest)
+    const { sender, cutter, limits } = this
+    const own = (await listFiles(this.directory)).filter(
+      ({ path }) => path === manifestFile || path === sealFile,
+    )
+    const files = [...manifest.files, ...own]
+    const total = bytesOf(files)
+    const most = Math.max(limits.bytes, Math.ceil(total / mostParts))
+    if (!this.isBegun && total <= most && files.length <= limits.files) {
+      sender.begin(total)
+      const main = await this.sendMain(files, [], context)
+      return { ...main, parts: [] }
+    }
+    const sent = new Set(this.parts.flatMap(({ pieces }) => pieces.map(({ path }) => path)))
+    const waiting = cutter.paths()
+    const isArchive = ({ path }: FoundFile) => path.includes('/')
+    this.add(
+      files.filter((file) => isArchive(file) && !sent.has(file.path) && !waiting.has(file.path)),
+    )
+    const rest = files.filter((file) => !isArchive(file))
+    sender.begin(cutter.bytes + bytesOf(rest))
+    while (cutter.left > 0) await this.sendPart(mostParts, cutter.left, context)
+    const parts = this.parts.map(({ artifact }) => artifact)
+    const main = await this.sendMain(rest, parts, context)
+    return { ...main, bytes: bytesOf([...parts, main]), parts }
+  }
+
+  private async sendMain(
+    files: readonly FoundFile[],
+    parts: readonly StoredArtifact[],
+    context: DumpContext,
   ): Promise<StoredArtifact> {
-    const { encryption, directory, context } = this
-    const staging = await mkdtemp(join(this.options.scratch, 'upload-'))
+    const onName = () => {
+      this.isMainMade = true
+      this.store.settle()
+    }
+    return (await this.sender.send(this.name, files.map(wholeOf), { context, parts, onName }))
+      .artifact
+  }
+
+  /**
+   * @param most parts that there may be
+   * @param bytes that they are to share, this one included
+   */
+  private async sendPart(
+    most: number,
+    bytes: number,
+    context: DumpContext,
+    early?: { reserve: number; before: (pieces: readonly CutPiece[]) => Promise<void> },
+  ): Promise<SentPart> {
+    const { limits, cutter, sender } = this
+    const share = this.shareOf(most, bytes)
+    const atMost = Math.max(limits.bytes, share)
+    // the size of the whole is a guess until it is sealed, and no reason for parts that take too long
+    const atLeast = early ? limits.least : Math.max(limits.least, share)
+    const inTime = this.rate === undefined ? atMost : Math.floor(this.rate * limits.seconds)
+    const pieces = cutter.take(Math.min(atMost, Math.max(atLeast, inTime)), limits.files)
+    const name = this.nameOf(++this.number)
     try {
-      if (encryption) {
-        await encryption.add(directory, pieces, staging, context.signal, () =>
-          this.show(0, name, 'Encrypting'),
+      await early?.before(pieces)
+      const began = performance.now()
+      const sent = await sender.send(name, pieces, { context, ...(early ? { beside: early } : {}) })
+      this.rate = (lengthOf(pieces) * 1000) / Math.max(1, performance.now() - began)
+      const part = { ...sent, name, pieces }
+      this.parts.push(part)
+      return part
+    } catch (error) {
+      cutter.giveBack(pieces)
+      throw error
+    }
+  }
+
+  /** Bytes of each part that is left, where so many share so much. */
+  private shareOf(most: number, bytes: number): number {
+    return Math.ceil(bytes / Math.max(1, most - this.number))
+  }
+
+  /** Bytes that are still to come of the whole dump. */
+  private expect(expected: number): number {
+    const sent = this.parts.reduce((sum, { pieces }) => sum + lengthOf(pieces), 0)
+    return Math.max(this.cutter.left, expected - sent)
+  }
+
+  private nameOf(number: number): string {
+    return `${this.name}-part-${String(number).padStart(3, '0')}`
+  }
+
+  /** Keeps what the files are that pieces are about to be sent of: nothing changes them any more. */
+  private async hash(pieces: readonly CutPiece[], context: DumpContext): Promise<void> {
+    const paths = new Set(pieces.map(({ path }) => path))
+    const files = [...paths]
+      .filter((path) => !this.early.has(path))
+      .map((path) => ({ path, bytes: 0 }))
+    const quiet = { ...context, progress: { update: () => {} } }
+    const digests = await hashFiles(this.directory, files, '', quiet)
+    for (const [index, { path }] of files.entries()) this.early.set(path, digests[index] ?? '')
+  }
+
+  /** @throws Failure that names a file that is not what it was when it was sent */
+  private checkEarly({ files }: Manifest): void {
+    const sealed = new Map(files.map(({ path, bytes, sha256 }) => [path, { bytes, sha256 }]))
+    for (const [path, sha256] of this.early) {
+      const file = sealed.get(path)
+      if (file?.sha256 !== sha256 || file.bytes !== this.sizes.get(path))
+        throw new Failure(
+          `The dump is not uploaded: ${path} has changed since it was sent`,
+          'Its archive was complete, and was uploaded while others were still being dumped; its SHA-256 is another one now',
+          'Find out what writes to the dump directory, or check its disk; then make the dump again',
         )
-        if (parts) await encryption.finish(staging)
-      } else for (const piece of pieces) await copyPiece(directory, piece, staging, context.signal)
-      if (parts?.length)
-        await writeFile(join(staging, partsFile), formatParts(parts), { mode: 0o600 })
-      const files = (await listFiles(staging)).map(({ path }) => path)
-      return await this.upload(name, staging, files, bytes)
-    } finally {
-      await rm(staging, { recursive: true, force: true })
     }
   }
-
-  private async upload(
-    name: string,
-    directory: string,
-    files: string[],
-    bytes: number,
-  ): Promise<StoredArtifact> {
-    const { signal } = this.context
-    const request = {
-      name,
-      directory,
-      files,
-      compressed: this.options.compressed || this.encryption !== undefined,
-      retentionDays: this.options.retentionDays,
-    }
-    // a failed attempt starts again at nothing
-    const stored = await this.store.upload(request, signal, (sent) => this.show(sent, name))
-    this.sent += bytes
-    return stored
-  }
-
-  private show(bytes: number, name: string, what = 'Uploading'): void {
-    const done = Math.min(this.total, this.sent + bytes)
-    const seconds = (performance.now() - this.began) / 1000
-    const parts = [...bytesAtRate(done, this.total, seconds), timeLeft(done, this.total, seconds)]
-    this.context.progress.update(progressLine(`${what} ${name}`, parts))
-  }
 }
 
-interface CutPiece extends Piece {
-  /** 1, 2, … when it is not the whole file. */
-  cut?: number
-}
-
-/** Hands out files, and pieces of files too large for a part, in groups. */
-class Cutter {
-  /** Bytes, and files, not yet handed out. */
-  left: number
-  private readonly queue: CutPiece[]
-
-  constructor(pieces: Piece[]) {
-    this.queue = [...pieces].reverse()
-    // an empty file counts too
-    this.left = pieces.reduce((sum, piece) => sum + piece.length + 1, 0)
-  }
-
-  /** At most that many bytes and files, and at least something. */
-  take(bytes: number, files: number): CutPiece[] {
-    const taken: CutPiece[] = []
-    let room = bytes
-    for (let next = this.queue.at(-1); next && taken.length < files; next = this.queue.at(-1)) {
-      if (next.cut !== undefined || next.length > bytes) {
-        // alone in its part: then nothing but this piece has to be copied
-        if (taken.length === 0) taken.push(this.cut(next, bytes))
-        break
-      }
-      if (next.length > room) break
-      taken.push(next)
-      room -= next.length
-      this.left -= next.length + 1
-      this.queue.pop()
-    }
-    return taken
-  }
-
-  private cut(piece: CutPiece, bytes: number): CutPiece {
-    this.queue.pop()
-    const { path, offset } = piece
-    const length = Math.min(bytes, piece.length)
-    const cut = piece.cut ?? 1
-    this.left -= length
-    if (length < piece.length)
-      this.queue.push({
-        path,
-        offset: offset + length,
-        length: piece.length - length,
-        cut: cut + 1,
-      })
-    else this.left -= 1
-    return { path, offset, length, cut }
-  }
-}
-
-async function copyPiece(
-  directory: string,
-  piece: CutPiece,
-  staging: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const source = join(directory, piece.path)
-  await mkdir(dirname(join(staging, piece.path)), { recursive: true, mode: 0o700 })
-  try {
-    if (piece.cut === undefined) await copyFile(source, join(staging, piece.path))
-    else
-      await pipeline(
-        createReadStream(source, { start: piece.offset, end: piece.offset + piece.length - 1 }),
-        createWriteStream(join(staging, pieceName(piece.path, piece.cut)), { mode: 0o600 }),
-        { signal },
-      )
-  } catch (error) {
-    if (signal.aborted) throw new Cancelled()
-    if (isFull(error)) throw error
-    throw new Failure(
-      `A piece of ${piece.path} could not be made for the upload`,
-      messageOf(error),
-      'Free space in the directory for temporary files',
-    )
-  }
-}
-
-function pieceName(path: string, cut: number): string {
-  return `${path}.part-${String(cut).padStart(4, '0')}`
-}
-
-function checkSpace(directory: string, bytes: number): Promise<void> {
-  return refuseUnlessFree(directory, bytes, (free) => [
-    'There is no space to prepare the upload',
-    `It takes ${formatBytes(bytes)} at a time, and ${formatBytes(free)} are free at ${directory}`,
-    'Free space on the runner, or set upload-dump to false and use dump-directory',
-  ])
-}
+const wholeOf = ({ path, bytes }: FoundFile): CutPiece => ({ path, offset: 0, length: bytes })
+const bytesOf = (files: readonly { bytes: number }[]) =>
+  files.reduce((sum, { bytes }) => sum + bytes, 0)
+const lengthOf = (pieces: readonly CutPiece[]) =>
+  pieces.reduce((sum, { length }) => sum + length, 0)

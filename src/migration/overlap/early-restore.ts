@@ -1,6 +1,8 @@
 import { Cancelled, messageOf } from '../../failure.ts'
+import type { Progress } from '../context.ts'
 import type { DumpSink } from '../dump/sink.ts'
 import { goOnAfterMigrate } from '../go-on.ts'
+import { halvesOf } from '../halves.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import { runPhase } from '../phases.ts'
 import { type Destination, describe, type Refused } from '../restore/destinations.ts'
@@ -23,7 +25,6 @@ import { lookAtSwap } from '../restore/swap/plan-swap.ts'
 import type { Run } from '../run.ts'
 import { ArrivingDatabase } from './arriving-database.ts'
 import { EarlyDatabase } from './early-database.ts'
-import { halvesOf } from './halves.ts'
 
 /**
  * The restore of databases while their dump is still being made: what is complete is restored, one database after the other, and
@@ -47,16 +48,18 @@ export class EarlyRestore {
   /**
    * @param dump what is known of the dump before it is made
    * @param ahead what is to be restored, as decided before the dump
+   * @param progress of both halves
    */
   constructor(
     dump: Omit<RestorableDump, 'databases' | 'directory' | 'isSchema'>,
     ahead: PlannedRestore,
     run: Run,
+    progress: Progress = run.progress,
   ) {
     this.dump = dump
     this.ahead = ahead
     this.run = run
-    const [dumping, restoring] = halvesOf(run.progress)
+    const [dumping, restoring] = halvesOf(progress)
     const signal = AbortSignal.any([run.signal, this.stopper.signal])
     const goOn = goOnAfterMigrate(run, run.inputs.ifTargetNotEmpty === 'swap')
     this.own = { ...run, signal, progress: restoring, goOn }

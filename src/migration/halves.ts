@@ -1,5 +1,5 @@
-import type { Progress } from '../context.ts'
-import { sideBySide } from '../progress-line.ts'
+import type { Progress } from './context.ts'
+import { sideBySide } from './progress-line.ts'
 
 /** Two pieces of work that go on at the same time share the one line of the progress: each has its half of it. */
 export function halvesOf(progress: Progress): [Progress, Progress] {
