@@ -195,7 +195,7 @@ describe('sessions of pg_dump', () => {
 })
 
 test('what passes while one part more is under way than is to be measured says nothing of a second stream', async () => {
-  const watched = await begin(['a', 'b', 'c', 'rest'], { jobs: 2 })
+  const watched = await begin(['a', 'b', 'c', 'd', 'rest'], { jobs: 3 })
   watched.queue.came(watched.of('a'), 1)
   await watched.until(4)
   expect(watched.begun).toEqual(['schema', 'a', 'b'])
@@ -207,6 +207,10 @@ test('what passes while one part more is under way than is to be measured says n
   expect(watched.begun).toEqual(['schema', 'a', 'b'])
   await watched.until(33, 33_000)
   expect(watched.begun).toEqual(['schema', 'a', 'b', 'c'])
+  watched.flowing('c')
+  // twice as fast, so that a third one is worth trying
+  for (let second = 34; second <= 38; second++) await watched.until(second, second * 2000)
+  expect(watched.begun).toEqual(['schema', 'a', 'b', 'c', 'd'])
 })
 
 test('whether a second stream is worth it is tried with the smallest part, and the others keep their order', async () => {
