@@ -32,8 +32,11 @@ const small = `DO $$ BEGIN FOR i IN 1..300 LOOP
   EXECUTE 'CREATE TABLE small_' || i || ' AS SELECT g, md5(g::text) AS note FROM generate_series(1, 50) g'; COMMIT;
 END LOOP; END $$`
 const dropSmall = `DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE 'DROP TABLE IF EXISTS small_' || i; END LOOP; END $$`
-// by default 500 thousand rows: all of them fit into the middle one, as sorted for an index or hashed for a key, and not into the last
-const memory = ['64MB', '256MB', '4MB'].map((size) => `SET maintenance_work_mem = '${size}'`)
+// as sorted for an index 500 thousand rows fit into the first, and not into the smaller ones
+const memory = ['64MB', '256MB', '16MB', '4MB'].map(
+  (size) => `SET maintenance_work_mem = '${size}'`,
+)
+const alone = 'SET max_parallel_maintenance_workers = 0'
 const compression = ['off', 'on'].map((value) => `SET wal_compression = ${value}`)
 const file = '/t.copy'
 
@@ -92,6 +95,17 @@ function piecesOf(directory: string): Record<string, Piece> {
     'one b-tree alone, max_parallel_maintenance_workers': {
       settings: [2, 0, 1].map((count) => `SET max_parallel_maintenance_workers = ${count}`),
       sessions: [['{set}', 'CREATE INDEX a ON t (note)']],
+      before: dropIndexes,
+    },
+    // with less than 64 MB there is no parallel build (PostgreSQL, "CREATE INDEX"), so this is memory alone
+    'b-tree integer, one process, maintenance_work_mem': {
+      settings: memory,
+      sessions: [[alone, '{set}', 'CREATE INDEX a ON t (customer, id)']],
+      before: dropIndexes,
+    },
+    'b-tree text, one process, maintenance_work_mem': {
+      settings: memory,
+      sessions: [[alone, '{set}', 'CREATE INDEX a ON t (note)']],
       before: dropIndexes,
     },
     'foreign key, maintenance_work_mem': {
