@@ -1,7 +1,9 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { type DumpSource, dumpDatabase } from '../../src/migration/dump/programs.ts'
+import { Onlooker } from '../../src/migration/onlooker.ts'
 import { inMaintenanceDatabase } from '../../src/migration/restore/database/maintenance-database.ts'
 import { closeSession, connect, withConnection } from '../../src/postgres/connection.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -77,7 +79,7 @@ test('a query that takes long is waited for, however silent', async () => {
 
 test('a session that nobody asks anything is left alone', async () => {
   const client = await connect(parameters(), { patience })
-  await new Promise((resolve) => setTimeout(resolve, 2000))
+  await sleep(2000)
   expect((await client.query('SELECT 2 AS answer')).rows).toEqual([{ answer: 2 }])
   await closeSession(client)
 })
@@ -97,6 +99,34 @@ test('a cancelled session ends also when the server answers nothing that asks it
   await server.sql(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep.601' AND pid <> pg_backend_pid()`,
   )
+})
+
+test.each([
+  ['a look', 'SELECT 1 AS looked', false],
+  ['a login', 'SELECT 2 AS looked', true],
+])('who looks on is not waited for where %s gets no answer', async (_, question, deaf) => {
+  const met = Promise.withResolvers<void>()
+  if (deaf) proxy.deaf = true
+  else void proxy.when(new RegExp(question), 'stall').then(met.resolve)
+  const onlooker = new Onlooker(
+    {
+      connection: { ...parameters(), connectTimeout: 600 },
+      ...{ database: 'postgres', role: 'source' },
+      look: async (client) => void (await client.query(question)),
+      blind: () => {},
+    },
+    newContext('dump'),
+  )
+  if (deaf) while (proxy.stalled === 0) await sleep(50)
+  else await met.promise
+  // minutes pass before a session is given up whose peer is silent
+  const ended = await Promise.race([
+    onlooker.end().then(() => 'ended'),
+    sleep(60_000, 'waits', { ref: false }),
+  ])
+  proxy.calm()
+  proxy.closeStalled()
+  expect(ended).toBe('ended')
 })
 
 test('what runs in another database is left alone by a cancelled job, and not waited for', async () => {

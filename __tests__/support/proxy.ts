@@ -11,6 +11,8 @@ export type Disturbance =
   | 'reset'
   /** Nothing is passed on any more, and nothing is closed. */
   | 'stall'
+  /** Nothing is passed on until release(), and nothing is lost. */
+  | 'hold'
   /** A few kilobytes at a time. */
   | 'slow'
   /** What the client has sent arrives, the answer does not: the client's side is closed. */
@@ -28,6 +30,7 @@ class Link {
   private readonly server: Socket
   private stalled = false
   private slow = false
+  private held = false
 
   constructor(
     client: Socket,
@@ -47,7 +50,7 @@ class Link {
         if (!this.slow) {
           if (!to.write(bytes)) {
             from.pause()
-            to.once('drain', () => from.resume())
+            to.once('drain', () => this.goOn(from))
           }
           return
         }
@@ -56,7 +59,7 @@ class Link {
           if (to.destroyed || this.stalled) return
           to.write(rest.subarray(0, 8192))
           const left = rest.subarray(8192)
-          setTimeout(() => (left.length > 0 ? trickle(left) : from.resume()), 5)
+          setTimeout(() => (left.length > 0 ? trickle(left) : this.goOn(from)), 5)
         }
         trickle(bytes)
       })
@@ -85,6 +88,11 @@ class Link {
       case 'stall':
         this.stalled = true
         break
+      case 'hold':
+        this.held = true
+        client.pause()
+        server.pause()
+        break
       case 'slow':
         this.slow = true
         break
@@ -94,6 +102,17 @@ class Link {
         client.destroy()
         break
     }
+  }
+
+  private goOn(socket: Socket): void {
+    if (!this.held) socket.resume()
+  }
+
+  release(): void {
+    if (!this.held) return
+    this.held = false
+    this.client.resume()
+    this.server.resume()
   }
 
   get open(): boolean {
@@ -182,6 +201,16 @@ export class TcpProxy {
     return open.length
   }
 
+  /** How many connections pass nothing on any more. */
+  get stalled(): number {
+    return this.links.filter((link) => link.isStalled && link.open).length
+  }
+
+  /** Lets what is held go on. */
+  release(): void {
+    for (const link of this.links) link.release()
+  }
+
   /** Closes both ends of what is stalled, as a router that comes back does: neither tells the other by itself. */
   closeStalled(): void {
     for (const link of this.links) if (link.isStalled) link.close()
@@ -192,10 +221,11 @@ export class TcpProxy {
     for (const link of this.links) link.close()
   }
 
-  /** Forgets what it was to wait for. */
+  /** Forgets what it was to wait for, and lets what is held go on. */
   calm(): void {
     this.rules = []
     this.deaf = false
+    this.release()
   }
 
   async stop(): Promise<void> {

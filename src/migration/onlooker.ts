@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { messageOf } from '../failure.ts'
-import { type Opened, openConnection, serverVersion } from '../postgres/connection.ts'
+import { closeSession, connect, goodbye, serverVersion } from '../postgres/connection.ts'
 import type { ConnectionParameters } from '../postgres/connection-string.ts'
 import type { Context } from './context.ts'
 
@@ -31,7 +31,7 @@ export class Onlooker {
     this.running = this.watch(view, context)
   }
 
-  /** Ends the looks and their session. */
+  /** Ends the looks and their session. A look that gets no answer is not waited for: nobody needs it any more. */
   async end(): Promise<void> {
     this.stop.abort()
     await this.running
@@ -40,24 +40,31 @@ export class Onlooker {
   private async watch(view: View, { log, signal }: Pick<Context, 'log' | 'signal'>): Promise<void> {
     const { connection, database, role } = view
     const over = AbortSignal.any([this.stop.signal, signal])
-    let session: Opened | undefined
+    let session: pg.Client | undefined
     let number = 0
+    let limit: NodeJS.Timeout | undefined
+    const hurry = () => {
+      limit = setTimeout(() => session?.connection.stream.destroy(), goodbye)
+    }
+    over.addEventListener('abort', hurry, { once: true })
     while (!over.aborted) {
       try {
         await sleep(pause, undefined, { signal: over })
         if (!session) {
-          session = await openConnection(connection, { database, role, readOnly: true, signal })
-          number = (await serverVersion(session.client)).number
+          session = await connect(connection, { database, role, readOnly: true, signal: over })
+          number = (await serverVersion(session)).number
         }
-        await view.look(session.client, number)
+        await view.look(session, number)
       } catch (error) {
         if (!over.aborted) log.debug(`The ${role} cannot be looked at: ${messageOf(error)}`)
         view.blind()
-        await session?.close()
+        if (session) await closeSession(session)
         session = undefined
       }
     }
     view.blind()
-    await session?.close()
+    if (session) await closeSession(session)
+    over.removeEventListener('abort', hurry)
+    clearTimeout(limit)
   }
 }

@@ -319,8 +319,15 @@ export async function cancelQuery(
       await closeSession(canceller)
     }
   }
+  const answered = new AbortController()
+  const asked = ask()
+    .catch(() => {})
+    .finally(() => answered.abort())
   // a session that is being cut off is not waited for
-  await Promise.race([ask().catch(() => {}), sleep(cancelTime)])
+  await Promise.race([
+    asked,
+    sleep(cancelTime, undefined, { signal: answered.signal }).catch(() => {}),
+  ])
   await closeSession(client)
 }
 
