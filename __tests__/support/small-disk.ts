@@ -28,7 +28,12 @@ export class SmallDisk {
   fill(left = 0): () => void {
     const { bavail, bsize } = statfsSync(this.path)
     const file = join(this.path, 'filler')
-    writeFileSync(file, Buffer.alloc(Math.max(0, bavail * bsize - left)))
+    try {
+      writeFileSync(file, Buffer.alloc(Math.max(0, bavail * bsize - left)))
+    } catch (error) {
+      // somebody else has written meanwhile, and so it is full
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    }
     return () => rmSync(file)
   }
 
