@@ -221,7 +221,8 @@ test('whether a second stream is worth it is tried with the smallest part, and t
   for (let second = 2; second <= 5; second++) await watched.until(second, second * 1000)
   expect(watched.begun).toEqual(['schema', 'a', 'c'])
   watched.flowing('c')
-  // both together are no faster
+  // none takes its place early: both together are no faster
+  watched.queue.came(watched.of('c'), 1)
   for (let second = 6; second <= 20; second++) await watched.until(second, second * 1000)
   watched.queue.done(watched.of('c'))
   expect(await watched.until(30)).toEqual([])

@@ -162,9 +162,11 @@ export class PartQueue implements Queue<PartTask> {
 
   private mayBegin(part: PartAhead): boolean {
     const others = [...this.running]
-    return (
-      this.staying(part, others) < this.streams.allowed && this.sessionsOf(others) < this.sessions
-    )
+    const { allowed, isSettled } = this.streams
+    // a stream that is only tried ends with its part
+    const proven = isSettled ? allowed : Math.max(1, allowed - 1)
+    const isFree = others.length < allowed || this.staying(part, others) < proven
+    return isFree && this.sessionsOf(others) < this.sessions
   }
 
   private begin(part: PartAhead): PartAhead {
