@@ -21,6 +21,8 @@ export function isRestoredEarly({ phases }: Pick<Report, 'phases'>, database: st
 /** What a sink was told, in the order in which it was told. */
 export interface Told {
   calls: string[]
+  /** Archives that rows began to come of, and how many calls there were before. */
+  flowing: { path: string; after: number }[]
   ahead: readonly PartAhead[]
   schema: DumpedDatabase | undefined
   dumped: DumpedDatabase[]
@@ -34,6 +36,10 @@ export function listener(told: Told, more: Partial<DumpSink> = {}): DumpSink {
       told.schema = database
       told.ahead = ahead
       more.schema?.(database, ahead)
+    },
+    flows: (database, path) => {
+      told.flowing.push({ path, after: told.calls.length })
+      more.flows?.(database, path)
     },
     data: (database, path) => {
       told.calls.push(`data ${database} ${path}`)
@@ -51,7 +57,13 @@ export function listener(told: Told, more: Partial<DumpSink> = {}): DumpSink {
   }
 }
 
-export const newlyTold = (): Told => ({ calls: [], ahead: [], schema: undefined, dumped: [] })
+export const newlyTold = (): Told => ({
+  calls: [],
+  flowing: [],
+  ahead: [],
+  schema: undefined,
+  dumped: [],
+})
 
 /** The command `dump`, with a sink; without one it makes single archives. The source is watched where it is to be frozen. */
 export function dumping(sink?: DumpSink): (run: Run) => Promise<void> {

@@ -275,14 +275,14 @@ export function explained(result: RestoreResult): Set<string> {
   return new Set(result.skipped.map(({ entry }) => entry))
 }
 
-/** Sends a signal to every pg_restore that this process has started; false when none runs. */
-export function signalPgRestore(signal: NodeJS.Signals): boolean {
+/** Sends a signal to every client program of a name that this process has started; false when none runs. */
+export function signalProgram(name: string, signal: NodeJS.Signals): boolean {
   let isSent = false
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       const [, command, state, parent] =
         /\((.*)\) (\S+) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
-      if (command !== 'pg_restore' || state === 'Z' || Number(parent) !== process.pid) continue
+      if (command !== name || state === 'Z' || Number(parent) !== process.pid) continue
       process.kill(Number(pid), signal)
       isSent = true
     } catch {
@@ -291,6 +291,8 @@ export function signalPgRestore(signal: NodeJS.Signals): boolean {
   }
   return isSent
 }
+
+export const signalPgRestore = (signal: NodeJS.Signals) => signalProgram('pg_restore', signal)
 
 export const killPgRestore = () => signalPgRestore('SIGKILL')
 

@@ -268,6 +268,9 @@ test('what a listener does with what it is told is its own affair', async () => 
       schema: () => {
         throw new Error('at once')
       },
+      flows: () => {
+        throw new Error('early')
+      },
       data: () => Promise.reject(new Error('later')),
       lost: async () => {
         throw new Error('in a promise')
@@ -278,12 +281,14 @@ test('what a listener does with what it is told is its own affair', async () => 
   )
   const database = { name: 'shop', bytes: 0, archives: [], properties: {}, fingerprint: {} }
   sink?.schema(database, [])
+  sink?.flows('shop', 'databases/shop/2')
   sink?.data('shop', 'databases/shop/2')
   sink?.lost('shop')
   sink?.dumped(database)
   await new Promise((resolve) => setImmediate(resolve))
   expect(lines.map((line) => line.replace(/.*: /, '')).sort()).toEqual([
     'at once',
+    'early',
     'in a promise',
     'later',
   ])

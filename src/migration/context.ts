@@ -3,6 +3,7 @@ import type { Report } from '../report/model.ts'
 import type { ReportWriter } from '../report/writer.ts'
 import type { PartSizes } from './dump/part-sizes.ts'
 import type { Limits } from './kept/upload-limits.ts'
+import type { StreamSizes } from './restore/stream-sizes.ts'
 
 /**
  * What the engine needs from the world around it. The action hands in the runner's (src/action/); a test hands in its
@@ -43,6 +44,8 @@ export interface Context {
   partSizes?: PartSizes
   /** How large the parts of an upload are; see kept/upload.ts. */
   uploadLimits?: Partial<Limits>
+  /** When the rows of one table go through several sessions; see restore/stream-sizes.ts. */
+  streamSizes?: StreamSizes
   goOn?: WayOn
   /** The name of the rehearsal that this run is: all that it makes on the target begins with it. */
   rehearsal?: string

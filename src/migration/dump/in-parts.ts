@@ -44,6 +44,8 @@ export interface DumpPartsOptions extends Omit<DumpDatabaseOptions, 'directory' 
   finish: (directory: string) => Promise<void>
   /** The schema archive is complete. */
   onSchema: () => void
+  /** Rows of a data archive of a single table begin to come. */
+  onFlow: (part: PartAhead) => void
   /** A data archive is complete, and holds what it was to hold. */
   onPart: (part: PartAhead) => void
 }
@@ -94,6 +96,9 @@ export async function dumpInParts(
       expected.resolve(tablesWithRows(defined, tables))
       return []
     }
+    const flows = (part: PartAhead, { signal }: Context) => {
+      if (!signal.aborted) options.onFlow(part)
+    }
     const dumpPart = async (part: PartAhead, own: Context): Promise<TimedTable[]> => {
       const archive = {
         ...common,
@@ -104,7 +109,14 @@ export async function dumpInParts(
       }
       const timed = await dumpArchive(source, archive, own, (line) => {
         if (part.isRest) progress.read(line)
-        if (/dumping contents of table /.test(line)) queue.flows(part)
+        if (!/dumping contents of table /.test(line)) return
+        queue.flows(part)
+        // it may have begun before the schema archive, which is told first, was complete
+        if (!part.isRest)
+          void expected.promise.then(
+            () => flows(part, own),
+            () => {},
+          )
       })
       queue.done(part)
       await options.finish(archive.directory)

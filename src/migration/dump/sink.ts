@@ -29,7 +29,7 @@ export interface PartAhead {
  * Is told of the dump of each database while it is being made, so that a restore can begin before it ends.
  *
  * For one database: `schema` once, `data` once for each archive that `schema` announced, in whatever order they become complete,
- * then `dumped`. A database that is dumped into one archive has `dumped` alone. After `lost` nothing comes early any more: the
+ * then `dumped`; `flows` may come before the `data` of an archive with a single table. A database that is dumped into one archive has `dumped` alone. After `lost` nothing comes early any more: the
  * database is dumped into one archive of a new moment, and `dumped` follows. When the dump fails or is cancelled, nothing more is
  * said: dumpDatabases throws.
  *
@@ -47,6 +47,13 @@ export interface DumpSink {
    * first, and in which a restore takes them
    */
   schema(database: DumpedDatabase, ahead: readonly PartAhead[]): void
+  /**
+   * Rows of the single table of a data archive begin to come: its data file is there, or will be in a moment, and grows.
+   *
+   * @param database its name on the source
+   * @param path as `schema` has announced it
+   */
+  flows(database: string, path: string): void
   /**
    * A data archive is complete, and holds what was announced: its table of contents was read.
    *
@@ -83,6 +90,7 @@ export function quietSink(
   return {
     ...(sink.wholeOnly === undefined ? {} : { wholeOnly: sink.wholeOnly }),
     schema: (database, ahead) => tell(() => sink.schema(database, ahead)),
+    flows: (database, path) => tell(() => sink.flows(database, path)),
     data: (database, path) => tell(() => sink.data(database, path)),
     lost: (database) => tell(() => sink.lost(database)),
     dumped: (database) => tell(() => sink.dumped(database)),

@@ -11,6 +11,8 @@ export class ArrivingDatabase {
   private readonly directory: string
   private schema: DumpedDatabase | undefined
   private parts: readonly (ArrivingPart & Pick<PartAhead, 'path'>)[] = []
+  /** Parts of which rows come, and that nobody has taken yet. */
+  private readonly flowing: ArrivingPart[] = []
   /** Parts that are complete, and not taken yet. */
   private readonly complete: ArrivingPart[] = []
   private taken = 0
@@ -35,9 +37,18 @@ export class ArrivingDatabase {
   }
 
   /** See DumpSink. */
+  tellFlows(path: string): void {
+    this.queue(path, this.flowing)
+  }
+
+  /** See DumpSink. */
   tellData(path: string): void {
+    this.queue(path, this.complete)
+  }
+
+  private queue(path: string, parts: ArrivingPart[]): void {
     const part = this.parts.find((one) => one.path === path)
-    if (part) this.complete.push(part)
+    if (part) parts.push(part)
     this.notify()
   }
 
@@ -80,6 +91,7 @@ export class ArrivingDatabase {
     return {
       parts: this.parts,
       check,
+      flowing: (signal) => this.until(signal, () => this.flowing.shift()),
       next: async (signal) => {
         if (this.taken === this.parts.length) return undefined
         const part = await this.until(signal, () => this.complete.shift())

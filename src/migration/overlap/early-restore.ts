@@ -89,6 +89,7 @@ export class EarlyRestore {
     const of = (name: string) => this.arriving.get(name)
     return {
       schema: (database, ahead) => of(database.name)?.tellSchema(database, ahead),
+      flows: (database, path) => of(database)?.tellFlows(path),
       data: (database, path) => of(database)?.tellData(path),
       lost: (database) => of(database)?.tellLost(),
       dumped: (database) => of(database.name)?.tellDumped(database),

@@ -22,6 +22,12 @@ export interface ArrivingParts {
   /** All of them, in the order in which they are dumped. */
   readonly parts: readonly ArrivingPart[]
   /**
+   * Waits for the next one of a single table whose rows begin to come.
+   *
+   * @throws Cancelled as soon as the signal fires
+   */
+  flowing(signal: AbortSignal): Promise<ArrivingPart>
+  /**
    * Waits for the next one that is complete.
    *
    * @returns undefined when all have come

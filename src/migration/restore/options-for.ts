@@ -52,6 +52,7 @@ export function optionsFor(
     analyze: inputs.analyze,
     jobs: inputs.restoreJobs === 'auto' ? autoJobs(run.processors) : inputs.restoreJobs,
     patience: run.patience,
+    streams: run.streamSizes,
     timed: (step, table, time) => destination.record.ran(step, table, time),
     createDatabase: inputs.createDatabase,
     isRehearsal: run.rehearsal !== undefined,

@@ -5,16 +5,7 @@ import type { Patience } from '../../postgres/watchdog.ts'
 import type { NoteStep } from '../timing.ts'
 import type { ArrivingParts } from './arriving.ts'
 import type { DatabaseProperties } from './database/properties.ts'
-
-/** Sessions that the rows of one table go through at once. */
-export interface StreamOptions {
-  /** Bytes of the table's data file from which on it may have more than one. */
-  from: number
-  /** Sessions at most. */
-  most: number
-  /** Bytes of rows after which another session takes over. */
-  piece: number
-}
+import type { StreamSizes } from './stream-sizes.ts'
 
 /** The restore of one database: what, where to, and how. */
 export interface RestoreOptions {
@@ -57,8 +48,8 @@ export interface RestoreOptions {
   extraOptions: string[]
   /** Exact rows of each table in the dump by its quoted `"schema"."table"`: what a resumed load is measured by. */
   expectedRows?: ReadonlyMap<string, number>
-  /** When the rows of one table go through several sessions at once; default defaultStreams. */
-  streams?: StreamOptions
+  /** When the rows of one table go through several sessions at once; default streamSizes. */
+  streams?: StreamSizes | undefined
   /** What the server may be silent for while pg_restore works; see watchdog.ts. */
   patience?: Patience | undefined
   /** Told whether the database was created now, when it is there. */

@@ -27,7 +27,8 @@ const end = Buffer.from('\\.\n')
 const lineThenEnd = Buffer.from('\n\\.\n')
 
 /**
- * Takes the rows out of the script that `pg_restore --file=-` writes for the data of one table, and says where one of them ends.
+ * Takes the rows out of the script that `pg_restore --file=-` writes for the data of one table, or out of its data file, and says where
+ * one of them ends.
  *
  * In COPY's text format a newline in a value is written as a backslash and an `n`, so a line is a row (PostgreSQL, "COPY", Text
  * Format; source, copyto.c: CopyAttributeOutText). A newline after a backslash is one that an old program has written for a
@@ -37,7 +38,7 @@ const lineThenEnd = Buffer.from('\n\\.\n')
  */
 export class CopyScript {
   private readonly isStatement: (statement: Buffer) => boolean
-  private head: Buffer | undefined = Buffer.alloc(0)
+  private head: Buffer | undefined
   private held = Buffer.alloc(0)
   /** What was read last ends with a newline. */
   private lineBegins = true
@@ -46,9 +47,13 @@ export class CopyScript {
   /** The line that ends the rows has come. */
   isComplete = false
 
-  /** @param isStatement says whether a COPY statement, its newline included, is the one that is expected */
-  constructor(isStatement: (statement: Buffer) => boolean) {
-    this.isStatement = isStatement
+  /**
+   * @param isStatement says whether a COPY statement, its newline included, is the one that is expected. Without it there is none
+   *   before the rows: a data file of pg_dump holds nothing but them and the line that ends them
+   */
+  constructor(isStatement?: (statement: Buffer) => boolean) {
+    this.isStatement = isStatement ?? (() => false)
+    this.head = isStatement && Buffer.alloc(0)
   }
 
   /**

@@ -19,6 +19,7 @@ import { isLoss, leaveOut, lossOf, type PlannedEntry } from '../plan/planned-ent
 import { remedyFor } from '../plan/remedies.ts'
 import { takeAlong } from '../plan/take-along.ts'
 import { withAnalyze } from './analyze-tasks.ts'
+import { EarlyLoads } from './early-loads.ts'
 import { IdleJobs } from './idle-jobs.ts'
 import { EntryFailed } from './patient-session.ts'
 import { RestoreProgress } from './progress.ts'
@@ -49,6 +50,8 @@ export class Execution {
   /** Quoted names of the tables whose planner statistics are there. */
   readonly analyzed = new Set<string>()
   readonly idleJobs = new IdleJobs()
+  /** Loads of tables that are still being dumped. */
+  readonly early = new EarlyLoads(this, () => this.nextName())
   /** Where tables are noted that several sessions load; null where nothing may be noted. */
   ledger: Ledger | null = null
   /** The role that loads; null where the account does all by itself. */
@@ -92,7 +95,11 @@ export class Execution {
 
   /** A session's work, alone or among others. */
   worker(): Worker {
-    return new Worker(this, `${sessionPrefix}${this.id} ${++this.workers}`)
+    return new Worker(this, this.nextName())
+  }
+
+  private nextName(): string {
+    return `${sessionPrefix}${this.id} ${++this.workers}`
   }
 
   /** Restores entries one after the other in one session, to the first that fails or all of them. */
@@ -142,11 +149,14 @@ export class Execution {
         const began = performance.now()
         if (!(await worker.perform(tasks, schedule))) return
         const seconds = (performance.now() - began) / 1000
-        for (const task of tasks) schedule.done(task, seconds, tasks.length)
+        for (const task of tasks)
+          schedule.done(task, task.wasBegun ? undefined : seconds, tasks.length)
       })
     }
     const stop = () => this.stopper.abort()
-    if (reception) await receiving(reception, schedule, this.signal, stop, work)
+    const { early, signal } = this
+    const { log } = this.context
+    if (reception) await receiving(reception, schedule, early, { log, signal }, stop, work)
     else await work()
   }
 

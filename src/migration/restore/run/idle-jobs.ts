@@ -24,6 +24,11 @@ export class IdleJobs {
     return first === task ? this.idle : 0
   }
 
+  /** How many no load uses: for what takes no job, and so must not take one from those that do. */
+  get spare(): number {
+    return this.borrowers.size === 0 ? this.idle : 0
+  }
+
   /** The load is done with. */
   giveBack(task: Task): void {
     this.borrowers.delete(task)

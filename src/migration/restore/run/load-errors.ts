@@ -29,6 +29,9 @@ export class LoadFailure extends Error {
   }
 }
 
+/** Nobody knows whether the rows are there, all of them or in part. */
+export class CommitFailed extends LoadFailure {}
+
 /**
  * Lines of pg_restore's stderr, put together to errors. Before version 12 it writes `[archiver (db)] ` before messages, and
  * no `error: `.

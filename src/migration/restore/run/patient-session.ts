@@ -6,6 +6,7 @@ import type { Ledger } from '../database/ledger.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { RestorePlan } from '../plan/plan.ts'
 import { lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
+import type { EarlyLoads } from './early-loads.ts'
 import type { IdleJobs } from './idle-jobs.ts'
 import type { RestoreProgress, Running } from './progress.ts'
 import { endSessions, type Login, streamsOf, TargetSession } from './target-session.ts'
@@ -35,6 +36,7 @@ export interface Books {
   readonly signal: AbortSignal
   readonly ledger: Ledger | null
   readonly idleJobs: IdleJobs
+  readonly early: EarlyLoads
   /** 1, and one more for every interruption that was mended. */
   attempts: number
   restored: number
@@ -59,6 +61,8 @@ export class PatientSession {
   protected readonly run: Books
   protected readonly name: string
   private current: TargetSession | null = null
+  /** Names of those whose work it has taken over. */
+  protected readonly predecessors: string[] = []
   /** Who works now. */
   protected login: Login = 'account'
   private readonly abort = () => void this.current?.cancel()
@@ -192,7 +196,7 @@ export class PatientSession {
     )
   }
 
-  /** Ends what the server may still be doing for a session of this worker that was lost. */
+  /** Ends what the server may still be doing for a session that was lost, of this worker or of one whose work it does. */
   private async endLost(): Promise<void> {
     const session = await TargetSession.open(
       this.run.optionsOf(this.login),
@@ -201,8 +205,8 @@ export class PatientSession {
     )
     try {
       const client = await session.own()
-      for (const name of [this.name, streamsOf(this.name)])
-        await endSessions(client, name, this.run.signal)
+      for (const name of [this.name, ...this.predecessors])
+        for (const one of [name, streamsOf(name)]) await endSessions(client, one, this.run.signal)
     } finally {
       await session.close()
     }

@@ -106,7 +106,9 @@ export class RestoreProgress {
     this.show()
     return {
       at: () => {},
-      moved: () => {},
+      moved: (sessions, bytes) => {
+        work.through = { sessions, bytes }
+      },
       end: (done = true) => {
         this.running.delete(session)
         if (done) this.entries += entries
@@ -234,7 +236,7 @@ export class RestoreProgress {
       if (expected === 0) return `${formatCount(rows)} rows`
       return `${Math.floor(100 * Math.min(1, rows / expected))} %`
     }
-    if (item && through) return `${formatBytes(through.bytes)} of rows`
+    if (through) return `${formatBytes(through.bytes)} of rows`
     if (!item && fraction !== undefined) return `${Math.floor(100 * fraction)} %`
     return runs >= tellingSeconds ? `for ${formatDuration(runs)}` : ''
   }

@@ -10,21 +10,16 @@ import { isTransient } from '../../../postgres/sqlstates.ts'
 import type { Logger } from '../../context.ts'
 import type { Ledger } from '../database/ledger.ts'
 import { fitsMark } from '../database/mark.ts'
-import type { RestoreOptions, StreamOptions } from '../options.ts'
+import type { RestoreOptions } from '../options.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
+import { streamSizes } from '../stream-sizes.ts'
 import { rootOf, scriptArguments, tableOf } from './load.ts'
-import { LoadFailure } from './load-errors.ts'
+import { CommitFailed, LoadFailure } from './load-errors.ts'
 import { runPgRestore } from './pg-restore.ts'
 import { streamsOf, TargetSession } from './target-session.ts'
 
 /**
- * Below 64 MiB a table is loaded before another session would have begun. A piece is so large that a session is not changed with
- * every packet, and so small that eight of them are no matter of memory.
- */
-const defaultStreams: StreamOptions = { from: 64 * 1024 * 1024, most: 8, piece: 512 * 1024 }
-
-/**
- * So many times that size is a table before whose end other jobs are expected to have nothing to do. What goes through this process costs
+ * So many times the size from which on it may have several is a table before whose end other jobs are expected to have nothing to do. What goes through this process costs
  * a tenth more than what pg_restore sends itself (bench/streams.ts), so smaller ones are streamed only where a job waits already.
  */
 const surely = 8
@@ -40,6 +35,11 @@ export interface StreamedLoad {
   signal: AbortSignal
   log: Logger
   ledger: Ledger
+  /**
+   * Brings the bytes of the data file, where not pg_restore does. It may take hours over that, so there is no further session before
+   * those that are there have enough to do.
+   */
+  follow?: (take: (chunk: Buffer) => Promise<void>, signal: AbortSignal) => Promise<void>
   /** How many sessions may work now, at least one: asked again and again. */
   allowed(): number
   /** Told so many bytes of rows have gone to so many sessions. */
@@ -54,7 +54,7 @@ export interface StreamedLoad {
  */
 export function mayBeStreamed(item: PlannedEntry, options: RestoreOptions, idle: number): boolean {
   const { entry, archive } = item
-  const { from } = options.streams ?? defaultStreams
+  const { from } = options.streams ?? streamSizes
   return (
     options.jobs > 1 &&
     options.extraOptions.length === 0 &&
@@ -73,7 +73,7 @@ export function mayBeStreamed(item: PlannedEntry, options: RestoreOptions, idle:
 
 /**
  * Loads the rows of one table through as many sessions as may work, each in a transaction of its own, out of what pg_restore
- * writes. None commits before every COPY and pg_restore have ended well; see Ledger for what stands in the mark meanwhile.
+ * writes, or what is brought instead. None commits before every COPY and what brings the rows have ended well; see Ledger for what stands in the mark meanwhile.
  *
  * @returns false where nothing was loaded and pg_restore has to do it: the table is not as bare as one that was just made, or
  *   something came that is not known
@@ -95,7 +95,7 @@ export async function loadInStreams(load: StreamedLoad): Promise<boolean> {
     return true
   } catch (error) {
     if (load.signal.aborted) throw new Cancelled()
-    if (error instanceof UnknownScript) {
+    if (error instanceof UnknownScript && !load.follow) {
       load.log.info(`${load.item.name} is loaded in one session: ${error.message}`)
       return false
     }
@@ -137,7 +137,7 @@ class Streams {
 
   constructor(load: StreamedLoad) {
     const { entry, archive } = load.item
-    const { most, piece } = load.options.streams ?? defaultStreams
+    const { most, piece } = load.options.streams ?? streamSizes
     this.load = load
     this.most = most
     this.piece = piece
@@ -148,10 +148,11 @@ class Streams {
     const copy = entry.copyStatement ?? ''
     this.statement = `${copy.replace(/;\n?$/, '')} WITH (ENCODING ${quoteLiteral(archive.encoding)})`
     const decode = decoder(archive.encoding)
-    this.script = new CopyScript((bytes) => {
+    const isCopy = (bytes: Buffer) => {
       const { text, exact } = decode(bytes)
       return exact && text.trimEnd() === copy.trimEnd()
-    })
+    }
+    this.script = new CopyScript(load.follow ? undefined : isCopy)
   }
 
   /** Opens the sessions that may work from the start. @returns false where the table has what others would meet in, or must not be loaded at once */
@@ -170,20 +171,23 @@ class Streams {
     // others need connections, too: as many stay free as are taken
     this.most = Math.min(this.most, 1 + Math.max(0, Math.floor(found.free / 2)))
     await this.copyIn(session)
-    const others = this.allowed() - 1
+    const others = this.load.follow ? 0 : this.allowed() - 1
     await Promise.all(Array.from({ length: others }, () => this.grow()))
     return true
   }
 
   /** Sends all rows. @returns how many the server has taken, in transactions that are still open */
   async fill(): Promise<number> {
-    const { options, item, name, directory } = this.load
+    const { options, item, name, directory, follow } = this.load
+    const take = (chunk: Buffer) => this.take(chunk)
     try {
-      await runPgRestore(options, [item], directory, this.signal, {
-        name,
-        arguments: (list) => scriptArguments(options, list, item.archive.directory),
-        onOutput: (chunk) => this.take(chunk),
-      })
+      if (follow) await follow(take, this.signal)
+      else
+        await runPgRestore(options, [item], directory, this.signal, {
+          name,
+          arguments: (list) => scriptArguments(options, list, item.archive.directory),
+          onOutput: take,
+        })
       await this.opening
     } catch (error) {
       this.fail(error)
@@ -201,7 +205,7 @@ class Streams {
     return counts.reduce((sum, count) => sum + count, 0)
   }
 
-  /** @throws LoadFailure when one of the commits failed or had no answer: the ledger has the table then */
+  /** @throws CommitFailed when one of the commits failed or had no answer: the ledger has the table then */
   async commit(): Promise<void> {
     const { ledger, signal, item } = this.load
     const { namespace: schema, tag: name } = item.entry
@@ -221,7 +225,7 @@ class Streams {
     const message = `the rows may be there in part: ${messageOf(failed.reason)}`
     const sqlstate = sqlstateOf(failed.reason) ?? null
     // whatever it was, another try begins with an empty table
-    throw new LoadFailure(message, [{ dumpId: item.entry.dumpId, message, sqlstate }], true)
+    throw new CommitFailed(message, [{ dumpId: item.entry.dumpId, message, sqlstate }], true)
   }
 
   async close(): Promise<void> {
@@ -268,7 +272,7 @@ class Streams {
     }
   }
 
-  /** Takes what pg_restore writes, and lets it wait while no session takes any. Never rejects. */
+  /** Takes what comes, and lets it wait while no session takes any. Never rejects. */
   private async take(chunk: Buffer): Promise<void> {
     try {
       for (let from = 0; from < chunk.length; from += this.piece) {
@@ -305,12 +309,13 @@ class Streams {
     for (;;) {
       this.signal.throwIfAborted()
       const allowed = this.allowed()
-      if (allowed > this.streams.length) this.opening ??= this.grow()
       const usable = this.streams.slice(0, allowed)
       this.load.moved(usable.length, this.bytes)
       const [free] = usable
         .filter(({ copy }) => !copy.isFull)
         .sort((one, other) => one.copy.queued - other.copy.queued || one.sent - other.sent)
+      const isWanted = !free || !this.load.follow
+      if (isWanted && allowed > this.streams.length) this.opening ??= this.grow()
       if (free) return free
       const { opening } = this
       await Promise.race([

@@ -24,6 +24,8 @@ export interface Task {
   step: Step | null
   /** How many tasks were done when it was last put off, or null. */
   putOffAt: number | null
+  /** It was begun before it was handed out, so that the time since then says nothing of what it takes. */
+  wasBegun: boolean
 }
 
 /** A task that waits for nothing yet. */
@@ -42,6 +44,7 @@ export function newTask(kind: Task['kind'], items: PlannedEntry[], load: Load | 
     sharing: [],
     step: null,
     putOffAt: null,
+    wasBegun: false,
   }
 }
 

@@ -28,8 +28,8 @@ export class RestoreTimes {
     }
   }
 
-  /** A load begins, of one entry after the other. */
-  load(): { at(item: PlannedEntry | null): void; end(done: boolean): void } {
+  /** A load begins, of one entry after the other: now, or when that has begun before. */
+  load(): { at(item: PlannedEntry | null, from?: number): void; end(done: boolean): void } {
     let current: { entry: ArchiveEntry; from: number } | null = null
     const done = (to: number) => {
       if (current?.entry.desc !== 'TABLE DATA') return
@@ -37,10 +37,10 @@ export class RestoreTimes {
       this.note?.('load', { schema, name }, { from: current.from, to })
     }
     return {
-      at: (item) => {
+      at: (item, from) => {
         const now = performance.now()
         done(now)
-        current = item && { entry: item.entry, from: now }
+        current = item && { entry: item.entry, from: from ?? now }
       },
       end: (isDone) => {
         if (isDone) done(performance.now())

@@ -173,17 +173,22 @@ export class Worker extends PatientSession {
     let left = what.items.filter(isWanted)
     await this.as(run.loginOf(what.items[0]))
     let loaded = false
+    const early = run.early.take(what.items)
+    if (early) this.predecessors.push(early.name)
     // a check that reads other rows of its table finds them in one session only
     let tries = task.putOffAt === null ? 0 : mostInStreams
     try {
       await this.persist(
         async (uncertain) => {
+          // whoever empties the table would wait for it
+          if (uncertain) await early?.end()
           if (uncertain || task.putOffAt !== null) left = await this.unloaded(what, left)
           if (left.length === 0) return
           timing.end(false)
           // pg_restore has a connection of its own: a job takes one, not two
           await this.drop()
-          await this.rows(task, left, { running, timing, inStreams: tries++ < mostInStreams })
+          if (!(await early?.goOn(left[0], task, { running, timing })))
+            await this.rows(task, left, { running, timing, inStreams: tries++ < mostInStreams })
           timing.end(true)
         },
         (error) => {
@@ -210,6 +215,7 @@ export class Worker extends PatientSession {
     } catch (error) {
       if (!(error instanceof PutOff)) throw error
     } finally {
+      await early?.end()
       run.idleJobs.giveBack(task)
       running.end(loaded)
     }

@@ -24,6 +24,12 @@ export function receptionOf(
   if (!arriving) return undefined
   return {
     parts: arriving.parts,
+    watch: async (flows, signal) => {
+      for (;;) {
+        const part = await arriving.flowing(signal)
+        flows(part, { directory: part.directory, rows: () => growingRows(restore, part) })
+      }
+    },
     receive: async (arrived, signal) => {
       for (
         let part = await arriving.next(signal);
@@ -35,6 +41,24 @@ export function receptionOf(
       }
     },
   }
+}
+
+/**
+ * The entry for the rows of an archive that is still being written: pg_dump has written the table of contents when it begins with
+ * them (PostgreSQL source, pg_backup_directory.c: _CloseArchive).
+ *
+ * @returns undefined where they are not restored
+ * @throws Failure where there is none: pg_dump before 9.3 writes it last
+ */
+async function growingRows(
+  { plan, options }: RunningRestore,
+  { directory }: ArrivingPart,
+): Promise<PlannedEntry | undefined> {
+  const archive = await openArchive(directory, options)
+  const { entries } = planArrival(plan, archive, plan.facts, plan.options)
+  markForAccount({ ...plan, entries: [...plan.entries, ...entries] }, [archive])
+  const rows = entries.filter(({ entry }) => entry.hasData)
+  return rows.length === 1 && rows[0]?.decision.kind === 'restore' ? rows[0] : undefined
 }
 
 /**

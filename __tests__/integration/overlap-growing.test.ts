@@ -1,0 +1,320 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { Cancelled, Failure } from '../../src/failure.ts'
+import type { Run } from '../../src/migration/run.ts'
+import { clientDirectory } from '../support/clients.ts'
+import { type CommandResult, runInProcess } from '../support/in-process.ts'
+import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
+import { membershipsOf, rowsOf, signalProgram } from '../support/restore-harness.ts'
+import { TestServer } from '../support/server.ts'
+
+/** Tables of a megabyte are in parts of their own, and go through several sessions when a part of that is written. */
+const sizes: Partial<Run> = {
+  partSizes: { database: 1, table: 1024 * 1024, share: 0, parts: 8 },
+  streamSizes: { from: 100_000, most: 4, piece: 8192 },
+}
+
+const rows = 'SELECT g, repeat(md5(g::text), 3) FROM generate_series(1, 20000) g'
+const databases: Record<string, string> = {
+  shop: `CREATE TABLE big (id int, t text); INSERT INTO big ${rows};
+    ALTER TABLE big ADD PRIMARY KEY (id);
+    CREATE TABLE small (id int REFERENCES big); INSERT INTO small VALUES (1)`,
+  // rows that fit into its columns in either order
+  twins: `CREATE TABLE twin (a text, b text); INSERT INTO twin SELECT 'a' || g, repeat(md5(g::text), 3) FROM generate_series(1, 20000) g`,
+  // more than the buffers between two ends of a connection hold
+  wide: `CREATE TABLE huge (id int, t text); INSERT INTO huge SELECT g, repeat(md5(g::text), 12) FROM generate_series(1, 70000) g`,
+  // rows that the target refuses until its superuser says otherwise
+  picky: `CREATE TABLE refused (a int CHECK (current_setting('my.allowed', true) IS DISTINCT FROM 'no' OR a < 15000), t text);
+    INSERT INTO refused ${rows}`,
+}
+
+let source: TestServer
+let target: PlainTarget
+/** Source and target behind networks that do what they are told. */
+let near: TcpProxy
+let far: TcpProxy
+let client: string
+let directory: string
+
+beforeAll(async () => {
+  const found = await clientDirectory(15)
+  if (!found) throw new Error('the client programs of 15 are missing')
+  client = found
+  directory = await mkdtemp(join(tmpdir(), 'overlap-growing-'))
+  ;[source, target] = await Promise.all([TestServer.start(15), startPlainTarget(15)])
+  near = await TcpProxy.start(source.port)
+  far = await TcpProxy.start(target.port)
+  for (const [name, content] of Object.entries(databases)) {
+    await source.sql(`CREATE DATABASE ${name}`)
+    await source.sql(content, name)
+  }
+})
+
+afterEach(async () => {
+  near.calm()
+  far.calm()
+  for (const name of Object.keys(databases))
+    await target.backend.sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+})
+
+afterAll(async () => {
+  await near?.stop()
+  await far?.stop()
+  await source?.stop()
+  await target?.stop()
+  await rm(directory, { recursive: true, force: true })
+})
+
+let dumps = 0
+
+/** Migrates a database, and keeps its dump where the test finds it. */
+function migrate(
+  database: string,
+  more: Record<string, string> = {},
+  changes: Partial<Run> = {},
+): { result: Promise<CommandResult>; dump: string } {
+  const dump = join(directory, `dump-${++dumps}`)
+  const result = runInProcess(
+    {
+      command: 'migrate',
+      source: through(near, source.uri()),
+      target: through(far, target.uri()),
+      databases: database,
+      'client-path': client,
+      'dump-directory': dump,
+      'keep-dump': 'true',
+      'restore-jobs': '4',
+      'allow-missing': '*',
+      'upload-dump': 'false',
+      ...more,
+    },
+    { ...sizes, pauses: [0.2, 0.2, 0.2], ...changes },
+  )
+  return { result, dump: join(dump, 'databases', database, '2') }
+}
+
+/** Sessions on the target that rows go through which are still being dumped, and those rows. */
+async function streamsIn(database: string): Promise<{ pid: number; rows: number }[]> {
+  const { rows } = await target.backend.sql(
+    `SELECT a.pid, p.tuples_processed::int AS rows FROM pg_stat_activity a JOIN pg_stat_progress_copy p ON p.pid = a.pid
+      WHERE a.datname = '${database}' AND a.application_name LIKE 'migrate-to-polardb restore % stream %'`,
+  )
+  return rows as { pid: number; rows: number }[]
+}
+
+/** Bytes of the data file in a directory of a dump, 0 where there is none yet. */
+async function bytesOf(dump: string): Promise<number> {
+  const name = (await readdir(dump)).find((one) => /^\d+\.dat/.test(one))
+  return name === undefined ? 0 : (await stat(join(dump, name))).size
+}
+
+/** Migrates a database whose large table comes slowly, until rows of it are on the target. */
+async function inTheMiddle(
+  database: string,
+  table: string,
+  more: Record<string, string> = {},
+  changes: Partial<Run> = {},
+): Promise<{ result: Promise<CommandResult>; dump: string; pid: number; dumped: number }> {
+  void near.when(new RegExp(`COPY public\\.${table} `), 'slow')
+  const { result, dump } = migrate(database, more, changes)
+  let over = false
+  void result.then(() => {
+    over = true
+  })
+  while (!over) {
+    const [stream] = (await streamsIn(database)).filter(({ rows }) => rows > 0)
+    if (stream) return { result, dump, pid: stream.pid, dumped: await bytesOf(dump) }
+    await sleep(20)
+  }
+  throw (await result).error ?? new Error((await result).lines.join('\n'))
+}
+
+/** The target has every row, nothing of ours is left in it, and the run says that it is verified. */
+async function expectWhole({ error, report }: CommandResult, database: string): Promise<void> {
+  if (error) throw error instanceof Failure ? new Error(error.line) : error
+  expect(report.verified).toBe(true)
+  expect(await rowsOf(target.backend, database)).toEqual(await rowsOf(source, database))
+  expect(await marksIn(database)).toEqual([])
+  await expectNothingLeft()
+}
+
+async function expectNothingLeft(): Promise<void> {
+  expect(await membershipsOf(target)).toEqual([])
+  const { rows } = await target.backend.sql(
+    `SELECT rolname FROM pg_roles WHERE rolname LIKE 'migrate_to_polardb%' AND rolcanlogin
+     UNION ALL SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`,
+  )
+  expect(rows).toEqual([])
+}
+
+const marksIn = async (database: string) =>
+  (
+    await target.backend.sql(
+      `SELECT nspname FROM pg_namespace WHERE nspname = 'migrate-to-polardb'`,
+      database,
+    )
+  ).rows
+
+const said = ({ lines }: CommandResult, what: RegExp) => lines.filter((line) => what.test(line))
+
+const begun = /TABLE DATA public\.\w+ is loaded while it is dumped/
+const done = /TABLE DATA public\.\w+ was loaded while it was dumped/
+const givenUp = /(TABLE DATA public\.\w+|The table in \d) is loaded when its dump is complete: /
+
+/** The rows of a database came in so many transactions. */
+async function transactionsIn(database: string, table: string): Promise<number> {
+  const { rows } = await target.backend.sql(
+    `SELECT count(DISTINCT xmin::text)::int AS number FROM ${table}`,
+    database,
+  )
+  return rows[0]?.number
+}
+
+const of18 = (path: string) => ({ 'client-path': path, 'client-version': '18' })
+
+describe('the rows of a large table', () => {
+  test.each(['none', 'gzip:1', 'zstd:1'])(
+    'are on the target before they are dumped, compressed by %s',
+    async (compression) => {
+      const newer = compression.startsWith('zstd') ? await clientDirectory(18) : client
+      if (!newer) return void process.stderr.write('skipped: no client of 18 can be had here\n')
+      const more = { compression, ...(newer === client ? {} : of18(newer)) }
+      const middle = await inTheMiddle('shop', 'big', more)
+      const result = await middle.result
+      await expectWhole(result, 'shop')
+      expect(await bytesOf(middle.dump)).toBeGreaterThan(middle.dumped)
+      expect(said(result, begun)).toHaveLength(1)
+      expect(said(result, done)).toHaveLength(1)
+      // a dump that is slower than one session wants no second one
+      expect(await transactionsIn('shop', 'big')).toBe(1)
+      const timeline = result.report.databases[0]?.tables.find(
+        ({ name }) => name === 'big',
+      )?.timeline
+      expect(timeline?.load?.start).toBeLessThan(timeline?.dump?.end ?? 0)
+      expect(timeline?.load?.end).toBeGreaterThanOrEqual(timeline?.dump?.end ?? 0)
+    },
+  )
+
+  test.each(['done', 'lost'])(
+    'go through several sessions where one cannot keep up, and are there once: a commit is %s',
+    async (commit) => {
+      const entered =
+        commit === 'lost' ? far.when(/COMMENT ON SCHEMA .*"loading":\[/, 'stall') : undefined
+      void far.when(/COPY public\.huge /, 'slow')
+      const { result, dump } = migrate('wide')
+      await near.when(/COPY public\.huge /, 'none')
+      // a little of it is there until the load has begun, and then all of it at once
+      for (let size = 0; size < 200_000; size = await bytesOf(dump)) {
+        signalProgram('pg_dump', 'SIGCONT')
+        await sleep(5)
+        signalProgram('pg_dump', 'SIGSTOP')
+      }
+      while ((await streamsIn('wide')).length === 0) await sleep(20)
+      signalProgram('pg_dump', 'SIGCONT')
+      if (entered !== undefined) {
+        await Promise.race([entered, result])
+        const { rows } = await target.backend.sql(
+          `SELECT pid FROM pg_stat_activity WHERE datname = 'wide' AND application_name LIKE '% stream %'`,
+        )
+        expect(rows.length).toBeGreaterThan(1)
+        const [{ pid }] = rows
+        await target.backend.sql(`SELECT pg_terminate_backend(${pid})`)
+        const alive = `SELECT FROM pg_stat_activity WHERE pid = ${pid}`
+        while ((await target.backend.sql(alive)).rowCount) await sleep(10)
+        far.closeStalled()
+      }
+      const ended = await result
+      await expectWhole(ended, 'wide')
+      expect(said(ended, begun)).toHaveLength(1)
+      expect(said(ended, done)).toHaveLength(commit === 'done' ? 1 : 0)
+      expect(said(ended, /may be there in part/)).toHaveLength(commit === 'done' ? 0 : 1)
+      if (commit === 'done') expect(await transactionsIn('wide', 'huge')).toBeGreaterThan(1)
+    },
+  )
+
+  test('are loaded again where the archive, when it is complete, says other columns than it did', async () => {
+    const { result, dump } = await inTheMiddle('twins', 'twin')
+    const contents = join(dump, 'toc.dat')
+    const text = await readFile(contents, 'latin1')
+    expect(text).toContain('COPY public.twin (a, b)')
+    await writeFile(contents, text.replace('COPY public.twin (a, b)', 'COPY public.twin (b, a)'), {
+      encoding: 'latin1',
+    })
+    const ended = await result
+    expect(said(ended, /public\.twin is loaded again from the beginning: /)).toHaveLength(1)
+    expect(said(ended, done)).toEqual([])
+    expect(ended.report.databases[0]?.restore?.attempts).toBe(1)
+    // what is verified is what was dumped, so this archive is not
+    expect(ended.report.verified).toBe(false)
+    const { rows } = await target.backend.sql("SELECT FROM twin WHERE b LIKE 'a%'", 'twins')
+    expect(rows).toHaveLength(20_000)
+  })
+
+  test('are loaded again where their session is ended', async () => {
+    const { result, pid } = await inTheMiddle('shop', 'big')
+    await target.backend.sql(`SELECT pg_terminate_backend(${pid})`)
+    const ended = await result
+    await expectWhole(ended, 'shop')
+    expect(said(ended, givenUp)).toHaveLength(1)
+    expect(ended.report.databases[0]?.restore?.attempts).toBe(1)
+  })
+
+  test('that the target refuses are told of as ever', async () => {
+    await target.backend.sql(`CREATE DATABASE picky OWNER "${target.account}"`)
+    await target.backend.sql(`ALTER DATABASE picky SET my.allowed TO 'no'`)
+    const ended = await (await inTheMiddle('picky', 'refused')).result
+    expect(said(ended, givenUp)).toHaveLength(1)
+    expect(ended.error).toBeInstanceOf(Failure)
+    expect((ended.error as Failure).line).toContain('TABLE DATA public.refused cannot be restored')
+    expect((ended.error as Failure).sqlstate).toBe('23514')
+    const { rows } = await target.backend.sql('SELECT FROM refused LIMIT 1', 'picky')
+    expect(rows).toEqual([])
+    await expectNothingLeft()
+  })
+
+  test('are loaded as ever where nobody reads their compression', async () => {
+    const newer = await clientDirectory(18)
+    if (!newer) return void process.stderr.write('skipped: no client of 18 can be had here\n')
+    void near.when(/COPY public\.big /, 'slow')
+    const ended = await migrate('shop', { compression: 'lz4', ...of18(newer) }).result
+    await expectWhole(ended, 'shop')
+    expect(said(ended, givenUp).join()).toContain('compressed in a way that is not read here')
+    expect(said(ended, begun)).toEqual([])
+  })
+})
+
+describe('when in the middle of a large table', () => {
+  test('the moment of the dump is lost, all is made up for', async () => {
+    const { result } = await inTheMiddle('shop', 'big')
+    near.disturb('cut')
+    const ended = await result
+    await expectWhole(ended, 'shop')
+    expect(ended.report.warnings.join()).toContain('is removed from the target, and restored again')
+  })
+
+  test('pg_dump is killed, nothing of it is left on the target', async () => {
+    const { result } = await inTheMiddle('shop', 'big')
+    expect(signalProgram('pg_dump', 'SIGKILL')).toBe(true)
+    const { error } = await result
+    expect((error as Failure).why).toContain('pg_dump was killed by SIGKILL')
+    const { rows } = await target.backend.sql(`SELECT FROM pg_database WHERE datname = 'shop'`)
+    expect(rows).toEqual([])
+    await expectNothingLeft()
+  })
+
+  test('the job is cancelled, no row of it is on the target', async () => {
+    const cancel = new AbortController()
+    const { result } = await inTheMiddle('shop', 'big', {}, { signal: cancel.signal })
+    cancel.abort(new Cancelled())
+    const { error } = await result
+    expect(error).toBeInstanceOf(Cancelled)
+    await expectNothingLeft()
+    expect(await marksIn('shop')).toHaveLength(1)
+    const { rows } = await target.backend.sql('SELECT FROM big LIMIT 1', 'shop')
+    expect(rows).toEqual([])
+  })
+})

@@ -1,0 +1,242 @@
+import { basename } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { Cancelled, messageOf } from '../../../failure.ts'
+import { GrowingData } from '../../../postgres/archive/growing-data.ts'
+import type { Context } from '../../context.ts'
+import type { ExpectedPart } from '../arriving.ts'
+import type { Ledger } from '../database/ledger.ts'
+import type { RestoreOptions } from '../options.ts'
+import type { PlannedEntry } from '../plan/planned-entry.ts'
+import type { IdleJobs } from './idle-jobs.ts'
+import { CommitFailed } from './load-errors.ts'
+import type { RestoreProgress, Running } from './progress.ts'
+import { loadInStreams, mayBeStreamed, type StreamedLoad } from './streams.ts'
+import type { Login } from './target-session.ts'
+import type { Task } from './task.ts'
+import type { RestoreTimes } from './times.ts'
+
+/** Milliseconds between two looks at whether a table is large enough by now. */
+const between = 200
+
+/** An archive of a single table, whose rows pg_dump is writing. */
+export interface GrowingPart {
+  directory: string
+  /** Its entry for the rows, once their file is there; undefined where they are not restored. @throws Failure */
+  rows(): Promise<PlannedEntry | undefined>
+}
+
+/** What it shares with the workers of its restore: see Execution, which keeps it. */
+interface Books {
+  readonly progress: RestoreProgress
+  readonly context: Context
+  /** Entries may have been restored by an earlier run. */
+  readonly resuming: boolean
+  readonly signal: AbortSignal
+  readonly ledger: Ledger | null
+  readonly idleJobs: IdleJobs
+  loginOf(item: PlannedEntry): Login
+  optionsOf(login: Login): RestoreOptions
+}
+
+/**
+ * The loads of tables whose rows are sent while pg_dump still writes them. They take no job from those that are handed out: they
+ * wait for the dump most of the time. Each is brought to its end by whoever is handed out the load of that table, when its archive is
+ * complete, and has not committed anything before.
+ */
+export class EarlyLoads {
+  private readonly run: Books
+  private readonly nextName: () => string
+  private readonly loads = new Map<ExpectedPart, EarlyLoad>()
+
+  /** @param nextName a name for the sessions of one more load */
+  constructor(run: Books, nextName: () => string) {
+    this.run = run
+    this.nextName = nextName
+  }
+
+  /** Rows of an archive begin to come. */
+  begin(part: ExpectedPart, growing: GrowingPart): void {
+    if (this.run.resuming || this.loads.has(part)) return
+    const share = () => Math.floor(this.run.idleJobs.spare / Math.max(1, this.loads.size))
+    this.loads.set(part, new EarlyLoad(growing, this.nextName(), share, this.run))
+  }
+
+  /** An archive is there: a load of what is not to be restored of it ends. @param items that are restored */
+  arrived(part: ExpectedPart, items: readonly PlannedEntry[]): void {
+    const load = this.loads.get(part)
+    if (load && !items.some((item) => load.isOf(item))) void load.end()
+  }
+
+  /** The load of some entries that was begun: who takes it goes on with it, or ends it. */
+  take(items: readonly PlannedEntry[]): EarlyLoad | undefined {
+    for (const [part, load] of this.loads) {
+      if (!items.some((item) => load.isOf(item))) continue
+      this.loads.delete(part)
+      return load
+    }
+    return undefined
+  }
+
+  /** Ends all that nobody has taken. */
+  async close(): Promise<void> {
+    await Promise.all([...this.loads.values()].map((load) => load.end()))
+    this.loads.clear()
+  }
+}
+
+/** The load of one table that is still being dumped. */
+export class EarlyLoad {
+  /** Of its sessions, which are streams of it (see streamsOf). */
+  readonly name: string
+  private readonly run: Books
+  /** When its rows began to be sent, as performance.now() counts; undefined before. */
+  private began: number | undefined
+  private readonly part: GrowingPart
+  /** The entry whose rows are sent, as it is in the archive that is not complete. */
+  private item: PlannedEntry | undefined
+  private share: Pick<StreamedLoad, 'allowed' | 'moved'>
+  private running: Running | undefined
+  private readonly data: GrowingData
+  private readonly stopper = new AbortController()
+  private readonly signal: AbortSignal
+  private readonly loading: Promise<boolean>
+
+  /** @param lent how many jobs it may use that nobody else does */
+  constructor(part: GrowingPart, name: string, lent: () => number, run: Books) {
+    this.part = part
+    this.name = name
+    this.run = run
+    this.data = new GrowingData(part.directory)
+    this.signal = AbortSignal.any([run.signal, this.stopper.signal])
+    this.share = {
+      allowed: () => 1 + lent(),
+      moved: (sessions, bytes) => this.running?.moved(sessions, bytes),
+    }
+    this.loading = this.load().finally(() => this.running?.end(false))
+    // who goes on with it hears of it
+    this.loading.catch(() => {})
+  }
+
+  /** Whether it loads the rows of an entry. */
+  isOf({ archive, entry }: PlannedEntry): boolean {
+    return archive.directory === this.part.directory && entry.desc === 'TABLE DATA'
+  }
+
+  /**
+   * Loads what is left of the rows, now that their archive is complete and may be used, and commits.
+   *
+   * @param item its entry for them
+   * @param task that is handed out for it, whose share of the jobs it has from now on
+   * @param told how far it is, and from when on it was at work
+   * @returns false where nothing is loaded, and all is to be done as ever: no session of it is left then
+   * @throws CommitFailed; Cancelled; what the ledger throws
+   */
+  async goOn(
+    item: PlannedEntry | undefined,
+    task: Task,
+    told: { running: Running; timing: ReturnType<RestoreTimes['load']> },
+  ): Promise<boolean> {
+    const { run, began } = this
+    if (!item || began === undefined || this.signal.aborted || !this.fits(item)) {
+      await this.end()
+      return false
+    }
+    this.running?.end(false)
+    told.running.at(item)
+    told.timing.at(item, began)
+    this.share = {
+      allowed: () => 1 + run.idleJobs.lentTo(task),
+      moved: (sessions, bytes) => told.running.moved(sessions, bytes),
+    }
+    this.data.complete(item.entry.dataBytes)
+    task.wasBegun = await this.loading
+    if (run.signal.aborted) throw new Cancelled()
+    if (!task.wasBegun) {
+      told.timing.end(false)
+      return false
+    }
+    await run.ledger?.leave({ schema: item.entry.namespace, name: item.entry.tag })
+    run.context.log.info(`${item.name} was loaded while it was dumped`)
+    return true
+  }
+
+  /** Ends it, and waits until its sessions are closed. What was not committed is not there. Never throws. */
+  async end(): Promise<void> {
+    this.stopper.abort()
+    await this.loading.catch(() => {})
+  }
+
+  /** Whether the complete archive says the same of its rows as before: they are sent by what was said then. */
+  private fits(item: PlannedEntry): boolean {
+    const { run } = this
+    const [before, now] = [this.item, item].map(
+      (one) =>
+        one && {
+          login: run.loginOf(one),
+          ...{ encoding: one.archive.encoding, path: one.archive.searchPath },
+          ...{ strings: one.archive.standardStrings, entry: { ...one.entry, dataBytes: 0 } },
+        },
+    )
+    if (isDeepStrictEqual(before, now)) return true
+    run.context.log.info(
+      `${item.name} is loaded again from the beginning: its archive says something else now than when its rows began to come`,
+    )
+    return false
+  }
+
+  /** @returns whether the rows are committed @throws CommitFailed */
+  private async load(): Promise<boolean> {
+    const { run, signal, name, part } = this
+    const { log, temporaryDirectory: directory } = run.context
+    const { ledger } = run
+    try {
+      const item = await this.large()
+      if (!ledger || !item) return false
+      this.item = item
+      this.began = performance.now()
+      this.running = run.progress.begin(`${item.name}, as it is dumped,`, name, 0)
+      log.info(`${item.name} is loaded while it is dumped`)
+      const isLoaded = await loadInStreams({
+        ...{ options: this.optionsFor(item), item, name, directory, signal, log, ledger },
+        follow: (take, until) => this.data.read(take, until),
+        allowed: () => this.share.allowed(),
+        moved: (sessions, bytes) => this.share.moved(sessions, bytes),
+      })
+      if (!isLoaded) throw new Error('the table on the target is not as bare as it was made')
+      return isLoaded
+    } catch (error) {
+      if (error instanceof CommitFailed) throw error
+      const what = this.item?.name ?? `The table in ${basename(part.directory)}`
+      if (!signal.aborted)
+        log.info(`${what} is loaded when its dump is complete: ${messageOf(error)}`)
+      return false
+    }
+  }
+
+  /** Waits until so much is written that the load would go through several sessions. @returns undefined where it never would */
+  private async large(): Promise<PlannedEntry | undefined> {
+    const { run, signal } = this
+    let item: PlannedEntry | undefined
+    for (; ; await sleep(between, undefined, { signal })) {
+      const dataBytes = await this.data.size()
+      if (dataBytes === 0) continue
+      item ??= await this.part.rows()
+      if (!item) return undefined
+      const may = (bytes: number, idle: number) =>
+        item !== undefined &&
+        mayBeStreamed(
+          { ...item, entry: { ...item.entry, dataBytes: bytes } },
+          this.optionsFor(item),
+          idle,
+        )
+      if (may(dataBytes, run.idleJobs.spare)) return item
+      // one that no size would change that for is not waited for
+      if (!may(Number.POSITIVE_INFINITY, 1)) return undefined
+    }
+  }
+
+  private optionsFor(item: PlannedEntry): RestoreOptions {
+    return this.run.optionsOf(this.run.loginOf(item))
+  }
+}
