@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import { markSchema } from '../../src/migration/restore/database/mark.ts'
 import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
@@ -15,6 +16,8 @@ import { TestServer } from '../support/server.ts'
 
 /** The action from source, for which every table is large enough for a part of its own. */
 const partedMain = join(import.meta.dirname, '..', 'support', 'parted-main.ts')
+/** The same, for which a large table is loaded while it is dumped. */
+const growingMain = join(import.meta.dirname, '..', 'support', 'growing-main.ts')
 
 let source: TestServer
 let target: PlainTarget
@@ -149,6 +152,37 @@ test('a run that is cancelled while both halves are at work ends in time and lea
   expect(rows).toEqual([])
   expect(await membershipsOf(target)).toEqual([])
   cancelled.cleanUp()
+})
+
+test('a run that is killed while a table is loaded that is still being dumped leaves no row of it, and the next one begins anew', async () => {
+  void near.when(/COPY public\.big /, 'slow')
+  const running = startAction(growingMain, { metadata, inputs: inputs({ 'restore-jobs': '4' }) })
+  await running.logged(/TABLE DATA public\.big is loaded while it is dumped/)
+  const streams = async () =>
+    (
+      await target.backend.sql(
+        `SELECT p.tuples_processed::int AS rows FROM pg_stat_activity a JOIN pg_stat_progress_copy p ON p.pid = a.pid
+          WHERE a.datname = 'shop' AND a.application_name LIKE '% stream %'`,
+      )
+    ).rows
+  while (!(await streams()).some(({ rows }) => rows > 0)) await sleep(20)
+  running.kill('SIGKILL')
+  const killed = await running.result
+  expect(await marks()).toHaveLength(1)
+  near.close()
+  far.close()
+  for (const { pid } of killed.orphans()) process.kill(pid, 'SIGKILL')
+  while ((await streams()).length > 0) await sleep(20)
+  const { rows } = await target.backend.sql('SELECT FROM big LIMIT 1', 'shop')
+  expect(rows).toEqual([])
+  const more = { 'if-target-not-empty': 'replace', 'restore-jobs': '4' }
+  const run = await runAction(growingMain, { metadata, inputs: inputs(more) })
+  expect(readReport(run).report.error).toBeNull()
+  expect(run.outputs.verified).toBe('true')
+  await expectEqualData()
+  expect(await membershipsOf(target)).toEqual([])
+  killed.cleanUp()
+  run.cleanUp()
 })
 
 /** Kills what is at work for a run, by the name of the program. */

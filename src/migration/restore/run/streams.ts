@@ -168,6 +168,9 @@ class Streams {
     )
     const [found] = rows
     if (!found?.bare) return false
+    // a load that has no job of its own must not take the connection of one that has
+    if (this.load.follow && found.free < this.load.options.jobs)
+      throw new Error('the target has few connections left')
     // others need connections, too: as many stay free as are taken
     this.most = Math.min(this.most, 1 + Math.max(0, Math.floor(found.free / 2)))
     await this.copyIn(session)
