@@ -373,6 +373,20 @@ describe('what holds an outage up', () => {
     expect(found.map(({ what }) => what).join()).not.toContain('The dump waits')
   })
 
+  test('is the dump of a table that is loaded meanwhile, and of its load what comes after', () => {
+    const found = heldUpBy(
+      point,
+      settings,
+      database(
+        table('small\n', { dump: [10, 100], load: [105, 110] }),
+        table('events', { dump: [10, 600], load: [12, 700] }),
+      ),
+    )
+    const words = found.map(({ what }) => what).join('\n')
+    expect(words).toContain('The dump waits 8 min 20 s for "public"."events" alone')
+    expect(words).toContain('The restore waits 1 min 40 s for the rows of "public"."events" alone')
+  })
+
   test('is the table whose rows everything waits for, and whose dump', () => {
     const found = heldUpBy(
       point,

@@ -14,6 +14,8 @@ interface Piece {
   table: string
   step: 'dump' | 'load' | 'indexes'
   span: Span
+  /** From when on nothing but this was waited for: of rows that are loaded while they are dumped, the end of their dump. */
+  since: number
 }
 
 /**
@@ -37,7 +39,9 @@ export function heldUpBy(
     tables.flatMap(({ schema, name, timeline = {} }): Piece[] =>
       (['dump', 'load', 'indexes'] as const).flatMap((step) => {
         const span = timeline[step]
-        return span ? [{ table: printable(qualifiedName(schema, name)), step, span }] : []
+        const dumped = step === 'load' ? (timeline.dump?.end ?? 0) : 0
+        const table = printable(qualifiedName(schema, name))
+        return span ? [{ table, step, span, since: Math.max(span.start, dumped) }] : []
       }),
     ),
   )
@@ -110,7 +114,7 @@ function alone(pieces: readonly Piece[]): Alone[] {
   if (!last) return []
   const own = pieces.filter(({ table }) => table === last.table)
   const others = pieces.filter(({ table }) => table !== last.table)
-  const free = Math.max(last.span.start, ...others.map(({ span }) => span.end))
+  const free = Math.max(last.since, ...others.map(({ span }) => span.end))
   const begun = Math.min(...own.map(({ span }) => span.start))
   const seconds = last.span.end - free
   if (others.length > 0 && begun >= Math.max(...others.map(({ span }) => span.end))) return []
