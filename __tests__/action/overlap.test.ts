@@ -155,7 +155,7 @@ test('a run that is cancelled while both halves are at work ends in time and lea
 })
 
 test('a run that is killed while a table is loaded that is still being dumped leaves no row of it, and the next one begins anew', async () => {
-  void near.when(/COPY public\.big /, 'slow')
+  void near.when(/COPY public\.big /, 'portion')
   const running = startAction(growingMain, { metadata, inputs: inputs({ 'restore-jobs': '4' }) })
   await running.logged(/TABLE DATA public\.big is loaded while it is dumped/)
   const streams = async () =>

@@ -8,5 +8,5 @@ import { streamSizes } from '../../src/migration/restore/stream-sizes.ts'
 import { runOnNode24 } from '../../src/node-version.ts'
 
 Object.assign(partSizes, { database: 1, table: 1024 * 1024, share: 0 })
-Object.assign(streamSizes, { from: 100_000, piece: 8192 })
+Object.assign(streamSizes, { from: 20_000, piece: 8192 })
 await runOnNode24(runAction)

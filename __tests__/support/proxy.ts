@@ -17,6 +17,8 @@ export type Disturbance =
   | 'slow'
   /** What the client has sent arrives, the answer does not: the client's side is closed. */
   | 'swallow'
+  /** Of what the server says from then on so many bytes arrive (see TcpProxy.portion), and the rest when it is released. */
+  | 'portion'
 
 interface Rule {
   pattern: RegExp | Buffer
@@ -31,6 +33,9 @@ class Link {
   private stalled = false
   private slow = false
   private held = false
+  /** Bytes of the server that still pass. */
+  private portion = Number.POSITIVE_INFINITY
+  private readonly released = Promise.withResolvers<void>()
 
   constructor(
     client: Socket,
@@ -47,6 +52,19 @@ class Link {
           sees(this, bytes)
         } else conversation?.hears()
         if (this.stalled || to.destroyed) return
+        if (from === this.server && this.portion < bytes.length) {
+          from.pause()
+          to.write(bytes.subarray(0, this.portion))
+          const rest = bytes.subarray(this.portion)
+          this.portion = 0
+          void this.released.promise.then(() => {
+            this.portion = Number.POSITIVE_INFINITY
+            to.write(rest)
+            from.resume()
+          })
+          return
+        }
+        if (from === this.server) this.portion -= bytes.length
         if (!this.slow) {
           if (!to.write(bytes)) {
             from.pause()
@@ -72,7 +90,7 @@ class Link {
     pass(this.server, client)
   }
 
-  disturb(disturbance: Disturbance): void {
+  disturb(disturbance: Disturbance, portion: number): void {
     const { client, server } = this
     switch (disturbance) {
       case 'none':
@@ -96,6 +114,9 @@ class Link {
       case 'slow':
         this.slow = true
         break
+      case 'portion':
+        this.portion = portion
+        break
       case 'swallow':
         // the server works on for a client that is gone, as after a cable was pulled
         client.removeAllListeners('close')
@@ -109,6 +130,7 @@ class Link {
   }
 
   release(): void {
+    this.released.resolve()
     if (!this.held) return
     this.held = false
     this.client.resume()
@@ -147,6 +169,9 @@ export class TcpProxy {
   /** What new connections say is kept. */
   listens = false
 
+  /** Bytes that pass of a connection that is to have a portion. */
+  portion = 1024 * 1024
+
   private constructor(server: Server, port: number) {
     this.server = server
     this.port = port
@@ -167,7 +192,7 @@ export class TcpProxy {
     const conversation = this.listens ? new Conversation() : undefined
     if (conversation) this.conversations.push(conversation)
     const link = new Link(socket, port, (one, bytes) => this.see(one, bytes), conversation)
-    if (this.deaf) link.disturb('stall')
+    if (this.deaf) link.disturb('stall', this.portion)
     this.links = this.links.filter((one) => !one.over)
     this.links.push(link)
   }
@@ -182,7 +207,7 @@ export class TcpProxy {
     this.rules = this.rules.filter((one) => one !== rule)
     // after this chunk went out
     setImmediate(() => {
-      link.disturb(rule.disturbance)
+      link.disturb(rule.disturbance, this.portion)
       rule.met()
     })
   }
@@ -197,7 +222,7 @@ export class TcpProxy {
   /** Disturbs every connection that is open now. @returns how many that were */
   disturb(disturbance: Disturbance): number {
     const open = this.links.filter((link) => link.open)
-    for (const link of open) link.disturb(disturbance)
+    for (const link of open) link.disturb(disturbance, this.portion)
     return open.length
   }
 

@@ -281,7 +281,7 @@ test('what a listener does with what it is told is its own affair', async () => 
   )
   const database = { name: 'shop', bytes: 0, archives: [], properties: {}, fingerprint: {} }
   sink?.schema(database, [])
-  sink?.flows('shop', 'databases/shop/2')
+  sink?.flows?.('shop', 'databases/shop/2')
   sink?.data('shop', 'databases/shop/2')
   sink?.lost('shop')
   sink?.dumped(database)

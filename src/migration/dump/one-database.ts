@@ -273,7 +273,7 @@ async function dumpParts(
     logFile: (number: number) => logOf(database, `.${number}`, run),
     finish: (directory: string) => thawArchive(directory, mark),
     onSchema: () => sink.schema(schemaOnly, planned.parts),
-    onFlow: ({ path }: PartAhead) => sink.flows(database, path),
+    onFlow: ({ path }: PartAhead) => sink.flows?.(database, path),
     onPart: ({ path }: PartAhead) => sink.data(database, path),
   }
   try {

@@ -29,8 +29,8 @@ export interface PartAhead {
  * Is told of the dump of each database while it is being made, so that a restore can begin before it ends.
  *
  * For one database: `schema` once, `data` once for each archive that `schema` announced, in whatever order they become complete,
- * then `dumped`; `flows` may come before the `data` of an archive with a single table. A database that is dumped into one archive has `dumped` alone. After `lost` nothing comes early any more: the
- * database is dumped into one archive of a new moment, and `dumped` follows. When the dump fails or is cancelled, nothing more is
+ * then `dumped`; `flows` may come before the `data` of an archive with a single table. A database that is dumped into one archive has
+ * `dumped` alone. After `lost` nothing comes early any more: the database is dumped into one archive of a new moment, and `dumped` follows. When the dump fails or is cancelled, nothing more is
  * said: dumpDatabases throws.
  *
  * The calls return at once: the dump waits for none of them. What one throws, or rejects with, is logged and fails nothing.
@@ -53,7 +53,7 @@ export interface DumpSink {
    * @param database its name on the source
    * @param path as `schema` has announced it
    */
-  flows(database: string, path: string): void
+  flows?(database: string, path: string): void
   /**
    * A data archive is complete, and holds what was announced: its table of contents was read.
    *
@@ -90,7 +90,7 @@ export function quietSink(
   return {
     ...(sink.wholeOnly === undefined ? {} : { wholeOnly: sink.wholeOnly }),
     schema: (database, ahead) => tell(() => sink.schema(database, ahead)),
-    flows: (database, path) => tell(() => sink.flows(database, path)),
+    flows: (database, path) => tell(() => sink.flows?.(database, path)),
     data: (database, path) => tell(() => sink.data(database, path)),
     lost: (database) => tell(() => sink.lost(database)),
     dumped: (database) => tell(() => sink.dumped(database)),
@@ -105,6 +105,7 @@ export function tellingAll(sinks: readonly DumpSink[], context: Pick<Context, 'l
   }
   return {
     schema: (...what) => tell((sink) => sink.schema(...what)),
+    flows: (...what) => tell((sink) => sink.flows?.(...what)),
     data: (...what) => tell((sink) => sink.data(...what)),
     lost: (...what) => tell((sink) => sink.lost(...what)),
     dumped: (...what) => tell((sink) => sink.dumped(...what)),
