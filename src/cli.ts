@@ -6,6 +6,8 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
   )
   process.exit(1)
 }
+const { keepHeapSmall } = await import('./heap.ts')
+keepHeapSmall()
 const { runCli } = await import('./cli/cli.ts')
 // sockets of a library may still be open, and everything that matters has been written
 process.exit(await runCli(process.argv.slice(2)))
