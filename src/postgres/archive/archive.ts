@@ -62,16 +62,21 @@ export async function readArchive(directory: string): Promise<Archive> {
 
 /** The table of contents in the bytes of a toc.dat; sizes of data files are left at 0. See {@link readArchive}. */
 export function parseArchive(content: Buffer, directory: string): Archive {
-  const { minor, database, serverVersion, clientVersion, raw } = readContents(content, directory)
-  const encoding = settingOf(raw, 'ENCODING') ?? 'UTF8'
+  const contents = readContents(content, directory)
+  const { minor, database, serverVersion, clientVersion } = contents
+  const encoding = encodingAmong(contents.entries()) ?? 'UTF8'
   if (!/^[A-Za-z0-9_]{1,30}$/.test(encoding)) throw damaged(directory, 'its encoding')
   const decode = decoder(encoding)
   const ids = new Set<number>()
-  const entries = raw.map((entry) => {
+  const same = sameTexts()
+  const entries: ArchiveEntry[] = []
+  let standardStrings: string | undefined
+  for (const entry of contents.entries()) {
     if (ids.has(entry.dumpId)) throw damaged(directory, `the id ${entry.dumpId} comes twice`)
     ids.add(entry.dumpId)
-    return decodeEntry(entry, decode, directory)
-  })
+    if (entry.desc === 'STDSTRINGS') standardStrings ??= settingIn(entry) ?? ''
+    entries.push(decodeEntry(entry, decode, same, directory))
+  }
   checkRows(entries)
   const searchPath = entries.find((entry) => entry.desc === 'SEARCHPATH')?.definition ?? null
   return {
@@ -81,7 +86,7 @@ export function parseArchive(content: Buffer, directory: string): Archive {
     serverVersion: serverVersion.toString('latin1'),
     clientVersion: clientVersion.toString('latin1'),
     encoding,
-    standardStrings: settingOf(raw, 'STDSTRINGS') !== 'off',
+    standardStrings: standardStrings !== 'off',
     searchPath,
     entries: inRestoreOrder(entries),
   }
@@ -89,7 +94,22 @@ export function parseArchive(content: Buffer, directory: string): Archive {
 
 const sections: readonly Section[] = ['none', 'pre-data', 'data', 'post-data']
 
-function decodeEntry(raw: RawEntry, decode: Decode, directory: string): ArchiveEntry {
+/** Gives the same string for the same text: names of schemas, owners and kinds come with every entry. */
+function sameTexts(): (text: string) => string {
+  const known = new Map<string, string>()
+  return (text) => {
+    const found = known.get(text)
+    if (found === undefined) known.set(text, text)
+    return found ?? text
+  }
+}
+
+function decodeEntry(
+  raw: RawEntry,
+  decode: Decode,
+  same: (text: string) => string,
+  directory: string,
+): ArchiveEntry {
   const section = sections[raw.section - 1]
   if (!section) throw damaged(directory, `the entry ${raw.dumpId} is of section ${raw.section}`)
   let exact = true
@@ -105,16 +125,16 @@ function decodeEntry(raw: RawEntry, decode: Decode, directory: string): ArchiveE
     tableOid: Number(raw.tableOid) || 0,
     oid: Number(raw.oid) || 0,
     tag: text(raw.tag),
-    desc: raw.desc,
+    desc: same(raw.desc),
     section,
     definition: text(raw.definition),
     dropStatement: text(raw.dropStatement),
     copyStatement: raw.copyStatement && text(raw.copyStatement),
-    namespace: text(raw.namespace),
-    tablespace: text(raw.tablespace),
-    accessMethod: text(raw.accessMethod),
+    namespace: same(text(raw.namespace)),
+    tablespace: same(text(raw.tablespace)),
+    accessMethod: same(text(raw.accessMethod)),
     relationKind: raw.relationKind,
-    owner: text(raw.owner),
+    owner: same(text(raw.owner)),
     dependencies: raw.dependencies,
     dataFile: raw.dataFile || null,
     dataBytes: 0,
@@ -122,10 +142,15 @@ function decodeEntry(raw: RawEntry, decode: Decode, directory: string): ArchiveE
   }
 }
 
+/** By which all texts are read: it stands among the first entries. */
+function encodingAmong(entries: Iterable<RawEntry>): string | undefined {
+  for (const entry of entries) if (entry.desc === 'ENCODING') return settingIn(entry)
+  return undefined
+}
+
 /** The quoted value in `SET client_encoding = 'UTF8';` and the like. */
-function settingOf(raw: RawEntry[], desc: string): string | undefined {
-  const entry = raw.find((one) => one.desc === desc)
-  return entry?.definition.toString('latin1').match(/'([^']*)'/)?.[1]
+function settingIn(entry: RawEntry): string | undefined {
+  return entry.definition.toString('latin1').match(/'([^']*)'/)?.[1]
 }
 
 /**
@@ -143,15 +168,14 @@ function inRestoreOrder(entries: ArchiveEntry[]): ArchiveEntry[] {
 
 /** Fills in the sizes of the data files: bytes on disk, compressed or not. */
 async function measure(archive: Archive): Promise<void> {
+  // one look at what there is: ten thousand tables would else be asked for by every name that they may have
+  const files = new Set(await readdir(archive.directory))
   const size = async (name: string) => {
-    for (const suffix of ['', '.gz', '.lz4', '.zst']) {
-      try {
-        return (await stat(join(archive.directory, name + suffix))).size
-      } catch {
-        // it may be compressed in another way, or hold nothing
-      }
-    }
-    return null
+    const file = ['', '.gz', '.lz4', '.zst']
+      .map((suffix) => name + suffix)
+      .find((one) => files.has(one))
+    if (file === undefined) return null
+    return (await stat(join(archive.directory, file)).catch(() => null))?.size ?? null
   }
   for (const entry of archive.entries) {
     if (!entry.dataFile) continue
@@ -169,7 +193,7 @@ async function measure(archive: Archive): Promise<void> {
       entry.dataBytes += (await size(name)) ?? 0
   }
   // clients before 12 read this one whatever the entry names
-  for (const list of await readdir(archive.directory))
+  for (const list of files)
     if (/^blobs.*\.toc/.test(list)) for await (const _ of largeObjectsOf(archive.directory, list));
 }
 

@@ -1,3 +1,5 @@
+import { isAscii } from 'node:buffer'
+
 /** Bytes of a statement or name as text; not `exact` where the bytes have no text in the encoding. */
 export type Decode = (bytes: Buffer) => { text: string; exact: boolean }
 
@@ -9,9 +11,9 @@ export function decoder(encoding: string): Decode {
   const label = whatwgLabels[encoding.toUpperCase()]
   const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const other = label ? new TextDecoder(label, { fatal: true, ignoreBOM: true }) : undefined
+  const isLatin1 = encoding.toUpperCase() === 'LATIN1'
   return (bytes) => {
-    if (encoding.toUpperCase() === 'LATIN1') return { text: bytes.toString('latin1'), exact: true }
-    if (bytes.every((byte) => byte < 128)) return { text: bytes.toString('latin1'), exact: true }
+    if (isLatin1 || isAscii(bytes)) return { text: bytes.toString('latin1'), exact: true }
     try {
       if (other) return { text: other.decode(bytes), exact: true }
       if (/^(UTF8|SQL_ASCII)$/i.test(encoding)) return { text: utf8.decode(bytes), exact: true }

@@ -16,8 +16,10 @@ const mostEntries = 20_000_000
  * @throws Failure as readArchive
  */
 export function definitionsIn(content: Buffer, directory: string, desc: string): Buffer[] {
-  const { raw } = readContents(content, directory)
-  return raw.filter((entry) => entry.desc === desc).map(({ definition }) => definition)
+  const { entries } = readContents(content, directory)
+  const found: Buffer[] = []
+  for (const entry of entries()) if (entry.desc === desc) found.push(entry.definition)
+  return found
 }
 
 interface RawContents {
@@ -25,7 +27,8 @@ interface RawContents {
   database: Buffer
   serverVersion: Buffer
   clientVersion: Buffer
-  raw: RawEntry[]
+  /** Reads the entries one after the other, each time from the first: all at once would be more than what is kept of them. */
+  entries(): Generator<RawEntry>
 }
 
 export function readContents(content: Buffer, directory: string): RawContents {
@@ -64,9 +67,14 @@ export function readContents(content: Buffer, directory: string): RawContents {
   const count = reader.integer()
   if (count < 0 || count > mostEntries) throw damaged(directory, `it counts ${count} entries`)
 
-  const raw: RawEntry[] = []
-  for (let index = 0; index < count; index++) raw.push(readEntry(reader, minor))
-  return { minor, database, serverVersion, clientVersion, raw }
+  const first = reader.place
+  return {
+    ...{ minor, database, serverVersion, clientVersion },
+    *entries() {
+      reader.place = first
+      for (let index = 0; index < count; index++) yield readEntry(reader, minor)
+    },
+  }
 }
 
 export interface RawEntry {
@@ -159,7 +167,8 @@ function oldSection(desc: string): number {
 
 class Reader {
   integerSize = 4
-  private position = 0
+  /** Bytes from the beginning. */
+  place = 0
   private readonly content: Buffer
   private readonly directory: string
 
@@ -169,13 +178,13 @@ class Reader {
   }
 
   byte(): number {
-    const value = this.content[this.position++]
+    const value = this.content[this.place++]
     if (value === undefined) throw this.damaged('it ends early')
     return value
   }
 
   skip(count: number): void {
-    this.position += count
+    this.place += count
   }
 
   /** A sign byte, then the magnitude, least significant byte first. */
@@ -191,15 +200,15 @@ class Reader {
   text(): Buffer | null {
     const length = this.integer()
     if (length < 0) return null
-    if (length > this.content.length - this.position) throw this.damaged('it ends early')
-    const bytes = this.content.subarray(this.position, this.position + length)
+    if (length > this.content.length - this.place) throw this.damaged('it ends early')
+    const bytes = this.content.subarray(this.place, this.place + length)
     if (bytes.includes(0)) throw this.damaged('a text holds a NUL')
-    this.position += length
+    this.place += length
     return bytes
   }
 
   damaged(what: string): Failure {
-    return damaged(this.directory, `${what} (at byte ${this.position})`)
+    return damaged(this.directory, `${what} (at byte ${this.place})`)
   }
 }
 
