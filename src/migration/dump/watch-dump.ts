@@ -1,5 +1,3 @@
-import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import type pg from 'pg'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { Context } from '../context.ts'
@@ -7,6 +5,7 @@ import { LockWatch, ownSessions } from '../lock-waits.ts'
 import { nameOfWork, progressLine } from '../progress-line.ts'
 import type { TimedTable } from '../timing.ts'
 import type { DumpProgress } from './progress.ts'
+import { WrittenBytes } from './written-bytes.ts'
 
 /** What pg_dump and pg_dumpall tell the server that they are. */
 export const dumpName = 'migrate-to-polardb dump'
@@ -50,8 +49,13 @@ export async function watchingDump(
     context,
     also.look,
   )
+  const written = new WrittenBytes(directory)
+  let isLooking = false
   const poll = setInterval(() => {
-    void directorySize(directory).then((bytes) => {
+    if (isLooking) return
+    isLooking = true
+    void written.look().then((bytes) => {
+      isLooking = false
       const parts = locks.brief === undefined ? progress.parts(bytes, began) : [locks.brief]
       context.progress.update(progressLine(nameOfWork('dump', database), parts))
       also.written?.(bytes, performance.now())
@@ -68,21 +72,6 @@ export async function watchingDump(
     clearInterval(poll)
     await locks.end()
   }
-  return { bytes: await directorySize(directory), seconds: (ended - began) / 1000, tables }
-}
-
-/** Bytes in a directory's files, all levels; 0 while it does not exist. Files may vanish meanwhile. */
-async function directorySize(directory: string): Promise<number> {
-  let names: import('node:fs').Dirent[]
-  try {
-    names = await readdir(directory, { withFileTypes: true, recursive: true })
-  } catch {
-    return 0
-  }
-  let total = 0
-  for (const name of names) {
-    if (name.isFile())
-      total += (await stat(join(name.parentPath, name.name)).catch(() => ({ size: 0 }))).size
-  }
-  return total
+  const bytes = await new WrittenBytes(directory).look()
+  return { bytes, seconds: (ended - began) / 1000, tables }
 }
