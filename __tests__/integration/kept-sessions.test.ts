@@ -1,11 +1,12 @@
 import { setTimeout } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals'
 import type pg from 'pg'
 import { type ConnectOptions, withConnection } from '../../src/postgres/connection.ts'
 import {
   type ConnectionParameters,
   parseConnectionString,
 } from '../../src/postgres/connection-string.ts'
+import { eachRow } from '../../src/postgres/each-row.ts'
 import { keepingNone, keepingSessions } from '../../src/postgres/kept-sessions.ts'
 import { together } from '../../src/postgres/together.ts'
 import { TcpProxy, through } from '../support/proxy.ts'
@@ -186,6 +187,34 @@ test('several questions take one round trip, and one that is refused costs the o
     await expect(
       together(client, [() => client.query('SELECT 1 / 0'), () => client.query('SELECT 2')]),
     ).rejects.toMatchObject({ code: '22012' })
+    expect((await client.query('SELECT 3 AS three')).rows).toEqual([{ three: 3 }])
+  })
+})
+
+test('rows are handed on one by one, and not kept', async () => {
+  await withConnection(place, { readOnly: true }, async (client) => {
+    const asked = jest.spyOn(client, 'query')
+    const taken: number[] = []
+    const numbers = (least: number, most: number) =>
+      `SELECT g AS number FROM pg_catalog.generate_series(${least}, ${most}) g`
+    const take = ({ number }: { number: number }) => void taken.push(number)
+    await together(client, [
+      () => eachRow(client, numbers(1, 1000), take),
+      () => eachRow(client, numbers(1001, 2000), take),
+    ])
+    expect(taken).toEqual(Array.from({ length: 2000 }, (_, at) => at + 1))
+    for (const [query] of asked.mock.calls)
+      expect(query).toMatchObject({ _result: { rows: [], command: 'SELECT' } })
+    // what is thrown by the server, or by whoever takes a row, costs the session nothing
+    await expect(
+      eachRow(client, numbers(1, 5).replace('g AS', 'g / (g - 3) AS'), take),
+    ).rejects.toMatchObject({
+      code: '22012',
+    })
+    const refuse = () => {
+      throw new Error('no such row')
+    }
+    await expect(eachRow(client, numbers(1, 5), refuse)).rejects.toThrow('no such row')
     expect((await client.query('SELECT 3 AS three')).rows).toEqual([{ three: 3 }])
   })
 })

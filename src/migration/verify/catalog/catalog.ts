@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { eachRow } from '../../../postgres/each-row.ts'
 import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { together } from '../../../postgres/together.ts'
 import { type FreezeMark, freezeSchema } from '../../freeze/mark.ts'
@@ -47,16 +48,16 @@ export async function readCatalog(
     pg_class: columns,
     pg_database: await settingFacets(client, server, keep, mark, reader),
   }
-  // answered in their order, and each is put away when it comes: all of them at once would be too much for a large database
+  // answered in their order, and each row is put away when it comes: all of them at once would be too much for a large database
   await together(
     client,
-    queries.map((query) => async () => {
-      const { rows } = await client.query<Row>(sqlOf(query, server))
-      for (const row of rows) {
-        if (query.kind === 'schema' && row.name === leftOut) continue
-        catalog.add(row, query, extras[query.catalog]?.get(row.oid))
-      }
-    }),
+    queries.map(
+      (query) => () =>
+        eachRow<Row>(client, sqlOf(query, server), (row) => {
+          if (query.kind === 'schema' && row.name === leftOut) return
+          catalog.add(row, query, extras[query.catalog]?.get(row.oid))
+        }),
+    ),
   )
   for (const { name, facets, acl } of await readMembers(client, server)) {
     catalog.put(memberKind, { name, facets }, linesOf(acl, reader))

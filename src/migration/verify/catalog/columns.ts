@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { eachRow } from '../../../postgres/each-row.ts'
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
 import { letter, words } from '../../../postgres/portable-sql.ts'
 import { explodeAcl } from './acl.ts'
@@ -47,12 +48,7 @@ export async function columnFacets(
   )
   const facets = Object.keys(expressions)
   const result = new Map<string, ExtraFacets>()
-  const { rows } = await client.query<{
-    oid: string
-    column: string
-    texts: (string | null)[]
-    acl: string[] | null
-  }>(`
+  const sql = `
     SELECT c.oid::pg_catalog.text AS oid, a.attname AS "column",
            ARRAY(SELECT v.text FROM (VALUES ${list.join(', ')}) v(i, text) ORDER BY v.i) AS texts,
            ${explodeAcl('a.attacl', server)} AS acl
@@ -67,8 +63,13 @@ export async function columnFacets(
             OR COALESCE(a.attstattarget, -1) <> -1 OR a.attstorage <> t.typstorage
             ${since(90200, 'OR a.attfdwoptions IS NOT NULL', '')}
             ${since(100000, `OR a.attidentity <> ''`, '')} ${since(140000, `OR a.attcompression <> ''`, '')})
-     ORDER BY a.attrelid, a.attnum`)
-  for (const { oid, column, texts, acl } of rows) {
+     ORDER BY a.attrelid, a.attnum`
+  await eachRow<{
+    oid: string
+    column: string
+    texts: (string | null)[]
+    acl: string[] | null
+  }>(client, sql, ({ oid, column, texts, acl }) => {
     const found = result.get(oid) ?? { facets: {}, acls: [] }
     result.set(oid, found)
     texts.forEach((text, index) => {
@@ -77,7 +78,7 @@ export async function columnFacets(
         found.facets[`${facet} ${column}`] = keep(`${facet} ${column}`, text)
     })
     if (acl) found.acls.push({ column, entries: acl })
-  }
+  })
   return result
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { maskStatement } from '../../../postgres/archive/statement.ts'
 
 /** A text that differs without a known reason. */
@@ -29,7 +29,8 @@ export interface Decisions {
  * @param facet what the text is
  */
 export function hashOf(facet: string, text: string): string {
-  return createHash('sha256').update(canonical(facet, text)).digest('hex').slice(0, 16)
+  // a part of a longer string would keep all of it
+  return hash('sha256', canonical(facet, text), 'buffer').toString('hex', 0, 8)
 }
 
 /** Whether two hashes are of the same text. Fingerprints of earlier versions have more behind a `~`. */
