@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { wordsOf } from '../../src/commands/index.ts'
-import { renderJson } from '../../src/report/json.ts'
+import { jsonPieces, renderJson } from '../../src/report/json.ts'
 import type { Report } from '../../src/report/model.ts'
 import { sampleForecast, samplePoint } from '../support/sample-history.ts'
 import { failedReport, goodReport, hostileReport } from '../support/sample-reports.ts'
@@ -97,4 +97,17 @@ test('the file can be shown in a log or a terminal', () => {
   for (const line of renderJson(hostileReport()).split('\n')) {
     expect(line).not.toMatch(/##\[|^\s*::|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
   }
+})
+
+test('a report of many tables is written in pieces, none of which grows with it', () => {
+  const report = goodReport()
+  const [database] = report.databases
+  const [table] = database?.tables ?? []
+  if (!database || !table) throw new Error('the sample has no table')
+  const tables = Array.from({ length: 5000 }, (_, at) => ({ ...table, name: `t${at}` }))
+  const many = { ...report, databases: [{ ...database, tables }] }
+  const pieces = [...jsonPieces(many)]
+  expect(JSON.parse(pieces.join('')).databases[0].tables).toEqual(tables)
+  expect(pieces.length).toBeGreaterThan(10)
+  expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(100_000)
 })

@@ -6,7 +6,7 @@ import type { Logger } from '../migration/context.ts'
 import { isFull, temporaryFull, writingTo } from '../migration/free-space.ts'
 import type { Run } from '../migration/run.ts'
 import { renderHtml } from '../report/html/html.ts'
-import { renderJson } from '../report/json.ts'
+import { jsonPieces } from '../report/json.ts'
 import type { Report, ReportError } from '../report/model.ts'
 import type { ReportWriter } from '../report/writer.ts'
 import { beginJunit, writeJunit } from './junit-file.ts'
@@ -105,7 +105,7 @@ async function writeFiles(
   const [json, html] = [join(directory, 'report.json'), join(directory, 'report.html')]
   const write = () =>
     writingTo(directory, temporaryFull, async () => {
-      await writeFile(json, renderJson(report), { mode: 0o600 })
+      await writeFile(json, jsonPieces(report), { mode: 0o600 })
       await writeFile(html, renderHtml(report), { mode: 0o600 })
     })
   try {

@@ -81,8 +81,8 @@ export function redact(text: string): string {
 }
 
 /**
- * A copy of the report in which free text is redacted, for what a server or a program said may repeat a secret. Names of
- * objects are left alone.
+ * The report with free text redacted, for what a server or a program said may repeat a secret. Names of objects are left alone.
+ * What of it holds no secret is the same as in the report that is given.
  */
 export function redactedReport(report: Report): Report {
   const free = new Set('message cause remedy paste reason statement explained what'.split(' '))
@@ -94,11 +94,17 @@ export function redactedReport(report: Report): Report {
     (within === 'definitions' && (key === 'source' || key === 'target'))
   const copy = (value: unknown, within: string): unknown => {
     if (typeof value !== 'object' || value === null) return value
-    const entries = Object.entries(value).map(([key, inner]) =>
-      typeof inner === 'string' && isFree(within, key)
-        ? [key, redact(inner)]
-        : [key, copy(inner, Array.isArray(value) ? within : key)],
-    )
+    let isChanged = false
+    const entries = Object.entries(value).map(([key, inner]): [string, unknown] => {
+      const shown =
+        typeof inner === 'string' && isFree(within, key)
+          ? redact(inner)
+          : copy(inner, Array.isArray(value) ? within : key)
+      isChanged ||= shown !== inner
+      return [key, shown]
+    })
+    // of a report of many tables nearly all stays as it is
+    if (!isChanged) return value
     return Array.isArray(value) ? entries.map(([, inner]) => inner) : Object.fromEntries(entries)
   }
   return copy(report, '') as Report

@@ -160,25 +160,67 @@ export const fieldsOfReport: Shape<Omit<Report, 'words'>> = {
  * terminal or the runner's log would act on is written as a JSON escape, which means the same to every reader of JSON.
  */
 export function renderJson(report: Report): string {
-  const text = JSON.stringify(ordered(report, fieldsOfReport), undefined, 2)
+  return [...jsonPieces(report)].join('')
+}
+
+/** The same in pieces, one after the other: a report of many tables is never there as one text. */
+export function* jsonPieces(report: Report): Generator<string> {
+  let piece = ''
+  for (const part of partsOf(report, fieldsOfReport, '\n')) {
+    piece += part
+    if (piece.length < pieceLength) continue
+    yield piece
+    piece = ''
+  }
+  yield `${piece}\n`
+}
+
+/** Characters of a piece, at least. */
+const pieceLength = 65_536
+
+/** A value as JSON.stringify() writes it with an indentation of two. @param line what a line of it begins with */
+function* partsOf(value: unknown, fields: object | true, line: string): Generator<string> {
+  if (typeof value !== 'object' || value === null) {
+    yield leaf(value)
+    return
+  }
+  const isList = Array.isArray(value)
+  const inner = `${line}  `
+  let before = isList ? '[' : '{'
+  for (const [name, item, shape] of isList ? itemsOf(value, fields) : fieldsOf(value, fields)) {
+    yield before + inner + (isList ? '' : `${leaf(name)}: `)
+    yield* partsOf(item, shape, inner)
+    before = ','
+  }
+  if (before === ',') yield line + (isList ? ']' : '}')
+  else yield isList ? '[]' : '{}'
+}
+
+type Item = readonly [name: string, item: unknown, fields: object | true]
+
+function* itemsOf(list: readonly unknown[], fields: object | true): Generator<Item> {
+  for (const item of list) yield ['', item ?? null, fields]
+}
+
+function* fieldsOf(value: object, fields: object | true): Generator<Item> {
+  const given = value as Record<string, unknown>
+  const names = fields === true ? Object.keys(given) : Object.keys(fields)
+  for (const name of names) {
+    const shape = fields === true ? true : (fields as Record<string, object | true>)[name]
+    if (given[name] !== undefined) yield [name, given[name], shape ?? true]
+  }
+}
+
+/** A value without parts. */
+function leaf(value: unknown): string {
+  if (typeof value !== 'string') {
+    return JSON.stringify(typeof value === 'number' ? Math.round(value * 1000) / 1000 : value)
+  }
+  return JSON.stringify(value)
     .replaceAll('##[', '#\\u0023[')
     .replace(/[\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\x7f-\x9f]/gu, (character) =>
       Array.from({ length: character.length }, (_, unit) => character.charCodeAt(unit))
         .map((code) => `\\u${code.toString(16).padStart(4, '0')}`)
         .join(''),
     )
-  return `${text}\n`
-}
-
-function ordered(value: unknown, fields: object | true): unknown {
-  if (typeof value === 'number') return Math.round(value * 1000) / 1000
-  if (typeof value !== 'object' || value === null || (fields === true && !Array.isArray(value)))
-    return value
-  if (Array.isArray(value)) return value.map((item) => ordered(item, fields))
-  const given = value as Record<string, unknown>
-  return Object.fromEntries(
-    Object.entries(fields).flatMap(([field, inner]) =>
-      given[field] === undefined ? [] : [[field, ordered(given[field], inner)]],
-    ),
-  )
 }
