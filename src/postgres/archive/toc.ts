@@ -152,7 +152,8 @@ function readEntry(reader: Reader, minor: number): RawEntry {
     accessMethod,
     relationKind: kind > 0 && kind < 128 ? String.fromCharCode(kind) : '',
     owner,
-    dependencies,
+    // a list that has grown keeps room for more, which would be most of an entry
+    dependencies: dependencies.slice(),
     dataFile,
   }
 }

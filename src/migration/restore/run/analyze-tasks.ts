@@ -43,14 +43,15 @@ export function withAnalyze(tasks: readonly Task[], items: readonly PlannedEntry
     link(task, arrivals.await(task, entry))
     for (const load of loads.get(tableKey(entry)) ?? []) {
       link(task, load)
-      for (const one of load.items) {
-        if (tableKey(one.entry) === tableKey(entry)) task.weight += one.entry.dataBytes
+      // one load may hold the rows of hundreds of tables
+      for (const { entry: one } of load.items) {
+        if (one.tag === entry.tag && one.namespace === entry.namespace) task.weight += one.dataBytes
       }
     }
     if (task.needs.size === 0) return []
     const key = `${archive.directory}\0${entry.dumpId}`
     for (const builder of builders.get(key) ?? []) link(task, builder)
-    task.sharing.push(key)
+    task.sharing = [key]
     return [task]
   })
   return [...tasks, ...added]

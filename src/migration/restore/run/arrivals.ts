@@ -33,8 +33,9 @@ export class Arrivals {
   await(task: Task, table: ArchiveEntry): Task | undefined {
     const key = tableKey(table)
     const arrival = this.of(key)
-    if (!arrival || task.awaited.has(key)) return arrival
+    if (!arrival || task.awaited?.has(key)) return arrival
     const bytes = this.named.get(key)?.bytes ?? 0
+    task.awaited ??= new Map()
     task.awaited.set(key, bytes)
     task.weight += bytes
     return arrival

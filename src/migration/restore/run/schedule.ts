@@ -5,7 +5,7 @@ import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { Arrivals, tableKey } from './arrivals.ts'
 import { Chains, Costs } from './costs.ts'
 import { type Load, makeLoads } from './load.ts'
-import { link, newTask, smallWeight, type Task } from './task.ts'
+import { link, newTask, smallWeight, type Task, withOneMore } from './task.ts'
 import { inTwoSteps } from './two-steps.ts'
 
 /** Kinds that lock their tables against each other (PostgreSQL, "Table-Level Locks"; pg_restore's identify_locking_dependencies). */
@@ -43,6 +43,12 @@ export function makeTasks(
   for (const archive of new Set(items.map((item) => item.archive))) {
     const byId = new Map(archive.entries.map((entry) => [entry.dumpId, entry]))
     const family = familiesOf(archive, byId)
+    const keys = new Map<number, string>()
+    const keyOf = (id: number) => {
+      const key = keys.get(id) ?? `${archive.directory}\0${id}`
+      keys.set(id, key)
+      return key
+    }
     for (const item of items) {
       if (item.archive !== archive) continue
       const task = byEntry.get(item.entry)
@@ -52,10 +58,10 @@ export function makeTasks(
         if (!entry) continue
         link(task, byEntry.get(entry))
         if (!/^(TABLE|FOREIGN TABLE|MATERIALIZED VIEW)$/.test(entry.desc)) continue
-        const key = `${archive.directory}\0${id}`
+        const key = keyOf(id)
         if (item.entry.section === 'post-data') {
-          if (locking.test(item.entry.desc)) task.exclusive.push(key)
-          else task.sharing.push(key)
+          const list = locking.test(item.entry.desc) ? 'exclusive' : 'sharing'
+          task[list] = withOneMore(task[list], key)
           for (const member of family(entry)) {
             link(task, arrivals.await(task, member))
             for (const one of rows.get(tableKey(member)) ?? []) {
@@ -219,12 +225,12 @@ export class Schedule {
       }
     }
     for (const waiting of arrival.neededBy) {
-      for (const [key, presumed] of waiting.awaited) {
+      for (const [key, presumed] of waiting.awaited ?? []) {
         const found = rows.get(key)
         if (!found) continue
         link(waiting, found.load)
         waiting.weight += found.bytes - presumed
-        waiting.awaited.delete(key)
+        waiting.awaited?.delete(key)
       }
     }
     this.expected.delete(arrival)
@@ -283,14 +289,17 @@ export class Schedule {
   private company(task: Task): Task[] {
     if (!isSmall(task)) return []
     const most = Math.min(mostTogether, Math.ceil(this.ready.length / this.workers)) - 1
-    const found: Task[] = []
-    for (let index = 0; index < this.ready.length && found.length < most; ) {
-      const other = this.ready[index]
-      if (other && other.kind === task.kind && isSmall(other) && this.isFree(other)) {
-        this.ready.splice(index, 1)
+    const [found, passed]: [Task[], Task[]] = [[], []]
+    let seen = 0
+    for (; seen < this.ready.length && found.length < most; seen++) {
+      const other = this.ready[seen]
+      if (!other) continue
+      if (other.kind === task.kind && isSmall(other) && this.isFree(other))
         found.push(this.hold(other))
-      } else index++
+      else passed.push(other)
     }
+    // in one go: one by one each would move all that are ready
+    if (found.length > 0) this.ready = passed.concat(this.ready.slice(seen))
     return found
   }
 

@@ -9,8 +9,11 @@ export interface Task {
   load: Load | null
   /** What an arrival stands for. */
   part: ExpectedPart | null
-  /** Tables whose rows it waits for and that are still to come, by tableKey, with the bytes that `weight` counts for each. */
-  awaited: Map<string, number>
+  /**
+   * Tables whose rows it waits for and that are still to come, by tableKey, with the bytes that `weight` counts for each. Null where
+   * there was none: of a hundred thousand tasks most wait for none, and a map of its own is a fifth of a task.
+   */
+  awaited: Map<string, number> | null
   /** Bytes of the tables that it works on. */
   weight: number
   /** What it and the longest chain of those that wait for it take (see Chains): the longest goes first. */
@@ -35,7 +38,7 @@ export function newTask(kind: Task['kind'], items: PlannedEntry[], load: Load | 
     items,
     load,
     part: null,
-    awaited: new Map(),
+    awaited: null,
     weight: load?.bytes ?? 0,
     chain: 0,
     needs: new Set(),
@@ -52,7 +55,17 @@ export function newTask(kind: Task['kind'], items: PlannedEntry[], load: Load | 
 export function link(task: Task, needed: Task | undefined): void {
   if (!needed || needed === task || task.needs.has(needed)) return
   task.needs.add(needed)
-  needed.neededBy.push(task)
+  needed.neededBy = withOneMore(needed.neededBy, task)
+}
+
+/**
+ * A list with one more item. What push() makes of an empty one has room for seventeen, and most of the lists of a task hold one
+ * or two.
+ */
+export function withOneMore<T>(list: T[], item: T): T[] {
+  if (list.length < 4) return list.concat([item])
+  list.push(item)
+  return list
 }
 
 /**

@@ -201,7 +201,7 @@ function secondOf(task: Task, { steps, own, others }: Choice): Task {
   const arrivals = [...task.needs].filter(({ kind }) => kind === 'arrival')
   const second: Task = {
     ...task,
-    awaited: new Map(task.awaited),
+    awaited: task.awaited && new Map(task.awaited),
     needs: new Set([task, ...arrivals]),
     exclusive: [own],
     sharing: others.map(rowsOf),
