@@ -42,20 +42,7 @@ async function transferKept(
   const { client } = dumpSource
   const { inputs } = run
   const began = performance.now()
-  const { roles, common, ahead } = await withSchemas(source, dumpSource, run, async (dumping) => {
-    const roles = await dumpTheRoles(source, dumpSource, run)
-    const common = { client, roles, losses: source.losses, proven: true }
-    // what the target cannot take is told before the first row is dumped
-    const ahead = await runPhase(run, 'schema', async () => {
-      const schemas = { ...(await dumping), isSchema: true }
-      return await planEverything({ ...common, ...schemas }, target.connection, run)
-    })
-    return { roles, common, ahead }
-  })
-  const why = await whyAfterDump(ahead, run)
-  if (why !== undefined) run.log.info(`The restore begins when the dump is complete: ${why}`)
-  const { progress } = keeper
-  const early = why === undefined ? new EarlyRestore(common, ahead, run, progress) : undefined
+  const { roles, common, early } = await planAhead(source, dumpSource, target, keeper.progress, run)
   const dump = async (dumping: Run, restoring?: DumpSink) => {
     const sink = keeper.sink(restoring)
     const databases = await dumpDatabases(source, dumpSource, dumping, target, sink)
@@ -101,6 +88,35 @@ async function transferKept(
   await upload?.done
   if (failures.length > 0) throw goingOn(failures[0], run)
   upload?.check()
+}
+
+/**
+ * Dumps the roles, and tells what the target cannot take before the first row is dumped.
+ *
+ * @returns `common`: what is known of the dump before it is made; `early`: what restores while it is made. Where nothing does, the
+ * plan is made anew when the dump is complete, and nobody keeps this one meanwhile
+ */
+async function planAhead(
+  source: Source,
+  dumpSource: DumpSource,
+  target: ReachedTarget,
+  progress: ConstructorParameters<typeof EarlyRestore>[3],
+  run: Run,
+) {
+  const { client } = dumpSource
+  const { roles, common, ahead } = await withSchemas(source, dumpSource, run, async (dumping) => {
+    const roles = await dumpTheRoles(source, dumpSource, run)
+    const common = { client, roles, losses: source.losses, proven: true }
+    const ahead = await runPhase(run, 'schema', async () => {
+      const schemas = { ...(await dumping), isSchema: true }
+      return await planEverything({ ...common, ...schemas }, target.connection, run)
+    })
+    return { roles, common, ahead }
+  })
+  const why = await whyAfterDump(ahead, run)
+  if (why !== undefined) run.log.info(`The restore begins when the dump is complete: ${why}`)
+  const early = why === undefined ? new EarlyRestore(common, ahead, run, progress) : undefined
+  return { roles, common, early }
 }
 
 /** A step that is not taken when one before it has failed. What it throws is kept. */

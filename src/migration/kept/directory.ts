@@ -88,14 +88,14 @@ export async function sealDump(
     ...contents,
     files,
   }
-  // what cannot be read again must not be found out at the restore
   const text = Buffer.from(formatManifest(manifest))
-  const sealed = parseManifest(text)
+  // what cannot be read again must not be found out at the restore; what was read is as large as what there is, and not kept
+  parseManifest(text)
   await makePrivate(directory, files)
   if (passphrase !== undefined)
     await writeWhole(join(directory, sealFile), Buffer.from(await makeSeal(text, passphrase)))
   await writeWhole(join(directory, manifestFile), text)
-  return sealed
+  return manifest
 }
 
 /** How a dump is to prove that nobody changed it. */
