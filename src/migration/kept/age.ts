@@ -15,7 +15,6 @@ import {
 } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { Decrypter, Encrypter, identityToRecipient, Stanza } from 'age-encryption'
 import { messageOf } from '../../failure.ts'
 
 /**
@@ -46,6 +45,14 @@ const versionLine = 'age-encryption.org/v1'
 const x25519Label = 'age-encryption.org/v1/X25519'
 const scryptLabel = 'age-encryption.org/v1/scrypt'
 
+/** The library, loaded where a dump is encrypted: it takes 5 MB of memory, and most runs do without it. */
+const library = () => import('age-encryption')
+
+/** Makes the key of a dump: an identity, `AGE-SECRET-KEY-1…`. A secret. */
+export async function newIdentity(): Promise<string> {
+  return (await library()).generateX25519Identity()
+}
+
 /** An age file was altered, cut off, or encrypted to another key: `message` says what was noticed. */
 export class AgeError extends Error {
   override readonly name = 'AgeError'
@@ -61,7 +68,8 @@ export interface ByteRange {
 }
 
 /** Encrypts a short text with a passphrase. */
-export function encryptWithPassphrase(text: string, passphrase: string): Promise<Uint8Array> {
+export async function encryptWithPassphrase(text: string, passphrase: string): Promise<Uint8Array> {
+  const { Encrypter, Stanza } = await library()
   const encrypter = new Encrypter()
   encrypter.addRecipient({
     async wrapFileKey(fileKey) {
@@ -81,6 +89,7 @@ export async function decryptWithPassphrase(
   sealed: Uint8Array,
   passphrase: string,
 ): Promise<string> {
+  const { Decrypter } = await library()
   const decrypter = new Decrypter()
   decrypter.addIdentity({
     async unwrapFileKey([stanza, ...others]) {
@@ -105,7 +114,8 @@ export async function decryptWithPassphrase(
 }
 
 /** Decrypts a short text with an identity, `AGE-SECRET-KEY-1…`. @throws AgeError */
-export function decryptText(sealed: Uint8Array, identity: string): Promise<string> {
+export async function decryptText(sealed: Uint8Array, identity: string): Promise<string> {
+  const { Decrypter } = await library()
   const decrypter = new Decrypter()
   decrypter.addIdentity(identity)
   return decrypter.decrypt(sealed, 'text').catch(rethrow)
@@ -113,6 +123,7 @@ export function decryptText(sealed: Uint8Array, identity: string): Promise<strin
 
 /** Encrypts a short text to an identity. */
 export async function encryptText(text: string, identity: string): Promise<Uint8Array> {
+  const { Encrypter, identityToRecipient } = await library()
   const encrypter = new Encrypter()
   encrypter.addRecipient(await identityToRecipient(identity))
   return encrypter.encrypt(text)

@@ -2,7 +2,6 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { generateX25519Identity } from 'age-encryption'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
 import { isFull } from '../free-space.ts'
 import { inPool } from '../pool.ts'
@@ -16,6 +15,7 @@ import {
   encryptRange,
   encryptText,
   encryptWithPassphrase,
+  newIdentity,
   privateKeyOf,
   WrongPassphrase,
 } from './age.ts'
@@ -68,7 +68,7 @@ export class DumpEncryption {
       )
     const weakness = weaknessOf(passphrase)
     if (weakness) warn(weakness)
-    const identity = await generateX25519Identity()
+    const identity = await newIdentity()
     const sealed = await encryptWithPassphrase(`${identity}\n`, passphrase)
     return new DumpEncryption(identity, sealed)
   }
