@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { expect, test } from '@jest/globals'
+
+const root = join(import.meta.dirname, '..', '..')
+const file = (...path: string[]) => JSON.stringify(join(root, ...path))
+
+/**
+ * What is held of so many tables, each with its rows, a key and an index: their archive, the plan of its restore, and the tasks in
+ * which that is carried out. In a process of its own, which collects what nobody holds before it looks.
+ */
+const script = (tables: number) => `
+  import v8 from 'node:v8'
+  import vm from 'node:vm'
+  import { parseArchive } from ${file('src', 'postgres', 'archive', 'archive.ts')}
+  import { makePlan } from ${file('src', 'migration', 'restore', 'plan', 'plan.ts')}
+  import { withAnalyze } from ${file('src', 'migration', 'restore', 'run', 'analyze-tasks.ts')}
+  import { makeTasks } from ${file('src', 'migration', 'restore', 'run', 'schedule.ts')}
+  import { factsOf, plainDatabase } from ${file('__tests__', 'support', 'plan-facts.ts')}
+  import { toc } from ${file('__tests__', 'support', 'toc.ts')}
+  v8.setFlagsFromString('--expose-gc')
+  const gc = vm.runInNewContext('gc')
+  const used = () => (gc(), process.memoryUsage().heapUsed)
+  const entries = Array.from({ length: ${tables} }, (_, at) => {
+    const [table, key, index] = [at * 4 + 1, at * 4 + 3, at * 4 + 4]
+    const tag = 'small_' + at
+    return [
+      { dumpId: table, tag, definition: 'CREATE TABLE public.' + tag + ' (id integer NOT NULL, note text);' },
+      { dumpId: table + 1, tag, desc: 'TABLE DATA', section: 3, file: table + '.dat', dependencies: [table], copy: 'COPY public.' + tag + ' (id, note) FROM stdin;' },
+      { dumpId: key, tag: tag + ' ' + tag + '_pkey', desc: 'CONSTRAINT', section: 4, dependencies: [table], definition: 'ALTER TABLE ONLY public.' + tag + ' ADD CONSTRAINT ' + tag + '_pkey PRIMARY KEY (id);' },
+      { dumpId: index, tag: tag + '_note_idx', desc: 'INDEX', section: 4, dependencies: [table], definition: 'CREATE INDEX ' + tag + '_note_idx ON public.' + tag + ' USING btree (note);' },
+    ]
+  }).flat()
+  let content = toc(entries)
+  entries.length = 0
+  const before = used()
+  const archive = parseArchive(content, '/dump')
+  const held = { archive: used() - before }
+  const plan = makePlan([archive], factsOf({}), { database: plainDatabase, allowMissing: [], wanted: null })
+  held.plan = used() - before
+  const tasks = makeTasks(plan.entries.filter(({ entry }) => entry.section !== 'pre-data'))
+  const all = withAnalyze(tasks, plan.entries)
+  held.tasks = used() - before
+  console.log(JSON.stringify({ ...held, losing: plan.losing.length, all: all.length, bytes: content.length }))`
+
+function held(tables: number): Record<'archive' | 'plan' | 'tasks' | 'losing' | 'all', number> {
+  const args = ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval']
+  return JSON.parse(execFileSync(process.execPath, [...args, script(tables)], { encoding: 'utf8' }))
+}
+
+test('what is held of a database grows with its tables, and is three kilobytes of each', () => {
+  const [few, many] = [held(2000), held(4000)]
+  expect(many.losing).toBe(0)
+  expect(many.all).toBeGreaterThan(3 * 4000)
+  for (const what of ['archive', 'plan', 'tasks'] as const)
+    expect(many[what] / few[what]).toBeLessThan(2.15)
+  // 1,760 and 3,040 bytes when this was written
+  expect(many.archive / 4000).toBeLessThan(2100)
+  expect(many.tasks / 4000).toBeLessThan(3400)
+})
