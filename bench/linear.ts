@@ -5,7 +5,7 @@
  *
  *     node bench/linear.ts [--tables 1000,3000,10000] [--roles 10000] [--from src] [--output bench-results]
  *
- * Prints Markdown, and writes `linear.json` and `linear.svg`. Starts servers of its own and removes them again; the bundle in
+ * Prints Markdown, and writes `linear.json`, `linear.svg` and `linear-memory.svg`. Starts servers of its own and removes them again; the bundle in
  * dist/ is what is measured, or with `--from src` the source.
  */
 
@@ -93,7 +93,8 @@ try {
 print()
 mkdirSync(values.output, { recursive: true })
 writeFileSync(join(values.output, 'linear.json'), `${JSON.stringify(rows, null, 2)}\n`)
-writeFileSync(join(values.output, 'linear.svg'), drawn())
+writeFileSync(join(values.output, 'linear.svg'), drawnTime())
+writeFileSync(join(values.output, 'linear-memory.svg'), drawnMemory())
 
 async function measure(
   what: string,
@@ -163,18 +164,30 @@ function print(): void {
   }
 }
 
-function drawn(): string {
-  const tables = rows.filter(({ what }) => what === 'tables')
-  const of = (command: string): Line => ({
-    name: `${command}: our processor time`,
-    points: tables
-      .filter((row) => row.command === command)
-      .map((row) => [row.count, row.usage.cpu]),
-  })
-  const counts = [...new Set(tables.map(({ count }) => count))]
-  const goal: Line = {
-    name: 'the goal: 2 s and 1 ms a table',
-    points: counts.map((count) => [count, 2 + count / 1000]),
-  }
-  return lines([of('preflight'), of('migrate'), goal], { x: 'tables', y: 'seconds' })
+/** A line for each command, of what its runs took for so many tables. */
+function linesOf(what: string, taken: (usage: Usage) => number): Line[] {
+  return (['preflight', 'migrate'] as const).map((command) => ({
+    name: `${command}: ${what}`,
+    points: rows
+      .filter((row) => row.what === 'tables' && row.command === command)
+      .map(({ count, usage }) => [count, taken(usage)]),
+  }))
+}
+
+/** A line of what it may take for so many tables. */
+function goalLine(name: string, allowed: (count: number) => number): Line {
+  const counts = new Set(rows.filter(({ what }) => what === 'tables').map(({ count }) => count))
+  return { name, points: [...counts].map((count) => [count, allowed(count)]) }
+}
+
+function drawnTime(): string {
+  const goal = goalLine('the goal: 2 s and 1 ms a table', (count) => 2 + count / 1000)
+  const all = [...linesOf('our processor time', ({ cpu }) => cpu), goal]
+  return lines(all, { x: 'tables', y: 'seconds' })
+}
+
+function drawnMemory(): string {
+  const goal = goalLine('the goal: 150 MB', () => 150)
+  const all = [...linesOf('our memory', ({ memory }) => memory / 1e6), goal]
+  return lines(all, { x: 'tables', y: 'MB' })
 }
