@@ -1,5 +1,6 @@
 import { Failure, messageOf } from '../failure.ts'
 import type { ReachedTarget, Source } from './checks/preflight.ts'
+import type { Progress } from './context.ts'
 import { dumpDatabases, dumpTheRoles, sealEverything } from './dump/everything.ts'
 import type { DumpSource } from './dump/programs.ts'
 import { withSchemas } from './dump/schemas.ts'
@@ -42,7 +43,8 @@ async function transferKept(
   const { client } = dumpSource
   const { inputs } = run
   const began = performance.now()
-  const { roles, common, early } = await planAhead(source, dumpSource, target, keeper.progress, run)
+  const { progress } = keeper
+  const { roles, common, early } = await planAhead(source, dumpSource, target, progress, run)
   const dump = async (dumping: Run, restoring?: DumpSink) => {
     const sink = keeper.sink(restoring)
     const databases = await dumpDatabases(source, dumpSource, dumping, target, sink)
@@ -100,7 +102,7 @@ async function planAhead(
   source: Source,
   dumpSource: DumpSource,
   target: ReachedTarget,
-  progress: ConstructorParameters<typeof EarlyRestore>[3],
+  progress: Progress,
   run: Run,
 ) {
   const { client } = dumpSource

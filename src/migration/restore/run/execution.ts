@@ -156,8 +156,13 @@ export class Execution {
     const stop = () => this.stopper.abort()
     const { early, signal } = this
     const { log } = this.context
-    if (reception) await receiving(reception, schedule, early, { log, signal }, stop, work)
-    else await work()
+    try {
+      if (reception) await receiving(reception, schedule, early, { log, signal }, stop, work)
+      else await work()
+    } finally {
+      // the tasks are as large as the plan, which is needed until the comparison is done, and they are not
+      this.progress.expect(() => [])
+    }
   }
 
   /**
