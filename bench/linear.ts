@@ -133,7 +133,9 @@ async function measure(
     const seconds = (performance.now() - started) / 1000
     const usage = JSON.parse(readFileSync(file, 'utf8')) as Usage
     rows.push({ what, count, command, seconds, usage, program })
-    console.log(`${count} ${what}: ${command} took ${seconds.toFixed(1)} s`)
+    console.log(
+      `${count} ${what}: ${command} took ${seconds.toFixed(1)} s, ${usage.cpu.toFixed(1)} s of our processor time, ${(usage.memory / 1e6).toFixed(0)} MB`,
+    )
   }
 }
 
