@@ -133,10 +133,10 @@ export class TestServer {
         [certificate, 'server.crt'],
       ] as const) {
         renameSync(made, join(data, name))
-        own(join(data, name))
+        giveToServer(join(data, name))
       }
       chmodSync(join(data, 'server.key'), 0o600)
-      own(ca)
+      giveToServer(ca)
     }
     const settings: Record<string, string> = {
       listen_addresses: "'127.0.0.1'",
@@ -275,7 +275,7 @@ export class TestServer {
   async write(name: string, content: string): Promise<void> {
     const path = join(this.data, name)
     await writeFile(path, content, { mode: 0o600 })
-    own(path)
+    giveToServer(path)
   }
 
   private async program(name: string, args: string[]): Promise<void> {
@@ -344,7 +344,7 @@ export function psqlFile(psql: string, uri: string, file: string): void {
 /** A directory that the server's user owns and can reach. */
 export function temporaryDirectory(prefix: string, parent = temporary()): string {
   const directory = mkdtempSync(join(parent, prefix))
-  own(directory)
+  giveToServer(directory)
   chmodSync(directory, 0o755) // tests of another user read the CA certificate; the data is 0700
   return directory
 }
@@ -354,7 +354,8 @@ export function temporary(): string {
   return reachable(tmpdir()) ? tmpdir() : '/tmp'
 }
 
-function own(path: string): void {
+/** Makes a directory one that the server may write to. */
+export function giveToServer(path: string): void {
   if (isRoot) chownSync(path, nobody, nobody)
 }
 

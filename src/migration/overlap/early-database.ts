@@ -1,3 +1,4 @@
+import { type Archive, readArchive } from '../../postgres/archive/archive.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import { dumpIdentity } from '../restore/database/mark.ts'
@@ -12,6 +13,7 @@ import {
   concludeOne,
   verifyRestored,
 } from '../restore/restore-one.ts'
+import { retrying } from '../retry.ts'
 import { requireRoles } from '../roles/preconditions.ts'
 import type { Run } from '../run.ts'
 import type { ArrivingDatabase } from './arriving-database.ts'
@@ -34,7 +36,10 @@ export class EarlyDatabase {
     this.dump = dump
   }
 
-  /** @param database decided about by its definitions, with the archives with its rows to come */
+  /**
+   * @param database decided about by its definitions, with the archives with its rows to come
+   * @throws Failure where roles are missing that are not migrated; Cancelled
+   */
   static async of(
     database: PlannedDatabase,
     arriving: ArrivingDatabase,
@@ -45,14 +50,19 @@ export class EarlyDatabase {
     options.prepared = (created) => {
       early.created = created
     }
-    options.arriving = arriving.arriving(async (archive) => {
+    const check = async (archive: Archive) => {
       // those that are migrated are all there
       if (run.inputs.roles !== 'skip') return
       const where = { role: 'target', readOnly: true, signal: run.signal } as const
-      await withConnection(options.target, where, (client) =>
-        requireRoles(client, neededRoles(archive)),
+      await retrying(run, () =>
+        withConnection(options.target, where, (client) =>
+          requireRoles(client, neededRoles(archive)),
+        ),
       )
-    })
+    }
+    // a dump of the definitions alone, by which it was decided, has no large objects, and does not name whom they belong to
+    for (const path of options.archives) await check(await readArchive(path))
+    options.arriving = arriving.arriving(check)
     return early
   }
 
