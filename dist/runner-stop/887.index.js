@@ -344,8 +344,8 @@ function redact(text) {
     return result;
 }
 /**
- * A copy of the report in which free text is redacted, for what a server or a program said may repeat a secret. Names of
- * objects are left alone.
+ * The report with free text redacted, for what a server or a program said may repeat a secret. Names of objects are left alone.
+ * What of it holds no secret is the same as in the report that is given.
  */
 function redactedReport(report) {
     const free = new Set('message cause remedy paste reason statement explained what'.split(' '));
@@ -357,9 +357,17 @@ function redactedReport(report) {
     const copy = (value, within) => {
         if (typeof value !== 'object' || value === null)
             return value;
-        const entries = Object.entries(value).map(([key, inner]) => typeof inner === 'string' && isFree(within, key)
-            ? [key, redact(inner)]
-            : [key, copy(inner, Array.isArray(value) ? within : key)]);
+        let isChanged = false;
+        const entries = Object.entries(value).map(([key, inner]) => {
+            const shown = typeof inner === 'string' && isFree(within, key)
+                ? redact(inner)
+                : copy(inner, Array.isArray(value) ? within : key);
+            isChanged ||= shown !== inner;
+            return [key, shown];
+        });
+        // of a report of many tables nearly all stays as it is
+        if (!isChanged)
+            return value;
         return Array.isArray(value) ? entries.map(([, inner]) => inner) : Object.fromEntries(entries);
     };
     return copy(report, '');
