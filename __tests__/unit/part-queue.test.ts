@@ -145,6 +145,12 @@ describe('the next part of a dump', () => {
     await watched.until(12)
     watched.queue.came(watched.of('a'), 0.5)
     expect(await watched.until(40)).toEqual(['b'])
+    // however long those that were to have ended by now take
+    watched.flowing('b')
+    watched.queue.came(watched.of('b'), 1)
+    expect(await watched.until(60)).toEqual([])
+    watched.queue.done(watched.of('a'))
+    expect(await watched.until(61)).toEqual(['c'])
     const closed = await begin(['a', 'b', 'rest'])
     closed.queue.came(closed.of('a'), 1)
     closed.queue.close()

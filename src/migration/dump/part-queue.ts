@@ -165,7 +165,9 @@ export class PartQueue implements Queue<PartTask> {
     const { allowed, isSettled } = this.streams
     // a stream that is only tried ends with its part
     const proven = isSettled ? allowed : Math.max(1, allowed - 1)
-    const isFree = others.length < allowed || this.staying(part, others) < proven
+    // one that was to have ended by now may go on for hours: beside those that are worth it there is one more at most
+    const isFree =
+      others.length < allowed || (others.length === allowed && this.staying(part, others) < proven)
     return isFree && this.sessionsOf(others) < this.sessions
   }
 
