@@ -208,6 +208,18 @@ describe('the rows of a large table', () => {
     expect(ended.report.databases[0]?.restore?.attempts).toBe(1)
   })
 
+  test('are loaded again where the server goes on waiting for a session that is lost', async () => {
+    void far.when(/COPY public\.big .* WITH \(ENCODING /, 'swallow')
+    void near.when(/COPY public\.big /, 'portion')
+    const lines: string[] = []
+    const say = (line: string) => void lines.push(line)
+    const { result } = migrate('shop', {}, { log: { debug: say, info: say, warning: say } })
+    while (!lines.some((line) => givenUp.test(line)))
+      if ((await Promise.race([result, sleep(50)])) !== undefined) break
+    near.release()
+    await scene.expectWhole(await result, 'shop')
+  })
+
   test('that the target refuses are told of as ever', async () => {
     await scene.createEmpty('picky')
     await target.backend.sql(`ALTER DATABASE picky SET my.allowed TO 'no'`)

@@ -118,6 +118,11 @@ export class EarlyLoad {
     this.loading.catch(() => {})
   }
 
+  /** It has opened sessions, or tried to. */
+  get isBegun(): boolean {
+    return this.began !== undefined
+  }
+
   /** Whether it loads the rows of an entry. */
   isOf({ archive, entry }: PlannedEntry): boolean {
     return archive.directory === this.part.directory && entry.desc === 'TABLE DATA'

@@ -197,7 +197,7 @@ export class PatientSession {
   }
 
   /** Ends what the server may still be doing for a session that was lost, of this worker or of one whose work it does. */
-  private async endLost(): Promise<void> {
+  protected async endLost(): Promise<void> {
     const session = await TargetSession.open(
       this.run.optionsOf(this.login),
       `${this.name} check`,

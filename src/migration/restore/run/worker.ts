@@ -187,8 +187,11 @@ export class Worker extends PatientSession {
           timing.end(false)
           // pg_restore has a connection of its own: a job takes one, not two
           await this.drop()
-          if (!(await early?.goOn(left[0], task, { running, timing })))
+          if (!(await early?.goOn(left[0], task, { running, timing }))) {
+            // one of its sessions that was lost may hold the table on the server, and whoever builds an index would wait for it
+            if (early?.isBegun) await this.endLost()
             await this.rows(task, left, { running, timing, inStreams: tries++ < mostInStreams })
+          }
           timing.end(true)
         },
         (error) => {
