@@ -61,8 +61,8 @@ afterEach(async () => {
 /** @param pauses before further attempts of an upload, which are as many */
 const store = (job = 'a', pauses = [1]) => {
   const made = new GitHubArtifacts(context.log, server.environment('1', job), pauses)
-  made.leave = (names) => {
-    left = names
+  made.leave = (artifacts) => {
+    left = artifacts.map(({ name }) => name)
   }
   return made
 }
@@ -400,6 +400,23 @@ describe('a dump of which parts were sent leaves none of them', () => {
     )
     expect((error as Error).message).toBe('pg_dump was killed')
     expect(names()).toEqual(['polardb-dump-part-002'])
+  })
+
+  test('and what an earlier attempt of the job has under the same names stays', async () => {
+    const theirs = { name: 'polardb-dump-part-001', directory: scratch.path, files: ['x'] }
+    scratch.write('x', 'x')
+    const { id } = await store('the first').upload({ ...theirs, compressed: true }, context.signal)
+    server.newAttempt()
+    server.requests.length = 0
+    server.faults.stallUpload = { after: 10, times: 1 }
+    const { error } = await keep(async ({ sink }) => {
+      tellEarly(sink)
+      await sending()
+      context.stop.abort(new Cancelled())
+      throw new Cancelled()
+    })
+    expect(error).toBeInstanceOf(Cancelled)
+    expect(server.artifacts().map((one) => one.id)).toEqual([id])
   })
 
   test('but where the main artifact may be there they stay, and it is said', async () => {

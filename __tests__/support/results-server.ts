@@ -88,6 +88,8 @@ export class ResultsServer {
   readonly #artifacts: Entry[] = []
   readonly #server = createServer((request, response) => void this.#serve(request, response))
   #lastId = 0
+  /** Names of artifacts of earlier attempts of a run do not stand in the way of this one's; a list shows them all the same. */
+  readonly #earlier = new Set<Entry>()
   #blocks = 0
   #url = ''
 
@@ -140,6 +142,11 @@ export class ResultsServer {
       .map(({ blob: _, createdAt: __, finalized: ___, ...artifact }) => artifact)
   }
 
+  /** The job is run again: what there is by now belongs to an earlier attempt. */
+  newAttempt(): void {
+    for (const one of this.#artifacts) this.#earlier.add(one)
+  }
+
   /** Takes every fault back. */
   heal(): void {
     Object.assign(this.faults, noFaults())
@@ -181,7 +188,11 @@ export class ResultsServer {
     const fields = JSON.parse(Buffer.concat(chunks).toString()) as Fields
     const run = fields.workflow_run_backend_id ?? ''
     const ofRun = this.#artifacts.filter((one) => one.run === run)
-    const named = ofRun.find((one) => one.name === fields.name)
+    const named =
+      ofRun.find((one) => one.name === fields.name && !this.#earlier.has(one)) ??
+      (method === 'CreateArtifact'
+        ? undefined
+        : ofRun.findLast((one) => one.name === fields.name && one.finalized))
     switch (method) {
       case 'CreateArtifact':
         return this.#create(fields, named)
@@ -201,12 +212,20 @@ export class ResultsServer {
           ? { status: 200, body: { signed_url: this.#signed(named) } }
           : refuse(404, 'not_found', 'no such artifact')
       case 'DeleteArtifact':
-        if (!named) return refuse(404, 'not_found', 'no such artifact')
-        this.#forget(named)
-        return { status: 200, body: { ok: true, artifact_id: String(named.id) } }
+        return this.#delete(
+          ofRun.find(
+            (one) => one.name === fields.name && one.job === fields.workflow_job_run_backend_id,
+          ),
+        )
       default:
         return refuse(404, 'bad_route', `no method ${method}`)
     }
+  }
+
+  #delete(entry: Entry | undefined): Answer {
+    if (!entry) return refuse(404, 'not_found', 'no such artifact')
+    this.#forget(entry)
+    return { status: 200, body: { ok: true, artifact_id: String(entry.id) } }
   }
 
   #create(fields: Fields, existing: Entry | undefined): Answer {

@@ -23,7 +23,7 @@ export type ClientRequest =
     }
   | { call: 'list'; options: FindOptions }
   | { call: 'get'; name: string; options: FindOptions }
-  | { call: 'delete'; names: readonly string[] }
+  | { call: 'delete'; artifacts: readonly { name: string; digest: string }[] }
   | { call: 'download'; id: number; options: DownloadArtifactOptions & FindOptions }
 
 const words = v.string('is no text')

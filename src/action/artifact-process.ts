@@ -59,7 +59,7 @@ async function answer(request: ClientRequest): Promise<unknown> {
     case 'get':
       return (await client.getArtifact(request.name, request.options)).artifact
     case 'delete':
-      return deleteAll(request.names)
+      return deleteAll(request.artifacts)
     case 'download':
       watchDownload(request.options.path ?? '.')
       return client.downloadArtifact(request.id, request.options)
@@ -78,13 +78,18 @@ function giveWay(): void {
 }
 
 /** Deletes artifacts of this run, some at a time. @returns those that could not be deleted; one that is not there is none */
-async function deleteAll(names: readonly string[]): Promise<{ name: string; why: string }[]> {
+async function deleteAll(
+  artifacts: readonly { name: string; digest: string }[],
+): Promise<{ name: string; why: string }[]> {
   const left: { name: string; why: string }[] = []
-  const waiting = [...names]
+  const waiting = [...artifacts]
   const work = async () => {
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const { name, digest } = next
       try {
-        await client.deleteArtifact(name)
+        // the client deletes whatever the service shows of the name, which may be an earlier attempt's
+        const { artifact } = await client.getArtifact(name)
+        if (artifact.digest === digest) await client.deleteArtifact(name)
       } catch (error) {
         const { name: kind, message } = error as Error
         if (kind !== 'ArtifactNotFoundError') left.push({ name, why: message })

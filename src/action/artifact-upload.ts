@@ -19,6 +19,8 @@ export interface AttemptOptions extends Listener {
   patience: number
   /** The service has given the name away. */
   onCreated: (name: string) => void
+  /** The service has all of it, and may show it from now on. */
+  onSent: (name: string, digest: string) => void
 }
 
 /**
@@ -31,7 +33,7 @@ export async function attemptUpload(
   request: UploadRequest,
   name: string,
   attempt: Attempt,
-  { environment, signal, patience, onLine, onBytes, onCreated }: AttemptOptions,
+  { environment, signal, patience, onLine, onBytes, onCreated, onSent }: AttemptOptions,
 ): Promise<StoredArtifact> {
   const { directory, retentionDays, isGentle = false } = request
   const files = request.files.map((file) => join(directory, file))
@@ -46,7 +48,9 @@ export async function attemptUpload(
       onCreated(name)
     }
     const digest = /^SHA256 digest of uploaded artifact is ([0-9a-f]{64})$/.exec(line)?.[1]
-    if (digest) attempt.digest = `sha256:${digest}`
+    if (!digest) return
+    attempt.digest = `sha256:${digest}`
+    onSent(name, attempt.digest)
   }
   const { id, size } = await callClient(
     { call: 'upload', name, files, directory, options, isGentle },

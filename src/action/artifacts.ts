@@ -30,7 +30,7 @@ import {
 } from './artifact-errors.ts'
 import { checkReadable, findBy, isAttemptOf, numbered, stored } from './artifact-names.ts'
 import { type Attempt, attemptUpload } from './artifact-upload.ts'
-import { LooseArtifacts } from './loose-artifacts.ts'
+import { type LooseArtifact, LooseArtifacts } from './loose-artifacts.ts'
 
 /** What the artifact of a report is called; jobs of a matrix add their own name. */
 export const reportName = 'polardb-report'
@@ -57,9 +57,9 @@ export class GitHubArtifacts implements ArtifactStore {
   private readonly patience: number
   private readonly reportTime: number
   private readonly mostUnpacked: number
-  private readonly loose = new LooseArtifacts((names) => this.leave(names))
-  /** Told the names of what is to be removed if this run is killed, whenever they change. */
-  leave: (names: string[]) => void = () => {}
+  private readonly loose = new LooseArtifacts((artifacts) => this.leave(artifacts))
+  /** Told what is to be removed if this run is killed, whenever that changes. */
+  leave: (artifacts: LooseArtifact[]) => void = () => {}
 
   /**
    * @param log gets the client's own log as debug lines
@@ -161,9 +161,9 @@ export class GitHubArtifacts implements ArtifactStore {
           signal,
           patience: this.patience,
           ...this.listener(onBytes),
-          onCreated: (made) => {
-            if (request.isLoose) this.loose.add(made)
-            request.onName?.(made)
+          onCreated: (made) => request.onName?.(made),
+          onSent: (made, digest) => {
+            if (request.isLoose) this.loose.add(made, digest)
           },
         })
       } catch (error) {

@@ -2,7 +2,7 @@ import * as core from '@actions/core'
 import { messageOf } from '../failure.ts'
 import { endPrograms, type Rubbish, removeRubbish } from '../host/rubbish.ts'
 import { visible } from '../text/text.ts'
-import { deleteArtifacts, undeleted } from './loose-artifacts.ts'
+import { deleteArtifacts, type LooseArtifact, undeleted } from './loose-artifacts.ts'
 
 const state = 'rubbish'
 const partsState = 'parts'
@@ -14,9 +14,9 @@ export function leaveToPost(rubbish: Rubbish[]): void {
   core.saveState(state, JSON.stringify(rubbish))
 }
 
-/** Tells the post step which artifacts to delete if main cannot do it any more: names, those that it said before are void. */
-export function leavePartsToPost(names: string[]): void {
-  core.saveState(partsState, JSON.stringify(names))
+/** Tells the post step which artifacts to delete if main cannot do it any more: those that it said before are void. */
+export function leavePartsToPost(artifacts: LooseArtifact[]): void {
+  core.saveState(partsState, JSON.stringify(artifacts))
 }
 
 /**
@@ -37,11 +37,11 @@ export async function cleanUp(): Promise<void> {
 /** After the programs have ended: one of them might still be sending a part. */
 async function deleteParts(): Promise<void> {
   try {
-    const names = JSON.parse(core.getState(partsState) || '[]') as string[]
-    if (names.length === 0) return
+    const artifacts = JSON.parse(core.getState(partsState) || '[]') as LooseArtifact[]
+    if (artifacts.length === 0) return
     const listener = { onLine: (line: string) => core.debug(visible(line)) }
     const limit = AbortSignal.timeout(deletionTime)
-    const left = await deleteArtifacts(names, process.env, listener, limit, deletionTime)
+    const left = await deleteArtifacts(artifacts, process.env, listener, limit, deletionTime)
     if (left.names.length > 0) throw undeleted(left.names, left.why)
     core.info('Deleted the parts of a dump that there will not be')
   } catch (error) {
