@@ -1333,8 +1333,10 @@ describe('rows in archives of their own', () => {
     if (!table) throw new Error('there is no such table')
     // what hangs on it was not taken along
     table.decision = leaveOut('a defect', '', 'rows')
-    expect(() => planArrival(plan, arriving[0] as Archive, facts, all)).toThrow(
-      'INDEX public.i was decided otherwise when /dump/2 had come',
-    )
+    // and however often it is looked at
+    for (let look = 0; look < 2; look++)
+      expect(() => planArrival(plan, arriving[0] as Archive, facts, all)).toThrow(
+        'INDEX public.i was decided otherwise when /dump/2 had come',
+      )
   })
 })

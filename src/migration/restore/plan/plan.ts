@@ -110,9 +110,11 @@ export function planArrival(
   const entries = decider([...plan.archives, archive], facts, options)(archive)
   const before = new Map(plan.entries.map((item) => [item, item.decision]))
   takeAlong([...plan.entries, ...entries])
-  for (const [item, decision] of before) {
-    if (item.decision === decision) continue
-    throw new Error(`${item.name} was decided otherwise when ${archive.directory} had come`)
+  const [changed] = [...before].find(([item, decision]) => item.decision !== decision) ?? []
+  if (changed) {
+    // whoever looks again finds the same, and not what the first look has left
+    for (const [item, decision] of before) item.decision = decision
+    throw new Error(`${changed.name} was decided otherwise when ${archive.directory} had come`)
   }
   settle(entries, options)
   return { entries, ...lossesAmong(entries, options) }
