@@ -124,15 +124,21 @@ export class EarlyUpload {
       await runPhase(run, 'upload', async () => {
         while (this.isWorthPart(upload)) {
           await this.send(upload)
-          await this.handIn(upload)
+          // what was sent is sent: the phase has not failed for want of more
+          await this.handIn(upload).catch((error: unknown) => this.giveUp(error))
         }
       })
     } catch (error) {
-      this.isStopped = true
-      run.log.debug(`nothing is uploaded while the dump goes on: ${messageOf(error)}`)
+      this.giveUp(error)
     } finally {
       run.progress.update('')
     }
+  }
+
+  /** Leaves the rest to the end. */
+  private giveUp(error: unknown): void {
+    this.isStopped = true
+    this.run.log.debug(`nothing more is uploaded while the dump goes on: ${messageOf(error)}`)
   }
 
   private isWorthPart(upload: DumpUpload): boolean {
