@@ -43,9 +43,9 @@ describe('the compression of a dump', () => {
   })
 
   test.each([
-    [1, { memory: 4, disk: 8 }, true],
-    [1, { memory: 3.9, disk: 8 }, false],
-    [1, { memory: 4, disk: 7.9 }, false],
+    [1, { memory: 4, disk: 16 }, true],
+    [1, { memory: 3.9, disk: 16 }, false],
+    [1, { memory: 4, disk: 15.9 }, false],
   ])('%s bytes of databases fit into %o: %s', (bytes, room, expected) => {
     expect(fits(bytes, room)).toBe(expected)
   })

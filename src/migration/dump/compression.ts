@@ -4,10 +4,13 @@ import { freeSpace, nearestExisting } from '../free-space.ts'
 import type { Inputs } from '../inputs.ts'
 
 /**
- * So many times its size on the server may a database be as text: what TOAST has compressed is not, bytea doubles, and small
+ * So many times its size on the server a database is as text, seldom more: what TOAST has compressed is not, bytea doubles, and small
  * numbers become longer.
  */
-const mostText = 4
+const asText = 4
+
+/** So many times may it be where nearly all of it is what TOAST compresses well: that must not fill the disk, which a compressed dump would not. */
+const mostText = 16
 
 /** Who asks, and how much room there is; bytes. */
 interface Room {
@@ -43,7 +46,7 @@ function isKept({
 
 /** Whether databases fit as text, with as much left as they may take. */
 export function fits(bytes: number, { memory, disk }: Room): boolean {
-  return mostText * bytes <= Math.min(memory, disk / 2)
+  return asText * bytes <= memory && mostText * bytes <= disk
 }
 
 /** Bytes that this process and its children may still take: those of its container, where that has a limit. */
