@@ -1,7 +1,10 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Looks after which a file that has not grown is taken for complete, and after how many each of those is asked for again. */
+/** So many files are asked at every look. */
+const few = 500
+
+/** Of more than those, looks after which a file that has not grown is taken for complete, and after how many each of those is asked for again. */
 const [still, again] = [3, 30]
 
 /**
@@ -28,7 +31,7 @@ export class WrittenBytes {
     for (const [index, name] of names.entries()) {
       const known = this.files.get(name)
       // one that merely stood still is seen to have grown when its turn comes
-      const isDue = (index + this.looks) % again === 0
+      const isDue = names.length <= few || (index + this.looks) % again === 0
       total += known && known.still >= still && !isDue ? known.bytes : await this.ask(name, known)
     }
     return total
