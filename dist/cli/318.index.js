@@ -14683,10 +14683,12 @@ function comment(text) {
 
 
 /**
- * So many times its size on the server may a database be as text: what TOAST has compressed is not, bytea doubles, and small
+ * So many times its size on the server a database is as text, seldom more: what TOAST has compressed is not, bytea doubles, and small
  * numbers become longer.
  */
-const mostText = 4;
+const asText = 4;
+/** So many times may it be where nearly all of it is what TOAST compresses well: that must not fill the disk, which a compressed dump would not. */
+const mostText = 16;
 /**
  * The compression that databases are dumped with. For `auto` none, where the dump is not kept beyond the run and all of it fits
  * into the memory that is free, so that it is written to no disk and read from none: then to compress it only costs processor
@@ -14706,7 +14708,7 @@ function isKept({ command, keepDump, uploadDump, }) {
 }
 /** Whether databases fit as text, with as much left as they may take. */
 function fits(bytes, { memory, disk }) {
-    return mostText * bytes <= Math.min(memory, disk / 2);
+    return asText * bytes <= memory && mostText * bytes <= disk;
 }
 /** Bytes that this process and its children may still take: those of its container, where that has a limit. */
 function freeMemory() {
@@ -17682,7 +17684,8 @@ class PartQueue {
         const { allowed, isSettled } = this.streams;
         // a stream that is only tried ends with its part
         const proven = isSettled ? allowed : Math.max(1, allowed - 1);
-        const isFree = others.length < allowed || this.staying(part, others) < proven;
+        // one that was to have ended by now may go on for hours: beside those that are worth it there is one more at most
+        const isFree = others.length < allowed || (others.length === allowed && this.staying(part, others) < proven);
         return isFree && this.sessionsOf(others) < this.sessions;
     }
     begin(part) {
@@ -18611,7 +18614,9 @@ class DumpTimes {
 ;// CONCATENATED MODULE: ./lib/migration/dump/written-bytes.js
 
 
-/** Looks after which a file that has not grown is taken for complete, and after how many each of those is asked for again. */
+/** So many files are asked at every look. */
+const few = 500;
+/** Of more than those, looks after which a file that has not grown is taken for complete, and after how many each of those is asked for again. */
 const [still, again] = [3, 30];
 /**
  * How much is written below a directory, looked at again and again while it grows. A dump has a file for each table, and writes
@@ -18635,7 +18640,7 @@ class WrittenBytes {
         for (const [index, name] of names.entries()) {
             const known = this.files.get(name);
             // one that merely stood still is seen to have grown when its turn comes
-            const isDue = (index + this.looks) % again === 0;
+            const isDue = names.length <= few || (index + this.looks) % again === 0;
             total += known && known.still >= still && !isDue ? known.bytes : await this.ask(name, known);
         }
         return total;
@@ -22263,17 +22268,22 @@ class EarlyUpload {
             await runPhase(run, 'upload', async () => {
                 while (this.isWorthPart(upload)) {
                     await this.send(upload);
-                    await this.handIn(upload);
+                    // what was sent is sent: the phase has not failed for want of more
+                    await this.handIn(upload).catch((error) => this.giveUp(error));
                 }
             });
         }
         catch (error) {
-            this.isStopped = true;
-            run.log.debug(`nothing is uploaded while the dump goes on: ${messageOf(error)}`);
+            this.giveUp(error);
         }
         finally {
             run.progress.update('');
         }
+    }
+    /** Leaves the rest to the end. */
+    giveUp(error) {
+        this.isStopped = true;
+        this.run.log.debug(`nothing more is uploaded while the dump goes on: ${messageOf(error)}`);
     }
     isWorthPart(upload) {
         if (this.isStopped)
@@ -29530,10 +29540,12 @@ function planArrival(plan, archive, facts, options) {
     const entries = decider([...plan.archives, archive], facts, options)(archive);
     const before = new Map(plan.entries.map((item) => [item, item.decision]));
     takeAlong([...plan.entries, ...entries]);
-    for (const [item, decision] of before) {
-        if (item.decision === decision)
-            continue;
-        throw new Error(`${item.name} was decided otherwise when ${archive.directory} had come`);
+    const [changed] = [...before].find(([item, decision]) => item.decision !== decision) ?? [];
+    if (changed) {
+        // whoever looks again finds the same, and not what the first look has left
+        for (const [item, decision] of before)
+            item.decision = decision;
+        throw new Error(`${changed.name} was decided otherwise when ${archive.directory} had come`);
     }
     settle(entries, options);
     return { entries, ...plan_lossesAmong(entries, options) };
@@ -34205,6 +34217,10 @@ class EarlyLoad {
         // who goes on with it hears of it
         this.loading.catch(() => { });
     }
+    /** It has opened sessions, or tried to. */
+    get isBegun() {
+        return this.began !== undefined;
+    }
     /** Whether it loads the rows of an entry. */
     isOf({ archive, entry }) {
         return archive.directory === this.part.directory && entry.desc === 'TABLE DATA';
@@ -35275,8 +35291,12 @@ class Worker extends PatientSession {
                 timing.end(false);
                 // pg_restore has a connection of its own: a job takes one, not two
                 await this.drop();
-                if (!(await early?.goOn(left[0], task, { running, timing })))
+                if (!(await early?.goOn(left[0], task, { running, timing }))) {
+                    // one of its sessions that was lost may hold the table on the server, and whoever builds an index would wait for it
+                    if (early?.isBegun)
+                        await this.endLost();
                     await this.rows(task, left, { running, timing, inStreams: tries++ < mostInStreams });
+                }
                 timing.end(true);
             }, (error) => {
                 if (error instanceof LoadFailure) {

@@ -14685,10 +14685,12 @@ function comment(text) {
 
 
 /**
- * So many times its size on the server may a database be as text: what TOAST has compressed is not, bytea doubles, and small
+ * So many times its size on the server a database is as text, seldom more: what TOAST has compressed is not, bytea doubles, and small
  * numbers become longer.
  */
-const mostText = 4;
+const asText = 4;
+/** So many times may it be where nearly all of it is what TOAST compresses well: that must not fill the disk, which a compressed dump would not. */
+const mostText = 16;
 /**
  * The compression that databases are dumped with. For `auto` none, where the dump is not kept beyond the run and all of it fits
  * into the memory that is free, so that it is written to no disk and read from none: then to compress it only costs processor
@@ -14708,7 +14710,7 @@ function isKept({ command, keepDump, uploadDump, }) {
 }
 /** Whether databases fit as text, with as much left as they may take. */
 function fits(bytes, { memory, disk }) {
-    return mostText * bytes <= Math.min(memory, disk / 2);
+    return asText * bytes <= memory && mostText * bytes <= disk;
 }
 /** Bytes that this process and its children may still take: those of its container, where that has a limit. */
 function freeMemory() {
@@ -17684,7 +17686,8 @@ class PartQueue {
         const { allowed, isSettled } = this.streams;
         // a stream that is only tried ends with its part
         const proven = isSettled ? allowed : Math.max(1, allowed - 1);
-        const isFree = others.length < allowed || this.staying(part, others) < proven;
+        // one that was to have ended by now may go on for hours: beside those that are worth it there is one more at most
+        const isFree = others.length < allowed || (others.length === allowed && this.staying(part, others) < proven);
         return isFree && this.sessionsOf(others) < this.sessions;
     }
     begin(part) {
@@ -18613,7 +18616,9 @@ class DumpTimes {
 ;// CONCATENATED MODULE: ./lib/migration/dump/written-bytes.js
 
 
-/** Looks after which a file that has not grown is taken for complete, and after how many each of those is asked for again. */
+/** So many files are asked at every look. */
+const few = 500;
+/** Of more than those, looks after which a file that has not grown is taken for complete, and after how many each of those is asked for again. */
 const [still, again] = [3, 30];
 /**
  * How much is written below a directory, looked at again and again while it grows. A dump has a file for each table, and writes
@@ -18637,7 +18642,7 @@ class WrittenBytes {
         for (const [index, name] of names.entries()) {
             const known = this.files.get(name);
             // one that merely stood still is seen to have grown when its turn comes
-            const isDue = (index + this.looks) % again === 0;
+            const isDue = names.length <= few || (index + this.looks) % again === 0;
             total += known && known.still >= still && !isDue ? known.bytes : await this.ask(name, known);
         }
         return total;
@@ -22265,17 +22270,22 @@ class EarlyUpload {
             await runPhase(run, 'upload', async () => {
                 while (this.isWorthPart(upload)) {
                     await this.send(upload);
-                    await this.handIn(upload);
+                    // what was sent is sent: the phase has not failed for want of more
+                    await this.handIn(upload).catch((error) => this.giveUp(error));
                 }
             });
         }
         catch (error) {
-            this.isStopped = true;
-            run.log.debug(`nothing is uploaded while the dump goes on: ${failure_messageOf(error)}`);
+            this.giveUp(error);
         }
         finally {
             run.progress.update('');
         }
+    }
+    /** Leaves the rest to the end. */
+    giveUp(error) {
+        this.isStopped = true;
+        this.run.log.debug(`nothing more is uploaded while the dump goes on: ${failure_messageOf(error)}`);
     }
     isWorthPart(upload) {
         if (this.isStopped)
@@ -29532,10 +29542,12 @@ function planArrival(plan, archive, facts, options) {
     const entries = decider([...plan.archives, archive], facts, options)(archive);
     const before = new Map(plan.entries.map((item) => [item, item.decision]));
     takeAlong([...plan.entries, ...entries]);
-    for (const [item, decision] of before) {
-        if (item.decision === decision)
-            continue;
-        throw new Error(`${item.name} was decided otherwise when ${archive.directory} had come`);
+    const [changed] = [...before].find(([item, decision]) => item.decision !== decision) ?? [];
+    if (changed) {
+        // whoever looks again finds the same, and not what the first look has left
+        for (const [item, decision] of before)
+            item.decision = decision;
+        throw new Error(`${changed.name} was decided otherwise when ${archive.directory} had come`);
     }
     settle(entries, options);
     return { entries, ...plan_lossesAmong(entries, options) };
@@ -34207,6 +34219,10 @@ class EarlyLoad {
         // who goes on with it hears of it
         this.loading.catch(() => { });
     }
+    /** It has opened sessions, or tried to. */
+    get isBegun() {
+        return this.began !== undefined;
+    }
     /** Whether it loads the rows of an entry. */
     isOf({ archive, entry }) {
         return archive.directory === this.part.directory && entry.desc === 'TABLE DATA';
@@ -35277,8 +35293,12 @@ class Worker extends PatientSession {
                 timing.end(false);
                 // pg_restore has a connection of its own: a job takes one, not two
                 await this.drop();
-                if (!(await early?.goOn(left[0], task, { running, timing })))
+                if (!(await early?.goOn(left[0], task, { running, timing }))) {
+                    // one of its sessions that was lost may hold the table on the server, and whoever builds an index would wait for it
+                    if (early?.isBegun)
+                        await this.endLost();
                     await this.rows(task, left, { running, timing, inStreams: tries++ < mostInStreams });
+                }
                 timing.end(true);
             }, (error) => {
                 if (error instanceof LoadFailure) {
@@ -46352,7 +46372,7 @@ const fewConnections = { ACTIONS_ARTIFACT_UPLOAD_CONCURRENCY: '2' };
  * @param attempt is told what has become of it, also where it fails
  * @throws ClientError; Cancelled
  */
-async function attemptUpload(request, name, attempt, { environment, signal, patience, onLine, onBytes, onCreated }) {
+async function attemptUpload(request, name, attempt, { environment, signal, patience, onLine, onBytes, onCreated, onSent }) {
     const { directory, retentionDays, isGentle = false } = request;
     const files = request.files.map((file) => (0,external_node_path_.join)(directory, file));
     const options = {
@@ -46366,8 +46386,10 @@ async function attemptUpload(request, name, attempt, { environment, signal, pati
             onCreated(name);
         }
         const digest = /^SHA256 digest of uploaded artifact is ([0-9a-f]{64})$/.exec(line)?.[1];
-        if (digest)
-            attempt.digest = `sha256:${digest}`;
+        if (!digest)
+            return;
+        attempt.digest = `sha256:${digest}`;
+        onSent(name, attempt.digest);
     };
     const { id, size } = await callClient({ call: 'upload', name, files, directory, options, isGentle }, isGentle ? { ...fewConnections, ...environment } : environment, { onLine: hear, onBytes }, signal, patience);
     if (id === undefined)
@@ -46387,39 +46409,45 @@ const mostListed = 20;
  * has made is among them: another job may have an artifact whose name this one was refused.
  */
 class LooseArtifacts {
-    names = new Set();
+    digests = new Map();
     leave;
-    /** @param leave told all names whenever they change, for the post step of a run that is killed */
+    /** @param leave told all of them whenever they change, for the post step of a run that is killed */
     constructor(leave) {
         this.leave = leave;
     }
-    /** The service has given this run the name. */
-    add(name) {
-        this.names.add(name);
-        this.leave([...this.names]);
+    /** All of it is with the service, which may show it from now on. */
+    add(name, digest) {
+        this.digests.set(name, digest);
+        this.tell();
     }
     /** What they were the parts of is whole, or about to be. */
     settle() {
-        if (this.names.size === 0)
+        if (this.digests.size === 0)
             return;
-        this.names.clear();
-        this.leave([]);
+        this.digests.clear();
+        this.tell();
     }
     /** Those that were made for a name that was asked for: the artifact itself, and what attempts that had failed may have left. */
     of(name) {
-        return [...this.names].filter((made) => made === name || isAttemptOf(made, name));
+        return this.all().filter((made) => made.name === name || isAttemptOf(made.name, name));
     }
     /** Deletes some. @throws Failure that names those that are left; they stay among the others */
-    async delete(names, ...call) {
-        if (names.length === 0)
+    async delete(artifacts, ...call) {
+        if (artifacts.length === 0)
             return;
-        const left = await loose_artifacts_deleteArtifacts(names, ...call);
-        for (const name of names)
+        const left = await loose_artifacts_deleteArtifacts(artifacts, ...call);
+        for (const { name } of artifacts)
             if (!left.names.includes(name))
-                this.names.delete(name);
-        this.leave([...this.names]);
+                this.digests.delete(name);
+        this.tell();
         if (left.names.length > 0)
             throw loose_artifacts_undeleted(left.names, left.why);
+    }
+    all() {
+        return [...this.digests].map(([name, digest]) => ({ name, digest }));
+    }
+    tell() {
+        this.leave(this.all());
     }
 }
 /**
@@ -46427,7 +46455,7 @@ class LooseArtifacts {
  *
  * @returns those that could not be deleted, and why the first of them could not be. Never throws
  */
-async function loose_artifacts_deleteArtifacts(names, ...[environment, listener, signal, patience]) {
+async function loose_artifacts_deleteArtifacts(artifacts, ...[environment, listener, signal, patience]) {
     const gone = new Set();
     const onLine = (line) => {
         listener.onLine(line);
@@ -46436,13 +46464,13 @@ async function loose_artifacts_deleteArtifacts(names, ...[environment, listener,
             gone.add(name);
     };
     try {
-        const request = { call: 'delete', names };
+        const request = { call: 'delete', artifacts };
         const left = await callClient(request, environment, { onLine }, signal, patience);
         return { names: left.map(({ name }) => name), why: left[0]?.why ?? '' };
     }
     catch (error) {
         const why = error instanceof failure_Cancelled ? 'there was no time for it' : artifact_errors_whyOf(error);
-        return { names: names.filter((name) => !gone.has(name)), why };
+        return { names: artifacts.map(({ name }) => name).filter((name) => !gone.has(name)), why };
     }
 }
 /** What it is that some are left. */
@@ -46484,8 +46512,8 @@ class GitHubArtifacts {
     patience;
     reportTime;
     mostUnpacked;
-    loose = new LooseArtifacts((names) => this.leave(names));
-    /** Told the names of what is to be removed if this run is killed, whenever they change. */
+    loose = new LooseArtifacts((artifacts) => this.leave(artifacts));
+    /** Told what is to be removed if this run is killed, whenever that changes. */
     leave = () => { };
     /**
      * @param log gets the client's own log as debug lines
@@ -46553,10 +46581,10 @@ class GitHubArtifacts {
                     signal,
                     patience: this.patience,
                     ...this.listener(onBytes),
-                    onCreated: (made) => {
+                    onCreated: (made) => request.onName?.(made),
+                    onSent: (made, digest) => {
                         if (request.isLoose)
-                            this.loose.add(made);
-                        request.onName?.(made);
+                            this.loose.add(made, digest);
                     },
                 });
             }
@@ -46707,9 +46735,9 @@ const deletionTime = 60_000;
 function leaveToPost(rubbish) {
     lib_core/* saveState */.LZ(clean_up_state, JSON.stringify(rubbish));
 }
-/** Tells the post step which artifacts to delete if main cannot do it any more: names, those that it said before are void. */
-function leavePartsToPost(names) {
-    lib_core/* saveState */.LZ(partsState, JSON.stringify(names));
+/** Tells the post step which artifacts to delete if main cannot do it any more: those that it said before are void. */
+function leavePartsToPost(artifacts) {
+    lib_core/* saveState */.LZ(partsState, JSON.stringify(artifacts));
 }
 /**
  * The post step: ends the programs and removes the files and the parts of a dump that main made and could not remove itself, because
@@ -46730,12 +46758,12 @@ async function cleanUp() {
 /** After the programs have ended: one of them might still be sending a part. */
 async function deleteParts() {
     try {
-        const names = JSON.parse(core.getState(partsState) || '[]');
-        if (names.length === 0)
+        const artifacts = JSON.parse(core.getState(partsState) || '[]');
+        if (artifacts.length === 0)
             return;
         const listener = { onLine: (line) => core.debug(visible(line)) };
         const limit = AbortSignal.timeout(deletionTime);
-        const left = await deleteArtifacts(names, process.env, listener, limit, deletionTime);
+        const left = await deleteArtifacts(artifacts, process.env, listener, limit, deletionTime);
         if (left.names.length > 0)
             throw undeleted(left.names, left.why);
         core.info('Deleted the parts of a dump that there will not be');

@@ -2227,39 +2227,45 @@ const mostListed = 20;
  * has made is among them: another job may have an artifact whose name this one was refused.
  */
 class LooseArtifacts {
-    names = new Set();
+    digests = new Map();
     leave;
-    /** @param leave told all names whenever they change, for the post step of a run that is killed */
+    /** @param leave told all of them whenever they change, for the post step of a run that is killed */
     constructor(leave) {
         this.leave = leave;
     }
-    /** The service has given this run the name. */
-    add(name) {
-        this.names.add(name);
-        this.leave([...this.names]);
+    /** All of it is with the service, which may show it from now on. */
+    add(name, digest) {
+        this.digests.set(name, digest);
+        this.tell();
     }
     /** What they were the parts of is whole, or about to be. */
     settle() {
-        if (this.names.size === 0)
+        if (this.digests.size === 0)
             return;
-        this.names.clear();
-        this.leave([]);
+        this.digests.clear();
+        this.tell();
     }
     /** Those that were made for a name that was asked for: the artifact itself, and what attempts that had failed may have left. */
     of(name) {
-        return [...this.names].filter((made) => made === name || isAttemptOf(made, name));
+        return this.all().filter((made) => made.name === name || isAttemptOf(made.name, name));
     }
     /** Deletes some. @throws Failure that names those that are left; they stay among the others */
-    async delete(names, ...call) {
-        if (names.length === 0)
+    async delete(artifacts, ...call) {
+        if (artifacts.length === 0)
             return;
-        const left = await deleteArtifacts(names, ...call);
-        for (const name of names)
+        const left = await deleteArtifacts(artifacts, ...call);
+        for (const { name } of artifacts)
             if (!left.names.includes(name))
-                this.names.delete(name);
-        this.leave([...this.names]);
+                this.digests.delete(name);
+        this.tell();
         if (left.names.length > 0)
             throw undeleted(left.names, left.why);
+    }
+    all() {
+        return [...this.digests].map(([name, digest]) => ({ name, digest }));
+    }
+    tell() {
+        this.leave(this.all());
     }
 }
 /**
@@ -2267,7 +2273,7 @@ class LooseArtifacts {
  *
  * @returns those that could not be deleted, and why the first of them could not be. Never throws
  */
-async function deleteArtifacts(names, ...[environment, listener, signal, patience]) {
+async function deleteArtifacts(artifacts, ...[environment, listener, signal, patience]) {
     const gone = new Set();
     const onLine = (line) => {
         listener.onLine(line);
@@ -2276,13 +2282,13 @@ async function deleteArtifacts(names, ...[environment, listener, signal, patienc
             gone.add(name);
     };
     try {
-        const request = { call: 'delete', names };
+        const request = { call: 'delete', artifacts };
         const left = await callClient(request, environment, { onLine }, signal, patience);
         return { names: left.map(({ name }) => name), why: left[0]?.why ?? '' };
     }
     catch (error) {
         const why = error instanceof failure_Cancelled ? 'there was no time for it' : whyOf(error);
-        return { names: names.filter((name) => !gone.has(name)), why };
+        return { names: artifacts.map(({ name }) => name).filter((name) => !gone.has(name)), why };
     }
 }
 /** What it is that some are left. */
@@ -2305,9 +2311,9 @@ const deletionTime = 60_000;
 function leaveToPost(rubbish) {
     core.saveState(state, JSON.stringify(rubbish));
 }
-/** Tells the post step which artifacts to delete if main cannot do it any more: names, those that it said before are void. */
-function leavePartsToPost(names) {
-    core.saveState(partsState, JSON.stringify(names));
+/** Tells the post step which artifacts to delete if main cannot do it any more: those that it said before are void. */
+function leavePartsToPost(artifacts) {
+    core.saveState(partsState, JSON.stringify(artifacts));
 }
 /**
  * The post step: ends the programs and removes the files and the parts of a dump that main made and could not remove itself, because
@@ -2328,12 +2334,12 @@ async function cleanUp() {
 /** After the programs have ended: one of them might still be sending a part. */
 async function deleteParts() {
     try {
-        const names = JSON.parse(lib_core/* getState */.Gu(partsState) || '[]');
-        if (names.length === 0)
+        const artifacts = JSON.parse(lib_core/* getState */.Gu(partsState) || '[]');
+        if (artifacts.length === 0)
             return;
         const listener = { onLine: (line) => lib_core/* debug */.Yz(visible(line)) };
         const limit = AbortSignal.timeout(deletionTime);
-        const left = await deleteArtifacts(names, process.env, listener, limit, deletionTime);
+        const left = await deleteArtifacts(artifacts, process.env, listener, limit, deletionTime);
         if (left.names.length > 0)
             throw undeleted(left.names, left.why);
         lib_core/* info */.pq('Deleted the parts of a dump that there will not be');
