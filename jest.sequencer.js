@@ -2,9 +2,11 @@ import { statSync } from 'node:fs'
 
 /** What takes longest, longest first: begun at the end, one of them would keep the others' processors idle. */
 const longest = [
-  'action/examples',
   'integration/rehearse',
+  'integration/overlap',
+  'action/examples',
   'integration/artifacts',
+  'action/overlap',
   'integration/clients-apt',
   'action/failures',
   'action/migrate',
@@ -19,7 +21,9 @@ const longest = [
   'integration/hostile-database',
   'action/rehearse',
   'action/examples-elsewhere',
+  'integration/overlap-growing',
   'integration/permissions',
+  'integration/early-upload',
   'integration/by-hand',
   'integration/freeze',
   'action/command-line',
