@@ -1,4 +1,4 @@
-import type { ProcessorTime } from './processor.ts'
+import type { ProcessorTime } from './processors.ts'
 
 /** One run of one way. */
 export interface Run {

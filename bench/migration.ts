@@ -25,7 +25,7 @@ import { databases } from './databases.ts'
 import { far } from './far.ts'
 import { core, everything, goalsOf, type Measured, type Run, summary } from './goals.ts'
 import { picture } from './picture.ts'
-import { ofChildren, ofServer, type ProcessorTime } from './processor.ts'
+import { cpuOf, ofServer, type ProcessorTime } from './processors.ts'
 
 const { values } = parseArgs({
   options: {
@@ -178,7 +178,8 @@ async function measure(name: string, about: string, isFar: boolean): Promise<Mea
 
 /** What everybody has taken so far. */
 function processorTime(): ProcessorTime {
-  return { source: ofServer(source.data), target: ofServer(target.data), runner: ofChildren() }
+  const runner = cpuOf(process.pid).children
+  return { source: ofServer(source), target: ofServer(target), runner }
 }
 
 /** The procedure as documented: roles, dump, restore into a database that was made beforehand. */
