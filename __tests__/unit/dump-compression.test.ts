@@ -15,7 +15,7 @@ const choose = (inputs: Partial<Inputs>, bytes = 1000) =>
       uploadDump: false,
       ...inputs,
     },
-    bytes,
+    [{ bytes }],
     directory,
   )
 

@@ -23,15 +23,16 @@ interface Room {
  * into the memory that is free, so that it is written to no disk and read from none: then to compress it only costs processor
  * time, twice. A rehearsal is compressed in any case, since it foretells a migration whose dump is kept.
  *
- * @param bytes of the databases on the server, all together
+ * @param databases that are dumped, with their bytes on the server
  * @param directory where the dump will be written
  */
 export async function chosenCompression(
   inputs: Pick<Inputs, 'command' | 'compression' | 'keepDump' | 'uploadDump'>,
-  bytes: number,
+  databases: readonly { bytes: number }[],
   directory: string,
 ): Promise<Compression> {
   if (inputs.compression.method !== 'auto' || isKept(inputs)) return inputs.compression
+  const bytes = databases.reduce((sum, database) => sum + database.bytes, 0)
   const disk = await freeSpace(await nearestExisting(directory))
   return fits(bytes, { memory: freeMemory(), disk }) ? { method: 'none' } : inputs.compression
 }

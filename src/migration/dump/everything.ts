@@ -105,8 +105,7 @@ export async function dumpDatabases(
   const databases: DumpedDatabase[] = []
   const told = quietSink(sink, run)
   const inParts = sink?.wholeOnly ? undefined : told
-  const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
-  const compression = await chosenCompression(inputs, bytes, dumpDirectory)
+  const compression = await chosenCompression(inputs, source.databases, dumpDirectory)
   if (compression.method !== inputs.compression.method)
     run.log.info('The dump is not compressed: it is not kept, and fits into the memory')
   const dumping = { ...run, inputs: { ...inputs, compression } }

@@ -61,8 +61,7 @@ async function estimateBoth(
   }
   const { client = someClient } = known
   const able = known.client ? await compressionMethods(client, run) : new Set<string>()
-  const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
-  const compression = await chosenCompression(inputs, bytes, run.dumpDirectory)
+  const compression = await chosenCompression(inputs, source.databases, run.dumpDirectory)
   const [argument = ''] = compressionArguments(client, compression, able)
   const sampled = await sampleSource(source.connection, sizes, sampleCompression(argument), run)
   const measured = target ? await sampleTarget(target.connection, run) : 'no target was given'
