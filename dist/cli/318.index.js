@@ -14694,12 +14694,13 @@ const mostText = 16;
  * into the memory that is free, so that it is written to no disk and read from none: then to compress it only costs processor
  * time, twice. A rehearsal is compressed in any case, since it foretells a migration whose dump is kept.
  *
- * @param bytes of the databases on the server, all together
+ * @param databases that are dumped, with their bytes on the server
  * @param directory where the dump will be written
  */
-async function chosenCompression(inputs, bytes, directory) {
+async function chosenCompression(inputs, databases, directory) {
     if (inputs.compression.method !== 'auto' || isKept(inputs))
         return inputs.compression;
+    const bytes = databases.reduce((sum, database) => sum + database.bytes, 0);
     const disk = await freeSpace(await nearestExisting(directory));
     return fits(bytes, { memory: freeMemory(), disk }) ? { method: 'none' } : inputs.compression;
 }
@@ -19375,8 +19376,7 @@ async function dumpDatabases(source, dumpSource, run, target, sink) {
     const databases = [];
     const told = quietSink(sink, run);
     const inParts = sink?.wholeOnly ? undefined : told;
-    const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0);
-    const compression = await chosenCompression(inputs, bytes, dumpDirectory);
+    const compression = await chosenCompression(inputs, source.databases, dumpDirectory);
     if (compression.method !== inputs.compression.method)
         run.log.info('The dump is not compressed: it is not kept, and fits into the memory');
     const dumping = { ...run, inputs: { ...inputs, compression } };
@@ -23847,8 +23847,7 @@ async function estimateBoth(source, target, run, known) {
     }
     const { client = someClient } = known;
     const able = known.client ? await compressionMethods(client, run) : new Set();
-    const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0);
-    const compression = await chosenCompression(inputs, bytes, run.dumpDirectory);
+    const compression = await chosenCompression(inputs, source.databases, run.dumpDirectory);
     const [argument = ''] = compressionArguments(client, compression, able);
     const sampled = await sampleSource(source.connection, sizes, sampleCompression(argument), run);
     const measured = target ? await sampleTarget(target.connection, run) : 'no target was given';
