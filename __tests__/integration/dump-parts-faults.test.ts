@@ -6,10 +6,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Cancelled, type Failure } from '../../src/failure.ts'
 import { copyShares } from '../../src/migration/dump/copy-progress.ts'
 import { holdTables, releaseTables, stillHeld } from '../../src/migration/dump/held-tables.ts'
+import type { PartSizes } from '../../src/migration/dump/part-sizes.ts'
 import type { DumpSink } from '../../src/migration/dump/sink.ts'
 import { parseManifest } from '../../src/migration/kept/manifest.ts'
 import { fingerprintDatabase } from '../../src/migration/verify/fingerprint.ts'
-import { MomentGone, TableAwaited } from '../../src/migration/verify/read-session.ts'
+import { MomentGone, TableAwaited, TableReplaced } from '../../src/migration/verify/read-session.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
 import { readArchive } from '../../src/postgres/archive/archive.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -62,9 +63,17 @@ interface How {
   uri?: string
   into?: string
   signal?: AbortSignal
+  partSizes?: PartSizes
 }
 
-function dump({ inputs, sink, uri, into = directory, signal }: How = {}): Promise<CommandResult> {
+function dump({
+  inputs,
+  sink,
+  uri,
+  into = directory,
+  signal,
+  partSizes = tinyParts,
+}: How = {}): Promise<CommandResult> {
   return runInProcess(
     {
       command: 'dump',
@@ -78,7 +87,7 @@ function dump({ inputs, sink, uri, into = directory, signal }: How = {}): Promis
       roles: 'skip',
       ...inputs,
     },
-    { partSizes: tinyParts, pauses: [0, 0, 0], ...(signal ? { signal } : {}) },
+    { partSizes, pauses: [0, 0, 0], ...(signal ? { signal } : {}) },
     dumping(listener(told, sink)),
   )
 }
@@ -188,6 +197,50 @@ test('who asks for a table that is held does not wait for long, and one archive 
   expect((await manifest())?.archives).toEqual([{ path: 'databases/shop/1' }])
   expect(report.warnings.join()).toContain('somebody waits for a table that is held')
 })
+
+test.each([
+  ['parts', tinyParts, `BEGIN; UPDATE alpha SET t = 'new'; TRUNCATE delta`],
+  [
+    'one archive',
+    { ...tinyParts, database: 1e12 },
+    'BEGIN; ALTER TABLE delta ALTER a TYPE int USING a + 1',
+  ],
+])(
+  'a table that somebody rewrites when the moment has begun is dumped with its rows, of another moment: %s',
+  async (_, partSizes, sql) => {
+    await source.sql('CREATE TABLE delta AS SELECT generate_series(1, 100) AS a', 'shop')
+    const other = await source.connect('shop')
+    try {
+      await other.query(sql)
+      const running = dump({ inputs: { verify: 'counts', compression: 'none' }, partSizes })
+      const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'`
+      while (!(await source.sql(waiting)).rowCount) await sleep(20)
+      await other.query(`INSERT INTO delta SELECT generate_series(1, 50); COMMIT`)
+      const { error, report } = await running
+      expect(error).toBeUndefined()
+      expect(report.warnings.join()).toContain(
+        'The table public.delta was emptied, rewritten or exchanged for another one while its moment was being read',
+      )
+      const { rows } = await source.sql('SELECT count(*)::int AS rows FROM delta', 'shop')
+      expect((await manifest())?.fingerprint).toMatchObject({
+        tables: expect.arrayContaining([expect.objectContaining({ name: 'delta', ...rows[0] })]),
+      })
+      const data = await readFile(await dataFileOf('delta'), 'utf8')
+      expect(data.trimEnd().split('\n')).toHaveLength(rows[0]?.rows + 1)
+    } finally {
+      await other.end()
+      await source.sql('DROP TABLE delta', 'shop')
+    }
+  },
+)
+
+/** Of the single archive of the dump, which is not compressed. */
+async function dataFileOf(table: string): Promise<string> {
+  const archive = join(directory, 'dump', 'databases', 'shop', '1')
+  const { entries } = await readArchive(archive)
+  const entry = entries.find(({ desc, tag }) => desc === 'TABLE DATA' && tag === table)
+  return join(archive, `${entry?.dumpId}.dat`)
+}
 
 test('a dump that is cancelled leaves no pg_dump behind, and tells nothing more', async () => {
   const stop = new AbortController()
@@ -369,6 +422,16 @@ describe('between two parts', () => {
       const { rows } = await snapshot.client.query('SELECT pg_catalog.pg_backend_pid() AS pid')
       await source.sql(`SELECT pg_terminate_backend(${rows[0]?.pid})`)
       await expect(stillHeld(snapshot.client)).rejects.toBeInstanceOf(MomentGone)
+    } finally {
+      await snapshot.close()
+    }
+  })
+
+  test('nobody has replaced a table since the moment began', async () => {
+    const snapshot = await exportSnapshot(parseConnectionString(source.uri('shop')), 'shop')
+    try {
+      await source.sql('ALTER TABLE gamma ALTER t TYPE text USING t || t', 'shop')
+      await expect(holdTables(snapshot, context)).rejects.toBeInstanceOf(TableReplaced)
     } finally {
       await snapshot.close()
     }

@@ -3,6 +3,7 @@ import { Cancelled } from '../../src/failure.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import { rereadSequences } from '../../src/migration/verify/fingerprint.ts'
 import { parseFingerprint } from '../../src/migration/verify/kept-fingerprint.ts'
+import { TableReplaced } from '../../src/migration/verify/read-session.ts'
 import { startTasks } from '../../src/migration/verify/rows/readers.ts'
 import { exportSnapshot } from '../../src/migration/verify/snapshot.ts'
 import { parseConnectionString } from '../../src/postgres/connection-string.ts'
@@ -12,6 +13,7 @@ import { createRichDatabase } from '../support/verify-database.ts'
 import { compareWith, differencesIn, fingerprintOf, testContext } from '../support/verify-run.ts'
 
 let server: TestServer
+let replaced = 0
 
 beforeAll(async () => {
   server = await TestServer.start(15)
@@ -90,6 +92,51 @@ describe('one moment', () => {
     await snapshot.close()
     const failure = await failureOf(fingerprintOf(server, name, { snapshot }))
     expect(failure.message).toBe('The moment that was to be verified is gone')
+  })
+
+  test.each([
+    ['emptied', 'TRUNCATE t'],
+    ['emptied and filled', 'BEGIN; TRUNCATE t; INSERT INTO t SELECT 1, 2; COMMIT'],
+    ['rewritten', 'ALTER TABLE t ALTER b TYPE int USING b + 1'],
+    ['rewritten with another type', 'ALTER TABLE t ALTER b TYPE bigint USING b + 1'],
+    [
+      'exchanged for another one that has rows',
+      'BEGIN; ALTER TABLE t RENAME TO x; ALTER TABLE u RENAME TO t; ALTER TABLE x RENAME TO u; COMMIT',
+    ],
+  ])('a table that is %s afterwards is not read as if it had held nothing', async (_, sql) => {
+    const tables = `CREATE TABLE t AS SELECT g AS a, g AS b FROM generate_series(1, 1000) g; CREATE TABLE u AS TABLE t`
+    const name = await database(`replaced_${++replaced}`, tables)
+    const connection = parseConnectionString(server.uri())
+    const snapshot = await exportSnapshot(connection, name)
+    try {
+      await server.sql(sql, name)
+      for (const level of ['counts', 'data'] as const) {
+        const reading = fingerprintOf(server, name, { snapshot, level })
+        await expect(reading).rejects.toBeInstanceOf(TableReplaced)
+      }
+    } finally {
+      await snapshot.close()
+    }
+  })
+
+  test('a table whose rows were moved to another file is read from there, but for parts of it', async () => {
+    const name = await database(
+      'moved',
+      `CREATE TABLE t AS SELECT g AS a, repeat('x', 500) AS b FROM generate_series(1, 1000) g; DELETE FROM t WHERE a < 500;
+       CREATE TABLE empty (a int)`,
+    )
+    const before = await fingerprintOf(server, name)
+    const snapshot = await exportSnapshot(parseConnectionString(server.uri()), name)
+    try {
+      // as one statement each: a transaction cannot hold it
+      await server.sql('VACUUM FULL t', name)
+      const { tables } = await fingerprintOf(server, name, { snapshot })
+      expect(tables).toEqual(before.tables)
+      const pieces = fingerprintOf(server, name, { snapshot, pieceBytes: 8192 })
+      await expect(pieces).rejects.toBeInstanceOf(TableReplaced)
+    } finally {
+      await snapshot.close()
+    }
   })
 })
 

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { messageOf } from '../../failure.ts'
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { Context } from '../context.ts'
-import { MomentGone } from '../verify/read-session.ts'
+import { fateOf, MomentGone, TableReplaced } from '../verify/read-session.ts'
 import type { ExportedSnapshot } from '../verify/snapshot.ts'
 import type { StoredTable } from './parts.ts'
 
@@ -27,7 +27,8 @@ interface Listed {
  *
  * @param wait milliseconds for somebody else's lock
  * @returns the tables with rows of their own; null where they cannot be had now, which is logged, and nothing is locked then
- * @throws the error of a session that was lost
+ * @throws TableReplaced where one was emptied or rewritten since the moment: the dump would have no row of it, and its fingerprint neither;
+ *   the error of a session that was lost
  */
 export async function holdTables(
   { client, server }: Pick<ExportedSnapshot, 'client' | 'server'>,
@@ -42,12 +43,15 @@ export async function holdTables(
     const names = rows.map(({ schema, name }) => `ONLY ${qualifiedName(schema, name)}`)
     if (names.length > 0) await client.query(`LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`)
     await client.query(`SET LOCAL ${setting} = 0`)
-    const stored = await client.query<StoredTable & { bytes: string | number }>(
-      storedQuery(server),
-      [rows.filter(({ stores }) => stores).map(({ oid }) => oid)],
-    )
-    return stored.rows.map((row) => ({ ...row, bytes: Number(row.bytes) }))
+    const stored = await client.query<StoredTable & { fate: string | null }>(storedQuery(server), [
+      rows.filter(({ stores }) => stores).map(({ oid }) => oid),
+    ])
+    return stored.rows.map(({ fate, ...table }) => {
+      if (fate !== null) throw new TableReplaced(`${table.schema}.${table.name}`, 'source')
+      return { ...table, bytes: Number(table.bytes) }
+    })
   } catch (error) {
+    if (error instanceof TableReplaced) throw error
     // where the session is gone, this fails as well
     await releaseTables(client).catch(() => {
       throw error
@@ -109,6 +113,7 @@ function storedQuery(server: number): string {
            CASE WHEN c.reltuples > 0 AND c.relpages > 0
                 THEN c.reltuples::pg_catalog.float8 * pg_catalog.pg_relation_size(c.oid) / c.relpages
                      / pg_catalog.current_setting('block_size')::pg_catalog.int4 END AS rows,
+           ${fateOf('c.oid', `(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))::pg_catalog.regclass`)} AS fate,
            (pg_catalog.current_setting('server_encoding') = 'UTF8' OR (n.nspname || c.relname) ~ '^[ -~]*$')
              AND NOT ${hashed}
              AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())

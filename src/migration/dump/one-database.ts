@@ -17,7 +17,7 @@ import { readDatabaseProperties } from '../restore/database/properties.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { fingerprintDatabase, rereadSequences } from '../verify/fingerprint.ts'
-import { MomentGone, TableAwaited } from '../verify/read-session.ts'
+import { MomentGone, TableAwaited, TableReplaced } from '../verify/read-session.ts'
 import { type ExportedSnapshot, exportSnapshot } from '../verify/snapshot.ts'
 import { holdTables, lockWait, releaseTables, stillHeld } from './held-tables.ts'
 import { dumpInParts } from './in-parts.ts'
@@ -71,14 +71,16 @@ export async function dumpOne(
       interrupted: (error) => {
         if (hasTold) sink?.lost(database.source)
         hasTold = false
-        const why =
-          error instanceof TableAwaited
-            ? 'somebody waits for a table that is held until the dump ends'
-            : 'the connection to the source was lost'
-        run.warn(`${database.source}: ${why}; its dump is made again from the beginning`)
+        run.warn(`${database.source}: ${whyGone(error)}; its dump is made again from the beginning`)
       },
     },
   )
+}
+
+function whyGone(error: unknown): string {
+  if (error instanceof TableAwaited)
+    return 'somebody waits for a table that is held until the dump ends'
+  return error instanceof TableReplaced ? error.message : 'the connection to the source was lost'
 }
 
 /** @throws Failure while the source takes no connection */

@@ -88,6 +88,31 @@ export class TableAwaited extends MomentGone {
   }
 }
 
+/** What a table held in a moment is gone: nobody can read it any more. */
+export class TableReplaced extends MomentGone {
+  constructor(table: string, role: Place['role']) {
+    super(
+      `The table ${printable(table)} was emptied, rewritten or exchanged for another one while its moment was being read`,
+      'Whoever looks at an earlier moment sees none of its rows from then on (PostgreSQL, "Caveats" of concurrency control)',
+      `Keep TRUNCATE, ALTER TABLE and the like away from the ${role} meanwhile, then run again`,
+    )
+  }
+}
+
+/**
+ * SQL: what has become of a table since the moment of the transaction, in which it must be locked by now. `file` where its rows are in
+ * another file: CLUSTER and VACUUM FULL take along who may see a row, TRUNCATE and ALTER TABLE do not. `name` where another table has
+ * its name; null where nothing has. Functions and names are looked up as they are now, and rows of pg_class as they were then.
+ *
+ * @param oid a number, or an expression
+ * @param name its qualified and quoted name in that moment, as an expression of the type regclass
+ */
+export function fateOf(oid: number | string, name: string): string {
+  return `(SELECT CASE WHEN f.oid <> ${name} THEN 'name'
+                WHEN f.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(f.oid) THEN 'file' END
+           FROM pg_catalog.pg_class f WHERE f.oid = ${oid})`
+}
+
 /**
  * Opens a session whose texts depend on no setting of the account, the database or the server. The signal ends what it runs.
  *

@@ -1,6 +1,14 @@
 import type pg from 'pg'
+import { qualifiedName, quoteLiteral } from '../../../postgres/identifiers.ts'
 import type { DatabaseFingerprint, TableFingerprint } from '../model.ts'
-import { inTransaction, isUnreadable, reasonOf } from '../read-session.ts'
+import {
+  fateOf,
+  inTransaction,
+  isUnreadable,
+  type ReadObject,
+  reasonOf,
+  TableReplaced,
+} from '../read-session.ts'
 import { differingColumns, digestExpression, type Recipe, recipeOf } from './digest.ts'
 import type { ReadPlan, Task } from './readers.ts'
 import { fromClause, keyOf, readTypes, type TableInfo } from './tables.ts'
@@ -201,6 +209,7 @@ async function readPieces(
   } catch (error) {
     if (!isUnreadable(error)) throw error
     if (pieces.length === 1) {
+      await refuseReplaced(client, plan, first, object)
       first.result.unreadable = reasonOf(error)
       return new Map([[first, nothing]])
     }
@@ -218,25 +227,62 @@ async function scan(
   plan: ReadPlan,
   pieces: Piece[],
 ): Promise<Map<Piece, Scanned>> {
-  const { rows } = await client.query<{ i: number; rows: string; digest: string | null }>(
-    pieces.map((piece, index) => scanOf(piece, index, plan)).join(' UNION ALL '),
-  )
+  const { rows } = await client.query<{
+    i: number
+    rows: string
+    digest: string | null
+    fate: Fate | null
+  }>(pieces.map((piece, index) => scanOf(piece, index, plan)).join(' UNION ALL '))
   if (rows.length !== pieces.length) throw new Error('the server left out the answer for a table')
   const read = new Map<Piece, Scanned>()
   for (const row of rows) {
     const piece = pieces[row.i]
     if (!piece) throw new Error('the server answered for a table that was not asked for')
+    // with other blocks, ranges of them are no longer parts of one whole
+    const isWhole = row.fate === 'file' && row.rows !== '0' && piece.blocks === null
+    if (row.fate !== null && !isWhole) throw replaced(piece, plan)
     read.set(piece, { rows: Number(row.rows), digest: BigInt(row.digest ?? 0) })
   }
   return read
 }
 
-function scanOf(piece: Piece, index: number, { method, server }: ReadPlan): string {
+/** What has become of a table since the moment that is read (see fateOf). */
+type Fate = 'name' | 'file'
+
+const replaced = ({ table }: Piece, { place }: ReadPlan) =>
+  new TableReplaced(`${table.schema}.${table.name}`, place.role)
+
+/** A table that cannot be read may be another one by now, of other columns. @throws TableReplaced */
+async function refuseReplaced(
+  client: pg.Client,
+  plan: ReadPlan,
+  piece: Piece,
+  object: ReadObject,
+): Promise<void> {
+  try {
+    const { rows } = await inTransaction(client, plan, object, () =>
+      client.query<{ fate: Fate | null }>(`SELECT ${fateIn(plan, piece.table)} AS fate`),
+    )
+    if (rows[0]?.fate) throw replaced(piece, plan)
+  } catch (error) {
+    // its name is nobody's any more
+    if (!isUnreadable(error)) throw error
+  }
+}
+
+/** Materialized views are computed anew in any case, and a table of now is the one that is read. */
+function fateIn({ snapshot }: ReadPlan, { oid, schema, name, kind }: TableInfo): string {
+  if (snapshot === null || kind !== 'table') return 'NULL::pg_catalog.text'
+  return fateOf(oid, `${quoteLiteral(qualifiedName(schema, name))}::pg_catalog.regclass`)
+}
+
+function scanOf(piece: Piece, index: number, plan: ReadPlan): string {
+  const { method, server } = plan
   const { table, recipe, blocks } = piece
   const digest =
     recipe && method ? digestExpression(recipe, method, 't', server) : 'NULL::pg_catalog.text'
   const range = blocks
     ? `t.ctid >= '(${blocks.from},0)'::pg_catalog.tid${blocks.to === null ? '' : ` AND t.ctid < '(${blocks.to},0)'::pg_catalog.tid`}`
     : undefined
-  return `SELECT ${index} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${digest} AS digest ${fromClause(table, server, range)}`
+  return `SELECT ${index} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${digest} AS digest, ${fateIn(plan, table)} AS fate ${fromClause(table, server, range)}`
 }
