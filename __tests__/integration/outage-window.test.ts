@@ -11,12 +11,12 @@ import {
   statedWindow,
 } from '../../src/migration/history/window.ts'
 import type { Run } from '../../src/migration/run.ts'
-import { renderJson } from '../../src/report/json.ts'
 import type { HistoryPoint, Report } from '../../src/report/model.ts'
 import { clientDirectory } from '../support/clients.ts'
 import { failureThrown } from '../support/failure.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { between } from '../support/migration.ts'
+import { renderJson } from '../support/report-json.ts'
 import { Scratch } from '../support/sample-dump.ts'
 import { samplePoint } from '../support/sample-history.ts'
 import { TestServer } from '../support/server.ts'

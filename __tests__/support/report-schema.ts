@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
-import { renderJson } from '../../src/report/json.ts'
 import type { Report } from '../../src/report/model.ts'
+import { renderJson } from './report-json.ts'
 
 /** The published schema of report.json. */
 export const reportSchema = JSON.parse(

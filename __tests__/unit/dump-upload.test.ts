@@ -11,8 +11,8 @@ import {
 } from '../../src/migration/kept/artifact-store.ts'
 import { downloadDump } from '../../src/migration/kept/download.ts'
 import type { Manifest } from '../../src/migration/kept/manifest.ts'
-import { uploadDump } from '../../src/migration/kept/upload.ts'
 import type { Limits } from '../../src/migration/kept/upload-limits.ts'
+import { uploadDump } from '../support/keep-dump.ts'
 import { randomIntegers } from '../support/random.ts'
 import { QuietContext, Scratch, sampleDump } from '../support/sample-dump.ts'
 

@@ -19,9 +19,10 @@ import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } fro
 import { Cancelled, Failure } from '../../src/failure.ts'
 import { decryptFile, encryptRange, privateKeyOf } from '../../src/migration/kept/age.ts'
 import { openDump } from '../../src/migration/kept/directory.ts'
-import { decryptDump, encryptDump, isEncrypted } from '../../src/migration/kept/encryption.ts'
+import { decryptDump, isEncrypted } from '../../src/migration/kept/encryption.ts'
 import type { Manifest } from '../../src/migration/kept/manifest.ts'
 import { fence } from '../support/documents.ts'
+import { encryptDump } from '../support/keep-dump.ts'
 import { noise, QuietContext, Scratch, sampleDump, sampleFiles } from '../support/sample-dump.ts'
 import { missingForAge, typed } from '../support/typed.ts'
 

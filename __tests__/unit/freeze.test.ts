@@ -13,9 +13,9 @@ import {
 import { type Writes, written } from '../../src/migration/freeze/writes.ts'
 import { brokenPhase } from '../../src/report/findings.ts'
 import { renderHtml } from '../../src/report/html/html.ts'
-import { renderJson } from '../../src/report/json.ts'
 import { renderMarkdown } from '../../src/report/markdown.ts'
 import type { FreezeResult } from '../../src/report/model.ts'
+import { renderJson } from '../support/report-json.ts'
 import { goodReport } from '../support/sample-reports.ts'
 
 const run = '01234567-89ab-cdef-0123-456789abcdef'

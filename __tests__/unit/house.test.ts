@@ -113,6 +113,25 @@ test('programs are run in one place, which ends them with the job', () => {
   ])
 })
 
+test('what a file gives to others is used by the action itself, or by a script: not by tests alone', () => {
+  const scripts = globSync('scripts/**/*.ts', { cwd: root }).map((file) =>
+    readFileSync(join(root, file), 'utf8'),
+  )
+  const uses = new Map<string, number>()
+  for (const text of [...texts.values(), ...scripts]) {
+    const code = text.replace(/\/\*[\s\S]*?\*\/|^import [\s\S]*? from .*|^ *\/\/.*/gm, '')
+    for (const [word] of code.matchAll(/\w+/g)) uses.set(word, (uses.get(word) ?? 0) + 1)
+  }
+  const exported =
+    /^export (?:async |abstract )*(?:function\*?|class|const|let|interface|type) (\w+)/gm
+  const unused = [...texts].flatMap(([file, text]) =>
+    [...text.matchAll(exported)]
+      .filter(([, name = '']) => uses.get(name) === 1)
+      .map(([, name]) => `${file}: ${name}`),
+  )
+  expect(unused).toEqual([])
+})
+
 test('every import of a file of ours is found', () => {
   const ours = wrong((_, to) => to.startsWith('src/') && !imports.has(to))
   expect(ours).toEqual([])

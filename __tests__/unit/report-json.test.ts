@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals'
 import { wordsOf } from '../../src/commands/index.ts'
-import { jsonPieces, renderJson } from '../../src/report/json.ts'
+import { jsonPieces } from '../../src/report/json.ts'
 import type { Report } from '../../src/report/model.ts'
+import { renderJson } from '../support/report-json.ts'
 import { sampleForecast, samplePoint } from '../support/sample-history.ts'
 import { failedReport, goodReport, hostileReport } from '../support/sample-reports.ts'
 

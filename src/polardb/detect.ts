@@ -30,13 +30,6 @@ export interface TargetAccount {
   bypassRls: boolean
 }
 
-/** Whether the account may create roles and databases, in whichever way. */
-export function isPrivileged(account: TargetAccount): boolean {
-  return (
-    account.superuser || account.polarSuperuser || (account.createRole && account.createDatabase)
-  )
-}
-
 /**
  * Asks a connected target what it is. Works for any login, on stock PostgreSQL and every PolarDB. The grammar is asked
  * about by statements for a role that does not exist.

@@ -163,14 +163,6 @@ export function quoteValue(value: string): string {
   return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 }
 
-/** `user@host:port/database`, for people. */
-export function describeConnection(
-  parameters: ConnectionParameters,
-  dbname = parameters.dbname,
-): string {
-  return `${parameters.user}@${parameters.host}:${parameters.port}/${dbname}`
-}
-
 function parseUri(text: string): Map<string, string> {
   // postgresql://[user[:password]@][host[:port]][/dbname][?name=value&…]; the last @ ends the account, since a password
   // that was not percent-encoded may hold one

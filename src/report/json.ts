@@ -158,12 +158,8 @@ export const fieldsOfReport: Shape<Omit<Report, 'words'>> = {
 /**
  * `report.json`: the fields of the model, always in the same order, and no others; numbers to the thousandth. What a
  * terminal or the runner's log would act on is written as a JSON escape, which means the same to every reader of JSON.
+ * In pieces, one after the other: a report of many tables is never there as one text.
  */
-export function renderJson(report: Report): string {
-  return [...jsonPieces(report)].join('')
-}
-
-/** The same in pieces, one after the other: a report of many tables is never there as one text. */
 export function* jsonPieces(report: Report): Generator<string> {
   let piece = ''
   for (const part of partsOf(report, fieldsOfReport, '\n')) {

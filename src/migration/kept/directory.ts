@@ -144,12 +144,6 @@ export async function openDump(
   return manifest
 }
 
-/** Does the directory hold a manifest, and so a whole dump? Says nothing about the files' integrity. */
-export async function hasManifest(directory: string): Promise<boolean> {
-  const stats = await lstat(join(directory, manifestFile)).catch(() => undefined)
-  return stats?.isFile() === true
-}
-
 /** The manifest, once its seal is right. Both are read only once, so nobody can exchange the manifest after its proof. */
 async function readManifest(
   directory: string,

@@ -119,29 +119,6 @@ export class DumpEncryption {
   }
 }
 
-/**
- * Encrypts a whole dump into another directory.
- *
- * @param directory a sealed dump
- * @param out is made; must be empty
- * @throws Failure when a file cannot be read or written; Cancelled
- */
-export async function encryptDump(
-  directory: string,
-  out: string,
-  passphrase: string,
-  context: DumpContext & { warn(message: string): void },
-): Promise<void> {
-  await mkdir(out, { recursive: true, mode: 0o700 })
-  const encryption = await DumpEncryption.start(passphrase, context.warn)
-  const files = await listFiles(directory)
-  const total = files.reduce((sum, file) => sum + file.bytes, 0)
-  const progress = new BytesProgress('Encrypting the dump', context.progress, total)
-  const pieces = files.map(({ path, bytes }) => ({ path, offset: 0, length: bytes }))
-  await encryption.add(directory, pieces, out, context.signal, (bytes) => progress.add(bytes))
-  await encryption.finish(out)
-}
-
 /** Is this the directory of an encrypted dump? */
 export async function isEncrypted(directory: string): Promise<boolean> {
   const stats = await stat(join(directory, identityFile)).catch(() => undefined)

@@ -30,24 +30,6 @@ export interface UploadedDump extends StoredArtifact {
   parts: StoredArtifact[]
 }
 
-type UploadContext = DumpContext & Pick<Context, 'warn'>
-
-/**
- * Uploads a sealed dump.
- *
- * @throws as DumpUpload.finish()
- */
-export async function uploadDump(
-  store: ArtifactStore,
-  directory: string,
-  manifest: Manifest,
-  options: UploadOptions,
-  context: UploadContext,
-): Promise<UploadedDump> {
-  const upload = await DumpUpload.begin(store, directory, options, context)
-  return await upload.finish(manifest, context)
-}
-
 /** A part that was sent. */
 interface SentPart extends Sent {
   /** What it was to be called. */

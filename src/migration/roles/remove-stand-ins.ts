@@ -49,28 +49,21 @@ export async function removeStandIns(client: pg.Client, prefix: string): Promise
   return kept
 }
 
-/** The names of all roles of a target that bear the mark of a stand-in, of whichever run, sorted. */
-export async function findStandIns(client: pg.Client): Promise<string[]> {
-  return (await rolesOf(client, '')).filter(isStandIn).map(({ name }) => name)
-}
-
 interface CommentedRole {
   name: string
   comment: string | null
 }
 
-/** The roles whose names are of a prefix, sorted; without one those that have a comment. */
+/** The roles whose names are of a prefix, sorted. */
 async function rolesOf(client: pg.Client, prefix: string): Promise<CommentedRole[]> {
   const { rows } = await client.query<CommentedRole>(
     `SELECT r.rolname::pg_catalog.text AS name, d.description AS comment
        FROM pg_catalog.pg_roles r LEFT JOIN pg_catalog.pg_shdescription d
          ON d.objoid OPERATOR(pg_catalog.=) r.oid
         AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_authid'::pg_catalog.regclass
-      WHERE d.description IS NOT NULL OR $1::pg_catalog.text OPERATOR(pg_catalog.<>) ''
       ORDER BY r.rolname`,
-    [prefix],
   )
-  return prefix === '' ? rows : rows.filter(({ name }) => isOf(name, prefix))
+  return rows.filter(({ name }) => isOf(name, prefix))
 }
 
 function isOf(name: string, prefix: string): boolean {
