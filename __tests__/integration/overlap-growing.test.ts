@@ -11,8 +11,12 @@ import type { PlainTarget } from '../support/polardb-standin.ts'
 import type { TcpProxy } from '../support/proxy.ts'
 import { signalProgram } from '../support/restore-harness.ts'
 
-/** Tables of a megabyte are in parts of their own, and go through several sessions when a part of that is written. */
+/**
+ * Tables of a megabyte are in parts of their own, go through several sessions when a part of that is written, and are read for the
+ * verification when they are there.
+ */
 const sizes: Partial<Run> = {
+  aheadSizes: { from: 20_000, piece: 512 * 1024, whole: 1024 ** 3 },
   partSizes: { database: 1, table: 1024 * 1024, share: 0, parts: 8 },
   streamSizes: { from: 20_000, most: 4, piece: 8192 },
 }
@@ -142,6 +146,9 @@ describe('the rows of a large table', () => {
       expect(await bytesOf(middle.dump)).toBeGreaterThan(middle.dumped)
       expect(said(result, begun)).toHaveLength(1)
       expect(said(result, done)).toHaveLength(1)
+      expect(
+        said(result, /1 table of the target had been read .* none of their rows has changed/),
+      ).toHaveLength(1)
       const timeline = result.report.databases[0]?.tables.find(
         ({ name }) => name === 'big',
       )?.timeline

@@ -4,7 +4,7 @@ import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entr
 import { withAnalyze } from '../../src/migration/restore/run/analyze-tasks.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
 import { makeTasks, Schedule } from '../../src/migration/restore/run/schedule.ts'
-import type { Task } from '../../src/migration/restore/run/task.ts'
+import { newTask, type Task } from '../../src/migration/restore/run/task.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../../src/postgres/archive/entry.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
@@ -179,6 +179,36 @@ describe('the schedule', () => {
     expect(handed).toBe(false)
     for (const task of second) schedule.done(task)
     expect(namesOf(await third)).toEqual([['FK CONSTRAINT public.a fk']])
+  })
+
+  test('reads tables for the verification when there is nothing else to do, and lets others go first', async () => {
+    const [index, ...rest] = indexed(50 * MB)
+    const items = itemsOf([{ desc: 'TABLE', tag: 'a' }])
+    const [table] = items
+    if (!index || !table) throw new Error('there is no table')
+    const reading = newTask('digest', items)
+    reading.sharing = [`${table.archive.directory}\0${table.entry.dumpId}`]
+    const schedule = new Schedule([reading, ...makeTasks([index, ...rest])], 2)
+    const [load] = await schedule.next(never)
+    expect(load?.kind).toBe('load')
+    expect(await schedule.next(never)).toEqual([reading])
+    expect(schedule.hasMoreUrgent).toBe(false)
+    if (load) schedule.done(load)
+    expect(schedule.hasMoreUrgent).toBe(true)
+    schedule.putBack(reading)
+    const others: Task[] = []
+    for (let taken = await schedule.next(never); !taken.includes(reading); ) {
+      others.push(...taken)
+      for (const task of taken) schedule.done(task)
+      taken = await schedule.next(never)
+    }
+    expect(others).toHaveLength(3)
+    const more = newTask('digest', items)
+    schedule.add([more])
+    schedule.done(reading)
+    expect(await schedule.next(never)).toEqual([more])
+    schedule.done(more)
+    expect(await schedule.next(never)).toEqual([])
   })
 
   test('hands out small statements together, each worker its share', async () => {

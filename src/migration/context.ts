@@ -4,6 +4,7 @@ import type { ReportWriter } from '../report/writer.ts'
 import type { PartSizes } from './dump/part-sizes.ts'
 import type { Limits } from './kept/upload-limits.ts'
 import type { StreamSizes } from './restore/stream-sizes.ts'
+import type { AheadSizes } from './verify/rows/ahead.ts'
 
 /**
  * What the engine needs from the world around it. The action hands in the runner's (src/action/); a test hands in its
@@ -46,6 +47,8 @@ export interface Context {
   uploadLimits?: Partial<Limits>
   /** When the rows of one table go through several sessions; see restore/stream-sizes.ts. */
   streamSizes?: StreamSizes
+  /** From which size on a table is read while others are restored; see verify/rows/ahead.ts. */
+  aheadSizes?: AheadSizes
   goOn?: WayOn
   /** The name of the rehearsal that this run is: all that it makes on the target begins with it. */
   rehearsal?: string

@@ -7,6 +7,7 @@ import { autoJobs } from '../jobs.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import type { Run } from '../run.ts'
 import { parseFingerprint } from '../verify/kept-fingerprint.ts'
+import type { DatabaseFingerprint } from '../verify/model.ts'
 import { ownLimit } from './database/own-limit.ts'
 import { withRoleNames } from './database/properties.ts'
 import type { Destination } from './destinations.ts'
@@ -30,7 +31,8 @@ export function optionsFor(
 ): RestoreOptions {
   const { inputs } = run
   if (!dump.client) throw new TypeError('a database is restored without client programs')
-  const expectedRows = rowsIn(destination.dumped)
+  const fingerprint = fingerprintIn(destination.dumped)
+  const expectedRows = fingerprint && rowsOf(fingerprint)
   return {
     archives: destination.archives,
     proven: dump.proven,
@@ -60,6 +62,7 @@ export function optionsFor(
     allowMissing: inputs.allowMissing,
     extraOptions: inputs.restoreOptions,
     ...(expectedRows && { expectedRows }),
+    ...readAheadOf(inputs.verify, fingerprint),
     logFile: join(
       run.reportDirectory,
       `pg_restore-${destination.archives[0]?.split('/').at(-2)}.log`,
@@ -68,10 +71,27 @@ export function optionsFor(
 }
 
 /** How many rows each table of a dump has, by quoted name; undefined where nobody counted them. */
-export function rowsIn({ fingerprint }: DumpedDatabase): Map<string, number> | undefined {
-  const known = fingerprint === undefined ? undefined : parseFingerprint(fingerprint)
-  if (known === undefined || known.level === 'none') return undefined
-  return new Map(known.tables.map(({ schema, name, rows }) => [qualifiedName(schema, name), rows]))
+export function rowsIn(dumped: DumpedDatabase): Map<string, number> | undefined {
+  const fingerprint = fingerprintIn(dumped)
+  return fingerprint && rowsOf(fingerprint)
+}
+
+function fingerprintIn({ fingerprint }: DumpedDatabase): DatabaseFingerprint | undefined {
+  return fingerprint === undefined ? undefined : parseFingerprint(fingerprint)
+}
+
+function rowsOf({ level, tables }: DatabaseFingerprint): Map<string, number> | undefined {
+  if (level === 'none') return undefined
+  return new Map(tables.map(({ schema, name, rows }) => [qualifiedName(schema, name), rows]))
+}
+
+/** Rows are read ahead where they will be compared, as far as that is known by now. */
+function readAheadOf(
+  level: Inputs['verify'],
+  fingerprint: DatabaseFingerprint | undefined,
+): Pick<RestoreOptions, 'readAhead'> {
+  if (level !== 'data' || (fingerprint && fingerprint.level !== 'data')) return {}
+  return { readAhead: fingerprint ? { facts: fingerprint } : {} }
 }
 
 /** What is built for an exchange goes into a database of its own, whose name only this dump can have given it. */

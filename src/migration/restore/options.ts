@@ -3,6 +3,7 @@ import type { ClientPrograms } from '../../postgres/programs/programs.ts'
 import type { RoleNames } from '../../postgres/roles/role-names.ts'
 import type { Patience } from '../../postgres/watchdog.ts'
 import type { NoteStep } from '../timing.ts'
+import type { DigestFacts } from '../verify/rows/ahead.ts'
 import type { ArrivingParts } from './arriving.ts'
 import type { DatabaseProperties } from './database/properties.ts'
 import type { StreamSizes } from './stream-sizes.ts'
@@ -42,6 +43,11 @@ export interface RestoreOptions {
   isRehearsal?: boolean
   /** Collect the planner statistics of tables that are done while others are restored. */
   analyze?: boolean
+  /**
+   * Read large tables for the verification while others are restored, as digests by the facts of the source's fingerprint; without
+   * facts by what is presumed of them.
+   */
+  readAhead?: { facts?: DigestFacts }
   /** Patterns of entries that may be left out although rows or behaviour are lost with them. */
   allowMissing: string[]
   /** Further pg_restore options of the user's. */

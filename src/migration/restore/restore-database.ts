@@ -6,6 +6,7 @@ import type { ChecklistItem, RestoreResult } from '../../report/model.ts'
 import type { Context } from '../context.ts'
 import { retrying } from '../retry.ts'
 import type { ExpectedDifference } from '../verify/compare/expected-differences.ts'
+import type { Ahead } from '../verify/rows/ahead.ts'
 import { dumpIdentity } from './database/mark.ts'
 import { prepareDatabase } from './database/prepare.ts'
 import { cannotResume } from './database/standing.ts'
@@ -36,6 +37,8 @@ export interface Restored {
   failure: Failure | undefined
   /** Quoted names of the tables whose planner statistics were collected on the way. */
   analyzed: ReadonlySet<string>
+  /** Tables that were read for the verification on the way. */
+  ahead: Ahead
   /** How the role connects that statistics are collected as, since code of the database runs then. Null for the account. */
   analyzeAs: ConnectionParameters | null
   /**
@@ -125,6 +128,7 @@ async function carryOut(
         return restore.failure
       },
       analyzed: restore.execution.analyzed,
+      ahead: restore.execution.ahead.tables,
       analyzeAs: restore.analyzeAs,
       settle: async () => {
         try {
@@ -195,6 +199,7 @@ async function restoredBefore(
     owners: null,
     failure: undefined,
     analyzed: new Set(),
+    ahead: new Map(),
     analyzeAs: null,
     settle: async () => {},
     // whatever came of it: there is nothing that a resume would go on with

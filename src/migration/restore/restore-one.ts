@@ -178,7 +178,7 @@ async function verifyOne(
     () =>
       verifyDatabase(
         {
-          ...{ connection, name, fingerprint, jobs, roleNames },
+          ...{ connection, name, fingerprint, jobs, roleNames, ahead: restored.ahead },
           // a database that was restored before may be in use
           mayAlter: owners !== null,
           schema: { properties, archives: async () => archives },

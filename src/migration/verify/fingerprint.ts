@@ -4,6 +4,7 @@ import { serverVersion } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { mayPass, sqlstateOf } from '../../postgres/errors.ts'
 import type { RoleNames } from '../../postgres/roles/role-names.ts'
+import { counted } from '../../text/numbers.ts'
 import { printable } from '../../text/text.ts'
 import type { Context } from '../context.ts'
 import { readFreezeMark } from '../freeze/mark.ts'
@@ -23,6 +24,8 @@ import {
   TableAwaited,
   withSession,
 } from './read-session.ts'
+import type { Ahead } from './rows/ahead.ts'
+import { floatDigitsFor, methodFor } from './rows/digest.ts'
 import { largeObjectWork } from './rows/large-objects.ts'
 import { type ReadPlan, startTasks } from './rows/readers.ts'
 import { readSequences, type SequenceState } from './rows/sequences.ts'
@@ -56,6 +59,8 @@ export interface FingerprintOptions {
   mayAlter?: MayAlter
   /** On the target: what the source's roles are called there, in whose names owners and grants are read. Default the same. */
   roleNames?: RoleNames | undefined
+  /** On the target: what was read of it before, whose rows may still be the same. */
+  ahead?: Ahead | undefined
   /** Told when a table, or a piece of one, was read. */
   timed?: NoteStep
   /** Of the given snapshot, whose session holds every table (see Reading). */
@@ -137,9 +142,8 @@ async function takeFingerprint(
     server,
     encoding,
     level,
-    method: recipe?.method ?? (server >= 110000 ? 'hash' : 'md5'),
-    floatDigits:
-      recipe?.floatDigits ?? (server >= 120000 && (options.targetMajor ?? 11) >= 12 ? 3 : 0),
+    method: recipe?.method ?? methodFor(server),
+    floatDigits: recipe?.floatDigits ?? floatDigitsFor(server, options.targetMajor),
     moments: null,
     recipes: recipe?.recipes ?? [],
     tables: [],
@@ -179,7 +183,7 @@ async function takeFingerprint(
     rows: recipe?.rows,
   }
   const { tables, notRead } = await listTables(leader, server, level === 'data')
-  const work = await tableWork(plan, tables, recipe, leader)
+  const work = await tableWork(plan, tables, recipe, leader, options.ahead)
   const { roleNames } = options
   const large = await largeObjectWork(plan, recipe?.largeObjects ?? undefined, leader, roleNames)
   const tasks = [...work.tasks, ...large.tasks].sort((a, b) => b.bytes - a.bytes)
@@ -196,7 +200,15 @@ async function takeFingerprint(
     await reading.stop()
     throw error
   }
-  const seconds = altered + (await reading.done)
+  const looked = await reading.done
+  const again = work.again()
+  const more = await startTasks(plan, again, again.length, context, locks).done
+  const { ahead } = work
+  if (ahead.tables > 0)
+    context.log.info(
+      `${place.database}: ${counted(ahead.tables, 'table')} of the target had been read while others were restored; ${again.length === 0 ? 'none of their rows has' : `the rows of some have`} changed since`,
+    )
+  const seconds = altered + looked + more + ahead.seconds / Math.max(1, options.jobs)
   if (place.role === 'source') warnOfHoles(place, work.tables, sequences, context)
   const still = before && stillness(before, await activity())
   const rows = work.tables.reduce((sum, table) => sum + table.rows, 0)

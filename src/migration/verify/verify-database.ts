@@ -19,6 +19,7 @@ import { parseFingerprint } from './kept-fingerprint.ts'
 import type { DatabaseFingerprint } from './model.ts'
 import type { MayAlter } from './read-session.ts'
 import { rebuildDefinitions, type SchemaSource } from './rebuild/rebuild.ts'
+import type { Ahead } from './rows/ahead.ts'
 import { explainDifferences } from './rows/drill.ts'
 
 export interface VerifyOptions {
@@ -34,6 +35,8 @@ export interface VerifyOptions {
   /** What the source's roles are called on the target; everything is compared and told in the source's names. Default the same. */
   roleNames?: RoleNames
   jobs: number
+  /** What was read of the target while it was restored. */
+  ahead?: Ahead | undefined
   /** See FingerprintOptions: true during a restore, which has the database to itself. */
   mayAlter: MayAlter
   /** The dump's own schema: what decides about definitions that are printed differently. */
@@ -69,6 +72,7 @@ export async function verifyDatabase(
       level: run.inputs.verify,
       jobs: options.jobs,
       recipe: source,
+      ahead: options.ahead,
       mayAlter: options.mayAlter,
       roleNames: options.roleNames,
       timed: (step, table, time) => record.ran(step, table, time),

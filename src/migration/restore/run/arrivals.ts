@@ -25,6 +25,11 @@ export class Arrivals {
     return this.named.get(key)?.arrival ?? this.rest
   }
 
+  /** Bytes on the source of a table whose rows are still to come; 0 where nobody has named it. */
+  bytesOf(key: string): number {
+    return this.named.get(key)?.bytes ?? 0
+  }
+
   /**
    * Notes that a task needs the rows of a table, and weighs it by them.
    *
@@ -34,7 +39,7 @@ export class Arrivals {
     const key = tableKey(table)
     const arrival = this.of(key)
     if (!arrival || task.awaited?.has(key)) return arrival
-    const bytes = this.named.get(key)?.bytes ?? 0
+    const bytes = this.bytesOf(key)
     task.awaited ??= new Map()
     task.awaited.set(key, bytes)
     task.weight += bytes

@@ -23,6 +23,7 @@ import { EarlyLoads } from './early-loads.ts'
 import { IdleJobs } from './idle-jobs.ts'
 import { EntryFailed } from './patient-session.ts'
 import { RestoreProgress } from './progress.ts'
+import { ReadingAhead } from './reading-ahead.ts'
 import { type Reception, receiving } from './reception.ts'
 import { makeTasks, mostTogether, Schedule } from './schedule.ts'
 import type { Login } from './target-session.ts'
@@ -52,6 +53,8 @@ export class Execution {
   readonly idleJobs = new IdleJobs()
   /** Loads of tables that are still being dumped. */
   readonly early = new EarlyLoads(this, () => this.nextName())
+  /** Tables that are read for the verification while others are restored. */
+  readonly ahead = new ReadingAhead(this)
   /** Where tables are noted that several sessions load; null where nothing may be noted. */
   ledger: Ledger | null = null
   /** The role that loads; null where the account does all by itself. */
@@ -125,7 +128,8 @@ export class Execution {
   async inParallel(items: readonly PlannedEntry[], reception?: Reception): Promise<void> {
     const made = makeTasks(items, reception?.parts)
     const wanted = this.plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
-    const tasks = this.options.analyze ? withAnalyze(made, wanted) : made
+    const analyzed = this.options.analyze ? withAnalyze(made, wanted) : made
+    const tasks = this.options.readAhead ? this.ahead.withTasks(analyzed, wanted) : analyzed
     const schedule = new Schedule(tasks, this.options.jobs, this.progress.costs)
     this.progress.expect(() => schedule.left())
     const queue = {

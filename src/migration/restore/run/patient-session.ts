@@ -9,6 +9,7 @@ import { lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
 import type { EarlyLoads } from './early-loads.ts'
 import type { IdleJobs } from './idle-jobs.ts'
 import type { RestoreProgress, Running } from './progress.ts'
+import type { ReadingAhead } from './reading-ahead.ts'
 import { endSessions, type Login, streamsOf, TargetSession } from './target-session.ts'
 import type { RestoreTimes } from './times.ts'
 
@@ -37,6 +38,7 @@ export interface Books {
   readonly ledger: Ledger | null
   readonly idleJobs: IdleJobs
   readonly early: EarlyLoads
+  readonly ahead: ReadingAhead
   /** 1, and one more for every interruption that was mended. */
   attempts: number
   restored: number

@@ -132,7 +132,7 @@ function inOrder(one: Task, other: Task): number {
   return other.chain - one.chain || rank[other.kind] - rank[one.kind]
 }
 
-const rank = { load: 2, statement: 1, arrival: 1, analyze: 0 }
+const rank = { load: 3, statement: 2, arrival: 2, analyze: 1, digest: 0 }
 
 /** Hands out tasks whose needs are met and whose tables are free: the one with the longest chain of work behind it first. */
 export class Schedule {
@@ -274,6 +274,26 @@ export class Schedule {
     this.putOff.push(task)
     this.notify()
     return true
+  }
+
+  /** Adds tasks that wait for nothing, and for which nothing waits. */
+  add(tasks: readonly Task[]): void {
+    for (const task of tasks) this.waiting.add(task)
+    this.offerFree(tasks)
+    this.notify()
+  }
+
+  /** Puts a task back that has done some of its work, for others to go first. */
+  putBack(task: Task): void {
+    this.release(task)
+    this.offer(task)
+    this.notify()
+  }
+
+  /** Something is ready that goes before reading rows for the verification. */
+  get hasMoreUrgent(): boolean {
+    const [first] = this.ready
+    return first !== undefined && first.kind !== 'digest'
   }
 
   private take(): Task | null {

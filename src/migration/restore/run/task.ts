@@ -4,7 +4,7 @@ import type { Load } from './load.ts'
 
 /** One piece of the restore that a session can do on its own once what it needs is done; an arrival nobody does. */
 export interface Task {
-  kind: 'statement' | 'load' | 'arrival' | 'analyze'
+  kind: 'statement' | 'load' | 'arrival' | 'analyze' | 'digest'
   items: PlannedEntry[]
   load: Load | null
   /** What an arrival stands for. */

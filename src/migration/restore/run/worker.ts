@@ -41,6 +41,7 @@ export class Worker extends PatientSession {
       await analyzeTables(this, this.run, tasks)
       return true
     }
+    if (first?.kind === 'digest') return await this.run.ahead.perform(this, first, schedule)
     if (first?.step) {
       for (const item of first.items) await takeStep(this, this.run, item, first.step)
       return true

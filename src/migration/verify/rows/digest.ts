@@ -6,6 +6,21 @@ import { quoteIdentifier } from '../../../postgres/identifiers.ts'
  */
 export type DigestMethod = 'hash' | 'md5'
 
+/** @param server `server_version_num` of the source */
+export function methodFor(server: number): DigestMethod {
+  return server >= 110_000 ? 'hash' : 'md5'
+}
+
+/**
+ * `extra_float_digits` for floats inside of what only its output function reads: servers from 12 on print all digits that there are.
+ *
+ * @param server `server_version_num` of the source
+ * @param targetMajor undefined where it is not known
+ */
+export function floatDigitsFor(server: number, targetMajor: number | undefined): 0 | 3 {
+  return server >= 120_000 && (targetMajor ?? 11) >= 12 ? 3 : 0
+}
+
 /** A column and how its value becomes bytes: a send function of PostgreSQL's own, or its output as text. */
 export type RecipeColumn = [name: string, form: string]
 

@@ -89,7 +89,8 @@ export function startTasks(
   }
 }
 
-async function openReader(plan: ReadPlan, signal: AbortSignal): Promise<Opened> {
+/** A session that is prepared for reading. @throws Failure on a refused connection; Cancelled */
+export async function openReader(plan: ReadPlan, signal: AbortSignal): Promise<Opened> {
   const opened = await openSession(plan.place, signal)
   try {
     await prepareReader(opened.client, plan)
@@ -112,12 +113,20 @@ export async function prepareReader(client: pg.Client, plan: ReadPlan): Promise<
   if (plan.server >= 90600) settings.push(`max_parallel_workers_per_gather = ${workers}`)
   // costs more than it gains on these plans
   if (plan.server >= 110000) settings.push('jit = off')
-  settings.push(`extra_float_digits = ${plan.floatDigits}`)
+  settings.push(...valueSettings(plan))
+  await client.query(settings.map((setting) => `SET ${setting}`).join('; '))
+}
+
+/** What the two sides must have in common, on top of what openSession() pins, since values read otherwise without it. */
+export function valueSettings(
+  plan: Pick<ReadPlan, 'floatDigits' | 'source' | 'server' | 'encoding'>,
+): string[] {
+  const settings = [`extra_float_digits = ${plan.floatDigits}`]
   // inside of a row a source before 9.0 prints bytea as it always did (release notes of 9.0, bytea_output)
   if (plan.source < 90_000 && plan.server >= 90_000) settings.push(`bytea_output = 'escape'`)
   // bytes of an encoding that nobody declared are compared as they are
   if (plan.encoding === 'SQL_ASCII') settings.push(`client_encoding = 'SQL_ASCII'`)
-  await client.query(settings.map((setting) => `SET ${setting}`).join('; '))
+  return settings
 }
 
 /** Milliseconds between two lines while nothing ends. */

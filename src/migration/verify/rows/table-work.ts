@@ -9,9 +9,10 @@ import {
   reasonOf,
   TableReplaced,
 } from '../read-session.ts'
+import { type Ahead, type AheadPiece, readingOf, shapeOf, type TableAhead } from './ahead.ts'
 import { differingColumns, digestExpression, type Recipe, recipeOf } from './digest.ts'
 import type { ReadPlan, Task } from './readers.ts'
-import { fromClause, keyOf, readTypes, type TableInfo } from './tables.ts'
+import { type Blocks, cutBlocks, fromClause, keyOf, readTypes, type TableInfo } from './tables.ts'
 
 /** A table, or a range of its blocks, to be read in one scan. */
 interface Piece {
@@ -19,10 +20,11 @@ interface Piece {
   result: TableFingerprint
   recipe: Recipe | null
   bytes: number
-  /** First block, and the block after the last; null to the end. */
-  blocks: { from: number; to: number | null } | null
-  /** Pieces of the same table that are not read yet. */
-  open: { pieces: number }
+  blocks: Blocks | null
+  /** What it was when it was read ahead: it is only looked whether it is still the same. */
+  before?: AheadPiece
+  /** Pieces of the same table that are not read yet, and whether those that were read ahead are the same. */
+  open: { pieces: number; isSame: boolean }
 }
 
 const megabyte = 1_048_576
@@ -32,6 +34,9 @@ const piecesPerStatement = 40
 /** Larger tables are read in pieces of about this size by several sessions, where the server can (14 and newer). */
 export const largePiece = 256 * megabyte
 
+/** Looking whether rows are the same takes so much less than reading them (bench/verify.ts: `count(*)` beside digests). */
+const lookingIsCheaper = 8
+
 export interface TableWork {
   /** Tables that are altered to be read, one a task: to be done before any other session of ours locks a table. */
   barred: Task[]
@@ -40,6 +45,10 @@ export interface TableWork {
   /** Filled in by the tasks. */
   tables: TableFingerprint[]
   recipes: Recipe[]
+  /** Once all tasks are done: the tables that were read ahead and are not the same any more, to be read as ever. */
+  again(): Task[]
+  /** Tables that were read ahead, and the seconds that sessions took for those that are the same. */
+  ahead: { tables: number; seconds: number }
 }
 
 /**
@@ -48,12 +57,14 @@ export interface TableWork {
  *
  * @param leader a session for the catalog
  * @param source on the target: the source's fingerprint, whose recipes are used
+ * @param ahead what was read of the target before, while others were restored
  */
 export async function tableWork(
   plan: ReadPlan,
   tables: TableInfo[],
   source: DatabaseFingerprint | undefined,
   leader: pg.Client,
+  ahead: Ahead = new Map(),
 ): Promise<TableWork> {
   const types = plan.method
     ? await readTypes(
@@ -66,6 +77,7 @@ export async function tableWork(
   const recipes: Recipe[] = source ? source.recipes : []
   const known = new Map<string, number>()
   const pieces: Piece[] = []
+  const readBefore: { table: TableInfo; known: TableAhead; pieces: Piece[] }[] = []
   const results = tables.map((table): TableFingerprint => {
     const { schema, name, kind } = table
     const result: TableFingerprint = { schema, name, rows: 0 }
@@ -79,7 +91,12 @@ export async function tableWork(
     if (digested) chooseRecipe(table, result)
     const recipe = result.recipe === undefined ? null : (recipes[result.recipe] ?? null)
     if (recipe) result.digest = '0'
-    pieces.push(...piecesOf(plan, table, result, recipe))
+    const known = recipe ? ahead.get(keyOf(table)) : undefined
+    if (known && recipe && isOfUse(known, table, recipe)) {
+      const looks = looksAt(table, result, recipe, known)
+      readBefore.push({ table, known, pieces: looks })
+      pieces.push(...looks)
+    } else pieces.push(...piecesOf(plan, table, result, recipe))
     return result
   })
   const isBarred = ({ table }: Piece) => plan.mayAlter === true && table.barred
@@ -92,6 +109,38 @@ export async function tableWork(
     ),
     tables: results,
     recipes,
+    again: () =>
+      tasksOf(
+        plan,
+        readBefore.flatMap(({ table, pieces: [one] }) =>
+          one && !one.open.isSame ? piecesOf(plan, table, one.result, one.recipe) : [],
+        ),
+        piecesPerStatement,
+      ),
+    ahead: {
+      tables: readBefore.length,
+      get seconds() {
+        const same = readBefore.filter(({ pieces: [one] }) => one?.open.isSame)
+        return same.reduce((sum, { known }) => sum + known.seconds, 0)
+      },
+    },
+  }
+
+  /**
+   * Whether what was read ahead says what this reading would say, and says that the rows are those of the source: whatever is
+   * not is read as ever before it is called a difference.
+   */
+  function isOfUse(known: TableAhead, table: TableInfo, recipe: Recipe): boolean {
+    const wanted = sourceTables.get(keyOf(table))
+    const rows = known.pieces.reduce((sum, piece) => sum + piece.rows, 0)
+    const digest = known.pieces.reduce((sum, piece) => sum + piece.digest, 0n)
+    return (
+      known.reading === readingOf(plan, recipe) &&
+      known.shape === shapeOf(table) &&
+      !(plan.mayAlter && table.barred) &&
+      wanted?.rows === rows &&
+      wanted.digest === String(digest)
+    )
   }
 
   function chooseRecipe(table: TableInfo, result: TableFingerprint): void {
@@ -127,14 +176,26 @@ function piecesOf(
     table.condition === null &&
     !table.barred
   if (count < 2 || plan.jobs < 2 || !cuttable) {
-    return [{ table, result, recipe, bytes, blocks: null, open: { pieces: 1 } }]
+    return [{ table, result, recipe, bytes, blocks: null, open: { pieces: 1, isSame: true } }]
   }
-  const step = Math.ceil(table.blocks / count)
-  const open = { pieces: count }
-  return Array.from({ length: count }, (_, index) => {
-    const blocks = { from: index * step, to: index === count - 1 ? null : (index + 1) * step }
-    return { table, result, recipe, bytes: bytes / count, blocks, open }
-  })
+  const open = { pieces: count, isSame: true }
+  return cutBlocks(table.blocks, count).map((blocks) => ({
+    ...{ table, result, recipe, bytes: bytes / count, blocks, open },
+  }))
+}
+
+/** The pieces in which a table was read ahead, to be looked at again. */
+function looksAt(
+  table: TableInfo,
+  result: TableFingerprint,
+  recipe: Recipe,
+  { pieces }: TableAhead,
+): Piece[] {
+  const open = { pieces: pieces.length, isSame: true }
+  const bytes = table.bytes / pieces.length / lookingIsCheaper
+  return pieces.map((before) => ({
+    ...{ table, result, recipe, bytes, blocks: before.blocks, before, open },
+  }))
 }
 
 /** Largest first; the small ones at the end share statements. */
@@ -161,11 +222,17 @@ function tasksOf(plan: ReadPlan, pieces: Piece[], together: number): Task[] {
       const busy = (to - from) / 1000 / statement.length
       for (const [piece, { rows, digest }] of read) {
         plan.timed?.('check', piece.table, { from, to, busy })
-        const { result, recipe, open } = piece
-        result.rows += rows
-        if (recipe) result.digest = String(BigInt(result.digest ?? 0) + digest)
-        done.rows += rows
+        const { result, recipe, open, before } = piece
         open.pieces -= 1
+        if (before && !isSame(before, rows, digest, result)) open.isSame = false
+        // it will be read as ever
+        if (!open.isSame) {
+          startAnew(result)
+          continue
+        }
+        result.rows += rows
+        if (recipe) result.digest = String(BigInt(result.digest ?? 0) + (before?.digest ?? digest))
+        done.rows += rows
         if (open.pieces === 0) done.tables += 1
       }
       return done
@@ -173,8 +240,31 @@ function tasksOf(plan: ReadPlan, pieces: Piece[], together: number): Task[] {
   }))
 }
 
+/**
+ * Whether a piece that was read ahead holds the same rows. What a transaction that is committed has written becomes fewer rows,
+ * never more, and none of them changes: an UPDATE writes a new one (PostgreSQL, "Database Page Layout", t_xmin). So if there are as
+ * many rows as there were, and each of them is of one of the transactions that had written them, they are the same.
+ *
+ * @param kept rows that such a transaction has written
+ */
+function isSame(
+  before: AheadPiece,
+  rows: number,
+  kept: bigint,
+  { unreadable }: TableFingerprint,
+): boolean {
+  return unreadable === undefined && rows === before.rows && kept === BigInt(before.rows)
+}
+
+function startAnew(result: TableFingerprint): void {
+  result.rows = 0
+  result.digest = '0'
+  delete result.unreadable
+}
+
 interface Scanned {
   rows: number
+  /** Of a piece that was read ahead: how many of its rows are of the same transactions. */
   digest: bigint
 }
 
@@ -278,11 +368,15 @@ function fateIn({ snapshot }: ReadPlan, { oid, schema, name, kind }: TableInfo):
 
 function scanOf(piece: Piece, index: number, plan: ReadPlan): string {
   const { method, server } = plan
-  const { table, recipe, blocks } = piece
-  const digest =
-    recipe && method ? digestExpression(recipe, method, 't', server) : 'NULL::pg_catalog.text'
-  const range = blocks
-    ? `t.ctid >= '(${blocks.from},0)'::pg_catalog.tid${blocks.to === null ? '' : ` AND t.ctid < '(${blocks.to},0)'::pg_catalog.tid`}`
-    : undefined
-  return `SELECT ${index} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${digest} AS digest, ${fateIn(plan, table)} AS fate ${fromClause(table, server, range)}`
+  const { table, recipe, blocks, before } = piece
+  let digest = 'NULL::pg_catalog.text'
+  if (before) digest = keptRows(before)
+  else if (recipe && method) digest = digestExpression(recipe, method, 't', server)
+  return `SELECT ${index} AS i, pg_catalog.count(*)::pg_catalog.text AS rows, ${digest} AS digest, ${fateIn(plan, table)} AS fate ${fromClause(table, server, blocks)}`
+}
+
+/** SQL: how many rows are of the transactions that had written a piece when it was read ahead. */
+function keptRows({ xids }: AheadPiece): string {
+  const known = `'{${xids.map((xid) => BigInt(xid)).join(',')}}'::pg_catalog.xid[]`
+  return `pg_catalog.count(CASE WHEN t.xmin OPERATOR(pg_catalog.=) ANY (${known}) THEN 1 END)::pg_catalog.text`
 }

@@ -16,14 +16,32 @@ export interface TableInfo {
   owner: string
   /** With its TOAST: what orders and predicts the work. */
   bytes: number
+  /** `relfilenode`: another one as soon as the table is written anew as a whole. */
+  file: string
   /** Blocks of the table itself, and whether it is stored as a heap: then ranges of blocks can be read. */
   blocks: number
   heap: boolean
   /** An extension's configuration table: the condition of the rows that a dump carries; '' for all of them. */
   condition: string | null
-  columns: { name: string; type: number }[]
+  /** In their order, with their number in the catalog. */
+  columns: { name: string; type: number; number: number }[]
   /** Neither the account nor the owner may read it whole as things are: asked from version 11 on, else false. */
   barred: boolean
+}
+
+/** A range of blocks: the first, and the one after the last; null to the end. */
+export interface Blocks {
+  from: number
+  to: number | null
+}
+
+/** All blocks of a table as so many ranges, the last of them without an end. */
+export function cutBlocks(blocks: number, count: number): Blocks[] {
+  const step = Math.ceil(blocks / count)
+  return Array.from({ length: count }, (_, index) => ({
+    from: index * step,
+    to: index === count - 1 ? null : (index + 1) * step,
+  }))
 }
 
 /** A relation that holds no rows here, and why it is not read. */
@@ -47,11 +65,13 @@ const barred = `(
  *
  * @param server `server_version_num`
  * @param withColumns false leaves `columns` empty
+ * @param only the one table that is wanted
  */
 export async function listTables(
   client: pg.Client,
   server: number,
   withColumns: boolean,
+  only?: { schema: string; name: string },
 ): Promise<TableList> {
   const extension =
     server >= 90_100
@@ -76,16 +96,17 @@ export async function listTables(
     populated: boolean
     owner: string
     bytes: string
+    file: string
     blocks: string
     heap: boolean
     member: boolean
     configuration: string | null
     barred: boolean
-  }>(`
-    SELECT c.oid::pg_catalog.text, n.nspname AS schema, c.relname AS name, c.relkind::pg_catalog.text AS kind,
+  }>(
+    `SELECT c.oid::pg_catalog.text, n.nspname AS schema, c.relname AS name, c.relkind::pg_catalog.text AS kind,
            ${server >= 90300 ? 'c.relispopulated' : 'true'} AS populated,
            pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text AS owner,
-           COALESCE(pg_catalog.${size}(c.oid), 0)::pg_catalog.text AS bytes,
+           COALESCE(pg_catalog.${size}(c.oid), 0)::pg_catalog.text AS bytes, c.relfilenode::pg_catalog.text AS file,
            (COALESCE(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::int)::pg_catalog.text AS blocks,
            ${server >= 120000 ? "c.relam = (SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname = 'heap')" : 'true'} AS heap,
            ${extension.columns},
@@ -93,8 +114,10 @@ export async function listTables(
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ${extension.joins}
      WHERE c.relkind IN ('r', 'm', 'f') AND c.oid >= 16384
-       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-     ORDER BY n.nspname, c.relname`)
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'${only ? ' AND n.nspname = $1 AND c.relname = $2' : ''}
+     ORDER BY n.nspname, c.relname`,
+    only ? [only.schema, only.name] : [],
+  )
   const tables: TableInfo[] = []
   const notRead: NotRead[] = []
   for (const row of rows) {
@@ -113,6 +136,7 @@ export async function listTables(
       owner: row.owner,
       bytes: Number(row.bytes),
       barred: row.barred,
+      file: row.file,
       blocks: Number(row.blocks),
       heap: row.heap,
       condition: row.configuration,
@@ -132,19 +156,22 @@ export function keyOf({ schema, name }: { schema: string; name: string }): strin
  * `FROM … WHERE …` with the rows that a dump carries, of the table itself and none of its children; the alias is `t`.
  *
  * @param server `server_version_num`
- * @param range a condition on them
+ * @param blocks a range of the table's
  */
 export function fromClause(
   table: Pick<TableInfo, 'schema' | 'name' | 'condition'>,
   server: number,
-  range = 'true',
+  blocks: Blocks | null = null,
 ): string {
   const name = qualifiedName(table.schema, table.name)
   // the condition is the extension's own text, which pg_dump appends just so ("WHERE …")
   const rows = table.condition
     ? `(SELECT * FROM ONLY ${name} ${table.condition}) AS t`
     : `ONLY ${name} AS t`
-  return `FROM ${rows} WHERE ${range} AND ${isTable(name, server)}`
+  const range = blocks
+    ? `t.ctid >= '(${blocks.from},0)'::pg_catalog.tid${blocks.to === null ? '' : ` AND t.ctid < '(${blocks.to},0)'::pg_catalog.tid`} AND `
+    : ''
+  return `FROM ${rows} WHERE ${range}${isTable(name, server)}`
 }
 
 /** Reads the types that columns lead to: domains to their base, arrays to their element, composites to their columns. */
@@ -201,14 +228,19 @@ export async function readTypes(
 
 async function addColumns(client: pg.Client, tables: TableInfo[]): Promise<void> {
   const byOid = new Map(tables.map((table) => [table.oid, table]))
-  const { rows } = await client.query<{ relation: string; name: string; type: string }>(
-    `SELECT a.attrelid::pg_catalog.text AS relation, a.attname AS name, a.atttypid::pg_catalog.text AS type
+  const { rows } = await client.query<{
+    relation: string
+    name: string
+    type: string
+    number: number
+  }>(
+    `SELECT a.attrelid::pg_catalog.text AS relation, a.attname AS name, a.atttypid::pg_catalog.text AS type, a.attnum AS number
        FROM pg_catalog.pg_attribute a
       WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1::pg_catalog.oid[])
       ORDER BY a.attrelid, a.attnum`,
     [tables.map((table) => table.oid)],
   )
-  for (const { relation, name, type } of rows) {
-    byOid.get(Number(relation))?.columns.push({ name, type: Number(type) })
+  for (const { relation, name, type, number } of rows) {
+    byOid.get(Number(relation))?.columns.push({ name, type: Number(type), number })
   }
 }

@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
+import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
+import type { Ahead } from '../../src/migration/verify/rows/ahead.ts'
+import { newContext } from '../support/context.ts'
+import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
+import { type Dump, Harness } from '../support/restore-harness.ts'
+import { hasServer, type Major, TestServer } from '../support/server.ts'
+import { differencesIn, fingerprintOf } from '../support/verify-run.ts'
+
+/** Tables of 20 KB are read while others are restored, in pieces of 128 KB. */
+const aheadSizes = { from: 20_000, piece: 128 * 1024, whole: 1024 ** 3 }
+
+const schema = `
+  CREATE TYPE mood AS ENUM ('low', 'high'); CREATE DOMAIN short AS varchar(40);
+  CREATE TABLE large (id int PRIMARY KEY, a int, t text, m mood, f float8[], s short);
+  INSERT INTO large SELECT g, g % 7, md5(g::text), 'low', ARRAY[g / 3.0], g::text FROM generate_series(1, 6000) g;
+  CREATE INDEX ON large (t); CREATE INDEX ON large USING gin (f);
+  CREATE TABLE "O""dd" (v text, "Ünï ""q""" int); INSERT INTO "O""dd" SELECT md5(g::text), g FROM generate_series(1, 2000) g;
+  CREATE TABLE parted (k int, t text) PARTITION BY RANGE (k);
+  CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9999);
+  INSERT INTO parted SELECT g, md5(g::text) FROM generate_series(1, 2000) g;
+  CREATE TABLE heir (more text) INHERITS ("O""dd"); INSERT INTO heir SELECT md5(g::text), g, 'x' FROM generate_series(1, 2000) g;
+  CREATE TABLE pair AS SELECT ROW(g, md5(g::text))::text AS t FROM generate_series(1, 2000) g;
+  CREATE TABLE few (a int); INSERT INTO few VALUES (1);
+  ALTER TABLE large ENABLE ROW LEVEL SECURITY; CREATE POLICY above ON large USING (id > 10)`
+
+/** What happens to a database between its restore and its verification, and the tables whose rows are different then. */
+const changes: { name: string; sql: string; rows: string[]; isRead?: boolean }[] = [
+  { name: 'one value', sql: `UPDATE large SET a = a + 1 WHERE id = 4000`, rows: ['large'] },
+  {
+    name: 'a row in the place of another',
+    sql: `DELETE FROM ONLY "O""dd" WHERE "Ünï ""q""" = 7; INSERT INTO "O""dd" VALUES ('other', 7)`,
+    rows: ['O"dd'],
+  },
+  { name: 'a row less', sql: `DELETE FROM ONLY part WHERE k = 1`, rows: ['part'] },
+  { name: 'a row more', sql: `INSERT INTO large SELECT 0, 1 FROM few`, rows: ['large'] },
+  { name: 'no row left', sql: `TRUNCATE heir`, rows: ['heir'] },
+  {
+    name: 'a column that is made anew',
+    sql: `ALTER TABLE part DROP COLUMN IF EXISTS never; ALTER TABLE pair DROP COLUMN t; ALTER TABLE pair ADD COLUMN t text`,
+    rows: ['pair'],
+  },
+  { name: 'rows written anew', sql: `UPDATE large SET a = a WHERE id < 9`, rows: [] },
+  { name: 'a table written anew', sql: `VACUUM FULL large`, rows: [] },
+  { name: 'other statistics', sql: `VACUUM (FREEZE, ANALYZE)`, rows: [], isRead: false },
+]
+
+describe.each([11, 18] as Major[])('on PostgreSQL %i', (major) => {
+  const maybe = hasServer(major) ? test : test.skip
+  let harness: Harness
+  let source: TestServer
+  let target: PlainTarget
+  let dump: Dump
+  let recipe: DatabaseFingerprint
+  let ahead: Ahead
+  let copies = 0
+
+  beforeAll(async () => {
+    if (!hasServer(major)) return
+    const opened = (await Harness.open(major)) ?? (await Harness.open(15))
+    if (!opened) throw new Error('client programs are missing')
+    harness = opened
+    source = await TestServer.start(major)
+    target = await startPlainTarget(major)
+    await source.sql('CREATE DATABASE shop')
+    await source.sql(schema, 'shop')
+    dump = await harness.dump(source, 'shop')
+    recipe = await fingerprintOf(source, 'shop', { targetMajor: major })
+    const context = { ...harness.context, aheadSizes }
+    ;({ ahead } = await harness.restore(dump, target, { readAhead: {} }, context))
+  })
+
+  afterAll(async () => {
+    await source?.stop()
+    await target?.stop()
+    await harness?.close()
+  })
+
+  /** What differs, and what was said of the tables that had been read. */
+  async function verify(database: string, known = ahead) {
+    const context = newContext('verify')
+    const options = { recipe, ahead: known, role: 'target' } as const
+    const found = await fingerprintOf(target.backend, database, options, context)
+    const { tables } = compareFingerprints(recipe, found, [])
+    const said = context.lines.filter((line) => line.includes('had been read'))
+    return { differences: differencesIn({ tables, objects: [] } as never), said }
+  }
+
+  maybe('large tables are read while others are restored', async () => {
+    const names = ['large', 'O"dd', 'part', 'heir', 'pair'].map((name) =>
+      JSON.stringify(['public', name]),
+    )
+    expect([...ahead.keys()].sort()).toEqual(names.sort())
+    const pieces = ahead.get(JSON.stringify(['public', 'large']))?.pieces.length ?? 0
+    if (major >= 14) expect(pieces).toBeGreaterThan(3)
+    else expect(pieces).toBe(1)
+    expect(await verify('shop')).toEqual({
+      differences: [],
+      said: [
+        'shop: 5 tables of the target had been read while others were restored; none of their rows has changed since',
+      ],
+    })
+  })
+
+  describe.each(changes)('$name', ({ sql, rows, isRead = true }) => {
+    maybe('is seen as it is', async () => {
+      const copy = `copy_${++copies}`
+      await target.backend.sql(`CREATE DATABASE ${copy} TEMPLATE shop`)
+      for (const statement of sql.split('; ')) await target.backend.sql(statement, copy)
+      const { differences, said } = await verify(copy)
+      expect(differences).toEqual(rows.map((name) => `table public.${name}: rows`))
+      const isUsed = said.some((line) => line.includes('none of their rows'))
+      // what another shape shows at once is not looked at
+      if (!/COLUMN|FULL|TRUNCATE/.test(sql)) expect(isUsed).toBe(!isRead)
+    })
+  })
+
+  maybe('what was read is worth nothing where it is not what the source has', async () => {
+    const wrong = new Map(
+      [...ahead].map(([key, { pieces, ...table }]) => [
+        key,
+        { ...table, pieces: pieces.map((piece) => ({ ...piece, digest: piece.digest + 1n })) },
+      ]),
+    )
+    expect(await verify('shop', wrong)).toEqual({ differences: [], said: [] })
+  })
+
+  maybe('a transaction that had begun before the rows came, and ends later', async () => {
+    await target.backend.sql(`CREATE DATABASE early OWNER "${target.account}"`)
+    const stranger = await target.backend.connect('early')
+    try {
+      await stranger.query('BEGIN; SELECT txid_current()')
+      const context = { ...harness.context, aheadSizes }
+      const changes = { readAhead: {}, targetName: 'early' }
+      const restored = await harness.restore(dump, target, changes, context)
+      expect(restored.ahead.size).toBe(5)
+      await stranger.query(
+        `DELETE FROM large WHERE id = 5; INSERT INTO large VALUES (5, 5); COMMIT`,
+      )
+      const { differences } = await verify('early', restored.ahead)
+      expect(differences).toEqual(['table public.large: rows'])
+    } finally {
+      await stranger.end()
+    }
+  })
+
+  maybe('rows that came by statements of their own are left to the verification', async () => {
+    const inserts = await harness.dump(source, 'shop', ['--inserts', '--table=pair'])
+    const context = { ...harness.context, aheadSizes }
+    const changes = { readAhead: {}, targetName: 'inserted', proven: true }
+    const { ahead: none } = await harness.restore(inserts, target, changes, context)
+    expect(none.size).toBe(0)
+  })
+})
