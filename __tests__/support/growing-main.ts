@@ -5,7 +5,7 @@
 import { runAction } from '../../src/action/action.ts'
 import { partSizes } from '../../src/migration/dump/part-sizes.ts'
 import { streamSizes } from '../../src/migration/restore/stream-sizes.ts'
-import { aheadSizes } from '../../src/migration/verify/rows/ahead.ts'
+import { aheadSizes } from '../../src/migration/verify/rows/ahead-sizes.ts'
 import { runOnNode24 } from '../../src/node-version.ts'
 
 Object.assign(partSizes, { database: 1, table: 1024 * 1024, share: 0 })

@@ -4,7 +4,7 @@ import type { ReportWriter } from '../report/writer.ts'
 import type { PartSizes } from './dump/part-sizes.ts'
 import type { Limits } from './kept/upload-limits.ts'
 import type { StreamSizes } from './restore/stream-sizes.ts'
-import type { AheadSizes } from './verify/rows/ahead.ts'
+import type { AheadSizes } from './verify/rows/ahead-sizes.ts'
 
 /**
  * What the engine needs from the world around it. The action hands in the runner's (src/action/); a test hands in its

@@ -1,21 +1,42 @@
 import { messageOf } from '../../../failure.ts'
 import { parseVersion } from '../../../postgres/version.ts'
 import { printable } from '../../../text/text.ts'
+import type { Context } from '../../context.ts'
 import {
   type Ahead,
   AheadReading,
-  aheadSizes,
   type DigestFacts,
   type TableAhead,
 } from '../../verify/rows/ahead.ts'
+import { aheadSizes } from '../../verify/rows/ahead-sizes.ts'
 import { floatDigitsFor, methodFor } from '../../verify/rows/digest.ts'
 import { keyOf } from '../../verify/rows/tables.ts'
+import type { RestoreOptions } from '../options.ts'
+import type { RestorePlan } from '../plan/plan.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { Arrivals, tableKey } from './arrivals.ts'
 import { tableOf } from './load.ts'
-import type { Books, PatientSession } from './patient-session.ts'
+import type { RestoreProgress } from './progress.ts'
 import type { Schedule } from './schedule.ts'
+import type { Login } from './target-session.ts'
 import { link, newTask, type Task } from './task.ts'
+
+/** What it needs of a restore. */
+interface Books {
+  readonly options: RestoreOptions
+  readonly plan: RestorePlan
+  readonly context: Context
+  readonly signal: AbortSignal
+  loginOf(item: PlannedEntry | undefined): Login
+  optionsOf(login: Login): RestoreOptions
+}
+
+/** Whose time it is, and what he does is said. */
+interface Idler {
+  begin(name: string, entries: number): ReturnType<RestoreProgress['begin']>
+  /** Closes his session until the next work: a job takes one connection, not two. */
+  drop(): Promise<void>
+}
 
 /**
  * Large tables are read for the verification as soon as their rows are there, by workers that have nothing else to do: while the
@@ -58,10 +79,9 @@ export class ReadingAhead {
   /**
    * Reads a table piece by piece, until something else is to be done.
    *
-   * @param worker whose time it is
    * @returns false where the task is put back, to be gone on with later
    */
-  async perform(worker: PatientSession, task: Task, schedule: Schedule): Promise<boolean> {
+  async perform(worker: Idler, task: Task, schedule: Schedule): Promise<boolean> {
     const [item] = task.items
     if (!item || item.decision.kind === 'leave-out') return true
     const { run } = this
@@ -69,7 +89,6 @@ export class ReadingAhead {
     if (!reading) return true
     const running = worker.begin(`digest of ${printable(tableOf(item))}`, 0)
     try {
-      // a job takes one connection, not two
       await worker.drop()
       const { client, close } = await reading.open(run.signal)
       try {

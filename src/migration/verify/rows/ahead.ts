@@ -3,6 +3,7 @@ import type { Opened } from '../../../postgres/connection.ts'
 import type { NoteStep } from '../../timing.ts'
 import type { DatabaseFingerprint } from '../model.ts'
 import { inTransaction, type Place } from '../read-session.ts'
+import type { AheadSizes } from './ahead-sizes.ts'
 import { digestExpression, type Recipe, recipeOf } from './digest.ts'
 import { openReader, type ReadPlan, valueSettings } from './readers.ts'
 import {
@@ -45,26 +46,6 @@ export type DigestFacts = Pick<
   DatabaseFingerprint,
   'method' | 'floatDigits' | 'server' | 'encoding'
 >
-
-/** From which size on tables are read ahead, and how much at a time. */
-export interface AheadSizes {
-  /** Bytes of a table. */
-  from: number
-  /** Bytes that one session reads before it looks for other work. */
-  piece: number
-  /** Bytes of the largest table that is read at once, where ranges of blocks cannot be read. */
-  whole: number
-}
-
-/**
- * Smaller tables are read when all is restored: together they take no time. A piece takes a second or less, so nothing that is
- * more important waits for long.
- */
-export const aheadSizes: AheadSizes = {
-  from: 16 * 1_048_576,
-  piece: 64 * 1_048_576,
-  whole: 512 * 1_048_576,
-}
 
 /** A row says which transaction wrote it; COPY writes those of a table in one, or in one for each of its sessions. */
 const mostTransactions = 64
