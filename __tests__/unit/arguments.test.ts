@@ -57,8 +57,10 @@ describe('the arguments of pg_dump', () => {
   })
 
   test('end with what the user adds, so that it wins', () => {
-    const args = dumpArguments(client('15.20'), { ...base, extra: ['--lock-wait-timeout=1'] })
-    expect(args.at(-1)).toBe('--lock-wait-timeout=1')
+    const extra = ['--lock-wait-timeout=1', '--encoding=UTF8']
+    const args = dumpArguments(client('15.20'), { ...base, encoding: 'LATIN1', extra })
+    expect(args).toContain('--encoding=LATIN1')
+    expect(args.slice(-2)).toEqual(extra)
   })
 })
 

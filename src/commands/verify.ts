@@ -229,9 +229,10 @@ async function openLive(
       const client = await getClient(version, run)
       const passwordFile = await writePasswordFile(run.temporaryDirectory, 'source', connection)
       const logFile = join(run.reportDirectory, `pg_dump-schema-${randomUUID()}.log`)
+      const { encoding } = properties
       await dumpSchema(
         { connection, client, passwordFile, number: version.number },
-        { database, directory, snapshot: snapshot.id ?? undefined, extra, logFile },
+        { database, directory, encoding, snapshot: snapshot.id ?? undefined, extra, logFile },
         run,
       )
       return [directory]

@@ -13,7 +13,7 @@ import { readActivity, stillness } from '../freeze/stillness.ts'
 import { thawArchive } from '../freeze/travel.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
 import { archivePath, type DumpedDatabase } from '../kept/manifest.ts'
-import { readDatabaseProperties } from '../restore/database/properties.ts'
+import { type DatabaseProperties, readDatabaseProperties } from '../restore/database/properties.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { fingerprintDatabase, rereadSequences } from '../verify/fingerprint.ts'
@@ -144,6 +144,7 @@ async function dumpMoment(
         database: name,
         jobs,
         compression: inputs.compression,
+        encoding: properties.encoding,
         snapshot: snapshot.id ?? undefined,
         targetNumber: target?.number,
         extra: [...inputs.dumpOptions, ...withoutMark(mark)],
@@ -194,7 +195,7 @@ async function readDetails(
   { connection }: Source,
   database: string,
   { signal }: Run,
-): Promise<Pick<Moment, 'sizes' | 'mark'> & Pick<DumpedDatabase, 'properties'>> {
+): Promise<Pick<Moment, 'sizes' | 'mark'> & { properties: DatabaseProperties }> {
   const options = { database, readOnly: true, role: 'source', signal } as const
   return await withConnection(connection, options, async (client) => {
     const [sizes, properties, mark] = await together(client, [

@@ -85,6 +85,8 @@ export interface DumpDatabaseOptions {
   directory: string
   jobs: number
   compression: Compression
+  /** Of the database, where it is known. */
+  encoding?: string | undefined
   snapshot?: string | undefined
   /** Milliseconds to wait for a lock, where that is not to be as long as ever. */
   lockWait?: number | undefined
@@ -163,6 +165,8 @@ export async function dumpSchema(
   options: {
     database: string
     directory: string
+    /** Of the database. */
+    encoding: string
     snapshot?: string | undefined
     /** What is left out of it, as options of pg_dump. */
     extra?: string[]

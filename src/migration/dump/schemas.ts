@@ -110,7 +110,12 @@ async function dumpOneSchema(
       },
     )
     const began = performance.now()
-    await dumpSchema(dumpSource, { database: name, directory: archive, extra, logFile }, run)
+    const { encoding } = properties
+    await dumpSchema(
+      dumpSource,
+      { database: name, directory: archive, encoding, extra, logFile },
+      run,
+    )
     return { properties, seconds: (performance.now() - began) / 1000 }
   })
 }

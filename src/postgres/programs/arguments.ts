@@ -39,6 +39,8 @@ export interface DumpArguments {
   jobs: number
   /** `--compress` as `compressionArguments` made it. */
   compression: string[]
+  /** Of the database: what it or the account sets for clients would be that of the dump, and of the names that pg_dump is given. */
+  encoding?: string | undefined
   /** `server_version_num` of the source. */
   sourceNumber: number
   /** An exported snapshot to dump from. */
@@ -67,6 +69,7 @@ export function dumpArguments(client: ClientPrograms, options: DumpArguments): s
     `--dbname=${conninfo(options.connection, 'read', options.database, major)}`,
     `--lock-wait-timeout=${options.lockWait ?? lockWait}`,
     ...options.compression,
+    ...(options.encoding === undefined ? [] : [`--encoding=${options.encoding}`]),
     ...(options.snapshot && takesSnapshot(client) ? [`--snapshot=${options.snapshot}`] : []),
     // before 9.2 a server cannot share a snapshot among sessions; clients of 15 and newer dropped servers that old
     ...(options.sourceNumber < 90_200 && options.jobs > 1 ? ['--no-synchronized-snapshots'] : []),
