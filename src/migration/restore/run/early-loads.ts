@@ -59,7 +59,8 @@ export class EarlyLoads {
   begin(part: ExpectedPart, growing: GrowingPart): void {
     if (this.run.resuming || this.loads.has(part)) return
     const share = () => Math.floor(this.run.idleJobs.spare / Math.max(1, this.loads.size))
-    this.loads.set(part, new EarlyLoad(growing, this.nextName(), share, this.run))
+    const bytes = part.tables.reduce((sum, table) => sum + table.bytes, 0)
+    this.loads.set(part, new EarlyLoad({ ...growing, bytes }, this.nextName(), share, this.run))
   }
 
   /** An archive is there: a load of what is not to be restored of it ends. @param items that are restored */
@@ -92,7 +93,8 @@ export class EarlyLoad {
   private readonly run: Books
   /** When its rows began to be sent, as performance.now() counts; undefined before. */
   private began: number | undefined
-  private readonly part: GrowingPart
+  /** With the bytes of its table on the source. */
+  private readonly part: GrowingPart & { bytes: number }
   /** The entry whose rows are sent, as it is in the archive that is not complete. */
   private item: PlannedEntry | undefined
   private share: Pick<StreamedLoad, 'allowed' | 'moved'>
@@ -103,7 +105,7 @@ export class EarlyLoad {
   private readonly loading: Promise<boolean>
 
   /** @param lent how many jobs it may use that nobody else does */
-  constructor(part: GrowingPart, name: string, lent: () => number, run: Books) {
+  constructor(part: EarlyLoad['part'], name: string, lent: () => number, run: Books) {
     this.part = part
     this.name = name
     this.run = run
@@ -219,13 +221,19 @@ export class EarlyLoad {
     }
   }
 
-  /** Waits until so much is written that the load would go through several sessions. @returns undefined where it never would */
+  /**
+   * Waits until so much is written that the load would go through several sessions; or for the first byte of it where the table is
+   * as large on the source, whatever its file is compressed to.
+   *
+   * @returns undefined where it never would
+   */
   private async large(): Promise<PlannedEntry | undefined> {
     const { run, signal } = this
     let item: PlannedEntry | undefined
     for (; ; await sleep(between, undefined, { signal })) {
-      const dataBytes = await this.data.size()
-      if (dataBytes === 0) continue
+      const written = await this.data.size()
+      if (written === 0) continue
+      const dataBytes = Math.max(written, this.part.bytes)
       item ??= await this.part.rows()
       if (!item) return undefined
       const may = (bytes: number, idle: number) =>
