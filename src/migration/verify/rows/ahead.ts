@@ -11,6 +11,7 @@ import {
   cutBlocks,
   fromClause,
   listTables,
+  type ReadType,
   readTypes,
   type TableInfo,
 } from './tables.ts'
@@ -60,11 +61,42 @@ export function readingOf(plan: ReadPlan, recipe: Recipe): string {
 }
 
 /**
- * What can change of a table's values although none of its rows is written: a column that is dropped and made anew has another
- * number. And its file, since whoever writes a table anew as a whole (VACUUM FULL, CLUSTER) puts rows into other blocks.
+ * What can change of a table's values although none of its rows is written: which table and which of its columns have a name, since
+ * two may exchange theirs, and one that is made anew has another number; the columns of composite types likewise, and the labels of
+ * enums. And the table's file, since whoever writes it anew as a whole (VACUUM FULL, CLUSTER) puts rows into other blocks.
  */
-export function shapeOf({ file, columns }: Pick<TableInfo, 'file' | 'columns'>): string {
-  return `${file} ${columns.map(({ number, type }) => `${number}:${type}`).join(' ')}`
+export function shapeOf(
+  { oid, file, columns }: Pick<TableInfo, 'oid' | 'file' | 'columns'>,
+  types: ReadonlyMap<number, ReadType>,
+): string {
+  const made = typesOf(columns, types)
+    .filter(({ parts }) => parts.length > 0)
+    .map((type) => [type.oid, type.parts])
+  return JSON.stringify([oid, file, columns, made])
+}
+
+/** Whether all that a row's values are read by is in the row, or in its shape. */
+function isRead(
+  { columns }: Pick<TableInfo, 'columns'>,
+  types: ReadonlyMap<number, ReadType>,
+): boolean {
+  return (
+    columns.every(({ isStored }) => isStored) &&
+    typesOf(columns, types).every(({ speaksForItself }) => speaksForItself)
+  )
+}
+
+/** The types of columns, and those that these are made of. */
+function typesOf(columns: TableInfo['columns'], types: ReadonlyMap<number, ReadType>): ReadType[] {
+  const found = new Map<number, ReadType>()
+  const open = columns.map(({ type }) => type)
+  for (let oid = open.pop(); oid !== undefined; oid = open.pop()) {
+    const type = types.get(oid)
+    if (!type || found.has(oid)) continue
+    found.set(oid, type)
+    open.push(type.base, type.element, type.subtype, ...type.attributes)
+  }
+  return [...found.values()].sort((a, b) => a.oid - b.oid)
 }
 
 /** One table of a target whose rows are all there is read, piece by piece, by one or more sessions. */
@@ -73,10 +105,11 @@ export class AheadReading {
   private readonly table: { schema: string; name: string }
   private readonly sizes: AheadSizes
   private readonly timed: NoteStep | undefined
-  private found: { info: TableInfo; recipe: Recipe } | undefined
+  private found: { info: TableInfo; recipe: Recipe; shape: string } | undefined
   private todo: (Blocks | null)[] = []
   private missing = 0
   private seconds = 0
+  private isGivenUp = false
   private readonly pieces: AheadPiece[] = []
 
   /**
@@ -109,6 +142,11 @@ export class AheadReading {
     return this.found !== undefined
   }
 
+  /** No piece is left for anybody. */
+  get isOver(): boolean {
+    return this.isGivenUp || (this.isBegun && this.todo.length === 0)
+  }
+
   /**
    * Looks at the table.
    *
@@ -125,11 +163,12 @@ export class AheadReading {
       plan.server,
       info.columns.map(({ type }) => type),
     )
+    if (!isRead(info, types)) return 0
     if ((await this.writersOf(client, info)) > mostTransactions) return 0
     const cuttable = plan.server >= 140_000
     if (!cuttable && info.bytes > sizes.whole) return 0
     const count = cuttable ? Math.ceil(info.bytes / sizes.piece) : 1
-    this.found = { info, recipe: recipeOf(info.columns, types) }
+    this.found = { info, recipe: recipeOf(info.columns, types), shape: shapeOf(info, types) }
     this.todo = count < 2 ? [null] : cutBlocks(info.blocks, count)
     this.missing = this.todo.length
     return this.missing
@@ -187,16 +226,17 @@ export class AheadReading {
 
   /** Nothing of it is used. */
   giveUp(): void {
+    this.isGivenUp = true
     this.todo = []
   }
 
   /** What was read; undefined where a piece is missing. */
   get result(): TableAhead | undefined {
     if (!this.found || this.missing > 0) return undefined
-    const { info, recipe } = this.found
+    const { recipe, shape } = this.found
     return {
       reading: readingOf(this.plan, recipe),
-      shape: shapeOf(info),
+      shape,
       pieces: this.pieces,
       seconds: this.seconds,
     }

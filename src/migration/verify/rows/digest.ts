@@ -134,6 +134,11 @@ export function recipeOf(
     .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
 }
 
+/** Whether a type's values have bytes that depend on nothing but the value, or on what every reader pins (see `pinned`). */
+export function isSent({ schema, name }: Pick<ColumnType, 'schema' | 'name'>): boolean {
+  return schema === 'pg_catalog' && (name in sendFunctions || name in floatSend)
+}
+
 /** The columns of the source's recipe that the target lacks or reads in another way. */
 export function differingColumns(source: Recipe, target: Recipe): string[] {
   const forms = new Map(target)

@@ -4,7 +4,7 @@ import { type Ahead, readingOf, shapeOf, type TableAhead } from './ahead.ts'
 import { differingColumns, type Recipe, recipeOf } from './digest.ts'
 import { isSame, type Piece, readPieces } from './pieces.ts'
 import type { ReadPlan, Task } from './readers.ts'
-import { cutBlocks, keyOf, readTypes, type TableInfo } from './tables.ts'
+import { cutBlocks, keyOf, type ReadType, readTypes, type TableInfo } from './tables.ts'
 
 const megabyte = 1_048_576
 /** Pieces smaller than this share a statement: a far server costs a round trip each. */
@@ -51,7 +51,7 @@ export async function tableWork(
         plan.server,
         tables.flatMap(({ columns }) => columns.map(({ type }) => type)),
       )
-    : new Map()
+    : new Map<number, ReadType>()
   const sourceTables = new Map(source?.tables.map((table) => [keyOf(table), table]))
   const recipes: Recipe[] = source ? source.recipes : []
   const known = new Map<string, number>()
@@ -115,7 +115,7 @@ export async function tableWork(
     const digest = known.pieces.reduce((sum, piece) => sum + piece.digest, 0n)
     return (
       known.reading === readingOf(plan, recipe) &&
-      known.shape === shapeOf(table) &&
+      known.shape === shapeOf(table, types) &&
       !(plan.mayAlter && table.barred) &&
       wanted?.rows === rows &&
       wanted.digest === String(digest)

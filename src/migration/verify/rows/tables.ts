@@ -3,7 +3,7 @@ import type * as v from 'valibot'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { isTable } from '../../../postgres/only-tables.ts'
 import { fields, text } from '../../kept/schema.ts'
-import type { ColumnType } from './digest.ts'
+import { type ColumnType, isSent } from './digest.ts'
 
 /** A table whose own rows are read: an ordinary table, a leaf partition, a materialized view. */
 export interface TableInfo {
@@ -23,8 +23,8 @@ export interface TableInfo {
   heap: boolean
   /** An extension's configuration table: the condition of the rows that a dump carries; '' for all of them. */
   condition: string | null
-  /** In their order, with their number in the catalog. */
-  columns: { name: string; type: number; number: number }[]
+  /** In their order, with their number in the catalog; a virtual generated column (18) is in no row. */
+  columns: { name: string; type: number; number: number; isStored: boolean }[]
   /** Neither the account nor the owner may read it whole as things are: asked from version 11 on, else false. */
   barred: boolean
 }
@@ -143,7 +143,7 @@ export async function listTables(
       columns: [],
     })
   }
-  if (withColumns) await addColumns(client, tables)
+  if (withColumns) await addColumns(client, server, tables)
   return { tables, notRead }
 }
 
@@ -174,13 +174,21 @@ export function fromClause(
   return `FROM ${rows} WHERE ${range}${isTable(name, server)}`
 }
 
+/** A type, and what decides how the values that are stored of it are read. */
+export interface ReadType extends ColumnType {
+  /** Of a composite type its columns by number, of an enum its labels by OID: values hold these, and each of them may change. */
+  parts: string[]
+  /** False where the output says what other objects are called, as that of regclass and aclitem does. */
+  speaksForItself: boolean
+}
+
 /** Reads the types that columns lead to: domains to their base, arrays to their element, composites to their columns. */
 export async function readTypes(
   client: pg.Client,
   server: number,
   wanted: Iterable<number>,
-): Promise<Map<number, ColumnType>> {
-  const types = new Map<number, ColumnType>()
+): Promise<Map<number, ReadType>> {
+  const types = new Map<number, ReadType>()
   let open = [...new Set(wanted)]
   const subtype =
     server < 90200
@@ -197,12 +205,22 @@ export async function readTypes(
       element: string
       subtype: string
       attributes: string[]
+      parts: string[]
+      fixed: boolean
     }>(
       `SELECT t.oid::pg_catalog.text, n.nspname AS schema, t.typname AS name, t.typtype::pg_catalog.text AS type, t.typbasetype::pg_catalog.text AS base,
               CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE 0 END::pg_catalog.text AS element,
               ${subtype}::pg_catalog.text AS subtype,
               ARRAY(SELECT a.atttypid::pg_catalog.text FROM pg_catalog.pg_attribute a
-                     WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes
+                     WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
+              CASE t.typtype
+                WHEN 'c' THEN ARRAY(SELECT a.attnum::pg_catalog.text || ':' || a.atttypid::pg_catalog.text FROM pg_catalog.pg_attribute a
+                                     WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
+                WHEN 'e' THEN ARRAY(SELECT e.oid::pg_catalog.text || ':' || e.enumlabel::pg_catalog.text FROM pg_catalog.pg_enum e
+                                     WHERE e.enumtypid = t.oid ORDER BY e.oid)
+                ELSE '{}' END AS parts,
+              EXISTS (SELECT 1 FROM pg_catalog.pg_proc p WHERE p.oid = t.typoutput
+                         AND (p.provolatile = 'i' OR p.oid = 'pg_catalog.array_out(anyarray)'::pg_catalog.regprocedure)) AS fixed
          FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
         WHERE t.oid = ANY ($1::pg_catalog.oid[])`,
       [open],
@@ -217,6 +235,9 @@ export async function readTypes(
         element: Number(row.element),
         subtype: Number(row.subtype),
         attributes: row.attributes.map(Number),
+        parts: row.parts,
+        // what is made of others is read as they are
+        speaksForItself: row.fixed || row.type !== 'b' || isSent(row),
       })
     }
     const next = [...types.values()].flatMap((t) => [t.base, t.element, t.subtype, ...t.attributes])
@@ -226,21 +247,23 @@ export async function readTypes(
   return types
 }
 
-async function addColumns(client: pg.Client, tables: TableInfo[]): Promise<void> {
+async function addColumns(client: pg.Client, server: number, tables: TableInfo[]): Promise<void> {
   const byOid = new Map(tables.map((table) => [table.oid, table]))
   const { rows } = await client.query<{
     relation: string
     name: string
     type: string
     number: number
+    stored: boolean
   }>(
-    `SELECT a.attrelid::pg_catalog.text AS relation, a.attname AS name, a.atttypid::pg_catalog.text AS type, a.attnum AS number
+    `SELECT a.attrelid::pg_catalog.text AS relation, a.attname AS name, a.atttypid::pg_catalog.text AS type, a.attnum AS number,
+           ${server >= 180000 ? "a.attgenerated <> 'v'" : 'true'} AS stored
        FROM pg_catalog.pg_attribute a
       WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1::pg_catalog.oid[])
       ORDER BY a.attrelid, a.attnum`,
     [tables.map((table) => table.oid)],
   )
-  for (const { relation, name, type, number } of rows) {
-    byOid.get(Number(relation))?.columns.push({ name, type: Number(type), number })
+  for (const { relation, name, type, number, stored: isStored } of rows) {
+    byOid.get(Number(relation))?.columns.push({ name, type: Number(type), number, isStored })
   }
 }
