@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { ExpectedPart } from '../../src/migration/restore/arriving.ts'
 import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
 import { withAnalyze } from '../../src/migration/restore/run/analyze-tasks.ts'
+import { Costs } from '../../src/migration/restore/run/costs.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
 import { makeTasks, Schedule } from '../../src/migration/restore/run/schedule.ts'
 import { newTask, type Task } from '../../src/migration/restore/run/task.ts'
@@ -161,6 +162,12 @@ describe('the schedule', () => {
       { desc: 'TABLE DATA', tag: 'a', dependencies: [1], dataBytes: bytes },
     ]).slice(1)
 
+  const withKey = [
+    { desc: 'INDEX', tag: 'i1', dependencies: [1] },
+    { desc: 'FK CONSTRAINT', tag: 'a fk', dependencies: [1] },
+    { desc: 'TABLE DATA', tag: 'a', dependencies: [1], dataBytes: 50 * MB },
+  ]
+
   test('gives a table to several indexes at once, but to a key alone', async () => {
     const schedule = new Schedule(makeTasks(indexed(50 * MB)), 4)
     const [load] = await schedule.next(never)
@@ -192,9 +199,9 @@ describe('the schedule', () => {
     const [load] = await schedule.next(never)
     expect(load?.kind).toBe('load')
     expect(await schedule.next(never)).toEqual([reading])
-    expect(schedule.hasMoreUrgent).toBe(false)
+    expect(schedule.isMoreUrgent(reading)).toBe(false)
     if (load) schedule.done(load)
-    expect(schedule.hasMoreUrgent).toBe(true)
+    expect(schedule.isMoreUrgent(reading)).toBe(true)
     schedule.putBack(reading)
     const others: Task[] = []
     for (let taken = await schedule.next(never); !taken.includes(reading); ) {
@@ -209,6 +216,66 @@ describe('the schedule', () => {
     expect(await schedule.next(never)).toEqual([more])
     schedule.done(more)
     expect(await schedule.next(never)).toEqual([])
+  })
+
+  const readersOf = (key: string, count: number) =>
+    Array.from({ length: count }, () =>
+      Object.assign(newTask('digest', itemsOf([{ desc: 'TABLE', tag: 'a' }])), { sharing: [key] }),
+    )
+  const taken = async (schedule: Schedule) => {
+    const [task] = await schedule.next(never)
+    if (!task) throw new Error('there is no task')
+    return task
+  }
+
+  test('lets a key have the table that several sessions read for the verification', async () => {
+    const tasks = makeTasks(itemsOf([{ desc: 'TABLE', tag: 'a' }, ...withKey]).slice(1))
+    const schedule = new Schedule([...readersOf(['/dump', 1].join('\0'), 3), ...tasks], 2)
+    const load = await taken(schedule)
+    const one = await taken(schedule)
+    schedule.done(load)
+    const index = await taken(schedule)
+    expect(namesOf([index])).toEqual([['INDEX public.i1']])
+    // the key waits for the index in any case
+    expect(schedule.isMoreUrgent(one)).toBe(false)
+    const other = await taken(schedule)
+    expect(other.kind).toBe('digest')
+    schedule.done(index)
+    expect(schedule.isMoreUrgent(other)).toBe(true)
+    schedule.putBack(other)
+    let next: Task[] = []
+    const waiting = schedule.next(never).then((tasks) => {
+      next = tasks
+    })
+    await new Promise(setImmediate)
+    expect(namesOf(next)).toEqual([])
+    expect(schedule.isMoreUrgent(one)).toBe(true)
+    schedule.putBack(one)
+    await waiting
+    expect(namesOf(next)).toEqual([['FK CONSTRAINT public.a fk']])
+  })
+
+  test('what was put off waits for nobody who reads for the verification', async () => {
+    const [first, second] = readersOf('other', 2)
+    if (!first || !second) throw new Error('there is no reader')
+    const tasks = makeTasks(itemsOf([{ desc: 'TABLE DATA', tag: 'a', dataBytes: MB }]))
+    const schedule = new Schedule([first, second, ...tasks], 2)
+    const load = await taken(schedule)
+    expect(await taken(schedule)).toBe(first)
+    expect(schedule.postpone(load)).toBe(true)
+    expect(await taken(schedule)).toBe(load)
+    schedule.done(first)
+    expect(schedule.postpone(load)).toBe(false)
+  })
+
+  test('learns nothing from what reads for the verification', () => {
+    const [reading] = readersOf('any', 1)
+    const [statement] = makeTasks(itemsOf([{ desc: 'INDEX', tag: 'i' }]))
+    if (!reading || !statement) throw new Error('there is no task')
+    const costs = new Costs()
+    costs.learn(statement, 0.25)
+    costs.learn(reading, 600)
+    expect(costs.seconds(statement)).toBe(0.25)
   })
 
   test('hands out small statements together, each worker its share', async () => {

@@ -1,3 +1,4 @@
+import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
@@ -16,10 +17,10 @@ import {
   programEnvironment,
   programPath,
 } from '../../postgres/programs/programs.ts'
+import { ProgramLines } from '../../postgres/server-message.ts'
 import { SilentPeer, standingOf } from '../../postgres/watchdog.ts'
 import type { Context } from '../context.ts'
 import { isFull, temporaryFull } from '../free-space.ts'
-import { ProgramLog } from '../program-log.ts'
 import type { TimedTable } from '../timing.ts'
 import { programFailure } from './program-failure.ts'
 import { DumpProgress, type TableSizes } from './progress.ts'
@@ -227,7 +228,16 @@ async function run(
   context: Context,
   onLine: (line: string) => void,
 ): Promise<ProgramResult> {
-  const log = new ProgramLog(logFile, program, `# ${program} ${source.client.version}`)
+  const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+  // without its log the program is not let run on
+  const stop = new AbortController()
+  let logFailed: NodeJS.ErrnoException | undefined
+  log.on('error', (error) => {
+    logFailed = error
+    stop.abort()
+  })
+  log.write(`# ${program} ${source.client.version}\n`)
+  const lines = new ProgramLines(program, (line) => log.write(`${line}\n`))
   context.log.debug(`${program} ${args.join(' ')}`)
   try {
     return await runProgram(programPath(source.client, program), args, {
@@ -236,7 +246,7 @@ async function run(
         PGAPPNAME: dumpName,
         ...env,
       },
-      signal: AbortSignal.any([context.signal, log.signal]),
+      signal: AbortSignal.any([context.signal, stop.signal]),
       privateFiles: true,
       watch: {
         look: () =>
@@ -246,7 +256,7 @@ async function run(
         patience: context.patience,
       },
       onErrorLine: (line) => {
-        log.read(line)
+        lines.read(line)
         onLine(line)
       },
     })
@@ -260,13 +270,13 @@ async function run(
         { cause: error },
       )
     }
-    if (isFull(log.failed)) throw temporaryFull(logFile)
-    if (log.failed) {
+    if (isFull(logFailed)) throw temporaryFull(logFile)
+    if (logFailed) {
       throw new Failure(
         `The log of ${program} cannot be written`,
-        messageOf(log.failed),
+        messageOf(logFailed),
         'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner (TMPDIR on a command line), then run again',
-        { cause: log.failed },
+        { cause: logFailed },
       )
     }
     throw new Failure(
@@ -276,6 +286,7 @@ async function run(
       { cause: error },
     )
   } finally {
-    await log.end()
+    lines.end()
+    await new Promise<void>((resolve) => log.end(resolve))
   }
 }

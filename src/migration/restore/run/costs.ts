@@ -95,12 +95,13 @@ export class Costs {
   }
 
   /**
-   * Learns from tasks that are done.
+   * Learns from tasks that are done; of those that read rows for the verification nothing, since no other is like them.
    *
    * @param together how many of them took the seconds: what each of several took is not known, and they are small
    * @returns whether what `of` has said no longer holds, by a quarter or more
    */
   learn(task: Task, seconds: number, together = 1): boolean {
+    if (task.kind === 'digest') return false
     const kind = kindOf(task)
     if (together > 1 || task.weight < smallWeight) {
       this.small.seconds += seconds / together

@@ -1,3 +1,4 @@
+import { createWriteStream } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../../failure.ts'
@@ -5,9 +6,9 @@ import { entryName } from '../../../postgres/archive/entry.ts'
 import { aborted } from '../../../postgres/programs/messages.ts'
 import { type ProgramOptions, runProgram } from '../../../postgres/programs/process.ts'
 import { programEnvironment, programPath } from '../../../postgres/programs/programs.ts'
+import { ProgramLines } from '../../../postgres/server-message.ts'
 import { SilentPeer } from '../../../postgres/watchdog.ts'
 import { isFull, temporaryFull } from '../../free-space.ts'
-import { ProgramLog } from '../../program-log.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { ErrorReader, isExpected, LoadFailure, mayAllPass } from './load-errors.ts'
@@ -40,8 +41,16 @@ export async function runPgRestore(
   const list = join(directory, `${run.name.replace(/[^\w-]/g, '-')}.list`)
   await writeFile(list, items.map(({ entry }) => `${entry.dumpId};\n`).join(''), { mode: 0o600 })
   const reader = new ErrorReader()
-  const title = `# pg_restore of ${items.map(({ entry }) => entryName(entry)).join(', ')}`
-  const log = new ProgramLog(options.logFile, 'pg_restore', title)
+  const log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 })
+  // without its log the program is not let run on
+  const stop = new AbortController()
+  let logFailed: NodeJS.ErrnoException | undefined
+  log.on('error', (error) => {
+    logFailed = error
+    stop.abort()
+  })
+  log.write(`# pg_restore of ${items.map(({ entry }) => entryName(entry)).join(', ')}\n`)
+  const lines = new ProgramLines('pg_restore', (line) => log.write(`${line}\n`))
   try {
     const result = await runProgram(
       programPath(options.client, 'pg_restore'),
@@ -51,11 +60,11 @@ export async function runPgRestore(
           ...programEnvironment(options.passwordFile, options.client.libraryPath),
           PGAPPNAME: run.name,
         },
-        signal: AbortSignal.any([signal, log.signal]),
+        signal: AbortSignal.any([signal, stop.signal]),
         ...(run.watch ? { watch: run.watch } : {}),
         ...(run.onOutput ? { onOutput: run.onOutput } : {}),
         onErrorLine: (line) => {
-          log.read(line)
+          lines.read(line)
           reader.read(line)
           run.onErrorLine?.(line)
         },
@@ -76,13 +85,13 @@ export async function runPgRestore(
     throw new LoadFailure(message, errors, mayAllPass(errors))
   } catch (error) {
     if (signal.aborted) throw new Cancelled()
-    if (isFull(log.failed)) throw temporaryFull(options.logFile)
-    if (log.failed) {
+    if (isFull(logFailed)) throw temporaryFull(options.logFile)
+    if (logFailed) {
       throw new Failure(
         'The log of pg_restore cannot be written',
-        messageOf(log.failed),
+        messageOf(logFailed),
         'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner (TMPDIR on a command line), then run again',
-        { cause: log.failed },
+        { cause: logFailed },
       )
     }
     if (error instanceof LoadFailure || error instanceof Cancelled) throw error
@@ -96,7 +105,8 @@ export async function runPgRestore(
       { cause: error },
     )
   } finally {
-    await log.end()
+    lines.end()
+    await new Promise<void>((resolve) => log.end(resolve))
     await rm(list, { force: true })
   }
 }

@@ -86,7 +86,7 @@ export class ReadingAhead {
     if (!item || item.decision.kind === 'leave-out') return true
     const { run } = this
     const reading = this.readingOf(item)
-    if (!reading) return true
+    if (!reading || reading.isOver) return true
     const running = worker.begin(`digest of ${printable(tableOf(item))}`, 0)
     try {
       await worker.drop()
@@ -97,7 +97,7 @@ export class ReadingAhead {
           schedule.add(Array.from({ length: Math.max(0, others) }, () => taskFor(item)))
         }
         while (await reading.next(client)) {
-          if (!schedule.hasMoreUrgent) continue
+          if (!schedule.isMoreUrgent(task)) continue
           schedule.putBack(task)
           return false
         }

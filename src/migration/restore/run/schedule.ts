@@ -4,6 +4,7 @@ import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { Arrivals, tableKey } from './arrivals.ts'
 import { Chains, Costs } from './costs.ts'
 import { familiesOf, rowsOfTables } from './families.ts'
+import { HeldTables } from './held-tables.ts'
 import { type Load, makeLoads } from './load.ts'
 import { link, newTask, smallWeight, type Task, withOneMore } from './task.ts'
 import { inTwoSteps } from './two-steps.ts'
@@ -97,8 +98,7 @@ export class Schedule {
   private readonly expected: Set<Task>
   private readonly arrivals: Arrivals
   private readonly running = new Set<Task>()
-  private readonly exclusive = new Map<string, number>()
-  private readonly sharing = new Map<string, number>()
+  private readonly tables = new HeldTables()
   private ready: Task[] = []
   private readonly costs: Costs
   private chains: Chains
@@ -128,14 +128,11 @@ export class Schedule {
     for (;;) {
       signal.throwIfAborted()
       if (this.closed) return []
-      const task = this.take()
+      const task = this.putOffAtLast() ?? this.take()
       if (task) return [task, ...this.company(task)]
       if (this.waiting.size === 0) return []
-      if (this.running.size === 0 && this.expected.size === 0) {
-        const putOff = this.putOff.shift()
-        if (putOff) return [this.hold(putOff)]
+      if (this.running.size === 0 && this.expected.size === 0)
         throw new Error('entries of the archive wait for one another in a circle')
-      }
       const aborted = Promise.withResolvers<void>()
       const abort = () => aborted.resolve()
       signal.addEventListener('abort', abort, { once: true })
@@ -204,7 +201,8 @@ export class Schedule {
   /** Whoever waited for nothing but this can be begun now. */
   private free(task: Task): void {
     this.waiting.delete(task)
-    this.doneCount++
+    // what was read brings no rows to those that were put off
+    if (task.kind !== 'digest') this.doneCount++
     for (const next of task.neededBy) {
       next.needs.delete(task)
       if (next.needs.size === 0) this.offer(next)
@@ -246,19 +244,46 @@ export class Schedule {
     this.notify()
   }
 
-  /** Something is ready that goes before reading rows for the verification. */
-  get hasMoreUrgent(): boolean {
-    const [first] = this.ready
-    return first !== undefined && first.kind !== 'digest'
+  /** Whether something goes before what reads rows for the verification: it can be begun, or as soon as the task lets its table go. */
+  isMoreUrgent(task: Task): boolean {
+    return this.ready.some(
+      (one) =>
+        one.kind !== 'digest' &&
+        (this.tables.isFree(one) ||
+          (this.tables.isFreeButForReading(one) &&
+            one.exclusive.some((key) => task.sharing.includes(key)))),
+    )
+  }
+
+  /** One that was put off, once everything is done that does not wait for it; nobody waits for what is read for the verification. */
+  private putOffAtLast(): Task | null {
+    const isReading = ({ kind }: Task) => kind === 'digest'
+    if (this.putOff.length === 0 || this.expected.size > 0) return null
+    if (!this.ready.every(isReading) || ![...this.running].every(isReading)) return null
+    const task = this.putOff.shift()
+    return task ? this.hold(task) : null
   }
 
   private take(): Task | null {
+    let awaited: Set<string> | undefined
     for (const [index, task] of this.ready.entries()) {
-      if (!this.isFree(task)) continue
+      if (!this.tables.isFree(task)) continue
+      if (task.kind === 'digest') {
+        awaited ??= this.awaited()
+        if (task.sharing.some((key) => awaited?.has(key))) continue
+      }
       this.ready.splice(index, 1)
       return this.hold(task)
     }
     return null
+  }
+
+  /** Tables that somebody is to have to himself as soon as those who read them for the verification let them go. */
+  private awaited(): Set<string> {
+    const waiting = this.ready.filter(
+      (one) => one.kind !== 'digest' && this.tables.isFreeButForReading(one),
+    )
+    return new Set(waiting.flatMap(({ exclusive }) => exclusive))
   }
 
   /** Small statements that may go along with a small one of the same kind; each worker gets its share. */
@@ -270,7 +295,7 @@ export class Schedule {
     for (; seen < this.ready.length && found.length < most; seen++) {
       const other = this.ready[seen]
       if (!other) continue
-      if (other.kind === task.kind && isSmall(other) && this.isFree(other))
+      if (other.kind === task.kind && isSmall(other) && this.tables.isFree(other))
         found.push(this.hold(other))
       else passed.push(other)
     }
@@ -281,22 +306,13 @@ export class Schedule {
 
   private hold(task: Task): Task {
     this.running.add(task)
-    for (const key of task.exclusive) this.exclusive.set(key, (this.exclusive.get(key) ?? 0) + 1)
-    for (const key of task.sharing) this.sharing.set(key, (this.sharing.get(key) ?? 0) + 1)
+    this.tables.hold(task)
     return task
   }
 
   private release(task: Task): void {
     this.running.delete(task)
-    for (const key of task.exclusive) this.exclusive.set(key, (this.exclusive.get(key) ?? 1) - 1)
-    for (const key of task.sharing) this.sharing.set(key, (this.sharing.get(key) ?? 1) - 1)
-  }
-
-  private isFree(task: Task): boolean {
-    return (
-      task.exclusive.every((key) => !this.exclusive.get(key) && !this.sharing.get(key)) &&
-      task.sharing.every((key) => !this.exclusive.get(key))
-    )
+    this.tables.release(task)
   }
 
   /** Keeps the ready tasks in order by binary search: there may be a hundred thousand. */
