@@ -114,6 +114,27 @@ describe('a database that is dumped in parts', () => {
 })
 
 describe('when something goes wrong', () => {
+  test('a target whose database takes no change any more gets back what is not in it: nobody can log in as the role that loads', async () => {
+    // what a full disk refuses, said by the database alone: what all databases share does change
+    const full = far.when(/COPY app\.big /, 'hold').then(async () => {
+      await target.backend.sql(
+        `CREATE FUNCTION public.no_room() RETURNS event_trigger LANGUAGE plpgsql AS
+           $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+         CREATE EVENT TRIGGER no_room ON ddl_command_start EXECUTE FUNCTION public.no_room();
+         ALTER EVENT TRIGGER no_room ENABLE ALWAYS`,
+        'shop',
+      )
+      far.release()
+    })
+    const [{ error, report }] = await Promise.all([migrate(scene.kept('full')), full])
+    expect((error as Failure).line).toMatch(/the disk of the server is full.*resume/)
+    expect(await scene.marksIn('shop')).toHaveLength(1)
+    await scene.expectNothingLent()
+    expect(report.warnings.join()).not.toMatch(/temporary role|still/)
+    await target.backend.sql('DROP EVENT TRIGGER no_room; DROP FUNCTION public.no_room()', 'shop')
+    await scene.expectWhole(await scene.restore('full'), 'shop')
+  })
+
   test.each(['new', 'empty'] as const)(
     'a moment that is lost is made up for, into a database that is %s',
     async (kind) => {

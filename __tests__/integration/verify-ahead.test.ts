@@ -1,8 +1,11 @@
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import type { Ahead } from '../../src/migration/verify/rows/ahead.ts'
 import { newContext } from '../support/context.ts'
+import { runInProcess } from '../support/in-process.ts'
+import { between } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { type Dump, Harness } from '../support/restore-harness.ts'
 import { hasServer, type Major, TestServer } from '../support/server.ts'
@@ -174,4 +177,39 @@ describe.each([11, 18] as Major[])('on PostgreSQL %i', (major) => {
     const { ahead: none } = await harness.restore(inserts, target, changes, context)
     expect(none.size).toBe(0)
   })
+})
+
+test('the restore of a kept dump reads ahead by what its manifest says, with verify: data alone', async () => {
+  const harness = await Harness.open(15)
+  if (!harness) throw new Error('the client programs of 15 are missing')
+  const source = await TestServer.start(15)
+  const target = await startPlainTarget(15)
+  try {
+    await source.sql('CREATE DATABASE shop')
+    await source.sql(schema, 'shop')
+    const dump = join(harness.directory, 'kept')
+    const inputs = {
+      ...between(source, target, 'shop'),
+      'client-path': harness.client.directory,
+      'dump-directory': dump,
+      'keep-dump': 'true',
+      'upload-dump': 'false',
+    }
+    const dumped = await runInProcess({ ...inputs, command: 'dump' }, { aheadSizes })
+    expect(dumped.error).toBeUndefined()
+    const said = async (verify: string) => {
+      const more = { command: 'restore', databases: `shop=${verify}`, verify }
+      const { lines, report } = await runInProcess({ ...inputs, ...more }, { aheadSizes })
+      expect(report.verified).toBe(verify === 'data')
+      return lines.filter((line) => line.includes('had been read'))
+    }
+    expect(await said('data')).toEqual([
+      'data: 5 tables of the target had been read while others were restored; none of their rows has changed since',
+    ])
+    expect(await said('counts')).toEqual([])
+  } finally {
+    await source.stop()
+    await target.stop()
+    await harness.close()
+  }
 })

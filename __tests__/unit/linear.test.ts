@@ -1,6 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
+import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
+import { makeLoads } from '../../src/migration/restore/run/load.ts'
+import type { Archive } from '../../src/postgres/archive/archive.ts'
+import { archiveEntry } from '../support/archive-entry.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const file = (...path: string[]) => JSON.stringify(join(root, ...path))
@@ -58,4 +62,23 @@ test('what is held of a database grows with its tables, and is three kilobytes o
   // 1,760 and 3,040 bytes when this was written; what the engine keeps beside them differs from machine to machine
   expect(many.archive / 4000).toBeLessThan(2500)
   expect(many.tasks / 4000).toBeLessThan(4000)
+})
+
+/** The rows of so many small tables, as they are to be restored. */
+function rowsOf(tables: number): PlannedEntry[] {
+  const archive = { directory: '/dump', entries: [] } as unknown as Archive
+  return Array.from({ length: tables }, (_, at) => {
+    const own = { dumpId: at + 1, tag: `small_${at}`, dataBytes: 10 }
+    const entry = archiveEntry({ ...own, desc: 'TABLE DATA', section: 'data', hasData: true })
+    return { archive, entry, name: own.tag, decision: { kind: 'restore' } }
+  })
+}
+
+test('of many small tables the runs of pg_restore are twenty, each of which reads the whole table of contents', () => {
+  expect(makeLoads(rowsOf(2000))).toHaveLength(10)
+  for (const tables of [5000, 20_000, 80_000]) {
+    const loads = makeLoads(rowsOf(tables))
+    expect(loads).toHaveLength(20)
+    expect(new Set(loads.flatMap(({ items }) => items)).size).toBe(tables)
+  }
 })

@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../failure.ts'
@@ -17,10 +16,10 @@ import {
   programEnvironment,
   programPath,
 } from '../../postgres/programs/programs.ts'
-import { ProgramLines } from '../../postgres/server-message.ts'
 import { SilentPeer, standingOf } from '../../postgres/watchdog.ts'
 import type { Context } from '../context.ts'
 import { isFull, temporaryFull } from '../free-space.ts'
+import { ProgramLog } from '../program-log.ts'
 import type { TimedTable } from '../timing.ts'
 import { programFailure } from './program-failure.ts'
 import { DumpProgress, type TableSizes } from './progress.ts'
@@ -228,16 +227,7 @@ async function run(
   context: Context,
   onLine: (line: string) => void,
 ): Promise<ProgramResult> {
-  const log = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
-  // without its log the program is not let run on
-  const stop = new AbortController()
-  let logFailed: NodeJS.ErrnoException | undefined
-  log.on('error', (error) => {
-    logFailed = error
-    stop.abort()
-  })
-  log.write(`# ${program} ${source.client.version}\n`)
-  const lines = new ProgramLines(program, (line) => log.write(`${line}\n`))
+  const log = new ProgramLog(logFile, program, `# ${program} ${source.client.version}`)
   context.log.debug(`${program} ${args.join(' ')}`)
   try {
     return await runProgram(programPath(source.client, program), args, {
@@ -246,7 +236,7 @@ async function run(
         PGAPPNAME: dumpName,
         ...env,
       },
-      signal: AbortSignal.any([context.signal, stop.signal]),
+      signal: AbortSignal.any([context.signal, log.signal]),
       privateFiles: true,
       watch: {
         look: () =>
@@ -256,7 +246,7 @@ async function run(
         patience: context.patience,
       },
       onErrorLine: (line) => {
-        lines.read(line)
+        log.read(line)
         onLine(line)
       },
     })
@@ -270,13 +260,13 @@ async function run(
         { cause: error },
       )
     }
-    if (isFull(logFailed)) throw temporaryFull(logFile)
-    if (logFailed) {
+    if (isFull(log.failed)) throw temporaryFull(logFile)
+    if (log.failed) {
       throw new Failure(
         `The log of ${program} cannot be written`,
-        messageOf(logFailed),
+        messageOf(log.failed),
         'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner (TMPDIR on a command line), then run again',
-        { cause: logFailed },
+        { cause: log.failed },
       )
     }
     throw new Failure(
@@ -286,7 +276,6 @@ async function run(
       { cause: error },
     )
   } finally {
-    lines.end()
-    await new Promise<void>((resolve) => log.end(resolve))
+    await log.end()
   }
 }

@@ -1,11 +1,11 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { constants, lstatSync } from 'node:fs'
 import { chmod, lstat, open, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Cancelled, Failure, messageOf } from '../../failure.ts'
+import { Failure, messageOf } from '../../failure.ts'
+import { ManyFiles } from '../../postgres/archive/many-files.ts'
 import type { Context } from '../context.ts'
-import { inPool } from '../pool.ts'
-import { BytesProgress } from '../progress-line.ts'
+import { hashFiles } from './hash-files.ts'
 import {
   type DumpContents,
   type DumpedFile,
@@ -37,10 +37,6 @@ export function isPartOfDump(name: string): boolean {
     name,
   )
 }
-
-/** Files read at once: enough to keep a disk and the hash busy, with a buffer of 1 MiB each. */
-const atOnce = 4
-const bufferBytes = 1024 * 1024
 
 export interface FoundFile {
   path: string
@@ -213,14 +209,20 @@ async function readSmall(directory: string, name: string, most: number): Promise
  */
 export async function listFiles(directory: string): Promise<FoundFile[]> {
   const files: FoundFile[] = []
+  const many = new ManyFiles()
   const waiting = ['']
   for (let parent = waiting.pop(); parent !== undefined; parent = waiting.pop()) {
     for (const entry of await readdir(join(directory, parent), { withFileTypes: true })) {
       const path = parent === '' ? entry.name : `${parent}/${entry.name}`
       if (entry.isDirectory()) waiting.push(path)
-      else if (entry.isFile())
-        files.push({ path, bytes: (await lstat(join(directory, path))).size })
-      else
+      else if (entry.isFile()) {
+        const file = join(directory, path)
+        const { size } = await many.ask(
+          () => lstatSync(file),
+          () => lstat(file),
+        )
+        files.push({ path, bytes: size })
+      } else
         throw refused(
           `${shown(path)} is ${entry.isSymbolicLink() ? 'a symbolic link' : 'no plain file'}`,
           'A dump has plain files and directories only',
@@ -230,63 +232,15 @@ export async function listFiles(directory: string): Promise<FoundFile[]> {
   return files.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
 }
 
-/** The SHA-256 of each file, hexadecimal, in the order given. @throws Failure naming an unreadable file; Cancelled */
-export async function hashFiles(
-  directory: string,
-  files: FoundFile[],
-  what: string,
-  context: DumpContext,
-): Promise<string[]> {
-  const total = files.reduce((sum, file) => sum + file.bytes, 0)
-  const progress = new BytesProgress(what, context.progress, total)
-  const pool = {
-    workers: atOnce,
-    signal: context.signal,
-    open: () => Buffer.allocUnsafe(bufferBytes),
-  }
-  return await inPool(files, pool, (file, buffer) =>
-    hashFile(join(directory, file.path), file.path, buffer, (bytes) => {
-      if (context.signal.aborted) throw new Cancelled()
-      progress.add(bytes)
-    }),
-  )
-}
-
-async function hashFile(
-  path: string,
-  name: string,
-  buffer: Buffer,
-  onBytes: (bytes: number) => void,
-): Promise<string> {
-  try {
-    const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-    try {
-      const hash = createHash('sha256')
-      for (;;) {
-        const { bytesRead } = await handle.read(buffer, 0, buffer.length, null)
-        if (bytesRead === 0) return hash.digest('hex')
-        hash.update(buffer.subarray(0, bytesRead))
-        onBytes(bytesRead)
-      }
-    } finally {
-      await handle.close()
-    }
-  } catch (error) {
-    if (error instanceof Cancelled) throw error
-    throw new Failure(
-      `${name} of the dump cannot be read`,
-      messageOf(error),
-      'Check the disk, and that the file belongs to the user who runs the job',
-      { cause: error },
-    )
-  }
-}
-
 /** Role scripts hold password hashes, archives hold everything: 0600 for files, 0700 for the directories above them. */
 async function makePrivate(directory: string, files: DumpedFile[]): Promise<void> {
   const directories = new Set([''])
+  const many = new ManyFiles()
   for (const { path } of files) {
-    await chmod(join(directory, path), 0o600)
+    const file = join(directory, path)
+    // those of our programs are so already
+    const mode = (await many.stat(file))?.mode ?? 0
+    if ((mode & 0o7777) !== 0o600) await chmod(file, 0o600)
     for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1))
       directories.add(path.slice(0, at))
   }

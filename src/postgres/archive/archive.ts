@@ -5,6 +5,7 @@ import { printable } from '../../text/text.ts'
 import { checkRows } from './check.ts'
 import { type Decode, decoder } from './encoding.ts'
 import type { ArchiveEntry, Section } from './entry.ts'
+import { ManyFiles } from './many-files.ts'
 import { damaged, type RawEntry, readContents } from './toc.ts'
 
 /** A directory that `pg_dump -Fd` wrote, with the table of contents of its toc.dat. */
@@ -166,16 +167,18 @@ function inRestoreOrder(entries: ArchiveEntry[]): ArchiveEntry[] {
   return entries
 }
 
+/** What compression adds to the name of a data file. */
+const suffixes = ['', '.gz', '.lz4', '.zst']
+
 /** Fills in the sizes of the data files: bytes on disk, compressed or not. */
 async function measure(archive: Archive): Promise<void> {
   // one look at what there is: ten thousand tables would else be asked for by every name that they may have
   const files = new Set(await readdir(archive.directory))
+  const many = new ManyFiles()
   const size = async (name: string) => {
-    const file = ['', '.gz', '.lz4', '.zst']
-      .map((suffix) => name + suffix)
-      .find((one) => files.has(one))
-    if (file === undefined) return null
-    return (await stat(join(archive.directory, file)).catch(() => null))?.size ?? null
+    const suffix = suffixes.find((one) => files.has(name + one))
+    if (suffix === undefined) return null
+    return (await many.stat(join(archive.directory, name + suffix)))?.size ?? null
   }
   for (const entry of archive.entries) {
     if (!entry.dataFile) continue

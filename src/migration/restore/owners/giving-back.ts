@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../../../failure.ts'
-import { mayPass } from '../../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { printable } from '../../../text/text.ts'
 import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
@@ -9,7 +9,7 @@ import { markSchema, removeMark } from '../database/mark.ts'
 import type { RestoreOptions } from '../options.ts'
 import { sessionPrefix, TargetSession } from '../run/target-session.ts'
 import type { Loader } from './loader.ts'
-import { retireLoginRole } from './login-role.ts'
+import { endLogin, leaveLoginRole } from './login-role.ts'
 import type { TemporaryRights } from './temporary-rights.ts'
 
 /** Milliseconds: a cancelled job has seconds, not minutes. */
@@ -24,7 +24,9 @@ export class GivingBack {
   private readonly rights: TemporaryRights
   private readonly context: Context
   /** Nobody can log in as the loader any more. */
-  private retired = false
+  private isRetired = false
+  /** The account is not its member any more. */
+  private isLeft = false
 
   constructor(options: RestoreOptions, rights: TemporaryRights, context: Context) {
     this.options = options
@@ -40,11 +42,12 @@ export class GivingBack {
    */
   async giveBack(loader: Loader | null, done: boolean): Promise<void> {
     const { signal } = this.context
+    await loader?.forget()
     let why: unknown = 'the target refuses'
     const given = await doStill(signal, releaseLimit, async (limit) => {
       for (let attempt = 0; attempt < releaseAttempts && !limit.aborted; attempt++) {
         try {
-          return await this.tryToGiveBack(loader, done, limit)
+          return await this.tryToGiveBack(done, limit)
         } catch (error) {
           why = error
           if (!mayPass(error)) return false
@@ -75,18 +78,25 @@ export class GivingBack {
       const roles = [...new Set(lent)].map(printable).join(', ')
       left.push(`${roles} may still create where the restore has let them on the target`)
     }
-    if (loader !== null && !this.retired) {
-      left.push(`The temporary role ${loader}, if it was made, can still log in on the target`)
+    if (loader !== null && !this.isRetired) {
+      left.push(
+        `The temporary role ${loader}, if it was made, can still log in on the target, and the account may be its member`,
+      )
+    } else if (loader !== null && !this.isLeft) {
+      left.push(`The account may still be a member of the temporary role ${loader} on the target`)
     }
     if (done) left.push(`The schema "${markSchema}" is still in the target`)
     return left
   }
 
-  private async tryToGiveBack(
-    loader: Loader | null,
-    done: boolean,
-    limit: AbortSignal,
-  ): Promise<boolean> {
+  /**
+   * Gives back as much as the target lets: the login of the loader first. Each step is taken whatever the others come to, since
+   * on a full disk, say, the mark takes no change, while roles still do.
+   *
+   * @returns whether nothing is left
+   * @throws a refusal, one that may pass before others; the error of a lost session
+   */
+  private async tryToGiveBack(done: boolean, limit: AbortSignal): Promise<boolean> {
     // not the run's own signal, which may have fired; but a cancelled job has seconds, not minutes
     const session = await TargetSession.open(
       this.options,
@@ -96,14 +106,32 @@ export class GivingBack {
     const cut = () => void session.close()
     limit.addEventListener('abort', cut, { once: true })
     try {
-      await this.rights.takeBackGrants(session)
-      const left = await this.rights.takeBackMemberships(session)
-      const { loader: name } = this.rights.marked
-      if (loader) await loader.retire(session)
-      else if (name !== null) await retireLoginRole(await session.own(), name)
-      this.retired = true
-      if (done && left.length === 0) await removeMark(await session.own())
-      return left.length === 0
+      const { rights } = this
+      const { loader } = rights.marked
+      const steps = [
+        async () => {
+          if (loader !== null) this.isRetired = await endLogin(await session.own(), loader)
+        },
+        () => rights.takeBackGrants(session),
+        () => rights.takeBackMemberships(session),
+        // after the grants: schemas may be the loader's
+        async () => {
+          if (loader !== null) this.isLeft = await leaveLoginRole(await session.own(), loader)
+        },
+      ]
+      const refusals: unknown[] = []
+      for (const step of steps) {
+        try {
+          await step()
+        } catch (error) {
+          if (sqlstateOf(error) === undefined) throw error
+          refusals.push(error)
+        }
+      }
+      if (refusals.length > 0) throw refusals.find(mayPass) ?? refusals[0]
+      const isAll = this.left(false).length === 0
+      if (done && isAll) await removeMark(await session.own())
+      return isAll
     } finally {
       limit.removeEventListener('abort', cut)
       await session.close()

@@ -18,7 +18,6 @@ import {
   createLoginRole,
   dropLoginRole,
   powerless,
-  retireLoginRole,
   sweepLoginRoles,
   temporaryRole,
 } from './login-role.ts'
@@ -254,9 +253,8 @@ export class Loader {
     return owner === undefined || this.owners.has(owner) ? 'loader' : 'account'
   }
 
-  /** After a failure: nobody can log in as the role any more, and the account is not its member. It still owns what is there. */
-  async retire(session: TargetSession): Promise<void> {
-    await retireLoginRole(await session.own(), this.name)
+  /** The password is known to nobody any more but to the server. */
+  async forget(): Promise<void> {
     await rm(this.connection.passwordFile, { force: true })
   }
 
@@ -268,7 +266,7 @@ export class Loader {
         `The temporary role ${this.name} is still on the target, without login (${kept}): drop it by hand`,
       )
     }
-    await rm(this.connection.passwordFile, { force: true })
+    await this.forget()
   }
 }
 

@@ -140,14 +140,48 @@ export async function dropLoginRole(client: pg.Client, name: string): Promise<st
  * run was ended. It stays, and what it owns with it: see sweepLoginRoles.
  */
 export async function retireLoginRole(client: pg.Client, name: string): Promise<void> {
-  const quoted = quoteIdentifier(name)
-  for (const statement of [`ALTER ROLE ${quoted} NOLOGIN`, `REVOKE ${quoted} FROM SESSION_USER`]) {
-    try {
-      await client.query(statement)
-    } catch (error) {
-      // not there, or another account's
-      if (!refuses(sqlstateOf(error) ?? '', 'grant')) throw error
-    }
+  await endLogin(client, name)
+  await leaveLoginRole(client, name)
+}
+
+/**
+ * Keeps anybody from logging in as such a role.
+ *
+ * @returns whether nobody can; true as well where there is no such role
+ */
+export async function endLogin(client: pg.Client, name: string): Promise<boolean> {
+  await attempt(client, `ALTER ROLE ${quoteIdentifier(name)} NOLOGIN`)
+  const { rows } = await client.query<{ login: boolean }>(
+    'SELECT rolcanlogin AS login FROM pg_catalog.pg_roles WHERE rolname = $1',
+    [name],
+  )
+  return !rows.some(({ login }) => login)
+}
+
+/**
+ * Ends the membership in such a role that the account has given itself.
+ *
+ * @returns whether it has none
+ */
+export async function leaveLoginRole(client: pg.Client, name: string): Promise<boolean> {
+  await attempt(client, `REVOKE ${quoteIdentifier(name)} FROM SESSION_USER`)
+  const { rowCount } = await client.query(
+    // from version 16 on who makes a role is made its member by the server, to administer it: that nobody can end
+    `SELECT FROM pg_catalog.pg_auth_members m
+       JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles a ON a.oid = m.member
+      WHERE r.rolname = $1 AND a.rolname = session_user
+        AND (m.grantor = m.member OR pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 160000)`,
+    [name],
+  )
+  return !rowCount
+}
+
+/** A role that is not there, or is another account's, shows in what is left. */
+async function attempt(client: pg.Client, statement: string): Promise<void> {
+  try {
+    await client.query(statement)
+  } catch (error) {
+    if (!refuses(sqlstateOf(error) ?? '', 'grant')) throw error
   }
 }
 

@@ -151,22 +151,23 @@ export class TemporaryRights {
     }
   }
 
-  /** Takes back what roles were given on schemas and the database, by whoever owns these now. */
+  /** Takes back what roles were given on schemas and the database, by whoever owns these now. What is left stays written down. */
   async takeBackGrants(session: TargetSession): Promise<void> {
-    const { schemaGrants, databaseGrants } = this.marked
-    for (const { role, schema } of schemaGrants) {
+    const { marked } = this
+    for (const grant of [...marked.schemaGrants]) {
+      const { role, schema } = grant
       const owner = await this.ownerOf(session, 'pg_namespace', 'nspname', 'nspowner', schema)
       const statement = `REVOKE CREATE ON SCHEMA ${quoteIdentifier(schema)} FROM ${quoteIdentifier(role)}`
       if (owner !== null) await this.as(session, owner, statement)
+      marked.schemaGrants = marked.schemaGrants.filter((other) => other !== grant)
     }
-    for (const role of databaseGrants) {
+    for (const role of [...marked.databaseGrants]) {
       const owner = await this.ownerOf(session, 'pg_database', 'datname', 'datdba', this.database)
       const statement = `REVOKE CREATE ON DATABASE ${quoteIdentifier(this.database)} FROM ${quoteIdentifier(role)}`
       if (owner !== null) await this.as(session, owner, statement)
+      marked.databaseGrants = marked.databaseGrants.filter((other) => other !== role)
     }
-    this.marked.schemaGrants = []
-    this.marked.databaseGrants = []
-    await writeMark(await session.own(), this.marked)
+    await writeMark(await session.own(), marked)
   }
 
   /**

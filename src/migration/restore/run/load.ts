@@ -17,9 +17,14 @@ export interface Load {
   root: string | null
 }
 
-/** Below this (bytes), tables share a run of pg_restore, up to so many. */
+/** Below this (bytes), tables share a run of pg_restore. */
 const shared = 8 * 1024 * 1024
-const mostShared = 200
+
+/**
+ * So many share one, or the twentieth part of them where there are more: every run reads the whole table of contents, and twenty
+ * runs are enough for all jobs.
+ */
+const mostShared = (tables: number) => Math.max(200, Math.ceil(tables / 20))
 
 /** Puts the data entries of a plan together into loads, the largest first. */
 export function makeLoads(items: readonly PlannedEntry[]): Load[] {
@@ -28,6 +33,7 @@ export function makeLoads(items: readonly PlannedEntry[]): Load[] {
   // what the account loads goes apart from what the loader does
   const open = new Map<object, Load>()
   const data = new Set(items.map(({ archive, entry }) => `${archive.directory}\0${entry.dumpId}`))
+  const most = mostShared(items.length)
   for (const item of [...items].sort((a, b) => b.entry.dataBytes - a.entry.dataBytes)) {
     const bytes = item.entry.dataBytes
     const root = rootOf(item)
@@ -47,7 +53,7 @@ export function makeLoads(items: readonly PlannedEntry[]): Load[] {
     if (small && gathering) {
       gathering.items.push(item)
       gathering.bytes += bytes
-      if (gathering.bytes >= shared || gathering.items.length >= mostShared) open.delete(key)
+      if (gathering.bytes >= shared || gathering.items.length >= most) open.delete(key)
       continue
     }
     const load: Load = { items: [item], bytes, root }

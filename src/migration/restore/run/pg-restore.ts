@@ -1,4 +1,3 @@
-import { createWriteStream } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cancelled, Failure, messageOf } from '../../../failure.ts'
@@ -6,9 +5,9 @@ import { entryName } from '../../../postgres/archive/entry.ts'
 import { aborted } from '../../../postgres/programs/messages.ts'
 import { type ProgramOptions, runProgram } from '../../../postgres/programs/process.ts'
 import { programEnvironment, programPath } from '../../../postgres/programs/programs.ts'
-import { ProgramLines } from '../../../postgres/server-message.ts'
 import { SilentPeer } from '../../../postgres/watchdog.ts'
 import { isFull, temporaryFull } from '../../free-space.ts'
+import { ProgramLog } from '../../program-log.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { ErrorReader, isExpected, LoadFailure, mayAllPass } from './load-errors.ts'
@@ -41,16 +40,8 @@ export async function runPgRestore(
   const list = join(directory, `${run.name.replace(/[^\w-]/g, '-')}.list`)
   await writeFile(list, items.map(({ entry }) => `${entry.dumpId};\n`).join(''), { mode: 0o600 })
   const reader = new ErrorReader()
-  const log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 })
-  // without its log the program is not let run on
-  const stop = new AbortController()
-  let logFailed: NodeJS.ErrnoException | undefined
-  log.on('error', (error) => {
-    logFailed = error
-    stop.abort()
-  })
-  log.write(`# pg_restore of ${items.map(({ entry }) => entryName(entry)).join(', ')}\n`)
-  const lines = new ProgramLines('pg_restore', (line) => log.write(`${line}\n`))
+  const title = `# pg_restore of ${items.map(({ entry }) => entryName(entry)).join(', ')}`
+  const log = new ProgramLog(options.logFile, 'pg_restore', title)
   try {
     const result = await runProgram(
       programPath(options.client, 'pg_restore'),
@@ -60,11 +51,11 @@ export async function runPgRestore(
           ...programEnvironment(options.passwordFile, options.client.libraryPath),
           PGAPPNAME: run.name,
         },
-        signal: AbortSignal.any([signal, stop.signal]),
+        signal: AbortSignal.any([signal, log.signal]),
         ...(run.watch ? { watch: run.watch } : {}),
         ...(run.onOutput ? { onOutput: run.onOutput } : {}),
         onErrorLine: (line) => {
-          lines.read(line)
+          log.read(line)
           reader.read(line)
           run.onErrorLine?.(line)
         },
@@ -85,13 +76,13 @@ export async function runPgRestore(
     throw new LoadFailure(message, errors, mayAllPass(errors))
   } catch (error) {
     if (signal.aborted) throw new Cancelled()
-    if (isFull(logFailed)) throw temporaryFull(options.logFile)
-    if (logFailed) {
+    if (isFull(log.failed)) throw temporaryFull(options.logFile)
+    if (log.failed) {
       throw new Failure(
         'The log of pg_restore cannot be written',
-        messageOf(logFailed),
+        messageOf(log.failed),
         'Check the disk and the directory where RUNNER_TEMP is, the temporary directory of the runner (TMPDIR on a command line), then run again',
-        { cause: logFailed },
+        { cause: log.failed },
       )
     }
     if (error instanceof LoadFailure || error instanceof Cancelled) throw error
@@ -105,8 +96,7 @@ export async function runPgRestore(
       { cause: error },
     )
   } finally {
-    lines.end()
-    await new Promise<void>((resolve) => log.end(resolve))
+    await log.end()
     await rm(list, { force: true })
   }
 }
