@@ -63,11 +63,9 @@ const targets = [
 
 describe.each(targets)('on %s', (_, start, onceOnly) => {
   let target: PlainTarget | PolarStandIn
+  const ofTarget = () => dumpCatalogs(target.backend)
   /** Everything that the catalogs of both sides hold. */
-  const catalogs = async () => ({
-    source: await dumpCatalogs(source),
-    target: await dumpCatalogs(target.backend),
-  })
+  const catalogs = async () => ({ source: await dumpCatalogs(source), target: await ofTarget() })
   let before: Awaited<ReturnType<typeof catalogs>>
 
   beforeAll(async () => {
@@ -190,7 +188,7 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     } finally {
       await source.sql('DROP CAST (text AS int4)', 'shop')
     }
-    expect((await catalogs()).target).toEqual(before.target)
+    expect(await ofTarget()).toEqual(before.target)
   })
 
   test('leaves nothing when the restore fails in its middle', async () => {
@@ -210,7 +208,7 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     } finally {
       await proxy.stop()
     }
-    expect((await catalogs()).target).toEqual(before.target)
+    expect(await ofTarget()).toEqual(before.target)
   })
 
   const cancelledIn = async (phase: string) => {
@@ -222,7 +220,7 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     const { error, report } = await rehearse({}, { signal: job.signal, log })
     expect(error).toBeInstanceOf(Cancelled)
     expect(report.rehearsal).toMatchObject({ outcome: 'removed' })
-    expect((await catalogs()).target).toEqual(before.target)
+    expect(await ofTarget()).toEqual(before.target)
   }
   test('leaves nothing when the job is cancelled in the restore', () => cancelledIn('restore shop'))
   onceOnly.each(['dump shop', 'restore-roles', 'verify shop'])(
@@ -295,7 +293,7 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
       while ((await target.backend.sql(held)).rowCount === 0) await setImmediate()
     })
     expect(error).toBeUndefined()
-    expect((await catalogs()).target).toEqual(before.target)
+    expect(await ofTarget()).toEqual(before.target)
   })
 
   onceOnly(
@@ -314,7 +312,7 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
       expect(await databases()).toHaveLength(2)
       await other?.end()
       expect((await rehearse()).error).toBeUndefined()
-      expect((await catalogs()).target).toEqual(before.target)
+      expect(await ofTarget()).toEqual(before.target)
     },
   )
 
@@ -386,7 +384,7 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
       throw new Cancelled()
     }).finally(() => thief.end())
     expect(messageOf(error)).toContain('taken this one for dead')
-    expect((await catalogs()).target).toEqual(before.target)
+    expect(await ofTarget()).toEqual(before.target)
   })
 
   describe('is not run, and that is no failure,', () => {
