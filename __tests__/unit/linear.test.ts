@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
-import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
+import { leaveOut, type PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
+import { Dependants } from '../../src/migration/restore/plan/take-along.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
@@ -81,4 +82,33 @@ test('of many small tables the runs of pg_restore are twenty, each of which read
     expect(loads).toHaveLength(20)
     expect(new Set(loads.flatMap(({ items }) => items)).size).toBe(tables)
   }
+})
+
+test('of thousands of entries that fail each is asked once what it hangs on', () => {
+  const [tables, failing] = [3000, 2000]
+  const archive = { directory: '/dump', entries: [] } as unknown as Archive
+  let asked = 0
+  const entries = Array.from({ length: tables * 2 }, (_, at): PlannedEntry => {
+    const isIndex = at % 2 === 1
+    const entry = archiveEntry({ dumpId: at + 1, desc: isIndex ? 'INDEX' : 'TABLE' })
+    Object.defineProperty(entry, 'dependencies', {
+      get: () => {
+        asked++
+        return isIndex ? [at] : []
+      },
+    })
+    return { archive, entry, name: `entry ${at}`, decision: { kind: 'restore' } }
+  })
+  const dependants = new Dependants(entries)
+  for (let table = 0; table < failing; table++) {
+    const [item, index] = [entries[table * 2], entries[table * 2 + 1]]
+    if (!item) throw new Error('there is no such table')
+    item.decision = { ...leaveOut('it could not be restored', '', 'rows'), failed: true }
+    const taken = dependants.takeAlong([item])
+    expect(taken.length === 1 && taken[0] === index).toBe(true)
+    const { decision } = index ?? {}
+    expect(decision?.kind === 'leave-out' && decision.failed && decision.along === item).toBe(true)
+  }
+  expect(entries.filter(({ decision }) => decision.kind === 'restore')).toHaveLength(2000)
+  expect(asked).toBe(entries.length)
 })

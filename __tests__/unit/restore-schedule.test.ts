@@ -750,3 +750,26 @@ describe('archives that are still to come', () => {
     await expect(schedule.next(never)).rejects.toThrow('in a circle')
   })
 })
+
+test('whatever is set free at once is handed out in the order of the work that hangs on it', async () => {
+  // a load of many tables sets all their indexes free, others are ready before
+  const tables = Array.from({ length: 60 }, (_, at) => ({
+    id: at + 1,
+    bytes: ((at * 37) % 60) * MB,
+  }))
+  const items = itemsOf([
+    ...tables.map(({ id }) => ({ desc: 'TABLE', dumpId: id, tag: `t${id}` })),
+    ...tables.map(({ id, bytes }) => ({
+      ...{ desc: 'TABLE DATA', dumpId: 100 + id, tag: `t${id}`, dataBytes: bytes },
+      ...{ definition: '-- load via partition root public.p', dependencies: [id] },
+    })),
+    ...tables.map(({ id }) => ({
+      ...{ desc: 'INDEX', dumpId: 200 + id, tag: `i${id}`, dependencies: [id] },
+      definition: `CREATE INDEX i${id} ON public.t${id} USING btree (a);`,
+    })),
+  ])
+  const order = await inOrder(items)
+  const indexes = order.filter((name) => name.startsWith('INDEX'))
+  const bytesOf = (name: string) => tables.find(({ id }) => name === `INDEX public.i${id}`)?.bytes
+  expect(indexes.map(bytesOf)).toEqual(tables.map(({ bytes }) => bytes).sort((a, b) => b - a))
+})

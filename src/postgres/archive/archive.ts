@@ -115,6 +115,7 @@ function decodeEntry(
   if (!section) throw damaged(directory, `the entry ${raw.dumpId} is of section ${raw.section}`)
   let exact = true
   const text = (bytes: Buffer) => {
+    if (bytes.length === 0) return ''
     const result = decode(bytes)
     exact &&= result.exact
     return result.text

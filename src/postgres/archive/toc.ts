@@ -104,10 +104,10 @@ function readEntry(reader: Reader, minor: number): RawEntry {
   const dumpId = reader.integer()
   if (dumpId <= 0 || dumpId > 0x7fffffff) throw reader.damaged(`an entry has the id ${dumpId}`)
   const hasData = reader.integer() !== 0
-  const tableOid = (reader.text() ?? nothing).toString('latin1')
-  const oid = (reader.text() ?? nothing).toString('latin1')
+  const tableOid = reader.latin1() ?? ''
+  const oid = reader.latin1() ?? ''
   const tag = reader.text() ?? nothing
-  const desc = (reader.text() ?? nothing).toString('latin1')
+  const desc = reader.latin1() ?? ''
   if (!/^[A-Z<>a-z ]{1,60}$/.test(desc)) throw reader.damaged(`the entry ${dumpId} has no kind`)
   const section = minor >= 11 ? reader.integer() : oldSection(desc)
   const definition = reader.text() ?? nothing
@@ -118,14 +118,14 @@ function readEntry(reader: Reader, minor: number): RawEntry {
   const accessMethod = (minor >= 14 ? reader.text() : null) ?? nothing
   const kind = minor >= 16 ? reader.integer() : 0
   const owner = reader.text() ?? nothing
-  const withOids = reader.text()?.toString('latin1') === 'true'
+  const withOids = reader.latin1() === 'true'
   const dependencies: number[] = []
-  for (let text = reader.text(); text !== null; text = reader.text()) {
-    const id = Number.parseInt(text.toString('latin1'), 10)
+  for (let text = reader.latin1(); text !== null; text = reader.latin1()) {
+    const id = Number.parseInt(text, 10)
     if (!(id > 0 && id <= 0x7fffffff)) throw reader.damaged(`a dependency of the entry ${dumpId}`)
     dependencies.push(id)
   }
-  let dataFile = (reader.text() ?? nothing).toString('latin1')
+  let dataFile = reader.latin1() ?? ''
   // pg_restore opens directory/name: nothing but a plain name may get there
   if (!/^(?!\.{1,2}$)[A-Za-z0-9_.-]{0,100}$/.test(dataFile)) {
     throw reader.damaged(
@@ -190,6 +190,13 @@ class Reader {
 
   /** A sign byte, then the magnitude, least significant byte first. */
   integer(): number {
+    const { content, place } = this
+    // the size that every pg_dump of today's machines writes
+    if (this.integerSize === 4 && place + 5 <= content.length) {
+      this.place += 5
+      const value = content.readUInt32LE(place + 1)
+      return content[place] ? -value : value
+    }
     const sign = this.byte()
     let value = 0
     for (let index = 0; index < this.integerSize; index++) value += this.byte() * 256 ** index
@@ -199,13 +206,32 @@ class Reader {
 
   /** A length, then as many bytes; a negative length is NULL. */
   text(): Buffer | null {
+    const end = this.endOfText()
+    if (end === null) return null
+    const { place } = this
+    this.place = end
+    return end === place ? nothing : this.content.subarray(place, end)
+  }
+
+  /** The same as a string, for what is never in the encoding of the archive. */
+  latin1(): string | null {
+    const end = this.endOfText()
+    if (end === null) return null
+    const { place } = this
+    this.place = end
+    return this.content.toString('latin1', place, end)
+  }
+
+  /** Where the text ends whose length comes next, and which begins here then; null for NULL. */
+  private endOfText(): number | null {
     const length = this.integer()
     if (length < 0) return null
-    if (length > this.content.length - this.place) throw this.damaged('it ends early')
-    const bytes = this.content.subarray(this.place, this.place + length)
-    if (bytes.includes(0)) throw this.damaged('a text holds a NUL')
-    this.place += length
-    return bytes
+    const { content, place } = this
+    if (length > content.length - place) throw this.damaged('it ends early')
+    const end = place + length
+    const zero = length === 0 ? -1 : content.indexOf(0, place)
+    if (zero >= 0 && zero < end) throw this.damaged('a text holds a NUL')
+    return end
   }
 
   damaged(what: string): Failure {

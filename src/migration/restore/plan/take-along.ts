@@ -6,51 +6,75 @@ import type { DatabaseProperties } from '../database/properties.ts'
 import { type Decision, lossOf, type PlannedEntry } from './planned-entry.ts'
 
 /** What hangs on something that is left out is left out as well, and says so. */
-export function takeAlong(entries: PlannedEntry[]): void {
-  const planned = new Map(entries.map((one) => [one.entry, one]))
-  const ids = new Map<Archive, Map<number, PlannedEntry>>()
-  for (const one of entries) {
-    const own = ids.get(one.archive) ?? new Map<number, PlannedEntry>()
-    ids.set(one.archive, own.set(one.entry.dumpId, one))
-  }
-  const dependants = new Map<PlannedEntry, PlannedEntry[]>()
-  for (const one of entries) {
-    const needed = [
-      ...one.entry.dependencies.map((id) => ids.get(one.archive)?.get(id)),
-      ...(one.needs ?? []).map((entry) => planned.get(entry)),
-    ]
-    for (const item of needed) {
-      if (!item) continue
-      const list = dependants.get(item)
-      if (list) list.push(one)
-      else dependants.set(item, [one])
+export function takeAlong(entries: readonly PlannedEntry[]): void {
+  new Dependants(entries).takeAlong(entries)
+}
+
+/** What hangs on each of some entries, looked up once for all that may still be left out. */
+export class Dependants {
+  private readonly of = new Map<PlannedEntry, PlannedEntry[]>()
+
+  constructor(entries: readonly PlannedEntry[]) {
+    const planned = new Map(entries.map((one) => [one.entry, one]))
+    const ids = new Map<Archive, Map<number, PlannedEntry>>()
+    for (const one of entries) {
+      const own = ids.get(one.archive) ?? new Map<number, PlannedEntry>()
+      ids.set(one.archive, own.set(one.entry.dumpId, one))
     }
-  }
-  const queue = entries.filter(({ entry, decision }) => takesAlong(entry, decision))
-  for (let next = queue.shift(); next; next = queue.shift()) {
-    const { decision } = next
-    if (decision.kind !== 'leave-out') continue
-    const cause = decision.along ?? next
-    for (const dependant of dependants.get(next) ?? []) {
-      if (dependant.decision.kind === 'leave-out' || doesWithout(next.entry, dependant.entry))
-        continue
-      // an extension is in the archive without its tables, so nobody has given up their rows yet
-      const isAlone = next.entry.desc === 'EXTENSION' && !dependant.empty
-      const goesWithIt =
-        (dependant.entry.desc === 'TABLE DATA' && !isAlone) ||
-        /^(ACL|COMMENT|SECURITY LABEL|SUBSCRIPTION TABLE|PUBLICATION TABLE)$/.test(
-          dependant.entry.desc,
-        )
-      dependant.decision = {
-        kind: 'leave-out',
-        reason: `it needs ${cause.name}, which ${decision.failed ? 'could not be restored' : 'is left out'}`,
-        remedy: decision.remedy,
-        loss: goesWithIt ? 'nothing' : lossOf(dependant.entry),
-        along: cause,
-        ...(decision.failed ? { failed: true } : {}),
+    for (const one of entries) {
+      const needed = [
+        ...one.entry.dependencies.map((id) => ids.get(one.archive)?.get(id)),
+        ...(one.needs ?? []).map((entry) => planned.get(entry)),
+      ]
+      for (const item of needed) {
+        if (!item) continue
+        const list = this.of.get(item)
+        if (list) list.push(one)
+        else this.of.set(item, [one])
       }
-      queue.push(dependant)
     }
+  }
+
+  /**
+   * Leaves out what hangs on those of some entries that are left out.
+   *
+   * @returns what was taken along
+   */
+  takeAlong(causes: readonly PlannedEntry[]): PlannedEntry[] {
+    const queue = causes.filter(({ entry, decision }) => takesAlong(entry, decision))
+    const taken: PlannedEntry[] = []
+    // the queue grows meanwhile
+    for (const next of queue) {
+      for (const dependant of this.of.get(next) ?? []) {
+        const decision = decisionAlong(dependant, next)
+        if (!decision) continue
+        dependant.decision = decision
+        taken.push(dependant)
+        queue.push(dependant)
+      }
+    }
+    return taken
+  }
+}
+
+/** What becomes of an entry that hangs on one that is left out; undefined where it stays as it is. */
+function decisionAlong(dependant: PlannedEntry, next: PlannedEntry): Decision | undefined {
+  const { decision } = next
+  if (decision.kind !== 'leave-out' || dependant.decision.kind === 'leave-out') return undefined
+  if (doesWithout(next.entry, dependant.entry)) return undefined
+  const cause = decision.along ?? next
+  // an extension is in the archive without its tables, so nobody has given up their rows yet
+  const isAlone = next.entry.desc === 'EXTENSION' && !dependant.empty
+  const goesWithIt =
+    (dependant.entry.desc === 'TABLE DATA' && !isAlone) ||
+    /^(ACL|COMMENT|SECURITY LABEL|SUBSCRIPTION TABLE|PUBLICATION TABLE)$/.test(dependant.entry.desc)
+  return {
+    kind: 'leave-out',
+    reason: `it needs ${cause.name}, which ${decision.failed ? 'could not be restored' : 'is left out'}`,
+    remedy: decision.remedy,
+    loss: goesWithIt ? 'nothing' : lossOf(dependant.entry),
+    along: cause,
+    ...(decision.failed ? { failed: true } : {}),
   }
 }
 

@@ -17,7 +17,7 @@ import { allowMissing } from '../plan/allow-missing.ts'
 import { lossesOf, type RestorePlan } from '../plan/plan.ts'
 import { isLoss, leaveOut, lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
 import { remedyFor } from '../plan/remedies.ts'
-import { takeAlong } from '../plan/take-along.ts'
+import { Dependants } from '../plan/take-along.ts'
 import { withAnalyze } from './analyze-tasks.ts'
 import { EarlyLoads } from './early-loads.ts'
 import { IdleJobs } from './idle-jobs.ts'
@@ -65,6 +65,10 @@ export class Execution {
   /** Fires when the job is cancelled or the restore has failed. */
   readonly signal: AbortSignal
   private workers = 0
+  /** What hangs on what among so many entries of a plan. */
+  private known:
+    | { entries: readonly PlannedEntry[]; count: number; dependants: Dependants }
+    | undefined
   private readonly mayBeMissing: (entry: string) => boolean
 
   constructor(options: RestoreOptions, plan: RestorePlan, context: Context, resuming: boolean) {
@@ -178,10 +182,7 @@ export class Execution {
     if (!this.mayBeMissing(item.name)) return false
     const reason = `the target refuses it${sqlstate ? ` [${sqlstate}]` : ''}: ${shorten(printable(message), 1000)}`
     item.decision = leaveOut(reason, this.remedy(item.name, sqlstate, message), lossOf(item.entry))
-    takeAlong(this.plan.entries)
-    const lost = this.plan.entries.filter(
-      (one) => isLoss(one) && (one === item || one.decision.along === item),
-    )
+    const lost = [item, ...this.takeAlong(item)].filter(isLoss)
     this.context.record.acceptedLosses(lossesOf(lost, this.plan.database.name))
     this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`)
     return true
@@ -233,7 +234,18 @@ export class Execution {
     const remedy = 'Put the cause right, then go on with the restore'
     const decision = leaveOut('it could not be restored', remedy, lossOf(item.entry))
     item.decision = { ...decision, failed: true }
-    takeAlong(this.plan.entries)
+    this.takeAlong(item)
+  }
+
+  /** Leaves out what hangs on an entry that was just left out, and tells what. */
+  private takeAlong(item: PlannedEntry): PlannedEntry[] {
+    const { entries } = this.plan
+    // thousands of entries may fail; archives that arrive, and a new plan, bring others
+    const { known } = this
+    const isKnown = known?.entries === entries && known.count === entries.length
+    const { dependants } = isKnown ? known : { dependants: new Dependants(entries) }
+    this.known = { entries, count: entries.length, dependants }
+    return dependants.takeAlong([item])
   }
 
   /** What was refused, and then what could not be tried for want of that. */

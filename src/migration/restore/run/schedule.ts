@@ -6,6 +6,7 @@ import { Chains, Costs } from './costs.ts'
 import { familiesOf, rowsOfTables } from './families.ts'
 import { HeldTables } from './held-tables.ts'
 import { type Load, makeLoads } from './load.ts'
+import { ReadyTasks } from './ready-tasks.ts'
 import { link, newTask, smallWeight, type Task, withOneMore } from './task.ts'
 import { inTwoSteps } from './two-steps.ts'
 
@@ -84,13 +85,6 @@ function isSmall(task: Task): boolean {
   return /^(statement|analyze)$/.test(task.kind) && task.step === null && task.weight < smallWeight
 }
 
-/** By the work that hangs on each; rows first where nothing speaks for either, and last what nothing ever waits for. */
-function inOrder(one: Task, other: Task): number {
-  return other.chain - one.chain || rank[other.kind] - rank[one.kind]
-}
-
-const rank = { load: 3, statement: 2, arrival: 2, analyze: 1, digest: 0 }
-
 /** Hands out tasks whose needs are met and whose tables are free: the one with the longest chain of work behind it first. */
 export class Schedule {
   private readonly waiting: Set<Task>
@@ -99,7 +93,7 @@ export class Schedule {
   private readonly arrivals: Arrivals
   private readonly running = new Set<Task>()
   private readonly tables = new HeldTables()
-  private ready: Task[] = []
+  private readonly ready = new ReadyTasks()
   private readonly costs: Costs
   private chains: Chains
   private readonly putOff: Task[] = []
@@ -195,7 +189,7 @@ export class Schedule {
 
   private measure(): void {
     this.chains.measure(this.costs)
-    this.ready = this.ready.toSorted(inOrder)
+    this.ready.sort()
   }
 
   /** Whoever waited for nothing but this can be begun now. */
@@ -205,14 +199,14 @@ export class Schedule {
     if (task.kind !== 'digest') this.doneCount++
     for (const next of task.neededBy) {
       next.needs.delete(task)
-      if (next.needs.size === 0) this.offer(next)
+      if (next.needs.size === 0) this.ready.offer(next)
     }
     this.notify()
   }
 
   private offerFree(tasks: readonly Task[]): void {
     for (const task of tasks) {
-      if (task.needs.size === 0 && task.kind !== 'arrival') this.offer(task)
+      if (task.needs.size === 0 && task.kind !== 'arrival') this.ready.offer(task)
     }
   }
 
@@ -240,13 +234,13 @@ export class Schedule {
   /** Puts a task back that has done some of its work, for others to go first. */
   putBack(task: Task): void {
     this.release(task)
-    this.offer(task)
+    this.ready.offer(task)
     this.notify()
   }
 
   /** Whether something goes before what reads rows for the verification: it can be begun, or as soon as the task lets its table go. */
   isMoreUrgent(task: Task): boolean {
-    return this.ready.some(
+    return this.ready.tasks.some(
       (one) =>
         one.kind !== 'digest' &&
         (this.tables.isFree(one) ||
@@ -259,20 +253,20 @@ export class Schedule {
   private putOffAtLast(): Task | null {
     const isReading = ({ kind }: Task) => kind === 'digest'
     if (this.putOff.length === 0 || this.expected.size > 0) return null
-    if (!this.ready.every(isReading) || ![...this.running].every(isReading)) return null
+    if (!this.ready.tasks.every(isReading) || ![...this.running].every(isReading)) return null
     const task = this.putOff.shift()
     return task ? this.hold(task) : null
   }
 
   private take(): Task | null {
     let awaited: Set<string> | undefined
-    for (const [index, task] of this.ready.entries()) {
+    for (const [index, task] of this.ready.tasks.entries()) {
       if (!this.tables.isFree(task)) continue
       if (task.kind === 'digest') {
         awaited ??= this.awaited()
         if (task.sharing.some((key) => awaited?.has(key))) continue
       }
-      this.ready.splice(index, 1)
+      this.ready.tasks.splice(index, 1)
       return this.hold(task)
     }
     return null
@@ -280,7 +274,7 @@ export class Schedule {
 
   /** Tables that somebody is to have to himself as soon as those who read them for the verification let them go. */
   private awaited(): Set<string> {
-    const waiting = this.ready.filter(
+    const waiting = this.ready.tasks.filter(
       (one) => one.kind !== 'digest' && this.tables.isFreeButForReading(one),
     )
     return new Set(waiting.flatMap(({ exclusive }) => exclusive))
@@ -289,18 +283,19 @@ export class Schedule {
   /** Small statements that may go along with a small one of the same kind; each worker gets its share. */
   private company(task: Task): Task[] {
     if (!isSmall(task)) return []
-    const most = Math.min(mostTogether, Math.ceil(this.ready.length / this.workers)) - 1
+    const ready = this.ready.tasks
+    const most = Math.min(mostTogether, Math.ceil(ready.length / this.workers)) - 1
     const [found, passed]: [Task[], Task[]] = [[], []]
     let seen = 0
-    for (; seen < this.ready.length && found.length < most; seen++) {
-      const other = this.ready[seen]
+    for (; seen < ready.length && found.length < most; seen++) {
+      const other = ready[seen]
       if (!other) continue
       if (other.kind === task.kind && isSmall(other) && this.tables.isFree(other))
         found.push(this.hold(other))
       else passed.push(other)
     }
     // in one go: one by one each would move all that are ready
-    if (found.length > 0) this.ready = passed.concat(this.ready.slice(seen))
+    if (found.length > 0) this.ready.tasks = passed.concat(ready.slice(seen))
     return found
   }
 
@@ -313,18 +308,6 @@ export class Schedule {
   private release(task: Task): void {
     this.running.delete(task)
     this.tables.release(task)
-  }
-
-  /** Keeps the ready tasks in order by binary search: there may be a hundred thousand. */
-  private offer(task: Task): void {
-    let [low, high] = [0, this.ready.length]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      const one = this.ready[middle]
-      if (one && inOrder(one, task) <= 0) low = middle + 1
-      else high = middle
-    }
-    this.ready.splice(low, 0, task)
   }
 
   private notify(): void {
