@@ -16,7 +16,7 @@ test('what a program says is added in its order, without what may hold a value',
   const log = new ProgramLog(file, 'pg_dump', '# pg_dump 15')
   log.read('pg_dump: one')
   log.read('DETAIL:  card 4111')
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await new Promise((resolve) => setTimeout(resolve, 150))
   for (let line = 0; line < 1000; line++) log.read(`pg_dump: line ${line}`)
   log.read('pg_dump: last')
   await log.end()
