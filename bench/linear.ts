@@ -5,13 +5,14 @@
  *
  *     node bench/linear.ts [--tables 1000,3000,10000] [--roles 10000] [--from src] [--output bench-results]
  *
- * Prints Markdown, and writes `linear.json`, `linear.svg` and `linear-memory.svg`. Starts servers of its own and removes them again; the bundle in
- * dist/ is what is measured, or with `--from src` the source.
+ * Prints Markdown, and writes `linear.json`, `linear.svg` and `linear-memory.svg`, each of them after every run, so that one that is
+ * ended early leaves what it has measured. `--roles 0` leaves the roles out. Starts servers of its own and removes them again; the
+ * bundle in dist/ is what is measured, or that below another directory (`--from`), or with `--from src` the source.
  */
 
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { clientDirectory } from '../__tests__/support/clients.ts'
 import { between, metadata, withoutPassword } from '../__tests__/support/migration.ts'
@@ -31,7 +32,9 @@ const { values } = parseArgs({
 })
 const root = join(import.meta.dirname, '..')
 const main =
-  values.from === 'src' ? join(root, 'src', 'main.ts') : join(root, 'dist', 'main', 'index.js')
+  values.from === 'src'
+    ? join(root, 'src', 'main.ts')
+    : join(resolve(root, values.from), 'main', 'index.js')
 
 /** What usage.mjs writes of a run: of the action's own process, up to the beginning of each phase and up to its end. */
 interface Taken {
@@ -91,10 +94,14 @@ try {
 }
 
 print()
-mkdirSync(values.output, { recursive: true })
-writeFileSync(join(values.output, 'linear.json'), `${JSON.stringify(rows, null, 2)}\n`)
-writeFileSync(join(values.output, 'linear.svg'), drawnTime())
-writeFileSync(join(values.output, 'linear-memory.svg'), drawnMemory())
+
+/** Writes what has been measured so far. */
+function save(): void {
+  mkdirSync(values.output, { recursive: true })
+  writeFileSync(join(values.output, 'linear.json'), `${JSON.stringify(rows, null, 2)}\n`)
+  writeFileSync(join(values.output, 'linear.svg'), drawnTime())
+  writeFileSync(join(values.output, 'linear-memory.svg'), drawnMemory())
+}
 
 async function measure(
   what: string,
@@ -133,6 +140,7 @@ async function measure(
     const seconds = (performance.now() - started) / 1000
     const usage = JSON.parse(readFileSync(file, 'utf8')) as Usage
     rows.push({ what, count, command, seconds, usage, program })
+    save()
     console.log(
       `${count} ${what}: ${command} took ${seconds.toFixed(1)} s, ${usage.cpu.toFixed(1)} s of our processor time, ${(usage.memory / 1e6).toFixed(0)} MB`,
     )
