@@ -106,3 +106,22 @@ test('what cannot be read while it grows says why', async () => {
   await writeFile(join(directory, '2.dat'), 'x')
   await expect(new GrowingData(directory).size()).rejects.toThrow('several data files')
 })
+
+test('what is there and was not taken yet is known', async () => {
+  const data = new GrowingData(directory)
+  expect(await data.unread()).toBe(0)
+  await writeFile(join(directory, '3269.dat'), content)
+  expect(await data.unread()).toBe(content.length)
+  const asked = Promise.withResolvers<void>()
+  const taken = Promise.withResolvers<void>()
+  const done = data.read(async () => {
+    asked.resolve()
+    await taken.promise
+  }, never)
+  await asked.promise
+  expect(await data.unread()).toBe(content.length)
+  taken.resolve()
+  data.complete(content.length)
+  await done
+  expect(await data.unread()).toBe(0)
+})

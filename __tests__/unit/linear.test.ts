@@ -20,7 +20,7 @@ const script = (tables: number) => `
   import { parseArchive } from ${file('src', 'postgres', 'archive', 'archive.ts')}
   import { makePlan } from ${file('src', 'migration', 'restore', 'plan', 'plan.ts')}
   import { withAnalyze } from ${file('src', 'migration', 'restore', 'run', 'analyze-tasks.ts')}
-  import { makeTasks } from ${file('src', 'migration', 'restore', 'run', 'schedule.ts')}
+  import { makeTasks } from ${file('src', 'migration', 'restore', 'run', 'make-tasks.ts')}
   import { factsOf, plainDatabase } from ${file('__tests__', 'support', 'plan-facts.ts')}
   import { toc } from ${file('__tests__', 'support', 'toc.ts')}
   v8.setFlagsFromString('--expose-gc')

@@ -3,8 +3,10 @@ import type { ExpectedPart } from '../../src/migration/restore/arriving.ts'
 import type { PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
 import { withAnalyze } from '../../src/migration/restore/run/analyze-tasks.ts'
 import { Costs } from '../../src/migration/restore/run/costs.ts'
+import { IdleJobs } from '../../src/migration/restore/run/idle-jobs.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
-import { makeTasks, Schedule } from '../../src/migration/restore/run/schedule.ts'
+import { makeTasks } from '../../src/migration/restore/run/make-tasks.ts'
+import { Schedule } from '../../src/migration/restore/run/schedule.ts'
 import { newTask, type Task } from '../../src/migration/restore/run/task.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../../src/postgres/archive/entry.ts'
@@ -772,4 +774,174 @@ test('whatever is set free at once is handed out in the order of the work that h
   const indexes = order.filter((name) => name.startsWith('INDEX'))
   const bytesOf = (name: string) => tables.find(({ id }) => name === `INDEX public.i${id}`)?.bytes
   expect(indexes.map(bytesOf)).toEqual(tables.map(({ bytes }) => bytes).sort((a, b) => b - a))
+})
+
+describe('what the end waits for', () => {
+  /** A table of 1000 MB with a GIN index, and others, each with an index. */
+  const items = (...others: number[]) =>
+    itemsOf([
+      { desc: 'TABLE', tag: 'big' },
+      ...others.map((_, at) => ({ desc: 'TABLE', tag: `t${at}` })),
+      { desc: 'TABLE DATA', tag: 'big', dependencies: [1], dataBytes: 1000 * MB },
+      ...others.map((bytes, at) => ({
+        ...{ desc: 'TABLE DATA', tag: `t${at}`, dependencies: [at + 2] },
+        dataBytes: bytes * MB,
+      })),
+      ...['big', ...others.map((_, at) => `t${at}`)].map((tag, at) => ({
+        ...{ desc: 'INDEX', tag: `i_${tag}`, dependencies: [at + 1] },
+        definition: `CREATE INDEX i ON ${tag} USING ${at === 0 ? 'gin' : 'btree'} (a)`,
+      })),
+    ]).filter(({ entry }) => entry.section !== 'pre-data')
+
+  function workersOf(count: number, all: PlannedEntry[]) {
+    const jobs = new IdleJobs()
+    const time = { now: 0 }
+    const schedule = new Schedule(makeTasks(all), count, undefined, jobs, () => time.now)
+    const handed: (Task | undefined)[] = []
+    /** A worker asks for its next task: none is there as long as it waits. */
+    const ask = async () => {
+      const at = handed.push(undefined) - 1
+      void jobs
+        .waiting(() => schedule.next(never))
+        .then((tasks) => {
+          handed[at] = tasks[0]
+        })
+      await new Promise(setImmediate)
+    }
+    const names = () => handed.map((task) => task?.items[0]?.name)
+    return { jobs, schedule, handed, ask, names, time }
+  }
+
+  test('is loaded by all jobs, and other work waits, where that has time until the end', async () => {
+    const { jobs, schedule, handed, ask, names } = workersOf(2, items(100, 100))
+    await ask()
+    await ask()
+    const [load] = handed
+    expect(names()).toEqual(['TABLE DATA public.big', undefined])
+    expect(load && jobs.lentTo(load)).toBe(1)
+    if (!load) throw new Error('there is no load')
+    expect(schedule.giveBack(load)).toBe(2)
+    schedule.done(load, 100)
+    await ask()
+    expect(names().toSorted()).toEqual([
+      'INDEX public.i_big',
+      'TABLE DATA public.big',
+      'TABLE DATA public.t0',
+    ])
+  })
+
+  test('shares the jobs with the rest where that takes as long as it does', async () => {
+    const { ask, names } = workersOf(2, items(2000, 2000))
+    await ask()
+    await ask()
+    expect(names()).toEqual(['TABLE DATA public.big', 'TABLE DATA public.t0'])
+  })
+
+  test('holds up nothing when its load turns out to need one session', async () => {
+    const { schedule, handed, ask, names } = workersOf(2, items(100))
+    await ask()
+    await ask()
+    expect(names()).toEqual(['TABLE DATA public.big', undefined])
+    if (handed[0]) schedule.giveBack(handed[0])
+    await new Promise(setImmediate)
+    expect(names()).toEqual(['TABLE DATA public.big', 'TABLE DATA public.t0'])
+  })
+
+  test('leaves alone the jobs that its load cannot use', async () => {
+    const { ask, names } = workersOf(6, items(100, 90, 80))
+    for (let worker = 0; worker < 6; worker++) await ask()
+    // four sessions are as many as reading keeps busy
+    expect(names().filter(Boolean)).toEqual([
+      'TABLE DATA public.big',
+      'TABLE DATA public.t0',
+      'TABLE DATA public.t1',
+    ])
+  })
+
+  test('has its processors to itself: what is built beside it is built in one process', async () => {
+    const { schedule, handed, ask, time } = workersOf(2, items(100, 100))
+    const work = async () => {
+      await ask()
+      const task = handed.at(-1)
+      if (!task) throw new Error('nothing was handed out')
+      return task
+    }
+    const end = (task: Task, seconds?: number) => {
+      schedule.giveBack(task)
+      schedule.done(task, seconds)
+    }
+    end(await work(), 100)
+    const gin = await work()
+    expect(gin).toMatchObject({ alone: false, items: [{ name: 'INDEX public.i_big' }] })
+    end(await work(), 10)
+    const beside = await work()
+    expect(beside.items[0]?.name).toBe('TABLE DATA public.t1')
+    end(beside, 10)
+    expect(await work()).toMatchObject({ alone: true, items: [{ name: 'INDEX public.i_t0' }] })
+    // so near to its end it is waited for no longer
+    time.now = 299
+    expect(await work()).toMatchObject({ alone: false, items: [{ name: 'INDEX public.i_t1' }] })
+  })
+
+  test('is the rest where that lasts longer: nothing is spared then', async () => {
+    const { schedule, handed, ask } = workersOf(2, items(900, 900, 900, 900))
+    const begin = async () => {
+      await ask()
+      const task = handed.at(-1)
+      if (!task) throw new Error('nothing was handed out')
+      return task
+    }
+    const load = await begin()
+    schedule.giveBack(load)
+    schedule.done(load, 10)
+    expect(await begin()).toMatchObject({ alone: false, items: [{ name: 'INDEX public.i_big' }] })
+    expect(await begin()).toMatchObject({ alone: false, items: [{ name: 'TABLE DATA public.t0' }] })
+  })
+})
+
+describe('a load beside its dump', () => {
+  const early = (chain: number, isBehind: boolean) => ({ chain, isBehind })
+  const task = (chain: number) => ({ chain, load: null }) as Task
+
+  /** @param idle jobs that wait */
+  async function jobsOf(idle: number) {
+    const jobs = new IdleJobs(MB)
+    for (let one = 0; one < idle; one++) void jobs.waiting(() => new Promise(() => {}))
+    return jobs
+  }
+
+  test('takes a job as long as it is behind the dump, and is more urgent than the task', async () => {
+    const jobs = await jobsOf(1)
+    const load = early(10, true)
+    jobs.begins(load)
+    expect(jobs.mayBegin(task(5), () => false)).toBe(false)
+    expect(jobs.mayBegin(task(15), () => false)).toBe(true)
+    load.isBehind = false
+    expect(jobs.mayBegin(task(5), () => true)).toBe(true)
+    jobs.giveBack(load)
+    expect(jobs.mayBegin(task(5), () => true)).toBe(true)
+  })
+
+  test('has all jobs that it can use where the end waits for it', async () => {
+    const jobs = await jobsOf(4)
+    jobs.begins(early(10, true))
+    expect(jobs.mayBegin(task(5), () => true)).toBe(false)
+    expect(jobs.mayBegin(task(5), () => false)).toBe(true)
+  })
+
+  test('begins beside another one only with a job that is left, or where it is the most urgent', async () => {
+    const jobs = await jobsOf(2)
+    const [long, short] = [early(10, true), early(5, false)]
+    const no = () => false
+    expect(jobs.mayBeginEarly(short, no)).toBe(true)
+    jobs.begins(long)
+    expect(jobs.mayBeginEarly(short, no)).toBe(false)
+    expect(jobs.mayBeginEarly(short, () => true)).toBe(false)
+    expect(jobs.mayBeginEarly(early(20, false), () => true)).toBe(true)
+    long.isBehind = false
+    expect(jobs.mayBeginEarly(short, no)).toBe(true)
+    const none = await jobsOf(0)
+    expect(none.mayBeginEarly(short, no)).toBe(false)
+    expect(none.mayBeginEarly(short, () => true)).toBe(true)
+  })
 })

@@ -26,6 +26,8 @@ export class GrowingData {
   /** Its bytes when it is complete, once that is known. */
   private whole: number | undefined
   private readonly completed = Promise.withResolvers<void>()
+  /** Bytes of the file that were read and handed on. */
+  private at = 0
 
   /** @param directory may not be there yet */
   constructor(directory: string) {
@@ -41,6 +43,11 @@ export class GrowingData {
   async size(): Promise<number> {
     const found = await this.find()
     return found ? (await stat(found.path)).size : 0
+  }
+
+  /** How much of the file is there, and not read yet. @returns bytes @throws as size() */
+  async unread(): Promise<number> {
+    return (await this.size()) - this.at
   }
 
   /** @param bytes that the file has, now that pg_dump has ended */
@@ -80,7 +87,7 @@ export class GrowingData {
   }
 
   private async *bytes(file: FileHandle, signal: AbortSignal): AsyncGenerator<Buffer> {
-    for (let at = 0; ; ) {
+    for (let at = 0; ; this.at = at) {
       signal.throwIfAborted()
       // what is complete before a look has no more after it
       const { whole } = this

@@ -20,7 +20,8 @@ const presumed = {
 type Kind = keyof typeof presumed
 
 function kindOf({ kind, items: [first], step }: Task): Kind {
-  if (kind === 'load') return 'load'
+  // an archive that is to come will have to be loaded
+  if (kind === 'load' || kind === 'arrival') return 'load'
   // the other one of the two has the work
   if (step && step.isLast === (step.steps.kind === 'index')) return 'other'
   switch (first?.entry.desc) {
@@ -114,6 +115,11 @@ export class Costs {
     known.bytes += task.weight
     this.measured.set(kind, known)
     return [...this.used].some(([used, rate]) => Math.abs(this.rate(used) - rate) > rate / 4)
+  }
+
+  /** What `of` says is in seconds: something was measured. */
+  get inSeconds(): boolean {
+    return this.measured.size > 0
   }
 
   /** Seconds for a byte where something was measured, else multiples of loading it. */

@@ -8,15 +8,17 @@ import type { ExpectedPart } from '../arriving.ts'
 import type { Ledger } from '../database/ledger.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
-import type { IdleJobs } from './idle-jobs.ts'
+import { streamSizes } from '../stream-sizes.ts'
+import type { EarlyShare, IdleJobs } from './idle-jobs.ts'
 import { CommitFailed } from './load-errors.ts'
 import type { RestoreProgress, Running } from './progress.ts'
+import type { Schedule } from './schedule.ts'
 import { loadInStreams, mayBeStreamed, type StreamedLoad } from './streams.ts'
 import type { Login } from './target-session.ts'
 import type { Task } from './task.ts'
 import type { RestoreTimes } from './times.ts'
 
-/** Milliseconds between two looks at whether a table is large enough by now. */
+/** Milliseconds between two looks at whether a table is large enough by now, or how far its load is behind the dump. */
 const between = 200
 
 /** An archive of a single table, whose rows pg_dump is writing. */
@@ -40,8 +42,8 @@ interface Books {
 }
 
 /**
- * The loads of tables whose rows are sent while pg_dump still writes them. They take no job from those that are handed out: they
- * wait for the dump most of the time. Each is brought to its end by whoever is handed out the load of that table, when its archive is
+ * The loads of tables whose rows are sent while pg_dump still writes them. As long as they keep up they take no job from those that are
+ * handed out: they wait for the dump most of the time. One that falls behind works as much as a job does, and counts as one. Each is brought to its end by whoever is handed out the load of that table, when its archive is
  * complete, and has not committed anything before.
  */
 export class EarlyLoads {
@@ -55,12 +57,16 @@ export class EarlyLoads {
     this.nextName = nextName
   }
 
-  /** Rows of an archive begin to come. */
-  begin(part: ExpectedPart, growing: GrowingPart): void {
+  /** Rows of an archive begin to come. @param schedule that expects it */
+  begin(part: ExpectedPart, growing: GrowingPart, schedule: Ranks): void {
     if (this.run.resuming || this.loads.has(part)) return
-    const share = () => Math.floor(this.run.idleJobs.spare / Math.max(1, this.loads.size))
     const bytes = part.tables.reduce((sum, table) => sum + table.bytes, 0)
-    this.loads.set(part, new EarlyLoad({ ...growing, bytes }, this.nextName(), share, this.run))
+    const rank = {
+      chain: () => schedule.chainOf(part),
+      isLongest: () => schedule.isLongest(part),
+      changed: () => schedule.notify(),
+    }
+    this.loads.set(part, new EarlyLoad({ ...growing, bytes }, this.nextName(), rank, this.run))
   }
 
   /** An archive is there: a load of what is not to be restored of it ends. @param items that are restored */
@@ -86,8 +92,20 @@ export class EarlyLoads {
   }
 }
 
+/** What a schedule says of the parts that it expects. */
+type Ranks = Pick<Schedule, 'chainOf' | 'isLongest' | 'notify'>
+
+/** Where a load stands among the tasks. */
+interface Rank {
+  chain(): number
+  /** Nothing that is under way has a longer chain. */
+  isLongest(): boolean
+  /** It uses a job from now on, or no longer. */
+  changed(): void
+}
+
 /** The load of one table that is still being dumped. */
-export class EarlyLoad {
+export class EarlyLoad implements EarlyShare {
   /** Of its sessions, which are streams of it (see streamsOf). */
   readonly name: string
   private readonly run: Books
@@ -95,6 +113,9 @@ export class EarlyLoad {
   private began: number | undefined
   /** With the bytes of its table on the source. */
   private readonly part: GrowingPart & { bytes: number }
+  private readonly rank: Rank
+  /** More of the rows is there, unread, than is worth a session. */
+  isBehind = false
   /** The entry whose rows are sent, as it is in the archive that is not complete. */
   private item: PlannedEntry | undefined
   private share: Pick<StreamedLoad, 'allowed' | 'moved'>
@@ -104,20 +125,29 @@ export class EarlyLoad {
   private readonly signal: AbortSignal
   private readonly loading: Promise<boolean>
 
-  /** @param lent how many jobs it may use that nobody else does */
-  constructor(part: EarlyLoad['part'], name: string, lent: () => number, run: Books) {
+  constructor(part: EarlyLoad['part'], name: string, rank: Rank, run: Books) {
     this.part = part
+    this.rank = rank
     this.name = name
     this.run = run
     this.data = new GrowingData(part.directory)
     this.signal = AbortSignal.any([run.signal, this.stopper.signal])
     this.share = {
-      allowed: () => 1 + lent(),
+      allowed: () => Math.max(1, run.idleJobs.lentTo(this)),
       moved: (sessions, bytes) => this.running?.moved(sessions, bytes),
     }
-    this.loading = this.load().finally(() => this.running?.end(false))
+    this.loading = this.load().finally(() => {
+      this.running?.end(false)
+      this.uses(false)
+      run.idleJobs.giveBack(this)
+      rank.changed()
+    })
     // who goes on with it hears of it
     this.loading.catch(() => {})
+  }
+
+  get chain(): number {
+    return this.rank.chain()
   }
 
   /** It has opened sessions, or tried to. */
@@ -150,6 +180,7 @@ export class EarlyLoad {
       return false
     }
     this.running?.end(false)
+    run.idleJobs.giveBack(this)
     told.running.at(item)
     told.timing.at(item, began)
     this.share = {
@@ -204,6 +235,7 @@ export class EarlyLoad {
       this.began = performance.now()
       this.running = run.progress.begin(`${item.name}, as it is dumped,`, name, 0)
       log.info(`${item.name} is loaded while it is dumped`)
+      void this.watch()
       const isLoaded = await loadInStreams({
         ...{ options: this.optionsFor(item), item, name, directory, signal, log, ledger },
         follow: (take, until) => this.data.read(take, until),
@@ -236,17 +268,38 @@ export class EarlyLoad {
       const dataBytes = Math.max(written, this.part.bytes)
       item ??= await this.part.rows()
       if (!item) return undefined
-      const may = (bytes: number, idle: number) =>
+      const may = (bytes: number) =>
         item !== undefined &&
         mayBeStreamed(
           { ...item, entry: { ...item.entry, dataBytes: bytes } },
           this.optionsFor(item),
-          idle,
+          1,
         )
-      if (may(dataBytes, run.idleJobs.spare)) return item
       // one that no size would change that for is not waited for
-      if (!may(Number.POSITIVE_INFINITY, 1)) return undefined
+      if (!may(Number.POSITIVE_INFINITY)) return undefined
+      if (may(dataBytes) && run.idleJobs.mayBeginEarly(this, this.rank.isLongest)) return item
     }
+  }
+
+  /** Looks from time to time whether it keeps up with the dump, until it ends or is taken over. Never throws. */
+  private async watch(): Promise<void> {
+    const { signal } = this
+    const from = (this.item && this.optionsFor(this.item).streams?.from) ?? streamSizes.from
+    const over = this.loading.catch(() => {})
+    let isOver = false
+    void over.then(() => {
+      isOver = true
+    })
+    while (!isOver && !signal.aborted) {
+      await Promise.race([over, sleep(between)])
+      this.uses(!isOver && (await this.data.unread().catch(() => 0)) >= from)
+    }
+  }
+
+  private uses(isBehind: boolean): void {
+    if (isBehind === this.isBehind) return
+    this.isBehind = isBehind
+    this.rank.changed()
   }
 
   private optionsFor(item: PlannedEntry): RestoreOptions {

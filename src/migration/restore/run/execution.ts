@@ -21,11 +21,12 @@ import { Dependants } from '../plan/take-along.ts'
 import { withAnalyze } from './analyze-tasks.ts'
 import { EarlyLoads } from './early-loads.ts'
 import { IdleJobs } from './idle-jobs.ts'
+import { makeTasks } from './make-tasks.ts'
 import { EntryFailed } from './patient-session.ts'
 import { RestoreProgress } from './progress.ts'
 import { ReadingAhead } from './reading-ahead.ts'
 import { type Reception, receiving } from './reception.ts'
-import { makeTasks, mostTogether, Schedule } from './schedule.ts'
+import { mostTogether, Schedule } from './schedule.ts'
 import type { Login } from './target-session.ts'
 import { sessionPrefix } from './target-session.ts'
 import { RestoreTimes } from './times.ts'
@@ -50,7 +51,7 @@ export class Execution {
   restored = 0
   /** Quoted names of the tables whose planner statistics are there. */
   readonly analyzed = new Set<string>()
-  readonly idleJobs = new IdleJobs()
+  readonly idleJobs: IdleJobs
   /** Loads of tables that are still being dumped. */
   readonly early = new EarlyLoads(this, () => this.nextName())
   /** Tables that are read for the verification while others are restored. */
@@ -76,6 +77,7 @@ export class Execution {
     this.plan = plan
     this.context = context
     this.resuming = resuming
+    this.idleJobs = new IdleJobs(options.streams?.from)
     this.signal = AbortSignal.any([context.signal, this.stopper.signal])
     this.progress = new RestoreProgress(plan, options, context)
     this.times = new RestoreTimes(options.timed)
@@ -134,7 +136,7 @@ export class Execution {
     const wanted = this.plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
     const analyzed = this.options.analyze ? withAnalyze(made, wanted) : made
     const tasks = this.options.readAhead ? this.ahead.withTasks(analyzed, wanted) : analyzed
-    const schedule = new Schedule(tasks, this.options.jobs, this.progress.costs)
+    const schedule = new Schedule(tasks, this.options.jobs, this.progress.costs, this.idleJobs)
     this.progress.expect(() => schedule.left())
     const queue = {
       next: async () => {
@@ -158,7 +160,7 @@ export class Execution {
         if (!(await worker.perform(tasks, schedule))) return
         const seconds = (performance.now() - began) / 1000
         for (const task of tasks)
-          schedule.done(task, task.wasBegun ? undefined : seconds, tasks.length)
+          schedule.done(task, task.wasBegun ? undefined : seconds * task.sessions, tasks.length)
       })
     }
     const stop = () => this.stopper.abort()

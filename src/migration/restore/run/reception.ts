@@ -3,7 +3,8 @@ import type { Context } from '../../context.ts'
 import type { ExpectedPart } from '../arriving.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { EarlyLoads, GrowingPart } from './early-loads.ts'
-import { makeTasks, type Schedule } from './schedule.ts'
+import { makeTasks } from './make-tasks.ts'
+import type { Schedule } from './schedule.ts'
 
 /** Archives that arrive while entries of others are being restored. */
 export interface Reception {
@@ -45,7 +46,7 @@ export async function receiving(
     early.arrived(part, items)
     schedule.arrive(part, makeTasks(items))
   }
-  const flows = (part: ExpectedPart, growing: GrowingPart) => early.begin(part, growing)
+  const flows = (part: ExpectedPart, growing: GrowingPart) => early.begin(part, growing, schedule)
   const watched = reception.watch(flows, until).catch((error: unknown) => {
     if (!until.aborted) log.info(`No table is loaded while it is dumped: ${messageOf(error)}`)
   })

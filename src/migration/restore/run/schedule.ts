@@ -1,82 +1,10 @@
-import type { ArchiveEntry } from '../../../postgres/archive/entry.ts'
 import type { ExpectedPart } from '../arriving.ts'
-import type { PlannedEntry } from '../plan/planned-entry.ts'
 import { Arrivals, tableKey } from './arrivals.ts'
 import { Chains, Costs } from './costs.ts'
-import { familiesOf, rowsOfTables } from './families.ts'
 import { HeldTables } from './held-tables.ts'
-import { type Load, makeLoads } from './load.ts'
+import type { IdleJobs } from './idle-jobs.ts'
 import { ReadyTasks } from './ready-tasks.ts'
-import { link, newTask, smallWeight, type Task, withOneMore } from './task.ts'
-import { inTwoSteps } from './two-steps.ts'
-
-/** Kinds that lock their tables against each other (PostgreSQL, "Table-Level Locks"; pg_restore's identify_locking_dependencies). */
-const locking =
-  /^((CHECK |FK )?CONSTRAINT|RULE|TRIGGER|POLICY|ROW SECURITY|(INDEX|TABLE) ATTACH|DEFAULT|PUBLICATION TABLE)$/
-
-/**
- * The data and post-data entries of a plan as tasks that wait for one another. What needs a table needs its rows, and those
- * of its partitions and heirs: a trigger or key made before they are in would act on every row.
- *
- * @param items what is to be done, in the order of the archives
- * @param expected archives that are still to come: what needs their rows waits for them (see Schedule.arrive)
- */
-export function makeTasks(
-  items: readonly PlannedEntry[],
-  expected: readonly ExpectedPart[] = [],
-): Task[] {
-  const tasks: Task[] = []
-  const byEntry = new Map<ArchiveEntry, Task>()
-  const add = (kind: Task['kind'], members: PlannedEntry[], load: Load | null): Task => {
-    const task = newTask(kind, members, load)
-    tasks.push(task)
-    for (const { entry } of members) byEntry.set(entry, task)
-    return task
-  }
-  for (const load of makeLoads(items.filter(({ entry }) => entry.hasData))) {
-    add('load', load.items, load)
-  }
-  for (const item of items) if (!item.entry.hasData) add('statement', [item], null)
-
-  const rows = rowsOfTables(items)
-  const arrivals = new Arrivals(
-    expected.map((part) => Object.assign(add('arrival', [], null), { part })),
-  )
-  for (const archive of new Set(items.map((item) => item.archive))) {
-    const byId = new Map(archive.entries.map((entry) => [entry.dumpId, entry]))
-    const family = familiesOf(archive, byId)
-    const keys = new Map<number, string>()
-    const keyOf = (id: number) => {
-      const key = keys.get(id) ?? `${archive.directory}\0${id}`
-      keys.set(id, key)
-      return key
-    }
-    for (const item of items) {
-      if (item.archive !== archive) continue
-      const task = byEntry.get(item.entry)
-      if (!task) continue
-      for (const id of item.entry.dependencies) {
-        const entry = byId.get(id)
-        if (!entry) continue
-        link(task, byEntry.get(entry))
-        if (!/^(TABLE|FOREIGN TABLE|MATERIALIZED VIEW)$/.test(entry.desc)) continue
-        const key = keyOf(id)
-        if (item.entry.section === 'post-data') {
-          const list = locking.test(item.entry.desc) ? 'exclusive' : 'sharing'
-          task[list] = withOneMore(task[list], key)
-          for (const member of family(entry)) {
-            link(task, arrivals.await(task, member))
-            for (const one of rows.get(tableKey(member)) ?? []) {
-              link(task, byEntry.get(one.entry))
-              task.weight += one.entry.dataBytes
-            }
-          }
-        }
-      }
-    }
-  }
-  return inTwoSteps(tasks)
-}
+import { link, smallWeight, type Task } from './task.ts'
 
 /** Statements that go to the server in one message, where their tables are small. */
 export const mostTogether = 100
@@ -91,7 +19,8 @@ export class Schedule {
   /** Arrivals that have not come yet, and which of all of them brings which rows. */
   private readonly expected: Set<Task>
   private readonly arrivals: Arrivals
-  private readonly running = new Set<Task>()
+  /** When each was begun, in seconds of the clock. */
+  private readonly running = new Map<Task, number>()
   private readonly tables = new HeldTables()
   private readonly ready = new ReadyTasks()
   private readonly costs: Costs
@@ -100,17 +29,32 @@ export class Schedule {
   private doneCount = 0
   private closed = false
   private readonly workers: number
+  private readonly jobs: IdleJobs | undefined
+  private readonly clock: () => number
+  /** What brings the rows of each part: its arrival, and from then on its load. */
+  private readonly bringers = new Map<ExpectedPart, Task>()
+  /** What all that is not done takes together. */
+  private work = 0
   private wake = Promise.withResolvers<void>()
 
   /** @param workers how many share the tasks; `costs` learn what they take */
-  constructor(tasks: readonly Task[], workers = 1, costs = new Costs()) {
+  constructor(
+    tasks: readonly Task[],
+    workers = 1,
+    costs = new Costs(),
+    jobs?: IdleJobs,
+    clock = () => performance.now() / 1000,
+  ) {
+    this.clock = clock
     this.costs = costs
+    this.jobs = jobs
+    for (const task of tasks) if (task.part) this.bringers.set(task.part, task)
     this.workers = Math.max(1, workers)
     this.waiting = new Set(tasks)
     this.expected = new Set(tasks.filter(({ kind }) => kind === 'arrival'))
     this.arrivals = new Arrivals([...this.expected])
     this.chains = new Chains(tasks)
-    this.chains.measure(this.costs)
+    this.measure()
     this.offerFree(tasks)
   }
 
@@ -181,6 +125,8 @@ export class Schedule {
       }
     }
     this.expected.delete(arrival)
+    const [load] = tasks.filter((task) => task.load)
+    if (load) this.bringers.set(part, load)
     this.chains = new Chains([...this.waiting])
     this.measure()
     this.offerFree(tasks)
@@ -189,12 +135,15 @@ export class Schedule {
 
   private measure(): void {
     this.chains.measure(this.costs)
+    this.work = 0
+    for (const task of this.waiting) this.work += this.costs.of(task)
     this.ready.sort()
   }
 
   /** Whoever waited for nothing but this can be begun now. */
   private free(task: Task): void {
     this.waiting.delete(task)
+    this.work -= this.costs.of(task)
     // what was read brings no rows to those that were put off
     if (task.kind !== 'digest') this.doneCount++
     for (const next of task.neededBy) {
@@ -253,7 +202,8 @@ export class Schedule {
   private putOffAtLast(): Task | null {
     const isReading = ({ kind }: Task) => kind === 'digest'
     if (this.putOff.length === 0 || this.expected.size > 0) return null
-    if (!this.ready.tasks.every(isReading) || ![...this.running].every(isReading)) return null
+    if (!this.ready.tasks.every(isReading) || ![...this.running.keys()].every(isReading))
+      return null
     const task = this.putOff.shift()
     return task ? this.hold(task) : null
   }
@@ -266,6 +216,7 @@ export class Schedule {
         awaited ??= this.awaited()
         if (task.sharing.some((key) => awaited?.has(key))) continue
       }
+      if (!this.mayBegin(task)) return null
       this.ready.tasks.splice(index, 1)
       return this.hold(task)
     }
@@ -299,8 +250,45 @@ export class Schedule {
     return found
   }
 
+  private mayBegin(task: Task): boolean {
+    // nothing is under way for which it would wait
+    if (!this.jobs || (this.running.size === 0 && this.expected.size === 0)) return true
+    return this.jobs.mayBegin(task, (chain) => this.decides(chain))
+  }
+
+  /**
+   * Whether another task is under way for which the end will wait, so that this one may take longer, but must not take its
+   * processors.
+   */
+  private isBesideLonger(task: Task): boolean {
+    const [longest, left] = this.longestRunning()
+    return left > task.chain && this.decides(longest, left)
+  }
+
+  /** Of what is under way the longest chain, and what is left of it. */
+  private longestRunning(): [chain: number, left: number] {
+    const now = this.clock()
+    let [longest, left] = [0, 0]
+    for (const [{ chain }, begun] of this.running) {
+      const still = this.costs.inSeconds ? chain - (now - begun) : chain
+      if (still > left) [longest, left] = [chain, still]
+    }
+    return [longest, left]
+  }
+
+  /**
+   * Whether a chain is longer than all the rest shared out over the other workers: then it alone says when the end is.
+   *
+   * @param left of it
+   */
+  private decides(chain: number, left = chain): boolean {
+    return this.workers > 1 && left >= (this.work - chain) / (this.workers - 1)
+  }
+
   private hold(task: Task): Task {
-    this.running.add(task)
+    if (task.load) this.jobs?.begins(task)
+    task.alone = this.isBesideLonger(task)
+    this.running.set(task, this.clock())
     this.tables.hold(task)
     return task
   }
@@ -310,7 +298,26 @@ export class Schedule {
     this.tables.release(task)
   }
 
-  private notify(): void {
+  /** What the load of a part and the longest chain of those that wait for it take. */
+  chainOf(part: ExpectedPart): number {
+    return this.bringers.get(part)?.chain ?? 0
+  }
+
+  /** Whether nothing that is under way has a longer chain than the rows of a part. */
+  isLongest(part: ExpectedPart): boolean {
+    const [, left] = this.longestRunning()
+    return this.chainOf(part) >= left
+  }
+
+  /** A load needs no job beside its own. @returns how many sessions it had on an average (see IdleJobs) */
+  giveBack(load: Task): number {
+    const sessions = this.jobs?.giveBack(load) ?? 1
+    this.notify()
+    return sessions
+  }
+
+  /** Whoever waits looks again whether there is something to do: jobs have become free, or are not any more. */
+  notify(): void {
     this.wake.resolve()
     this.wake = Promise.withResolvers<void>()
   }

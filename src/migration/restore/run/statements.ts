@@ -14,9 +14,14 @@ const largeObjectsAtOnce = 1000
  * The statements of an entry as text, complete with what must be set before them: several entries' texts may be sent as
  * one. Null where an entry has none (see runEntry).
  *
- * @param instead what is to be done in place of the archive's own statement
+ * @param how `instead`: what is to be done in place of the archive's own statement; `alone`: an index is to be built by no process
+ *   beside the session's
  */
-export function sqlOf(planned: PlannedEntry, plan: RestorePlan, instead?: string): string | null {
+export function sqlOf(
+  planned: PlannedEntry,
+  plan: RestorePlan,
+  { instead, alone = false }: { instead?: string; alone?: boolean } = {},
+): string | null {
   const { archive, entry, decision } = planned
   if (decision.kind === 'leave-out') throw new Error(`${planned.name} is to be left out`)
   if (archive.searchPath === null || (entry.bytes && decision.kind === 'restore')) return null
@@ -38,7 +43,7 @@ export function sqlOf(planned: PlannedEntry, plan: RestorePlan, instead?: string
     case 'BLOB METADATA':
       return createLargeObjects(definition.split('\n').filter(Boolean))
   }
-  return `${memory(entry, plan)}${settings(planned, plan)}${definition}${accessMethodAfterwards(planned, plan)}`
+  return `${memory(entry, plan)}${alone ? oneProcess(entry, plan) : ''}${settings(planned, plan)}${definition}${accessMethodAfterwards(planned, plan)}`
 }
 
 /**
@@ -51,13 +56,14 @@ export async function runEntry(
   session: TargetSession,
   planned: PlannedEntry,
   plan: RestorePlan,
+  alone = false,
 ): Promise<void> {
   const { archive, entry } = planned
   const client = await session.foreign(archive, entry.namespace)
   const across = acrossNodes(planned, plan)
-  const faster = across === null ? null : sqlOf(planned, plan, across)
+  const faster = across === null ? null : sqlOf(planned, plan, { instead: across })
   if (faster !== null && (await builtAcrossNodes(client, faster))) return
-  const sql = sqlOf(planned, plan)
+  const sql = sqlOf(planned, plan, { alone })
   if (sql !== null) {
     if (sql.trim() !== '') await client.query(sql)
     return
@@ -83,6 +89,13 @@ function settings(planned: PlannedEntry, plan: RestorePlan): string {
 function memory({ desc, definition }: ArchiveEntry, { facts }: RestorePlan): string {
   const isGin = desc === 'INDEX' && / USING gin \(/.test(definition)
   return isGin && facts.target.major < 18 ? `SET LOCAL maintenance_work_mem = '16MB'; ` : ''
+}
+
+/** Those who build an index beside the session take processors from others (max_parallel_maintenance_workers, from 11 on). */
+function oneProcess({ desc }: ArchiveEntry, { facts }: RestorePlan): string {
+  const setting = 'max_parallel_maintenance_workers'
+  const isBuilt = /^(INDEX|CONSTRAINT)$/.test(desc)
+  return isBuilt && facts.settings.has(setting) ? `SET LOCAL ${setting} = 0; ` : ''
 }
 
 /** As pg_restore does: the archive keeps WITH OIDS beside the statement (pg_backup_archiver.c, _doSetWithOids). */

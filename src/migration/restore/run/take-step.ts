@@ -14,6 +14,7 @@ import { twoStepsOf } from './two-steps.ts'
  *
  * @param worker whose session it is
  * @param run the restore that it belongs to
+ * @param alone an index is to be built by no process beside the session's
  * @throws EntryFailed when the restore cannot go on; Cancelled
  */
 export async function takeStep(
@@ -21,6 +22,7 @@ export async function takeStep(
   run: Books,
   item: PlannedEntry,
   { steps, isLast }: Step,
+  alone: boolean,
 ): Promise<void> {
   // the step before, or another entry, may have taken it along
   if (item.decision.kind === 'leave-out') return
@@ -32,7 +34,7 @@ export async function takeStep(
       const from = performance.now()
       if (uncertain && !(await isLeftToDo(session, steps, isLast))) return
       const client = await session.foreign(item.archive, item.entry.namespace)
-      const sql = isLast ? steps.second : sqlOf(item, run.plan, steps.first)
+      const sql = isLast ? steps.second : sqlOf(item, run.plan, { instead: steps.first, alone })
       await client.query(sql ?? steps.first)
       run.times.statements([item], from)
     } catch (error) {

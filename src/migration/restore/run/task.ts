@@ -29,6 +29,10 @@ export interface Task {
   putOffAt: number | null
   /** It was begun before it was handed out, so that the time since then says nothing of what it takes. */
   wasBegun: boolean
+  /** Sessions that share it, on an average. */
+  sessions: number
+  /** The end waits for another one that is under way: this one is not to take processes beside its session. */
+  alone: boolean
 }
 
 /** A task that waits for nothing yet. */
@@ -48,6 +52,8 @@ export function newTask(kind: Task['kind'], items: PlannedEntry[], load: Load | 
     step: null,
     putOffAt: null,
     wasBegun: false,
+    sessions: 1,
+    alone: false,
   }
 }
 

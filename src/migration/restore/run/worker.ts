@@ -33,9 +33,13 @@ type Outcome = 'done' | 'failed' | 'unknown'
 
 /** Restores entries: statements together where that works, and loads. */
 export class Worker extends PatientSession {
+  /** What it builds is not to take processes beside its session. */
+  private alone = false
+
   /** Does one load, or some statements together; false when it was put off. */
   async perform(tasks: readonly Task[], schedule: Schedule): Promise<boolean> {
     const [first] = tasks
+    this.alone = first?.alone ?? false
     if (first?.load) return this.load(first, first.load, schedule)
     if (first?.kind === 'analyze') {
       await analyzeTables(this, this.run, tasks)
@@ -43,13 +47,11 @@ export class Worker extends PatientSession {
     }
     if (first?.kind === 'digest') return await this.run.ahead.perform(this, first, schedule)
     if (first?.step) {
-      for (const item of first.items) await takeStep(this, this.run, item, first.step)
+      for (const item of first.items) await takeStep(this, this.run, item, first.step, this.alone)
       return true
     }
-    await this.statements(
-      tasks.flatMap((task) => task.items),
-      'to the end',
-    )
+    const items = tasks.flatMap((task) => task.items)
+    await this.statements(items, 'to the end')
     return true
   }
 
@@ -147,7 +149,7 @@ export class Worker extends PatientSession {
         if (uncertain && (await isThere(session, item))) return
         try {
           const from = performance.now()
-          await runEntry(session, item, run.plan)
+          await runEntry(session, item, run.plan, this.alone)
           run.times.statements([item], from)
         } catch (error) {
           if (uncertain && saysItExists(error)) return
@@ -171,6 +173,7 @@ export class Worker extends PatientSession {
     const { run } = this
     const running = run.progress.beginLoad(what, this.name)
     const timing = run.times.load()
+    const giveBack = () => schedule.giveBack(task)
     let left = what.items.filter(isWanted)
     await this.as(run.loginOf(what.items[0]))
     let loaded = false
@@ -191,11 +194,14 @@ export class Worker extends PatientSession {
           if (!(await early?.goOn(left[0], task, { running, timing }))) {
             // one of its sessions that was lost may hold the table on the server, and whoever builds an index would wait for it
             if (early?.isBegun) await this.endLost()
-            await this.rows(task, left, { running, timing, inStreams: tries++ < mostInStreams })
+            const inStreams = tries++ < mostInStreams
+            await this.rows(task, left, giveBack, { running, timing, inStreams })
           }
           timing.end(true)
         },
         (error) => {
+          // until it is tried again others may go on
+          giveBack()
           if (error instanceof LoadFailure) {
             if (error.transient) return true
             if (mayLackRows(error) && schedule.postpone(task)) throw new PutOff()
@@ -220,7 +226,7 @@ export class Worker extends PatientSession {
       if (!(error instanceof PutOff)) throw error
     } finally {
       await early?.end()
-      run.idleJobs.giveBack(task)
+      task.sessions = giveBack()
       running.end(loaded)
     }
     return loaded
@@ -230,6 +236,7 @@ export class Worker extends PatientSession {
   private async rows(
     task: Task,
     items: readonly PlannedEntry[],
+    giveBack: () => void,
     { running, timing, inStreams }: { running: Running; timing: Timing; inStreams: boolean },
   ): Promise<void> {
     const { run } = this
@@ -256,6 +263,8 @@ export class Worker extends PatientSession {
       }
       others.push(item)
     }
+    // one session it is, and nobody need wait for more
+    if (others.length > 0) giveBack()
     await load(options, others, this.name, directory, signal, (begun) => at(others[begun - 1]))
     for (const { entry } of items) {
       await ledger?.leave({ schema: entry.namespace, name: entry.tag })
