@@ -42,8 +42,12 @@ export interface Line {
 
 const colours = ['#1f6feb', '#bf3989', '#8b949e']
 
-/** Lines over a common axis that begins at nothing: what is linear is straight. */
-export function lines(all: readonly Line[], axes: { x: string; y: string }): string {
+/** Lines over a common axis that begins at nothing: what is linear is straight. @param label what they show */
+export function lines(
+  all: readonly Line[],
+  axes: { x: string; y: string },
+  label = 'What the work costs by its size',
+): string {
   const [high, left, right] = [340, 60, width - 20]
   const points = all.flatMap((line) => line.points)
   const most = points.reduce((max, [x, y]) => [Math.max(max[0], x), Math.max(max[1], y)], [1, 1])
@@ -63,7 +67,7 @@ export function lines(all: readonly Line[], axes: { x: string; y: string }): str
       text(left + 20, y + 11, name),
     )
   }
-  return svg(high + 20 * (all.length + 1), 'What the work costs by its size', parts)
+  return svg(high + 20 * (all.length + 1), label, parts)
 }
 
 function text(x: number, y: number, content: string, kind = ''): string {
