@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
-import type { Ahead } from '../../src/migration/verify/rows/ahead.ts'
+import type { Ahead, AheadPiece } from '../../src/migration/verify/rows/ahead.ts'
 import { newContext } from '../support/context.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { between } from '../support/migration.ts'
@@ -29,6 +29,11 @@ const schema = `
   CREATE TABLE few (a int); INSERT INTO few VALUES (1);
   CREATE TABLE named AS SELECT 'few'::regclass AS r, md5(g::text) AS t FROM generate_series(1, 2000) g;
   ALTER TABLE large ENABLE ROW LEVEL SECURITY; CREATE POLICY above ON large USING (id > 10)`
+
+/** Columns that are computed whenever they are read. */
+const virtual = `
+  CREATE TABLE computed (t text, v text GENERATED ALWAYS AS (t || 'x') VIRTUAL);
+  INSERT INTO computed SELECT md5(g::text) FROM generate_series(1, 2000) g`
 
 /** What happens to a database between its restore and its verification, and the tables whose rows are different then. */
 const changes: { name: string; sql: string; rows: string[]; isRead?: boolean }[] = [
@@ -90,6 +95,7 @@ describe.each([11, 18] as Major[])('on PostgreSQL %i', (major) => {
     target = await startPlainTarget(major)
     await source.sql('CREATE DATABASE shop')
     await source.sql(schema, 'shop')
+    if (major >= 18) await source.sql(virtual, 'shop')
     dump = await harness.dump(source, 'shop')
     recipe = await fingerprintOf(source, 'shop', { targetMajor: major })
     const context = { ...harness.context, aheadSizes }
@@ -141,14 +147,21 @@ describe.each([11, 18] as Major[])('on PostgreSQL %i', (major) => {
     })
   })
 
-  maybe('what was read is worth nothing where it is not what the source has', async () => {
+  maybe.each<[string, (piece: AheadPiece) => AheadPiece]>([
+    ['is not what the source has', (piece) => ({ ...piece, digest: piece.digest + 1n })],
+    ['was written nobody knows when', (piece) => ({ ...piece, xids: [...piece.xids, '2'] })],
+  ])('what was read is worth nothing where it %s', async (_, change) => {
     const wrong = new Map(
-      [...ahead].map(([key, { pieces, ...table }]) => [
-        key,
-        { ...table, pieces: pieces.map((piece) => ({ ...piece, digest: piece.digest + 1n })) },
-      ]),
+      [...ahead].map(([key, table]) => [key, { ...table, pieces: table.pieces.map(change) }]),
     )
     expect(await verify('shop', wrong)).toEqual({ differences: [], said: [] })
+  })
+
+  maybe('one job alone reads nothing ahead, since it is never idle', async () => {
+    const context = { ...harness.context, aheadSizes }
+    const changes = { readAhead: {}, targetName: 'alone', jobs: 1 }
+    const { ahead: none } = await harness.restore(dump, target, changes, context)
+    expect(none.size).toBe(0)
   })
 
   maybe('a transaction that had begun before the rows came, and ends later', async () => {

@@ -206,7 +206,7 @@ async function takeFingerprint(
   const { ahead } = work
   if (ahead.tables > 0)
     context.log.info(
-      `${place.database}: ${counted(ahead.tables, 'table')} of the target had been read while others were restored; ${again.length === 0 ? 'none of their rows has' : `the rows of some have`} changed since`,
+      `${place.database}: ${counted(ahead.tables, 'table')} of the target had been read while others were restored; ${again.length === 0 ? 'none of their rows has changed since' : 'not all are known to be the same, and those are read again'}`,
     )
   const seconds = altered + looked + more + ahead.seconds / Math.max(1, options.jobs)
   if (place.role === 'source') warnOfHoles(place, work.tables, sequences, context)

@@ -135,7 +135,10 @@ export class Execution {
     const made = makeTasks(items, reception?.parts)
     const wanted = this.plan.entries.filter(({ decision }) => decision.kind !== 'leave-out')
     const analyzed = this.options.analyze ? withAnalyze(made, wanted) : made
-    const tasks = this.options.readAhead ? this.ahead.withTasks(analyzed, wanted) : analyzed
+    // a single job has always something else to do, but while it waits for the dump
+    const { readAhead, jobs } = this.options
+    const isIdle = readAhead && (jobs > 1 || reception)
+    const tasks = isIdle ? this.ahead.withTasks(analyzed, wanted) : analyzed
     const schedule = new Schedule(tasks, this.options.jobs, this.progress.costs, this.idleJobs)
     this.progress.expect(() => schedule.left())
     const queue = {

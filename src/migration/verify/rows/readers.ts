@@ -107,6 +107,8 @@ export async function prepareReader(client: pg.Client, plan: ReadPlan): Promise<
   const workers = plan.server >= 140000 || plan.jobs < 2 ? 0 : Math.min(plan.jobs - 1, 2)
   // a count that an index answers proves nothing of the table
   const settings = ['enable_indexscan = off', 'enable_bitmapscan = off']
+  // without it each range of blocks would be looked for in the whole table
+  if (plan.server >= 140000) settings.push('enable_tidscan = on')
   if (plan.server >= 90200) settings.push('enable_indexonlyscan = off')
   if (plan.server >= 90300 && plan.lockWait !== undefined)
     settings.push(`lock_timeout = ${plan.lockWait}`)

@@ -16,6 +16,9 @@ export const largePiece = 256 * megabyte
 /** Looking whether rows are the same takes so much less than reading them (bench/verify.ts: `count(*)` beside digests). */
 const lookingIsCheaper = 8
 
+/** Smaller numbers are of no transaction of its own: rows of any that ended long ago may bear them (FrozenTransactionId, transam.h). */
+const firstTransaction = 3n
+
 export interface TableWork {
   /** Tables that are altered to be read, one a task: to be done before any other session of ours locks a table. */
   barred: Task[]
@@ -116,6 +119,7 @@ export async function tableWork(
     return (
       known.reading === readingOf(plan, recipe) &&
       known.shape === shapeOf(table, types) &&
+      known.pieces.every(({ xids }) => xids.every((xid) => BigInt(xid) >= firstTransaction)) &&
       !(plan.mayAlter && table.barred) &&
       wanted?.rows === rows &&
       wanted.digest === String(digest)
