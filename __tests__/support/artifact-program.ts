@@ -36,10 +36,24 @@ export async function artifactProgram(): Promise<string> {
       ...[ncc, 'build', made.entry, '--out', made.bundle, '--no-cache', '--quiet'],
     ])
     const program = join(made.bundle, 'index.js')
-    writeFileSync(program, impatient(readFileSync(program, 'utf8')))
+    writeFileSync(join(made.bundle, 'client.js'), impatient(readFileSync(program, 'utf8')))
+    writeFileSync(program, starter(join(directory, 'compiled')))
     renameSync(made.bundle, bundle)
   })
   return join(bundle, 'index.js')
+}
+
+/** Runs the bundle, as Node has compiled it for the first of these processes: each kills itself, so Node would not keep it. */
+function starter(compiled: string): string {
+  return `import { enableCompileCache, flushCompileCache } from 'node:module'
+enableCompileCache(${JSON.stringify(compiled)})
+const kill = process.kill.bind(process)
+process.kill = (...call) => {
+  flushCompileCache()
+  return kill(...call)
+}
+await import('./client.js')
+`
 }
 
 /** The client's program with a sixth of the time for a download that stalls, and a tenth of the pause before it asks again. */

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { compileCache } from './run-directory.ts'
 import { orphans } from './runner.ts'
 import { guard } from './server.ts'
 
@@ -70,6 +71,7 @@ export class Terminal {
         TMPDIR: this.path('temp'),
         LANG: 'C.UTF-8',
         TERM: 'xterm',
+        ...compileCache(),
         ...env,
       },
     })

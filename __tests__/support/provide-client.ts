@@ -11,6 +11,7 @@ import {
 } from '../../src/postgres/programs/clients/provide.ts'
 import type { ClientPrograms } from '../../src/postgres/programs/programs.ts'
 import { newContext } from './context.ts'
+import { compileCache } from './run-directory.ts'
 
 /** What an ordinary user's process is told to provide. */
 export interface Order {
@@ -66,6 +67,7 @@ export async function provideAsUser(
         PATH: process.env.PATH,
         RUNNER_TOOL_CACHE: order.toolCache,
         RUNNER_TEMP: order.temporary,
+        ...compileCache('server'),
       },
       ...(asRoot ? { uid: nobody, gid: nobody } : {}),
     },

@@ -20,6 +20,7 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
 import { parse } from 'yaml'
+import { compileCache } from './run-directory.ts'
 import { guard, isRoot, reachable } from './server.ts'
 
 export { type RunnerCommand, runnerCommands, visibleLog } from './runner-commands.ts'
@@ -124,6 +125,8 @@ export function startAction(bundle: string, options: ActionOptions = {}): Runnin
     ...options.user,
     env: {
       ...runnerEnvironment({ directory, temp, tools, workspace, home, commands }),
+      // a copy of the bundles is run once, and what is run is ours alone to write
+      ...(options.isolated || options.user ? {} : compileCache()),
       ...inputVariables(options),
       ...prefixed('STATE_', options.state ?? {}),
       ...options.env,
