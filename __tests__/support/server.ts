@@ -1,4 +1,5 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
@@ -151,7 +152,10 @@ export class TestServer {
     }
     await this.startOnFreePort(settings, 'local all all trust\n')
     const admin = await this.connect('postgres', { host: directory })
-    await admin.query(`ALTER ROLE "${this.superuser}" PASSWORD '${this.password}'`)
+    const { rows } = await admin.query(`SELECT current_setting('password_encryption') AS how`)
+    const scram = rows[0]?.how === 'scram-sha-256'
+    const password = scram ? scramSecret(this.password) : this.password
+    await admin.query(`ALTER ROLE "${this.superuser}" PASSWORD '${password}'`)
     await admin.end()
     const hba = options.hba ?? 'host all all all md5'
     await this.write('pg_hba.conf', `local all all trust\n${hba}\n`)
@@ -235,7 +239,9 @@ export class TestServer {
 
   /** Runs SQL (one simple query, so several statements are one transaction) as the superuser. */
   async sql(text: string, database = 'postgres'): Promise<pg.QueryResult> {
-    const client = await this.connect(database)
+    // past a password, which takes more than most of what is asked; not past a front
+    const local = this.frontPort === null ? { host: this.directory } : {}
+    const client = await this.connect(database, local)
     try {
       return await client.query(text)
     } finally {
@@ -293,6 +299,18 @@ export class TestServer {
     const { stderr } = await child // its exit status is 0 even where a statement failed
     if (/^.*(ERROR|FATAL|PANIC):/m.test(stderr)) throw new Error(stderr)
   }
+}
+
+/**
+ * A password as PostgreSQL keeps it for SCRAM (RFC 5803), of one iteration instead of its 4096: every connection repeats them, the
+ * tests make some ten thousand of them, and nothing here is guarded by how long it takes to guess a password.
+ */
+export function scramSecret(password: string): string {
+  const salt = randomBytes(16)
+  const salted = pbkdf2Sync(password, salt, 1, 32, 'sha256')
+  const keyOf = (name: string) => createHmac('sha256', salted).update(name).digest()
+  const stored = createHash('sha256').update(keyOf('Client Key')).digest('base64')
+  return `SCRAM-SHA-256$1:${salt.toString('base64')}$${stored}:${keyOf('Server Key').toString('base64')}`
 }
 
 /** Whether embedded binaries of a major are installed (they exist for Linux x64 only). */
