@@ -1,16 +1,15 @@
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { between, demoLosses, mainBundle, metadata, runJob } from '../support/migration.ts'
+import {
+  between,
+  demoLosses,
+  mainBundle,
+  metadata,
+  runJob,
+  smallShop,
+} from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { TcpProxy, through } from '../support/proxy.ts'
 import { startAction } from '../support/runner.ts'
@@ -23,7 +22,7 @@ const directory = mkdtempSync(join(tmpdir(), 'leftovers-'))
 beforeAll(async () => {
   ;[source, target] = await Promise.all([TestServer.start(15), startPlainTarget(15)])
   await source.sql('CREATE DATABASE shop')
-  await source.sql(readFileSync('scripts/demo-source.sql', 'utf8'), 'shop')
+  await source.sql(smallShop(), 'shop')
 })
 afterAll(async () => {
   await Promise.all([source?.stop(), target?.stop()])
