@@ -281,6 +281,35 @@ describe('swap', () => {
     }
   })
 
+  test.each([
+    ['the answer to its end', /COMMIT/, 'swallow'],
+    ['the way to the server in its middle', /RENAME TO "exchanged"/, 'cut'],
+  ] as const)('knows whether it was done when a connection loses %s', async (_, when, how) => {
+    const { account, backend } = target
+    const proxy = await TcpProxy.start(Number(new URL(target.uri()).port))
+    const kept = 'exchanged_before_01234567'
+    const swap = { name: 'exchanged', building: 'exchanged_new_01234567', begun: false }
+    try {
+      for (const name of [swap.name, swap.building])
+        await backend.sql(`CREATE DATABASE ${name} OWNER ${account}`)
+      const [old, fresh] = [await oidOf(swap.name), await oidOf(swap.building)]
+      const uri = through(proxy, target.uri())
+      const met = proxy
+        .when(/RENAME TO "exchanged_before_01234567"/, 'none')
+        .then(() => proxy.when(when, how))
+      const context = newContext('migrate', { pauses: [0.1, 0.1, 0.1] })
+      const place = { target: parseConnectionString(uri), targetName: swap.name }
+      expect(await exchange(place, swap, context)).toBe(kept)
+      await met
+      expect([await oidOf(kept), await oidOf(swap.name)]).toEqual([old, fresh])
+      expect(context.warnings).toEqual([])
+    } finally {
+      await proxy.stop()
+      for (const name of [swap.name, swap.building, kept])
+        await backend.sql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+    }
+  })
+
   test('leaves the owner also when it is cancelled while the old database is being dropped', async () => {
     await target.backend.sql('CREATE DATABASE aside OWNER app')
     const superuser = await target.backend.connect('aside')

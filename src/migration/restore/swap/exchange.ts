@@ -1,14 +1,14 @@
 import type pg from 'pg'
 import { Failure, messageOf } from '../../../failure.ts'
 import { serverVersion, withConnection } from '../../../postgres/connection.ts'
-import { sqlstateOf } from '../../../postgres/errors.ts'
+import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { quoteIdentifier } from '../../../postgres/identifiers.ts'
 import { keepQuiet } from '../../../postgres/safe-session.ts'
 import { printable } from '../../../text/text.ts'
 import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { nameOfWork, progressLine } from '../../progress-line.ts'
-import { pause } from '../../retry.ts'
+import { pause, retrying } from '../../retry.ts'
 import { inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { markSchema, readMark, removeMark, writeMark } from '../database/mark.ts'
 import type { RestoreOptions } from '../options.ts'
@@ -117,6 +117,8 @@ const attempts = 6
  * client finds neither. Sessions on both are ended. While the names change, the server lets nobody else in, and whoever
  * waits is told that the database was renamed, and finds the new one when he connects again (PostgreSQL source, InitPostgres).
  *
+ * A connection that is lost leaves open whether it was done: that is asked of the server, and it is tried again where it was not.
+ *
  * @param tries of five seconds each, for sessions that the account cannot end
  * @returns the name that the old database has from now on
  * @throws Failure when it could not be done; then nothing has changed, and the old database answers. Cancelled
@@ -128,6 +130,8 @@ export async function exchange(
   tries = attempts,
 ): Promise<string> {
   const { name, building } = swap
+  const look = () => retrying(context, () => databasesOf(place, context.signal))
+  const before = await look()
   let refused: unknown
   for (let attempt = 0; attempt < tries; attempt++) {
     context.signal.throwIfAborted()
@@ -142,10 +146,18 @@ export async function exchange(
     } catch (error) {
       refused = error
       // 55006: somebody is still connected
-      if (sqlstateOf(error) !== '55006') break
-      const who = await connectedTo(place, name, context.signal)
-      const parts = [who === '' ? 'waits until nobody is connected' : `waits for ${who} to leave`]
-      context.progress.update(progressLine(nameOfWork('exchange', name), parts))
+      const isInUse = sqlstateOf(error) === '55006'
+      const kept = isInUse ? undefined : keptAs(swap, before, await look())
+      if (kept !== undefined) {
+        await unmark(place, context)
+        return kept
+      }
+      if (!isInUse && !mayPass(error)) break
+      if (isInUse) {
+        const who = await connectedTo(place, name, context.signal)
+        const parts = [who === '' ? 'waits until nobody is connected' : `waits for ${who} to leave`]
+        context.progress.update(progressLine(nameOfWork('exchange', name), parts))
+      }
     }
     await pause(1, context.signal)
   }
@@ -156,6 +168,26 @@ export async function exchange(
     `The old database answers as before, and the new one is complete: it is "${building}". End what uses the old one, then run restore again with the kept dump and if-target-not-empty: swap`,
     { cause: refused, sqlstate: sqlstateOf(refused) },
   )
+}
+
+/** The numbers of all databases by their names. */
+async function databasesOf(place: Place, signal: AbortSignal): Promise<Map<string, string>> {
+  return await inMaintenanceDatabase(place, signal, async (client) => {
+    const { rows } = await client.query<{ name: string; oid: string }>(
+      'SELECT datname AS name, oid::pg_catalog.text AS oid FROM pg_catalog.pg_database',
+    )
+    return new Map(rows.map(({ name, oid }) => [name, oid]))
+  })
+}
+
+/** The name that the old database has by now; undefined where the exchange has not happened. */
+function keptAs(
+  { name, building }: Swap,
+  before: ReadonlyMap<string, string>,
+  now: ReadonlyMap<string, string>,
+): string | undefined {
+  if (now.get(name) !== before.get(building)) return undefined
+  return [...now].find(([, oid]) => oid === before.get(name))?.[0]
 }
 
 /** Until now the mark has said that the database is not where it is to be. */
