@@ -165,7 +165,10 @@ describe.each([[15], [13]] as [Major][])('docs/permissions.md, followed on %s', 
     }
   })
 
-  test('of what the account of the target lacks, preflight tells', async () => {
+  // what does not hang on the source's major is tried on one
+  const onceOnly = major === 15 ? test : test.skip
+
+  onceOnly('of what the account of the target lacks, preflight tells', async () => {
     await source.sql(superuser())
     await source.sql('CREATE ROLE newcomer') // the others may be there from a test before
     for (const option of ['CREATEDB', 'CREATEROLE']) {
@@ -206,7 +209,7 @@ describe.each([[15], [13]] as [Major][])('docs/permissions.md, followed on %s', 
     expect(await everything(target.backend, 'shop')).toEqual(await everything(source, 'shop'))
   })
 
-  test('a database that is given to the account arrives with all that it had', async () => {
+  onceOnly('a database that is given to the account arrives with all that it had', async () => {
     await source.sql(superuser())
     await target.backend.sql(ofTarget())
     await target.backend.sql('CREATE DATABASE shop')

@@ -139,7 +139,10 @@ describe.each<
     expect(await transactionsOf(target.backend, 'in_bytes', 't')).toBeGreaterThan(1)
   })
 
-  test('rows of 50 MB', async () => {
+  // how long a row is neither server nor client minds: one of them does for all
+  const onceOnly = major === 15 ? test : test.skip
+
+  onceOnly('rows of 50 MB', async () => {
     if (!harness) return
     await source.sql('CREATE DATABASE long_rows TEMPLATE template0')
     await source.sql(
