@@ -9,6 +9,7 @@ import { type EarlyShare, IdleJobs } from '../src/migration/restore/run/idle-job
 import { makeTasks } from '../src/migration/restore/run/make-tasks.ts'
 import { Schedule } from '../src/migration/restore/run/schedule.ts'
 import type { Task } from '../src/migration/restore/run/task.ts'
+import { leftByProgress } from '../src/migration/restore/run/time-left.ts'
 import { streamSizes } from '../src/migration/restore/stream-sizes.ts'
 import type { Archive } from '../src/postgres/archive/archive.ts'
 import { type ArchiveEntry, entryName } from '../src/postgres/archive/entry.ts'
@@ -75,6 +76,8 @@ class Model {
   readonly events: Told['events'] = []
   readonly database: Costed
   readonly world: World
+  /** What one process builds, or has built: the server says how far that is. */
+  private readonly built = new Map<string, { flow: Flow; since: number }>()
   private readonly link: Machine | undefined
 
   constructor(database: Costed, world: World) {
@@ -85,6 +88,12 @@ class Model {
 
   cost(name: string): EntryCost {
     return this.database.costs[name] ?? { target: 0 }
+  }
+
+  /** Seconds that something still takes, by how far it is. */
+  leftOf(name: string): number | undefined {
+    const { flow, since = 0 } = this.built.get(name) ?? {}
+    return flow && leftByProgress({ seconds: this.simulation.now - since, fraction: flow.done })
   }
 
   async noted<T>(what: string, work: Promise<T>): Promise<T> {
@@ -128,7 +137,11 @@ class Model {
     const { target: machine } = this.world
     const { target, shared } = this.cost(name)
     const processes = 1 + workers()
-    if (!shared || processes === 1) return await this.simulation.run([{ machine, seconds: target }])
+    if (!shared || processes === 1) {
+      const flow = this.simulation.begin([{ machine, seconds: target }])
+      this.built.set(name, { flow, since: this.simulation.now })
+      return await flow.ended
+    }
     await this.simulation.run([{ machine, seconds: shared.parallel, processes: () => processes }])
     await this.simulation.run([{ machine, seconds: shared.alone }])
   }
@@ -442,7 +455,7 @@ class ModelledRun {
     for (; ; await simulation.sleep(0.2)) {
       if (dump.done >= 1) return
       if (!this.schedule || jobs === 1) continue
-      if (dump.done * entry.dataBytes < streamSizes.from) continue
+      if (Math.max(dump.done * entry.dataBytes, part.bytes) < streamSizes.from) continue
       if (idle.mayBeginEarly(early, () => this.schedule?.isLongest(rank) ?? false)) break
     }
     const sessions = () =>
@@ -503,7 +516,11 @@ class ModelledRun {
     const made = makeTasks(items, this.parts)
     const tasks = options.analyze ? withAnalyze(made, planned) : made
     const { restore: jobs } = options.jobs
-    const schedule = new Schedule(tasks, jobs, undefined, this.idle, () => simulation.now)
+    const look = {
+      now: () => simulation.now,
+      leftOf: ({ items: [item] }: Task) => item && model.leftOf(item.name),
+    }
+    const schedule = new Schedule(tasks, jobs, undefined, this.idle, look)
     this.schedule = schedule
     this.takeArrived()
     const queue = {

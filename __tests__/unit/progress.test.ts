@@ -5,7 +5,7 @@ import { nameOfWork, progressLine, sideBySide } from '../../src/migration/progre
 import { Costs } from '../../src/migration/restore/run/costs.ts'
 import { builtFraction } from '../../src/migration/restore/run/server-progress.ts'
 import type { Task } from '../../src/migration/restore/run/task.ts'
-import { secondsLeft } from '../../src/migration/restore/run/time-left.ts'
+import { leftByProgress, secondsLeft } from '../../src/migration/restore/run/time-left.ts'
 import { aboutLeft } from '../../src/text/numbers.ts'
 import { printable } from '../../src/text/text.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
@@ -177,4 +177,11 @@ describe('two pieces of work at the same time', () => {
     other.update('')
     expect(shown).toEqual(['a', 'a | b', 'b'])
   })
+})
+
+test('what something still takes is told by how far it is, once enough of it is done', () => {
+  expect(leftByProgress({ seconds: 10, fraction: 0.25 })).toBe(30)
+  expect(leftByProgress({ seconds: 10, fraction: 0.01 })).toBeUndefined()
+  expect(leftByProgress({ seconds: 0.5, fraction: 0.5 })).toBeUndefined()
+  expect(leftByProgress({ seconds: 10, fraction: undefined })).toBeUndefined()
 })

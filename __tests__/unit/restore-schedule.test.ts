@@ -795,8 +795,11 @@ describe('what the end waits for', () => {
 
   function workersOf(count: number, all: PlannedEntry[]) {
     const jobs = new IdleJobs()
-    const time = { now: 0 }
-    const schedule = new Schedule(makeTasks(all), count, undefined, jobs, () => time.now)
+    const time = { now: 0, left: undefined as number | undefined }
+    const leftOf = ({ items: [item] }: Task) =>
+      item?.name === 'INDEX public.i_big' ? time.left : undefined
+    const look = { now: () => time.now, leftOf }
+    const schedule = new Schedule(makeTasks(all), count, undefined, jobs, look)
     const handed: (Task | undefined)[] = []
     /** A worker asks for its next task: none is there as long as it waits. */
     const ask = async () => {
@@ -878,8 +881,31 @@ describe('what the end waits for', () => {
     expect(beside.items[0]?.name).toBe('TABLE DATA public.t1')
     end(beside, 10)
     expect(await work()).toMatchObject({ alone: true, items: [{ name: 'INDEX public.i_t0' }] })
-    // so near to its end it is waited for no longer
+    // so near to its end it is waited for no longer, unless it is seen to take longer than was thought
     time.now = 299
+    const late = await work()
+    expect(late).toMatchObject({ alone: false, items: [{ name: 'INDEX public.i_t1' }] })
+  })
+
+  test('is known by what the server says of its progress, whatever was thought of it', async () => {
+    const { schedule, handed, ask, time } = workersOf(2, items(100, 100))
+    const work = async () => {
+      await ask()
+      const task = handed.at(-1)
+      if (!task) throw new Error('nothing was handed out')
+      return task
+    }
+    const end = (task: Task, seconds?: number) => {
+      schedule.giveBack(task)
+      schedule.done(task, seconds)
+    }
+    end(await work(), 100)
+    await work()
+    end(await work(), 10)
+    end(await work(), 10)
+    Object.assign(time, { now: 299, left: 500 })
+    expect(await work()).toMatchObject({ alone: true, items: [{ name: 'INDEX public.i_t0' }] })
+    time.left = 1
     expect(await work()).toMatchObject({ alone: false, items: [{ name: 'INDEX public.i_t1' }] })
   })
 

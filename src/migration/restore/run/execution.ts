@@ -29,6 +29,7 @@ import { type Reception, receiving } from './reception.ts'
 import { mostTogether, Schedule } from './schedule.ts'
 import type { Login } from './target-session.ts'
 import { sessionPrefix } from './target-session.ts'
+import type { Task } from './task.ts'
 import { RestoreTimes } from './times.ts'
 import { Worker } from './worker.ts'
 
@@ -139,7 +140,12 @@ export class Execution {
     const { readAhead, jobs } = this.options
     const isIdle = readAhead && (jobs > 1 || reception)
     const tasks = isIdle ? this.ahead.withTasks(analyzed, wanted) : analyzed
-    const schedule = new Schedule(tasks, this.options.jobs, this.progress.costs, this.idleJobs)
+    const look = {
+      now: () => performance.now() / 1000,
+      leftOf: (task: Task) => this.progress.leftOf(task),
+    }
+    const { costs } = this.progress
+    const schedule = new Schedule(tasks, jobs, costs, this.idleJobs, look)
     this.progress.expect(() => schedule.left())
     const queue = {
       next: async () => {

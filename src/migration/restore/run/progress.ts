@@ -20,7 +20,7 @@ import { refreshTasks } from './refreshes.ts'
 import { readServerProgress } from './server-progress.ts'
 import { sessionPrefix, workerOf } from './target-session.ts'
 import type { Task } from './task.ts'
-import { secondsLeft } from './time-left.ts'
+import { leftByProgress, secondsLeft } from './time-left.ts'
 
 /** What a worker is busy with. */
 export interface Running {
@@ -164,6 +164,14 @@ export class RestoreProgress {
       blind: () => this.locks.blind(),
     }
     return new Onlooker(view, { log: this.context.log, signal })
+  }
+
+  /** Seconds that a task under way still takes, by what the server says of it; undefined where that says too little. */
+  leftOf({ items: [item] }: Task): number | undefined {
+    for (const { items, since, fraction } of this.running.values())
+      if (item && items.includes(item))
+        return leftByProgress({ seconds: secondsSince(since), fraction })
+    return undefined
   }
 
   private async look(client: pg.Client, number: number): Promise<void> {

@@ -13,6 +13,14 @@ function isSmall(task: Task): boolean {
   return /^(statement|analyze)$/.test(task.kind) && task.step === null && task.weight < smallWeight
 }
 
+/** What is known of tasks under way. */
+interface Look {
+  /** Seconds of a clock. */
+  now(): number
+  /** Seconds that a task still takes; undefined where it does not show. */
+  leftOf(task: Task): number | undefined
+}
+
 /** Hands out tasks whose needs are met and whose tables are free: the one with the longest chain of work behind it first. */
 export class Schedule {
   private readonly waiting: Set<Task>
@@ -30,22 +38,26 @@ export class Schedule {
   private closed = false
   private readonly workers: number
   private readonly jobs: IdleJobs | undefined
-  private readonly clock: () => number
+  private readonly look: Look
   /** What brings the rows of each part: its arrival, and from then on its load. */
   private readonly bringers = new Map<ExpectedPart, Task>()
   /** What all that is not done takes together. */
   private work = 0
   private wake = Promise.withResolvers<void>()
 
-  /** @param workers how many share the tasks; `costs` learn what they take */
+  /**
+   * @param workers how many share the tasks; `costs` learn what they take
+   * @param jobs who of them is idle, and which loads use that; without it every task is handed out as soon as it can be
+   * @param look what is known of tasks under way
+   */
   constructor(
     tasks: readonly Task[],
     workers = 1,
     costs = new Costs(),
     jobs?: IdleJobs,
-    clock = () => performance.now() / 1000,
+    look: Look = { now: () => performance.now() / 1000, leftOf: () => undefined },
   ) {
-    this.clock = clock
+    this.look = look
     this.costs = costs
     this.jobs = jobs
     for (const task of tasks) if (task.part) this.bringers.set(task.part, task)
@@ -267,13 +279,20 @@ export class Schedule {
 
   /** Of what is under way the longest chain, and what is left of it. */
   private longestRunning(): [chain: number, left: number] {
-    const now = this.clock()
+    const now = this.look.now()
     let [longest, left] = [0, 0]
-    for (const [{ chain }, begun] of this.running) {
-      const still = this.costs.inSeconds ? chain - (now - begun) : chain
-      if (still > left) [longest, left] = [chain, still]
+    for (const [task, begun] of this.running) {
+      const still = this.leftOf(task, now - begun)
+      if (still > left) [longest, left] = [task.chain, still]
     }
     return [longest, left]
+  }
+
+  private leftOf(task: Task, passed: number): number {
+    // before anything is measured a chain is in no unit of time
+    if (!this.costs.inSeconds) return task.chain
+    const own = this.look.leftOf(task)
+    return own === undefined ? task.chain - passed : task.chain - this.costs.of(task) + own
   }
 
   /**
@@ -288,7 +307,7 @@ export class Schedule {
   private hold(task: Task): Task {
     if (task.load) this.jobs?.begins(task)
     task.alone = this.isBesideLonger(task)
-    this.running.set(task, this.clock())
+    this.running.set(task, this.look.now())
     this.tables.hold(task)
     return task
   }

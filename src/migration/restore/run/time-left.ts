@@ -54,15 +54,22 @@ export function secondsLeft(
   return Math.max(sum / workers, longestChain(left))
 }
 
-function isTelling({ fraction, seconds }: Begun): boolean {
+/** Seconds that something still takes by how far it is; undefined where too little of it is done. */
+export function leftByProgress(begun: Pick<Begun, 'seconds' | 'fraction'>): number | undefined {
+  const { seconds, fraction = 0 } = begun
+  return isTelling(begun) ? (seconds * (1 - fraction)) / fraction : undefined
+}
+
+function isTelling({ fraction, seconds }: Pick<Begun, 'seconds' | 'fraction'>): boolean {
   return fraction !== undefined && fraction >= telling.fraction && seconds >= telling.seconds
 }
 
 /** @param cost seconds that it takes in all, as far as that is known */
 function leftOf(begun: Begun | undefined, cost: number | undefined): number | undefined {
   if (!begun) return cost
-  const { seconds, fraction } = begun
-  if (fraction !== undefined && isTelling(begun)) return (seconds * (1 - fraction)) / fraction
+  const { seconds } = begun
+  const left = leftByProgress(begun)
+  if (left !== undefined) return left
   // one that has outlived what was expected of it is believed to be near its end, and the nearer the shorter it runs
   return cost === undefined ? undefined : Math.max(cost - seconds, seconds / 10)
 }
