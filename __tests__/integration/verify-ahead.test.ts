@@ -1,13 +1,17 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Cancelled } from '../../src/failure.ts'
 import { compareFingerprints } from '../../src/migration/verify/compare/fingerprints.ts'
 import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
 import type { Ahead, AheadPiece } from '../../src/migration/verify/rows/ahead.ts'
+import { parseConnectionString } from '../../src/postgres/connection-string.ts'
 import { newContext } from '../support/context.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { between } from '../support/migration.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
-import { type Dump, Harness } from '../support/restore-harness.ts'
+import { TcpProxy, through } from '../support/proxy.ts'
+import { behind, type Dump, Harness } from '../support/restore-harness.ts'
 import { hasServer, type Major, TestServer } from '../support/server.ts'
 import { differencesIn, fingerprintOf } from '../support/verify-run.ts'
 
@@ -109,9 +113,13 @@ describe.each([11, 18] as Major[])('on PostgreSQL %i', (major) => {
   })
 
   /** What differs, and what was said of the tables that had been read. */
-  async function verify(database: string, known = ahead) {
-    const context = newContext('verify')
-    const options = { recipe, ahead: known, role: 'target' } as const
+  async function verify(
+    database: string,
+    known = ahead,
+    connection = parseConnectionString(target.backend.uri()),
+  ) {
+    const context = newContext('verify', { pauses: [0.1, 0.2, 0.5] })
+    const options = { connection, recipe, ahead: known, role: 'target' } as const
     const found = await fingerprintOf(target.backend, database, options, context)
     const { tables } = compareFingerprints(recipe, found, [])
     const said = context.lines.filter((line) => line.includes('had been read'))
@@ -180,6 +188,48 @@ describe.each([11, 18] as Major[])('on PostgreSQL %i', (major) => {
       expect(differences).toEqual(['table public.large: rows'])
     } finally {
       await stranger.end()
+    }
+  })
+
+  maybe(
+    'sessions that are lost while they read: one leaves its table, and one looks once more',
+    async () => {
+      const proxy = await TcpProxy.start(target.backend.port)
+      try {
+        const context = { ...harness.context, aheadSizes }
+        const lost = proxy.when(/hash_array_extended.* GROUP BY t\.xmin/s, 'cut')
+        const far = behind(proxy, target)
+        const changes = { readAhead: {}, targetName: 'lost' }
+        const restored = await harness.restore(dump, far, changes, context)
+        await lost
+        expect(restored.ahead.size).toBe(4)
+        const looks = [1, 2].map(() => proxy.when(/THEN 1 END/, 'cut'))
+        const connection = parseConnectionString(through(proxy, target.backend.uri()))
+        expect(await verify('lost', restored.ahead, connection)).toEqual({
+          differences: [],
+          said: [expect.stringContaining('lost: 4 tables of the target had been read')],
+        })
+        await Promise.all(looks)
+      } finally {
+        await proxy.stop()
+      }
+    },
+  )
+
+  maybe('a job that is cancelled while it reads leaves no session behind', async () => {
+    const proxy = await TcpProxy.start(target.backend.port)
+    try {
+      const controller = new AbortController()
+      const context = { ...harness.context, aheadSizes, signal: controller.signal }
+      void proxy.when(/GROUP BY t\.xmin/, 'none').then(() => controller.abort())
+      const changes = { readAhead: {}, targetName: 'cancelled' }
+      const cancelled = harness.restore(dump, behind(proxy, target), changes, context)
+      await expect(cancelled).rejects.toThrow(Cancelled)
+      const left = `SELECT 1 FROM pg_stat_activity WHERE datname = 'cancelled'`
+      // the server takes a moment to end those whose connections are closed
+      while ((await target.backend.sql(left)).rowCount) await sleep(10)
+    } finally {
+      await proxy.stop()
     }
   })
 
