@@ -72,9 +72,13 @@ const service = '/twirp/github.actions.results.api.v1.ArtifactService/'
 export class ResultsServer {
   /** The token for the REST routes: what `github-token` takes. */
   readonly githubToken = `ghs_${randomUUID().replaceAll('-', '')}`
+  /** With which its URLs give access to blobs. */
+  readonly signature = randomUUID()
   /** Every request so far: method and path, without what is secret in it. */
   readonly requests: string[] = []
   readonly faults: Faults = noFaults()
+  /** Bits a second that it takes of all uploads together. */
+  uploadRate = Number.POSITIVE_INFINITY
   /** The completed runs of `shop/migration`, whose default branch is `main`, by the file of their workflow. */
   readonly runs: ListedRun[] = []
   /** The status that the routes for runs answer with instead. */
@@ -83,7 +87,6 @@ export class ResultsServer {
   readonly expired = new Set<number>()
   readonly directory: string
   readonly #dismissGuard: (() => Promise<void>) | undefined
-  readonly #signature = randomUUID()
   readonly #tokens = new Set<string>()
   readonly #artifacts: Entry[] = []
   readonly #server = createServer((request, response) => void this.#serve(request, response))
@@ -91,6 +94,8 @@ export class ResultsServer {
   /** Names of artifacts of earlier attempts of a run do not stand in the way of this one's; a list shows them all the same. */
   readonly #earlier = new Set<Entry>()
   #blocks = 0
+  /** When what was taken by now has gone over a line of the rate. */
+  #taken = 0
   #url = ''
 
   private constructor(directory: string | undefined) {
@@ -271,7 +276,7 @@ export class ResultsServer {
   }
 
   #signed(entry: Entry): string {
-    return `${this.url}/blob/${entry.blob}?sig=${this.#signature}`
+    return `${this.url}/blob/${entry.blob}?sig=${this.signature}`
   }
 
   /** The routes of api.github.com. */
@@ -330,7 +335,7 @@ export class ResultsServer {
     if (!entry) return void response.writeHead(404).end()
     const block = url.searchParams.get('comp') === 'block'
     const expired = block && this.#blocks >= this.faults.unauthorizedAfterBlocks
-    if (url.searchParams.get('sig') !== this.#signature || expired) {
+    if (url.searchParams.get('sig') !== this.signature || expired) {
       request.resume()
       return void response.writeHead(401, { 'x-ms-error-code': 'AuthenticationFailed' }).end()
     }
@@ -359,10 +364,13 @@ export class ResultsServer {
     const part = `${path}.part`
     let received = 0
     const watch = new Transform({
-      transform(chunk: Buffer, _, next) {
+      transform: (chunk: Buffer, _, next) => {
         received += chunk.length
+        const now = performance.now()
+        this.#taken = Math.max(now, this.#taken) + (chunk.length * 8000) / this.uploadRate
         if (received > cut) request.destroy()
-        else if (received <= stall) next(null, chunk)
+        else if (received <= stall && this.#taken - now < 1) next(null, chunk)
+        else if (received <= stall) setTimeout(next, this.#taken - now, null, chunk)
       },
     })
     try {
