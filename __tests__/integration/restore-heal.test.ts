@@ -48,7 +48,7 @@ beforeAll(async () => {
     `CREATE SCHEMA app AUTHORIZATION app_owner;
      SET ROLE app_owner;
      CREATE TABLE app.big (id serial PRIMARY KEY, t text, u uuid);
-     INSERT INTO app.big (t, u) SELECT repeat(md5(g::text), 3), md5(g::text)::uuid FROM generate_series(1, 120000) g;
+     INSERT INTO app.big (t, u) SELECT repeat(md5(g::text), 3), md5(g::text)::uuid FROM generate_series(1, 30000) g;
      CREATE INDEX ON app.big (t); CREATE INDEX ON app.big (u);
      CREATE TABLE app.twin AS TABLE app.big; ALTER TABLE app.twin ADD PRIMARY KEY (id);
      ALTER TABLE app.twin ADD FOREIGN KEY (id) REFERENCES app.big;
