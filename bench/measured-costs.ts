@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type pg from 'pg'
@@ -85,6 +86,7 @@ export class Measuring {
     const base = (await this.dump('--schema-only')).took
     await target.sql(`CREATE DATABASE ${name}`)
     const definitions = (await this.restore(whole.path, '--section=pre-data')).target
+    rmSync(whole.path, { recursive: true })
     for (const group of groups) await this.rows(group, base)
     const session = await target.connect(name)
     await this.building(session, entries, rows)
@@ -116,7 +118,7 @@ export class Measuring {
   }
 
   private async dump(...options: string[]): Promise<{ path: string; took: Took }> {
-    const path = join(this.directory, `dump-${++this.dumps}`)
+    const path = join(this.directory, `${this.name}-${++this.dumps}`)
     const parameters = ['-d', this.source.uri(this.name), '-Fd', '-f', path, ...options]
     const took = await this.taking(() => program(join(this.programs, 'pg_dump'), parameters))
     return { path, took }
@@ -132,7 +134,9 @@ export class Measuring {
     const options = ['--section=data', ...group.map((one) => `--table=${tableOf(one)}`)]
     const plain = await this.dump(...options, '-Z0')
     const packed = await this.dump(...options)
+    rmSync(packed.path, { recursive: true })
     const load = await this.restore(plain.path, '--data-only')
+    rmSync(plain.path, { recursive: true })
     for (const entry of group) {
       const each = (seconds: number) => Math.max(0, seconds) / group.length
       Object.assign(this.of(entry), {

@@ -333,6 +333,7 @@ class ModelledRun {
   private readonly node: Machine = { name: 'action', cores: 1 }
   private readonly early = new Map<PartAhead, EarlyFlow>()
   private readonly parts: PartAhead[]
+  private readonly inParts: boolean
   private readonly schema: Archive
   private readonly archives = new Map<PartAhead, Archive>()
   private schedule: Schedule | undefined
@@ -345,6 +346,7 @@ class ModelledRun {
     this.options = options
     const { entries, tables } = model.database
     const planned = planParts('db', tables)
+    this.inParts = planned !== null
     this.parts = planned ?? [
       {
         path: '/2',
@@ -395,8 +397,17 @@ class ModelledRun {
     const { model, parts } = this
     const { simulation } = model
     const { dump: jobs } = this.options.jobs
+    const [whole] = parts
+    if (whole && !this.inParts) {
+      const rows = [...this.archives.values()].flatMap(({ entries }) => entries.filter(isRows))
+      await simulation.run(model.catalogs())
+      await model.noted('dump', simulation.run(model.dumping(rows, false, jobs)))
+      this.arrive(whole)
+      this.restoring.resolve()
+      return
+    }
     const queue = new PartQueue(
-      { parts, jobs, sessions: jobs + 1, roundTrip: 0 },
+      { parts, jobs, sessions: 2 * jobs + 1, roundTrip: 0 },
       () => simulation.now * 1000,
     )
     const flows = new Map<PartAhead, Flow>()
@@ -409,7 +420,7 @@ class ModelledRun {
         for (const [part, { done }] of flows) if (!part.isRest && done < 1) queue.came(part, done)
       }
     }
-    const watched = watch()
+    void watch()
     await inPool(queue, { workers: queue.most, signal }, async (task) => {
       await model.noted(
         `catalogs ${task === 'schema' ? task : task.path}`,
@@ -430,7 +441,6 @@ class ModelledRun {
       this.arrive(task)
     })
     over = true
-    await watched
   }
 
   /** Loads the rows of a part while they come, once there are so many that it is worth it. */
