@@ -16,23 +16,24 @@ export interface NeededRole {
  */
 export function neededRoles(archive: Archive, database?: DatabaseProperties): NeededRole[] {
   const needed = new Map<string, string>()
-  const need = (role: string, reason: string) => {
-    if (role !== '' && !needed.has(role)) needed.set(role, reason)
+  // of a hundred thousand entries with one owner a single one is named
+  const need = (role: string, reason: () => string) => {
+    if (role !== '' && !needed.has(role)) needed.set(role, reason())
   }
   if (database) {
-    need(database.owner, 'owner of the database')
+    need(database.owner, () => 'owner of the database')
     for (const grant of database.acl ?? []) {
-      need(grant.grantee, 'privileges on the database')
-      need(grant.grantor, 'grantor of privileges on the database')
+      need(grant.grantee, () => 'privileges on the database')
+      need(grant.grantor, () => 'grantor of privileges on the database')
     }
-    for (const { role } of database.settings) need(role ?? '', 'settings in the database')
+    for (const { role } of database.settings) need(role ?? '', () => 'settings in the database')
   }
   for (const entry of archive.entries) {
     if (entry.owner && !/^(ENCODING|STDSTRINGS|SEARCHPATH|DATABASE.*|ACL)$/.test(entry.desc)) {
-      need(entry.owner, `owner of ${entryName(entry)}`)
+      need(entry.owner, () => `owner of ${entryName(entry)}`)
     }
     for (const role of rolesNamed(entry, archive.standardStrings)) {
-      need(role, `named in ${entryName(entry)}`)
+      need(role, () => `named in ${entryName(entry)}`)
     }
   }
   return [...needed].map(([role, reason]) => ({ role, reason }))
