@@ -1,5 +1,5 @@
 import { Cancelled, Failure } from '../../failure.ts'
-import { readArchive } from '../../postgres/archive/archive.ts'
+import { type Archive, readArchive } from '../../postgres/archive/archive.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import { type ClientPrograms, writePasswordFile } from '../../postgres/programs/programs.ts'
@@ -109,9 +109,15 @@ export async function decideEverything(
     options.inPlace = await mustEmpty(options, run)
   }
   const needed: NeededRole[] = []
+  // of several, each is read again when its database is decided about: all at once they may not fit into the memory
+  const isAlone = destinations.length === 1 && destinations[0]?.archives.length === 1
+  let alone: Archive | undefined
   for (const { archives, properties } of destinations) {
-    for (const archive of archives)
-      needed.push(...neededRoles(await readArchive(archive), properties))
+    for (const path of archives) {
+      const archive = await readArchive(path)
+      needed.push(...neededRoles(archive, properties))
+      if (isAlone) alone = archive
+    }
   }
   const planRoles = (existingRoles: Inputs['existingRoles']) =>
     planTheRoles(dump, { destinations, needed, target, existingRoles }, run)
@@ -136,7 +142,7 @@ export async function decideEverything(
   const databases: PlannedDatabase[] = []
   for (const { destination, options } of restores) {
     try {
-      const plan = await planRestore(options, run, plannedRoles)
+      const plan = await planRestore(options, run, plannedRoles, alone)
       databases.push({ destination, options, plan })
     } catch (error) {
       if (error instanceof Cancelled || run.signal.aborted) throw error

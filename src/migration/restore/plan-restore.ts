@@ -48,6 +48,7 @@ export class PlanRefused extends Error {
  * Reads the archives, asks the target, and decides about every entry. Changes nothing.
  *
  * @param plannedRoles roles that the target will have when the plan is carried out
+ * @param read one of the archives, where it was read already
  * @throws Failure when an archive cannot be used, the target cannot be asked, or the plan would lose rows or behaviour
  *   that `allowMissing` does not give up: with the whole list
  */
@@ -55,9 +56,13 @@ export async function planRestore(
   options: RestoreOptions,
   context: Context,
   plannedRoles: PlannedRoles = new Map(),
+  read?: Archive,
 ): Promise<RestorePlan> {
   const archives: Archive[] = []
-  for (const directory of options.archives) archives.push(await openArchive(directory, options))
+  for (const directory of options.archives) {
+    const known = read?.directory === directory ? read : undefined
+    archives.push(await openArchive(directory, options, known))
+  }
   const asked = await retrying(context, () => askTarget(options, archives, context))
   const facts = { ...asked, roles: new Map([...asked.roles, ...plannedRoles]) }
   const plan = makePlan(archives, facts, {
@@ -79,10 +84,19 @@ export async function planRestore(
   return plan
 }
 
-/** Reads an archive for a restore, with the names that roles have on the target. @throws Failure when it cannot be used */
-export async function openArchive(directory: string, options: RestoreOptions): Promise<Archive> {
+/**
+ * Reads an archive for a restore, with the names that roles have on the target.
+ *
+ * @param read the same, where it was read already
+ * @throws Failure when it cannot be used
+ */
+export async function openArchive(
+  directory: string,
+  options: RestoreOptions,
+  read?: Archive,
+): Promise<Archive> {
   const { roleNames = sameRoleNames } = options
-  const archive = withRoleNames(await readArchive(directory), roleNames)
+  const archive = withRoleNames(read ?? (await readArchive(directory)), roleNames)
   if (!options.proven) refuseInserts(archive.entries)
   return archive
 }
