@@ -27,7 +27,7 @@ const shop = `
   CREATE SCHEMA app AUTHORIZATION app;
   SET ROLE app;
   CREATE TABLE app.big (id serial PRIMARY KEY, t text, tags text[]);
-  INSERT INTO app.big (t, tags) SELECT repeat(md5(g::text), 3), ARRAY[md5(g::text), 'x'] FROM generate_series(1, 60000) g;
+  INSERT INTO app.big (t, tags) SELECT repeat(md5(g::text), 3), ARRAY[md5(g::text), 'x'] FROM generate_series(1, 6000) g;
   CREATE INDEX ON app.big USING gin (tags);
   CREATE INDEX ON app.big (t);
   CREATE TABLE app.twin AS TABLE app.big;
@@ -54,7 +54,7 @@ const shop = `
   END LOOP; END $$;
   CREATE FUNCTION app.others() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.small_1';
   CREATE TABLE app.checked (a int CHECK (app.others() > 0), t text);
-  INSERT INTO app.checked SELECT g, repeat(md5(g::text), 5) FROM generate_series(1, 20000) g;
+  INSERT INTO app.checked SELECT g, repeat(md5(g::text), 5) FROM generate_series(1, 4000) g;
   RESET ROLE;
   SELECT lo_from_bytea(9001, decode(repeat('ab', 100000), 'hex'));
   COMMENT ON LARGE OBJECT 9001 IS 'large';`
