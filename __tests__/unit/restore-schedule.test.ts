@@ -850,6 +850,24 @@ describe('what the end waits for', () => {
     expect(names()).toEqual(['TABLE DATA public.big', 'TABLE DATA public.t0'])
   })
 
+  test('keeps its jobs also from several that look for work at the same moment', async () => {
+    const all = itemsOf(
+      [1, 2, 3, 4].map((table) => ({
+        ...{ desc: 'TABLE DATA', tag: `t${table}`, dataBytes: 100 * MB },
+      })),
+    )
+    const { jobs, schedule, ask, names } = workersOf(3, all)
+    const early = { chain: Number.POSITIVE_INFINITY, isBehind: true }
+    jobs.begins(early)
+    for (let worker = 0; worker < 3; worker++) await ask()
+    // where nothing is under way one begins in any case
+    expect(names().filter(Boolean)).toHaveLength(1)
+    early.chain = 101 * MB
+    schedule.notify()
+    await new Promise(setImmediate)
+    expect(names().filter(Boolean)).toHaveLength(2)
+  })
+
   test('leaves alone the jobs that its load cannot use', async () => {
     const { ask, names } = workersOf(6, items(100, 90, 80))
     for (let worker = 0; worker < 6; worker++) await ask()

@@ -22,6 +22,8 @@ type Share = Pick<Task, 'chain' | 'load'> | EarlyShare
  */
 export class IdleJobs {
   private idle = 0
+  /** Of those that have found a task, so many have not been told yet. */
+  private found = 0
   private readonly from: number
   /** Loads in the order in which they came, and the sessions of each, summed up over so many looks. */
   private readonly borrowers = new Map<Share, { sessions: number; looks: number }>()
@@ -37,8 +39,16 @@ export class IdleJobs {
     try {
       return await next()
     } finally {
-      this.idle--
+      if (this.found > 0) this.found--
+      else this.idle--
     }
+  }
+
+  /** A job that waits has found its task: of others that look at the same moment, none counts it as idle any more. */
+  finds(): void {
+    if (this.idle === 0) return
+    this.idle--
+    this.found++
   }
 
   /** A load has begun: until giveBack() it may have jobs beside its own. */

@@ -230,6 +230,7 @@ export class Schedule {
       }
       if (!this.mayBegin(task)) return null
       this.ready.tasks.splice(index, 1)
+      this.jobs?.finds()
       return this.hold(task)
     }
     return null
