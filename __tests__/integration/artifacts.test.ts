@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { ClientError, callClient } from '../../src/action/artifact-client.ts'
 import { GitHubArtifacts } from '../../src/action/artifacts.ts'
 import { Cancelled, type Failure } from '../../src/failure.ts'
@@ -15,12 +15,16 @@ import type { UploadOptions } from '../../src/migration/kept/upload.ts'
 import { artifactProgram } from '../support/artifact-program.ts'
 import { failureOf } from '../support/failure.ts'
 import { uploadDump } from '../support/keep-dump.ts'
+import { takeMasks } from '../support/masks.ts'
 import { ResultsServer } from '../support/results-server.ts'
 import { QuietContext, Scratch, sampleDump, sampleFiles } from '../support/sample-dump.ts'
 
 const passphrase = 'a long passphrase'
 /** Far below what the sample needs, so that it takes several parts, and its largest file several pieces. */
 const limits = { bytes: 200_000, files: 4 }
+
+const { masks, stop } = takeMasks()
+afterAll(stop)
 
 let scratch: Scratch
 let server: ResultsServer
@@ -138,6 +142,8 @@ describe('a dump kept as an artifact', () => {
     expect(text).toMatch(/Uploading polardb-dump-part-001: \d+ kB of 4\d\d kB/)
     expect(text).toMatch(/Downloading polardb-dump: /)
     expect(text).not.toMatch(/sig=|Bearer|Uploaded bytes/)
+    // a log at debug level may show the URLs by which blobs are written and read
+    expect(masks).toContain(server.signature)
     expect(text).not.toContain('SCRAM-SHA-256')
   })
 

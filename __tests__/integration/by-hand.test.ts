@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { GitHubArtifacts } from '../../src/action/artifacts.ts'
 import { openDump } from '../../src/migration/kept/directory.ts'
 import { extractZip } from '../../src/migration/kept/unzip.ts'
@@ -9,6 +9,7 @@ import { fence, replaced } from '../support/documents.ts'
 import { dumping, listener, newlyTold, tinyParts } from '../support/dump-in-parts.ts'
 import { runInProcess } from '../support/in-process.ts'
 import { uploadDump } from '../support/keep-dump.ts'
+import { takeMasks } from '../support/masks.ts'
 import { smallShop } from '../support/migration.ts'
 import { everything } from '../support/migration-world.ts'
 import { ResultsServer } from '../support/results-server.ts'
@@ -26,6 +27,8 @@ const encryption = 'docs/encryption.md'
 const passphrase = 'correct horse battery staple'
 /** So small that the dump takes several artifacts, and its largest file several pieces. */
 const limits = { bytes: 300_000, files: 20 }
+
+afterAll(takeMasks().stop)
 
 describe('a dump is restored by hand', () => {
   let source: TestServer

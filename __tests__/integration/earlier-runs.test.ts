@@ -1,14 +1,16 @@
 import { mkdirSync } from 'node:fs'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { GitHubArtifacts } from '../../src/action/artifacts.ts'
 import { GitHubEarlierRuns } from '../../src/action/earlier-runs.ts'
 import { Cancelled } from '../../src/failure.ts'
+import { takeMasks } from '../support/masks.ts'
 import { type ListedRun, ResultsServer } from '../support/results-server.ts'
 import { QuietContext, Scratch } from '../support/sample-dump.ts'
 
 const file = '.github/workflows/rehearse.yml'
 const repository = 'shop/migration'
 
+afterAll(takeMasks().stop)
 let scratch: Scratch
 let server: ResultsServer
 let context: QuietContext

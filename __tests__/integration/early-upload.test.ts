@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { GitHubArtifacts } from '../../src/action/artifacts.ts'
 import { Cancelled, type Failure } from '../../src/failure.ts'
 import type { DumpSink } from '../../src/migration/dump/sink.ts'
@@ -16,6 +16,7 @@ import {
 import type { Limits } from '../../src/migration/kept/upload-limits.ts'
 import type { Run } from '../../src/migration/run.ts'
 import { type CommandResult, runInProcess } from '../support/in-process.ts'
+import { takeMasks } from '../support/masks.ts'
 import { ResultsServer } from '../support/results-server.ts'
 import {
   noise,
@@ -42,6 +43,7 @@ const whole = {
   archives: [...shop.archives, { path: 'databases/shop/3' }],
 }
 
+afterAll(takeMasks().stop)
 let scratch: Scratch
 let server: ResultsServer
 let context: QuietContext

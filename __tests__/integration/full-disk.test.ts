@@ -6,6 +6,7 @@ import type { Failure } from '../../src/failure.ts'
 import { downloadDump, openDumpDirectory } from '../../src/migration/kept/download.ts'
 import { failureOf } from '../support/failure.ts'
 import { encryptDump, uploadDump } from '../support/keep-dump.ts'
+import { takeMasks } from '../support/masks.ts'
 import { type PlainTarget, startPlainTarget } from '../support/polardb-standin.ts'
 import { Harness, testContext } from '../support/restore-harness.ts'
 import { ResultsServer } from '../support/results-server.ts'
@@ -15,6 +16,7 @@ import { SmallDisk } from '../support/small-disk.ts'
 
 const passphrase = 'a long passphrase'
 
+afterAll(takeMasks().stop)
 let scratch: Scratch
 let disk: SmallDisk | undefined
 let context: QuietContext
