@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
+import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import { leaveOut, type PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
 import { Dependants } from '../../src/migration/restore/plan/take-along.ts'
+import { openArchive } from '../../src/migration/restore/plan-restore.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
@@ -111,4 +113,14 @@ test('of thousands of entries that fail each is asked once what it hangs on', ()
   }
   expect(entries.filter(({ decision }) => decision.kind === 'restore')).toHaveLength(2000)
   expect(asked).toBe(entries.length)
+})
+
+test('an archive that was read is not read again for its plan, and is looked at as one that is', async () => {
+  const rows = archiveEntry({ desc: 'TABLE DATA', section: 'data', hasData: true })
+  const read = { directory: '/nowhere', entries: [rows] } as unknown as Archive
+  const options = (proven: boolean) => ({ proven }) as RestoreOptions
+  expect(await openArchive('/nowhere', options(true), read)).toBe(read)
+  await expect(openArchive('/nowhere', options(true))).rejects.toThrow('no readable table')
+  // its rows are INSERT statements, of which nobody knows who wrote them
+  await expect(openArchive('/nowhere', options(false), read)).rejects.toThrow('holds statements')
 })
