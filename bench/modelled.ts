@@ -535,7 +535,7 @@ class ModelledRun {
     this.takeArrived()
     const queue = {
       next: async () => {
-        const found = await this.idle.waiting(() => schedule.next(signal))
+        const found = await schedule.next(signal)
         return found.length > 0 ? found : undefined
       },
     }

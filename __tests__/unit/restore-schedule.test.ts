@@ -793,22 +793,22 @@ describe('what the end waits for', () => {
       })),
     ]).filter(({ entry }) => entry.section !== 'pre-data')
 
-  function workersOf(count: number, all: PlannedEntry[]) {
+  const rest: ExpectedPart = { tables: [], isRest: true }
+
+  function workersOf(count: number, all: PlannedEntry[], parts: ExpectedPart[] = []) {
     const jobs = new IdleJobs()
     const time = { now: 0, left: undefined as number | undefined }
     const leftOf = ({ items: [item] }: Task) =>
       item?.name === 'INDEX public.i_big' ? time.left : undefined
     const look = { now: () => time.now, leftOf }
-    const schedule = new Schedule(makeTasks(all), count, undefined, jobs, look)
+    const schedule = new Schedule(makeTasks(all, parts), count, undefined, jobs, look)
     const handed: (Task | undefined)[] = []
     /** A worker asks for its next task: none is there as long as it waits. */
     const ask = async () => {
       const at = handed.push(undefined) - 1
-      void jobs
-        .waiting(() => schedule.next(never))
-        .then((tasks) => {
-          handed[at] = tasks[0]
-        })
+      void schedule.next(never).then((tasks) => {
+        handed[at] = tasks[0]
+      })
       await new Promise(setImmediate)
     }
     const names = () => handed.map((task) => task?.items[0]?.name)
@@ -866,6 +866,45 @@ describe('what the end waits for', () => {
     schedule.notify()
     await new Promise(setImmediate)
     expect(names().filter(Boolean)).toHaveLength(2)
+  })
+
+  test('lets others go on as soon as a load beside its dump gives its job back', async () => {
+    const { jobs, names, ask } = workersOf(2, items(2000, 2000, 2000), [rest])
+    const early = { chain: 1e12, isBehind: true }
+    jobs.begins(early)
+    await ask()
+    await ask()
+    expect(names()).toEqual([undefined, undefined])
+    jobs.giveBack(early)
+    await new Promise(setImmediate)
+    expect(names()).toEqual(['TABLE DATA public.big', 'TABLE DATA public.t0'])
+  })
+
+  test('lets others go on where a load beside its dump comes before it that does not use them', async () => {
+    const { jobs, names, ask } = workersOf(2, items(100))
+    await ask()
+    await ask()
+    expect(names()).toEqual(['TABLE DATA public.big', undefined])
+    jobs.begins({ chain: 1e12, isBehind: false })
+    await new Promise(setImmediate)
+    expect(names()).toEqual(['TABLE DATA public.big', 'TABLE DATA public.t0'])
+  })
+
+  test('asks the server nothing of the many small statements that go together', async () => {
+    const all = itemsOf(Array.from({ length: 2000 }, (_, at) => ({ desc: 'INDEX', tag: `i${at}` })))
+    const costs = new Costs()
+    const [load] = makeTasks(items(100))
+    if (load) costs.learn(load, 100)
+    let asked = 0
+    const leftOf = () => {
+      asked++
+      return undefined
+    }
+    const schedule = new Schedule(makeTasks(all), 8, costs, undefined, { now: () => 0, leftOf })
+    let handed = 0
+    while (handed < all.length) handed += (await schedule.next(never)).length
+    expect(costs.inSeconds).toBe(true)
+    expect(asked).toBe(0)
   })
 
   test('leaves alone the jobs that its load cannot use', async () => {
@@ -948,14 +987,14 @@ describe('a load beside its dump', () => {
   const task = (chain: number) => ({ chain, load: null }) as Task
 
   /** @param idle jobs that wait */
-  async function jobsOf(idle: number) {
+  function jobsOf(idle: number) {
     const jobs = new IdleJobs(MB)
-    for (let one = 0; one < idle; one++) void jobs.waiting(() => new Promise(() => {}))
+    for (let one = 0; one < idle; one++) jobs.waits()
     return jobs
   }
 
-  test('takes a job as long as it is behind the dump, and is more urgent than the task', async () => {
-    const jobs = await jobsOf(1)
+  test('takes a job as long as it is behind the dump, and is more urgent than the task', () => {
+    const jobs = jobsOf(1)
     const load = early(10, true)
     jobs.begins(load)
     expect(jobs.mayBegin(task(5), () => false)).toBe(false)
@@ -966,15 +1005,15 @@ describe('a load beside its dump', () => {
     expect(jobs.mayBegin(task(5), () => true)).toBe(true)
   })
 
-  test('has all jobs that it can use where the end waits for it', async () => {
-    const jobs = await jobsOf(4)
+  test('has all jobs that it can use where the end waits for it', () => {
+    const jobs = jobsOf(4)
     jobs.begins(early(10, true))
     expect(jobs.mayBegin(task(5), () => true)).toBe(false)
     expect(jobs.mayBegin(task(5), () => false)).toBe(true)
   })
 
-  test('begins beside another one only with a job that is left, or where it is the most urgent', async () => {
-    const jobs = await jobsOf(2)
+  test('begins beside another one only with a job that is left, or where it is the most urgent', () => {
+    const jobs = jobsOf(2)
     const [long, short] = [early(10, true), early(5, false)]
     const no = () => false
     expect(jobs.mayBeginEarly(short, no)).toBe(true)
@@ -984,7 +1023,7 @@ describe('a load beside its dump', () => {
     expect(jobs.mayBeginEarly(early(20, false), () => true)).toBe(true)
     long.isBehind = false
     expect(jobs.mayBeginEarly(short, no)).toBe(true)
-    const none = await jobsOf(0)
+    const none = jobsOf(0)
     expect(none.mayBeginEarly(short, no)).toBe(false)
     expect(none.mayBeginEarly(short, () => true)).toBe(true)
   })

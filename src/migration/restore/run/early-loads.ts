@@ -140,7 +140,6 @@ export class EarlyLoad implements EarlyShare {
       this.running?.end(false)
       this.uses(false)
       run.idleJobs.giveBack(this)
-      rank.changed()
     })
     // who goes on with it hears of it
     this.loading.catch(() => {})

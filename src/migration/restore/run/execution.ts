@@ -149,7 +149,7 @@ export class Execution {
     this.progress.expect(() => schedule.left())
     const queue = {
       next: async () => {
-        const tasks = await this.idleJobs.waiting(() => schedule.next(this.signal))
+        const tasks = await schedule.next(this.signal)
         return tasks.length > 0 ? tasks : undefined
       },
       close: () => schedule.close(),

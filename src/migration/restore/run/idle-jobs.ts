@@ -21,9 +21,9 @@ type Share = Pick<Task, 'chain' | 'load'> | EarlyShare
  * systems", 1969, as far as work goes that is not interrupted).
  */
 export class IdleJobs {
+  /** Told that another load may have jobs now, or none: those that were left to the one before may do something else. */
+  changed: () => void = () => {}
   private idle = 0
-  /** Of those that have found a task, so many have not been told yet. */
-  private found = 0
   private readonly from: number
   /** Loads in the order in which they came, and the sessions of each, summed up over so many looks. */
   private readonly borrowers = new Map<Share, { sessions: number; looks: number }>()
@@ -33,27 +33,21 @@ export class IdleJobs {
     this.from = from
   }
 
-  /** Counts a job as idle while it waits for its next task. */
-  async waiting<T>(next: () => Promise<T>): Promise<T> {
+  /** A job waits for its next task, and is idle until works(). */
+  waits(): void {
     this.idle++
-    try {
-      return await next()
-    } finally {
-      if (this.found > 0) this.found--
-      else this.idle--
-    }
   }
 
-  /** A job that waits has found its task: of others that look at the same moment, none counts it as idle any more. */
-  finds(): void {
-    if (this.idle === 0) return
+  /** A job has a task, or there is none any more. Whoever else looks for one must not count it: it is to be told at once. */
+  works(): void {
     this.idle--
-    this.found++
   }
 
   /** A load has begun: until giveBack() it may have jobs beside its own. */
   begins(share: Share): void {
-    if (!this.borrowers.has(share)) this.borrowers.set(share, { sessions: 0, looks: 0 })
+    if (this.borrowers.has(share)) return
+    this.borrowers.set(share, { sessions: 0, looks: 0 })
+    this.changed()
   }
 
   /** How many a load may use now, beside its own: all of them, if the longest chain of work hangs on it. To be asked again and again. */
@@ -99,7 +93,7 @@ export class IdleJobs {
    */
   giveBack(share: Share): number {
     const { sessions, looks } = this.borrowers.get(share) ?? { sessions: 0, looks: 0 }
-    this.borrowers.delete(share)
+    if (this.borrowers.delete(share)) this.changed()
     return looks === 0 ? 1 : sessions / looks
   }
 

@@ -60,6 +60,7 @@ export class Schedule {
     this.look = look
     this.costs = costs
     this.jobs = jobs
+    if (jobs) jobs.changed = () => this.notify()
     for (const task of tasks) if (task.part) this.bringers.set(task.part, task)
     this.workers = Math.max(1, workers)
     this.waiting = new Set(tasks)
@@ -75,19 +76,24 @@ export class Schedule {
    * done. Waits while everything that is left waits for others.
    */
   async next(signal: AbortSignal): Promise<Task[]> {
-    for (;;) {
-      signal.throwIfAborted()
-      if (this.closed) return []
-      const task = this.putOffAtLast() ?? this.take()
-      if (task) return [task, ...this.company(task)]
-      if (this.waiting.size === 0) return []
-      if (this.running.size === 0 && this.expected.size === 0)
-        throw new Error('entries of the archive wait for one another in a circle')
-      const aborted = Promise.withResolvers<void>()
-      const abort = () => aborted.resolve()
-      signal.addEventListener('abort', abort, { once: true })
-      await Promise.race([this.wake.promise, aborted.promise])
-      signal.removeEventListener('abort', abort)
+    this.jobs?.waits()
+    try {
+      for (;;) {
+        signal.throwIfAborted()
+        if (this.closed) return []
+        const task = this.putOffAtLast() ?? this.take()
+        if (task) return [task, ...this.company(task)]
+        if (this.waiting.size === 0) return []
+        if (this.running.size === 0 && this.expected.size === 0)
+          throw new Error('entries of the archive wait for one another in a circle')
+        const aborted = Promise.withResolvers<void>()
+        const abort = () => aborted.resolve()
+        signal.addEventListener('abort', abort, { once: true })
+        await Promise.race([this.wake.promise, aborted.promise])
+        signal.removeEventListener('abort', abort)
+      }
+    } finally {
+      this.jobs?.works()
     }
   }
 
@@ -230,7 +236,6 @@ export class Schedule {
       }
       if (!this.mayBegin(task)) return null
       this.ready.tasks.splice(index, 1)
-      this.jobs?.finds()
       return this.hold(task)
     }
     return null
@@ -292,7 +297,8 @@ export class Schedule {
   private leftOf(task: Task, passed: number): number {
     // before anything is measured a chain is in no unit of time
     if (!this.costs.inSeconds) return task.chain
-    const own = this.look.leftOf(task)
+    // how far the many small ones are that go together nobody sees
+    const own = isSmall(task) ? undefined : this.look.leftOf(task)
     return own === undefined ? task.chain - passed : task.chain - this.costs.of(task) + own
   }
 
@@ -307,7 +313,8 @@ export class Schedule {
 
   private hold(task: Task): Task {
     if (task.load) this.jobs?.begins(task)
-    task.alone = this.isBesideLonger(task)
+    // a small table has no processes beside the session, and there may be a hundred thousand of them
+    task.alone = task.kind === 'statement' && !isSmall(task) && this.isBesideLonger(task)
     this.running.set(task, this.look.now())
     this.tables.hold(task)
     return task
@@ -331,9 +338,7 @@ export class Schedule {
 
   /** A load needs no job beside its own. @returns how many sessions it had on an average (see IdleJobs) */
   giveBack(load: Task): number {
-    const sessions = this.jobs?.giveBack(load) ?? 1
-    this.notify()
-    return sessions
+    return this.jobs?.giveBack(load) ?? 1
   }
 
   /** Whoever waits looks again whether there is something to do: jobs have become free, or are not any more. */
