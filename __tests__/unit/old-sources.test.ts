@@ -26,7 +26,7 @@ const features: readonly { since: number; name: string; sql: RegExp }[] = [
   {
     since: 90_000,
     name: 'functions of 9.0',
-    sql: /\b(?:pg_is_in_recovery|aclexplode|string_agg|pg_table_size|pg_indexes_size)\s*\(/,
+    sql: /\b(?:pg_is_in_recovery|aclexplode|string_agg|pg_table_size|pg_indexes_size|pg_relation_filenode)\s*\(/,
   },
   { since: 90_000, name: 'ORDER BY in an aggregate', sql: /\barray_agg\s*\([^()]*\bORDER BY\b/ },
   {
@@ -188,7 +188,8 @@ const answers: Answer[] = [
   { statement: /indisprimary DESC/, rows: () => [{ columns: '{c5}' }] },
   {
     statement: /AS i, pg_catalog.count/,
-    rows: (sql) => sql.split('UNION ALL').map((_, i) => ({ i: `${i}`, rows: '1', digest: '1' })),
+    rows: (sql) =>
+      sql.split('UNION ALL').map((_, i) => ({ i: `${i}`, rows: '1', digest: '1', fate: null })),
   },
   {
     statement: /x\.relkind = 'S'[\s\S]*re\.deptype/,
