@@ -39,8 +39,8 @@ function planned(seed: number): PlannedEntry[] {
     const other = entries[below(entries.length)]
     if (other && below(5) === 0) one.needs = [other.entry]
     if (below(8) > 0) continue
-    one.decision = leaveOut('it is gone', 'Bring it back', lossOf(one.entry))
-    if (below(3) === 0) one.decision = { ...one.decision, there: true }
+    const gone = leaveOut('it is gone', 'Bring it back', lossOf(one.entry))
+    one.decision = below(3) === 0 ? { ...gone, there: true } : gone
   }
   takeAlong(entries)
   return entries
