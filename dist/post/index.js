@@ -316,7 +316,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 
 // main has said why, and has left nothing to clean up
 if (!(0,_node_version_js__WEBPACK_IMPORTED_MODULE_0__/* .refusalOfNode */ .Q)(process.versions.node)) {
-    const { cleanUp } = await Promise.all(/* import() */[__nccwpck_require__.e(466), __nccwpck_require__.e(127)]).then(__nccwpck_require__.bind(__nccwpck_require__, 3127));
+    const { cleanUp } = await Promise.all(/* import() */[__nccwpck_require__.e(466), __nccwpck_require__.e(208)]).then(__nccwpck_require__.bind(__nccwpck_require__, 1208));
     await cleanUp();
 }
 
