@@ -371,6 +371,22 @@ describe('how it is read', () => {
     expect(pieces).toMatchObject({ rows: 25_715, rowsPerSecond: expect.any(Number) })
   })
 
+  test('many tables are read without a look through a whole catalog for each of them', async () => {
+    const many = await database(
+      'many',
+      `DO $$ BEGIN FOR i IN 1..400 LOOP EXECUTE pg_catalog.format('CREATE TABLE t%s AS SELECT 1 AS a', i); END LOOP; END $$`,
+    )
+    const looks = async () => {
+      const sum = `SELECT sum(seq_tup_read)::int AS rows FROM pg_catalog.pg_stat_sys_tables`
+      return (await server.sql(sum, many)).rows[0]?.rows
+    }
+    const before = await looks()
+    const { tables } = await fingerprintOf(server, many, { level: 'counts' })
+    expect(tables).toHaveLength(400)
+    // 400 looks through pg_class would be 300,000
+    expect((await looks()) - before).toBeLessThan(20_000)
+  })
+
   test('the widest table there can be is read, on servers with and without 64-bit hashes', async () => {
     const old = await TestServer.start(10)
     try {

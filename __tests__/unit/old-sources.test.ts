@@ -207,7 +207,15 @@ const answers: Answer[] = [
   { statement: /lo_open/, rows: () => [{ oid: '4711', digest: '1' }] },
   { statement: /pg_relation_size\('pg_catalog.pg_largeobject'/, rows: () => [{ bytes: '1' }] },
 ]
-const table = { schema: 'app', populated: 't', owner: 'o', bytes: '8192', blocks: '1', heap: 't' }
+const table = {
+  schema: 'app',
+  populated: 't',
+  owner: 'o',
+  bytes: '8192',
+  blocks: '1',
+  heap: 't',
+  file: '1',
+}
 const type = {
   schema: 'pg_catalog',
   type: 'b',

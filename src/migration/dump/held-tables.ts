@@ -113,7 +113,7 @@ function storedQuery(server: number): string {
            CASE WHEN c.reltuples > 0 AND c.relpages > 0
                 THEN c.reltuples::pg_catalog.float8 * pg_catalog.pg_relation_size(c.oid) / c.relpages
                      / pg_catalog.current_setting('block_size')::pg_catalog.int4 END AS rows,
-           ${fateOf('c.oid', `(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))::pg_catalog.regclass`)} AS fate,
+           ${fateOf('c.oid', `(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))::pg_catalog.regclass`, 'c.relfilenode')} AS fate,
            (pg_catalog.current_setting('server_encoding') = 'UTF8' OR (n.nspname || c.relname) ~ '^[ -~]*$')
              AND NOT ${hashed}
              AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())

@@ -102,15 +102,16 @@ export class TableReplaced extends MomentGone {
 /**
  * SQL: what has become of a table since the moment of the transaction, in which it must be locked by now. `file` where its rows are in
  * another file: CLUSTER and VACUUM FULL take along who may see a row, TRUNCATE and ALTER TABLE do not. `name` where another table has
- * its name; null where nothing has. Functions and names are looked up as they are now, and rows of pg_class as they were then.
+ * its name; null where nothing has. Functions and names are looked up as they are now. No catalog is read for it: a session that
+ * reads rows does without indexes, and would read all of pg_class for each table.
  *
  * @param oid a number, or an expression
  * @param name its qualified and quoted name in that moment, as an expression of the type regclass
+ * @param file its `relfilenode` in that moment: a number, or an expression
  */
-export function fateOf(oid: number | string, name: string): string {
-  return `(SELECT CASE WHEN f.oid <> ${name} THEN 'name'
-                WHEN f.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(f.oid) THEN 'file' END
-           FROM pg_catalog.pg_class f WHERE f.oid = ${oid})`
+export function fateOf(oid: number | string, name: string, file: string): string {
+  return `CASE WHEN ${oid} <> ${name} THEN 'name'
+               WHEN ${file} IS DISTINCT FROM pg_catalog.pg_relation_filenode(${oid}) THEN 'file' END`
 }
 
 /**

@@ -142,9 +142,10 @@ async function refuseReplaced(
 }
 
 /** Materialized views are computed anew in any case, and a table of now is the one that is read. */
-function fateIn({ snapshot }: ReadPlan, { oid, schema, name, kind }: TableInfo): string {
+function fateIn({ snapshot }: ReadPlan, { oid, schema, name, kind, file }: TableInfo): string {
   if (snapshot === null || kind !== 'table') return 'NULL::pg_catalog.text'
-  return fateOf(oid, `${quoteLiteral(qualifiedName(schema, name))}::pg_catalog.regclass`)
+  const was = `${quoteLiteral(qualifiedName(schema, name))}::pg_catalog.regclass`
+  return fateOf(oid, was, `${BigInt(file)}`)
 }
 
 function scanOf(piece: Piece, index: number, plan: ReadPlan): string {
