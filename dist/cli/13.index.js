@@ -4395,15 +4395,16 @@ class TableReplaced extends MomentGone {
 /**
  * SQL: what has become of a table since the moment of the transaction, in which it must be locked by now. `file` where its rows are in
  * another file: CLUSTER and VACUUM FULL take along who may see a row, TRUNCATE and ALTER TABLE do not. `name` where another table has
- * its name; null where nothing has. Functions and names are looked up as they are now, and rows of pg_class as they were then.
+ * its name; null where nothing has. Functions and names are looked up as they are now. No catalog is read for it: a session that
+ * reads rows does without indexes, and would read all of pg_class for each table.
  *
  * @param oid a number, or an expression
  * @param name its qualified and quoted name in that moment, as an expression of the type regclass
+ * @param file its `relfilenode` in that moment: a number, or an expression
  */
-function fateOf(oid, name) {
-    return `(SELECT CASE WHEN f.oid <> ${name} THEN 'name'
-                WHEN f.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(f.oid) THEN 'file' END
-           FROM pg_catalog.pg_class f WHERE f.oid = ${oid})`;
+function fateOf(oid, name, file) {
+    return `CASE WHEN ${oid} <> ${name} THEN 'name'
+               WHEN ${file} IS DISTINCT FROM pg_catalog.pg_relation_filenode(${oid}) THEN 'file' END`;
 }
 /**
  * Opens a session whose texts depend on no setting of the account, the database or the server. The signal ends what it runs.
@@ -17064,10 +17065,11 @@ async function refuseReplaced(client, plan, piece, object) {
     }
 }
 /** Materialized views are computed anew in any case, and a table of now is the one that is read. */
-function fateIn({ snapshot }, { oid, schema, name, kind }) {
+function fateIn({ snapshot }, { oid, schema, name, kind, file }) {
     if (snapshot === null || kind !== 'table')
         return 'NULL::pg_catalog.text';
-    return fateOf(oid, `${quoteLiteral(qualifiedName(schema, name))}::pg_catalog.regclass`);
+    const was = `${quoteLiteral(qualifiedName(schema, name))}::pg_catalog.regclass`;
+    return fateOf(oid, was, `${BigInt(file)}`);
 }
 function scanOf(piece, index, plan) {
     const { method, server } = plan;
@@ -17559,7 +17561,7 @@ function storedQuery(server) {
            CASE WHEN c.reltuples > 0 AND c.relpages > 0
                 THEN c.reltuples::pg_catalog.float8 * pg_catalog.pg_relation_size(c.oid) / c.relpages
                      / pg_catalog.current_setting('block_size')::pg_catalog.int4 END AS rows,
-           ${fateOf('c.oid', `(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))::pg_catalog.regclass`)} AS fate,
+           ${fateOf('c.oid', `(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname))::pg_catalog.regclass`, 'c.relfilenode')} AS fate,
            (pg_catalog.current_setting('server_encoding') = 'UTF8' OR (n.nspname || c.relname) ~ '^[ -~]*$')
              AND NOT ${hashed}
              AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
