@@ -811,8 +811,20 @@ describe('what the end waits for', () => {
       })
       await new Promise(setImmediate)
     }
+    /** A worker asks, and is handed something at once. */
+    const work = async () => {
+      await ask()
+      const task = handed.at(-1)
+      if (!task) throw new Error('nothing was handed out')
+      return task
+    }
+    /** It is done, and its load gives back what jobs it had. */
+    const end = (task: Task, seconds?: number) => {
+      schedule.giveBack(task)
+      schedule.done(task, seconds)
+    }
     const names = () => handed.map((task) => task?.items[0]?.name)
-    return { jobs, schedule, handed, ask, names, time }
+    return { jobs, schedule, handed, ask, work, end, names, time }
   }
 
   test('is loaded by all jobs, and other work waits, where that has time until the end', async () => {
@@ -919,17 +931,7 @@ describe('what the end waits for', () => {
   })
 
   test('has its processors to itself: what is built beside it is built in one process', async () => {
-    const { schedule, handed, ask, time } = workersOf(2, items(100, 100))
-    const work = async () => {
-      await ask()
-      const task = handed.at(-1)
-      if (!task) throw new Error('nothing was handed out')
-      return task
-    }
-    const end = (task: Task, seconds?: number) => {
-      schedule.giveBack(task)
-      schedule.done(task, seconds)
-    }
+    const { work, end, time } = workersOf(2, items(100, 100))
     end(await work(), 100)
     const gin = await work()
     expect(gin).toMatchObject({ alone: false, items: [{ name: 'INDEX public.i_big' }] })
@@ -945,17 +947,7 @@ describe('what the end waits for', () => {
   })
 
   test('is known by what the server says of its progress, whatever was thought of it', async () => {
-    const { schedule, handed, ask, time } = workersOf(2, items(100, 100))
-    const work = async () => {
-      await ask()
-      const task = handed.at(-1)
-      if (!task) throw new Error('nothing was handed out')
-      return task
-    }
-    const end = (task: Task, seconds?: number) => {
-      schedule.giveBack(task)
-      schedule.done(task, seconds)
-    }
+    const { work, end, time } = workersOf(2, items(100, 100))
     end(await work(), 100)
     await work()
     end(await work(), 10)
@@ -967,18 +959,10 @@ describe('what the end waits for', () => {
   })
 
   test('is the rest where that lasts longer: nothing is spared then', async () => {
-    const { schedule, handed, ask } = workersOf(2, items(900, 900, 900, 900))
-    const begin = async () => {
-      await ask()
-      const task = handed.at(-1)
-      if (!task) throw new Error('nothing was handed out')
-      return task
-    }
-    const load = await begin()
-    schedule.giveBack(load)
-    schedule.done(load, 10)
-    expect(await begin()).toMatchObject({ alone: false, items: [{ name: 'INDEX public.i_big' }] })
-    expect(await begin()).toMatchObject({ alone: false, items: [{ name: 'TABLE DATA public.t0' }] })
+    const { work, end } = workersOf(2, items(900, 900, 900, 900))
+    end(await work(), 10)
+    expect(await work()).toMatchObject({ alone: false, items: [{ name: 'INDEX public.i_big' }] })
+    expect(await work()).toMatchObject({ alone: false, items: [{ name: 'TABLE DATA public.t0' }] })
   })
 })
 
