@@ -85,6 +85,8 @@ const leftRoles = (target: RestoreTarget) =>
     `SELECT rolname, rolcanlogin FROM pg_roles WHERE left(rolname, ${temporaryRole.length}) = '${temporaryRole}'`,
   )
 
+const tomorrow = () => new Date(Date.now() + 86_400_000).toISOString()
+
 describe('code of the database that runs during a restore', () => {
   const cases: [string, () => RestoreTarget, () => Dump, readonly Place[]][] = [
     [
@@ -198,6 +200,32 @@ describe('the role that loads', () => {
     await client.query(`CREATE ROLE "${dead}" LOGIN PASSWORD 'x' VALID UNTIL '2001-01-01'`)
     await client.end()
     await harness.restore(old, plain, { targetName: 'swept' })
+    expect(await leftRoles(plain)).toEqual([])
+  })
+
+  test('of a run at work is left alone by others, however old it is and though it owns nothing', async () => {
+    await source.sql('CREATE DATABASE given')
+    await source.sql(
+      `CREATE SCHEMA app AUTHORIZATION mallory; SET ROLE mallory; CREATE TABLE app.one (i int PRIMARY KEY);
+       INSERT INTO app.one VALUES (1), (2)`,
+      'given',
+    )
+    const given = await harness.dump(source, 'given')
+    const options = await harness.options(given, plain, { targetName: 'given' })
+    const restored = await restoreDatabase(
+      options,
+      await planRestore(options, harness.context),
+      harness.context,
+    )
+    const as = restored.analyzeAs
+    if (!as) throw new Error('there was no loader')
+    // it is days old, and everything is with its owner by now
+    await plain.backend.sql(`ALTER ROLE "${as.user}" VALID UNTIL '${tomorrow()}'`)
+    await harness.restore(old, plain, { targetName: 'beside' })
+    expect(await leftRoles(plain)).toEqual([{ rolname: as.user, rolcanlogin: true }])
+    await analyzeDatabase({ target: as, targetName: 'given', jobs: 1 }, harness.context)
+    await restored.settle()
+    await restored.release()
     expect(await leftRoles(plain)).toEqual([])
   })
 

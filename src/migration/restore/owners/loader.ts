@@ -85,6 +85,8 @@ export class Loader {
       member: account.superuser ? null : account.name,
       // clients before version 10 know no SCRAM
       scram: Number.parseInt(client.version, 10) >= 10,
+      // there is nothing in it to be used, and it is there until the restore is done
+      holds: `USAGE ON SCHEMA ${quoteIdentifier(markSchema)}`,
     })
     if (typeof made === 'string') return made
     context.secret?.(made.password)

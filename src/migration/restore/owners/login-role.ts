@@ -23,6 +23,11 @@ export interface LoginRoleOptions {
   member: string | null
   /** Its clients know SCRAM. */
   scram: boolean
+  /**
+   * What it is granted in the transaction that makes it, and keeps for as long as it is needed: no server drops a role that a
+   * privilege refers to, in whichever database, so no other run takes it for one that is left (see sweepLoginRoles).
+   */
+  holds: string
 }
 
 /**
@@ -50,6 +55,7 @@ export async function createLoginRole(
   if (!row) throw new Error('the server did not answer')
   const quoted = quoteIdentifier(name)
   const login = `LOGIN CONNECTION LIMIT ${options.connections} PASSWORD ${quoteLiteral(verifier)} VALID UNTIL ${quoteLiteral(row.until)}`
+  await client.query('BEGIN')
   try {
     await client.query(
       row.exists
@@ -61,14 +67,18 @@ export async function createLoginRole(
         `GRANT ${quoted} TO ${quoteIdentifier(options.member)}${row.major >= 16 ? ' WITH SET TRUE, INHERIT TRUE' : ''}`,
       )
     }
+    await client.query(`GRANT ${options.holds} TO ${quoted}`)
+    if ((await powerless(client, [name])).length === 1) {
+      await client.query('COMMIT')
+      return { password }
+    }
+    await client.query('ROLLBACK')
+    return 'the target gives every new role powers'
   } catch (error) {
+    await client.query('ROLLBACK').catch(() => {})
     if (!refuses(sqlstateOf(error) ?? '', 'login role')) throw error
-    await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => {})
     return `the target refuses to make it: ${messageOf(error)}`
   }
-  if ((await powerless(client, [name])).length === 1) return { password }
-  await client.query(`DROP ROLE IF EXISTS ${quoted}`).catch(() => {})
-  return 'the target gives every new role powers'
 }
 
 /**
@@ -130,6 +140,12 @@ export async function dropLoginRole(client: pg.Client, name: string): Promise<st
     return undefined
   } catch (error) {
     if (sqlstateOf(error) === undefined) throw error
+    // nothing held it any more, so another run may have been quicker
+    const { rowCount: left } = await client.query(
+      'SELECT FROM pg_catalog.pg_roles WHERE rolname = $1',
+      [name],
+    )
+    if (!left) return undefined
     await client.query(`ALTER ROLE ${quoted} NOLOGIN`).catch(() => {})
     return messageOf(error)
   }
@@ -186,21 +202,22 @@ async function attempt(client: pg.Client, statement: string): Promise<void> {
 }
 
 /**
- * Drops roles of runs that have died, unless they still own something: of a restore that may be resumed, or whose database
- * was dropped by hand. One that can still log in may belong to a run that is under way: it owns something within the hour.
+ * Drops roles that no run needs: one that is needed owns something or was granted something (see LoginRoleOptions.holds), and
+ * so does that of a restore that may be resumed, until its database or its mark is dropped. Its age says nothing: a run may be at work
+ * for days. What refers to a role is known to every database of the server, which refuses the drop as well.
  */
 export async function sweepLoginRoles(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     // starts_with came with version 11
     `SELECT r.rolname AS name FROM pg_catalog.pg_roles r
       WHERE pg_catalog.left(r.rolname::pg_catalog.text, pg_catalog.length($1)) = $1
-        AND (NOT r.rolcanlogin OR r.rolvaliduntil < pg_catalog.now() OPERATOR(pg_catalog.+) '${lifetime}'::pg_catalog.interval OPERATOR(pg_catalog.-) '1 hour'::pg_catalog.interval)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_shdepend d
                          WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid)`,
     [temporaryRole],
   )
   for (const { name } of rows) {
+    if (!isTemporaryRole(name)) continue
     try {
       await client.query(`DROP ROLE ${quoteIdentifier(name)}`)
     } catch (error) {

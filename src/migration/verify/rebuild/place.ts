@@ -34,13 +34,16 @@ export async function withBuilder<T>(
   const place = { database: scratch, role: 'target', signal: context.signal } as const
   const made = await withConnection(connection, place, async (client) => {
     await sweepLoginRoles(client)
-    const role = await createLoginRole(client, name, { connections: 4, member: null, scram: true })
+    const role = await createLoginRole(client, name, {
+      connections: 4,
+      member: null,
+      scram: true,
+      holds: `CONNECT, CREATE ON DATABASE ${quoteIdentifier(scratch)}`,
+    })
     if (typeof role === 'string') return role
     roles.push(name)
-    const [to, database] = [quoteIdentifier(name), quoteIdentifier(scratch)]
-    await client.query(`GRANT CONNECT, CREATE ON DATABASE ${database} TO ${to}`)
     try {
-      await client.query(`GRANT USAGE, CREATE ON SCHEMA public TO ${to}`)
+      await client.query(`GRANT USAGE, CREATE ON SCHEMA public TO ${quoteIdentifier(name)}`)
     } catch (error) {
       // a superuser's before version 15, and open to everybody
       if (sqlstateOf(error) === undefined) throw error
