@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import { parseArchive, readArchive } from '../../src/postgres/archive/archive.ts'
-import { refuseInserts } from '../../src/postgres/archive/check.ts'
+import { checkRoots, refuseInserts } from '../../src/postgres/archive/check.ts'
 import { entryName } from '../../src/postgres/archive/entry.ts'
 import { failureThrown } from '../support/failure.ts'
 import { toc, type Written } from '../support/toc.ts'
@@ -238,6 +238,30 @@ describe('what pg_restore would run of an archive', () => {
   ])('is refused when it has %s', (_, entry) => {
     const { line } = failureOf(toc([root, entry], 16))
     expect(line).toMatch(/pg_restore would do more than load rows|its encoding/)
+  })
+
+  describe('in an archive of rows alone', () => {
+    const of = (table: string) =>
+      parse(
+        rows(`COPY app.${table} (id) FROM stdin;\n`, {
+          definition: '-- load via partition root app."Parts"',
+        }),
+      )
+    const definitions = parse(root, { tag: 'victim', namespace: 'app', definition: '' })
+
+    test('rows may go through a partitioned table that another archive defines', () => {
+      expect(() => checkRoots([definitions, of('"Parts"')])).not.toThrow()
+      expect(() => checkRoots([of('"o""x"')])).not.toThrow()
+    })
+
+    test.each(['victim', 'nobody'])('they are refused where they would fill %s', (table) => {
+      const refusal = 'pg_restore would do more than load rows'
+      expect(() => checkRoots([definitions, of(table)])).toThrow(refusal)
+    })
+
+    test('they are refused where no archive defines the partitioned table', () => {
+      expect(() => checkRoots([of('"Parts"')])).toThrow('pg_restore would do more than load rows')
+    })
   })
 
   test('is refused when it sets the path a second time', () => {

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { Failure } from '../../failure.ts'
 import { type Archive, readArchive } from '../../postgres/archive/archive.ts'
-import { refuseInserts } from '../../postgres/archive/check.ts'
+import { checkRoots, refuseInserts } from '../../postgres/archive/check.ts'
 import { withRoleNames } from '../../postgres/archive/roles.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import { runProgram } from '../../postgres/programs/process.ts'
@@ -63,6 +63,7 @@ export async function planRestore(
     const known = read?.directory === directory ? read : undefined
     archives.push(await openArchive(directory, options, known))
   }
+  checkRoots(archives)
   const asked = await retrying(context, () => askTarget(options, archives, context))
   const facts = { ...asked, roles: new Map([...asked.roles, ...plannedRoles]) }
   const plan = makePlan(archives, facts, {

@@ -38,10 +38,12 @@ const partitionRoot = /^-- load via partition root [^\r\n]+\n?$/
 
 /**
  * @param entries the archive's entries, decoded
- * @throws Failure that names the first entry whose text would make pg_restore do more than load its rows
+ * @throws Failure that names the first entry whose text would make pg_restore do more than load its rows; into which table they go
+ *   is left to checkRoots() where the archive defines none, as one of the data section alone
  */
 export function checkRows(entries: readonly ArchiveEntry[]): void {
   const seen = new Set<string>()
+  const defines = entries.some(({ desc }) => desc === 'TABLE')
   for (const entry of entries) {
     const statement = ofSession[entry.desc]
     if (statement) {
@@ -49,7 +51,26 @@ export function checkRows(entries: readonly ArchiveEntry[]): void {
       seen.add(entry.desc)
       if (!statement.test(entry.definition))
         throw refused(entry, `it would run ${shown(entry.definition)}`)
-    } else if (entry.hasData) checkData(entry, entries)
+    } else if (entry.hasData) checkData(entry)
+  }
+  if (defines) checkRoots([{ entries }])
+}
+
+/**
+ * Rows of a partition may go through its partitioned table, whose definition may be in another archive of the same database.
+ *
+ * @param archives all of the database that are there: checked when each was read, to be called before rows of them are loaded
+ * @throws Failure that names the first entry whose rows would go into a table that is neither its own nor a partitioned one
+ */
+export function checkRoots(archives: readonly { entries: readonly ArchiveEntry[] }[]): void {
+  for (const { entries } of archives) {
+    for (const entry of entries) {
+      const into = otherTable(entry)
+      if (!into) continue
+      const isRoot = (other: ArchiveEntry) => isTable(other, into) && isPartitioned(other)
+      if (!archives.some((one) => one.entries.some(isRoot)))
+        throw refused(entry, `it would fill another table: ${shown(entry.copyStatement ?? '')}`)
+    }
   }
 }
 
@@ -68,24 +89,26 @@ export function refuseInserts(entries: readonly ArchiveEntry[]): void {
     )
 }
 
-function checkData(entry: ArchiveEntry, entries: readonly ArchiveEntry[]): void {
+function checkData(entry: ArchiveEntry): void {
   if (entry.desc !== 'TABLE DATA' && entry.desc !== 'BLOBS')
     throw refused(entry, 'no entry of this kind has rows')
   if (entry.definition !== '' && !partitionRoot.test(entry.definition))
     throw refused(entry, `it would run ${shown(entry.definition)}`)
   const statement = entry.copyStatement ?? ''
-  if (statement === '') return
-  const [, schema, table = ''] = copy.exec(statement) ?? []
-  if (entry.desc !== 'TABLE DATA' || table === '')
+  if (statement !== '' && (entry.desc !== 'TABLE DATA' || !copy.test(statement)))
     throw refused(entry, `it would run ${shown(statement)}`)
+}
+
+/** The table that rows are copied into, where it is not their own. */
+function otherTable(entry: ArchiveEntry): { namespace: string; tag: string } | undefined {
+  if (!entry.hasData || !entry.copyStatement) return undefined
+  const [, schema, table = ''] = copy.exec(entry.copyStatement) ?? []
   const into = {
     // archives from before 10.3 count on search_path
     namespace: schema === undefined ? entry.namespace : unquoted(schema),
     tag: unquoted(table),
   }
-  if (into.namespace === entry.namespace && into.tag === entry.tag) return
-  if (!entries.some((other) => isTable(other, into) && isPartitioned(other)))
-    throw refused(entry, `it would fill another table: ${shown(statement)}`)
+  return into.namespace === entry.namespace && into.tag === entry.tag ? undefined : into
 }
 
 const isTable = (entry: ArchiveEntry, { namespace, tag }: { namespace: string; tag: string }) =>

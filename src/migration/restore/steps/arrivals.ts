@@ -1,4 +1,5 @@
 import type { Archive } from '../../../postgres/archive/archive.ts'
+import { checkRoots } from '../../../postgres/archive/check.ts'
 import type { ArrivingPart, ArrivingParts } from '../arriving.ts'
 import { markForAccount } from '../owners/logins.ts'
 import { planArrival } from '../plan/plan.ts'
@@ -55,6 +56,7 @@ async function growingRows(
   { directory }: ArrivingPart,
 ): Promise<PlannedEntry | undefined> {
   const archive = await openArchive(directory, options)
+  checkRoots([...plan.archives, archive])
   const { entries } = planArrival(plan, archive, plan.facts, plan.options)
   markForAccount({ ...plan, entries: [...plan.entries, ...entries] }, [archive])
   const rows = entries.filter(({ entry }) => entry.hasData)
@@ -75,6 +77,7 @@ async function takeIn(
 ): Promise<PlannedEntry[]> {
   const { plan, options, execution, context } = restore
   const archive = await openArchive(part.directory, options)
+  checkRoots([...plan.archives, archive])
   await arriving.check(archive)
   const wanted = await wantedEntries(options, [archive], { signal })
   const known = {
