@@ -6,7 +6,7 @@ import {
   compareFingerprints,
 } from '../../src/migration/verify/compare/fingerprints.ts'
 import type { RoleSubstitute } from '../../src/migration/verify/compare/sides.ts'
-import type { DatabaseFingerprint } from '../../src/migration/verify/model.ts'
+import type { DatabaseFingerprint, TableFingerprint } from '../../src/migration/verify/model.ts'
 import type { EntryResult } from '../../src/report/model.ts'
 
 const empty: CatalogFingerprint = { owners: ['alice', 'bob'], acls: [], kinds: {} }
@@ -465,4 +465,66 @@ test('the compression of a column is explained where the target is older than 14
   expect(old).toMatchObject({ different: [], explained: [{ entry: 's.t: compression of a' }] })
   const same = compareKind('table', source, target)
   expect(same?.different).toEqual(['s.t: compression of a'])
+})
+
+describe('partitions among which every server shares out the rows otherwise', () => {
+  const root = { schema: 'public', name: 'hashed' }
+  const part = (
+    name: string,
+    rows: number,
+    digest: string,
+    more: Partial<TableFingerprint> = {},
+  ) => ({
+    ...{ schema: 'public', name, rows, digest, recipe: 0, scatteredIn: root },
+    ...more,
+  })
+  const recipes: DatabaseFingerprint['recipes'] = [[['k', 'enum_send']]]
+  const before = [part('one', 3, '30'), part('two', 2, '20')]
+  const compare = (now: TableFingerprint[], level: 'data' | 'counts' = 'data', was = before) =>
+    compareFingerprints(
+      fingerprint({ recipes, tables: was, level }),
+      fingerprint({ recipes, tables: now, level }),
+      [],
+    )
+
+  test('are equal where they hold the same rows together, and say so', () => {
+    const { equal, tables } = compare([part('one', 1, '45'), part('two', 4, '5')])
+    expect(equal).toBe(true)
+    for (const { match, explained } of tables) {
+      expect(match).toBe(false)
+      expect(explained).toContain('all partitions of public.hashed together hold the same rows')
+    }
+    expect(compare([part('one', 1, '0'), part('two', 4, '0')], 'counts').equal).toBe(true)
+  })
+
+  const { digest: _, ...unread } = part('two', 4, '5')
+  const { scatteredIn: __, ...whole } = part('two', 4, '5')
+  test.each<[string, TableFingerprint[]]>([
+    ['a row is missing', [part('one', 1, '45'), part('two', 3, '5')]],
+    ['a row is another', [part('one', 1, '45'), part('two', 4, '6')]],
+    ['a partition is missing', [part('one', 5, '50')]],
+    [
+      'a partition cannot be read',
+      [part('one', 1, '45'), part('two', 4, '5', { unreadable: 'no' })],
+    ],
+    [
+      'a partition has other columns',
+      [part('one', 1, '45'), part('two', 4, '5', { unlike: ['k'] })],
+    ],
+    ['a partition has no digest', [part('one', 5, '50'), unread]],
+    ['a partition is read otherwise', [part('one', 1, '45'), part('two', 4, '5', { recipe: 1 })]],
+    [
+      'a partition is of another table',
+      [part('one', 1, '45'), part('two', 4, '5', { scatteredIn: { schema: 'a', name: 'b' } })],
+    ],
+    ['a partition is of none', [part('one', 1, '45'), whole]],
+  ])('differ where %s', (_name, now) => {
+    const { equal, tables } = compare(now)
+    expect(equal).toBe(false)
+    expect(tables.every(({ explained }) => explained === undefined)).toBe(true)
+  })
+
+  test('differ in counts alone where a row is missing', () => {
+    expect(compare([part('one', 1, '0'), part('two', 3, '0')], 'counts').equal).toBe(false)
+  })
 })

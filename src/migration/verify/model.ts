@@ -24,6 +24,8 @@ const tableFingerprint = fields({
   recipe: v.exactOptional(count),
   /** On the target: columns that the recipe names and that are missing here, or are of another type. */
   unlike: v.exactOptional(list(text)),
+  /** The partitioned table among whose partitions its rows are shared out otherwise by every server (see scatteredTables). */
+  scatteredIn: v.exactOptional(fields({ schema: text, name: text })),
   /** Why its rows could not be read: `rows` and `digest` then say nothing, and nothing is proven of it. */
   unreadable: v.exactOptional(text),
 })

@@ -6,6 +6,7 @@ import { keyOf } from '../rows/tables.ts'
 import { compareCatalogs } from './catalogs.ts'
 import { type ExpectedDifference, ExpectedDifferences } from './expected-differences.ts'
 import { compareLargeObjects } from './large-objects.ts'
+import { scatteredRows } from './scattered-rows.ts'
 import type { RoleSubstitute } from './sides.ts'
 
 export interface Comparison {
@@ -77,6 +78,7 @@ function compareTables(
 ): TableResult[] {
   const there = new Map(target.tables.map((table) => [keyOf(table), table]))
   const digests = source.level === 'data' && target.level === 'data'
+  const scattered = scatteredRows(source, there, digests)
   return source.tables.map((table): TableResult => {
     const { schema, name } = table
     const other = there.get(keyOf(table))
@@ -99,7 +101,7 @@ function compareTables(
     const reason = expected.reasonFor(entries.map((entry) => `${entry} ${schema}.${name}`))
     const computed =
       blind.length === 0 && table.kind && other && table.populated === other.populated
-    const explained = reason ?? (computed ? computedAnew : undefined)
+    const explained = reason ?? scattered.get(keyOf(table)) ?? (computed ? computedAnew : undefined)
     return {
       ...result,
       ...(blind.length > 0 ? { unreadable: blind.join('; ') } : {}),

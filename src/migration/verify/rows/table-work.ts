@@ -4,6 +4,7 @@ import { type Ahead, readingOf, shapeOf, type TableAhead } from './ahead.ts'
 import { differingColumns, type Recipe, recipeOf } from './digest.ts'
 import { isSame, type Piece, readPieces } from './pieces.ts'
 import type { ReadPlan, Task } from './readers.ts'
+import { scatteredTables } from './scattered.ts'
 import { cutBlocks, keyOf, type ReadType, readTypes, type TableInfo } from './tables.ts'
 
 const megabyte = 1_048_576
@@ -55,6 +56,7 @@ export async function tableWork(
         tables.flatMap(({ columns }) => columns.map(({ type }) => type)),
       )
     : new Map<number, ReadType>()
+  const scattered = await scatteredTables(leader, plan.server)
   const sourceTables = new Map(source?.tables.map((table) => [keyOf(table), table]))
   const recipes: Recipe[] = source ? source.recipes : []
   const known = new Map<string, number>()
@@ -64,6 +66,8 @@ export async function tableWork(
     const { schema, name, kind } = table
     const result: TableFingerprint = { schema, name, rows: 0 }
     if (kind === 'materialized view') result.kind = kind
+    const scatteredIn = scattered.get(table.oid)
+    if (scatteredIn) result.scatteredIn = scatteredIn
     if (!table.populated) {
       result.populated = false
       return result
