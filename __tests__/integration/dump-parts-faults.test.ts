@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -142,15 +142,18 @@ describe('while two programs are at work', () => {
   })
 
   test.each(['alpha', 'beta'])('that of %s fails, and the other one is stopped', async (fails) => {
-    const slow = proxy.when(/COPY public\.alpha /, 'slow')
-    const failing = proxy.when(/COPY public\.beta /, fails === 'beta' ? 'cut' : 'none').then(() => {
-      if (fails === 'alpha')
-        return source.sql(
+    const held = proxy.when(/COPY public\.alpha /, 'portion')
+    const failing = proxy
+      .when(/COPY public\.beta /, fails === 'beta' ? 'cut' : 'none')
+      .then(async () => {
+        if (fails === 'beta') return
+        await source.sql(
           `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY public.alpha %'`,
         )
-    })
+        proxy.release()
+      })
     const { error } = await dump({ uri: through(proxy, source.uri('wide')) })
-    await Promise.all([slow, failing])
+    await Promise.all([held, failing])
     expect(error).toBeUndefined()
     expect(told.calls.at(0)).toBe('schema wide')
     expect(told.calls.slice(-2)).toEqual(['lost wide', 'dumped wide'])
@@ -162,13 +165,13 @@ describe('while two programs are at work', () => {
 
   test('the job is cancelled, and neither is left behind', async () => {
     const stop = new AbortController()
-    const slow = proxy.when(/COPY public\.alpha /, 'slow')
+    const held = proxy.when(/COPY public\.alpha /, 'portion')
     const second = proxy.when(/COPY public\.beta /, 'none').then(() => stop.abort())
     const { error } = await dump({
       uri: through(proxy, source.uri('wide')),
       signal: stop.signal,
     })
-    await Promise.all([slow, second])
+    await Promise.all([held, second])
     expect(error).toBeInstanceOf(Cancelled)
     expect(told.calls).toEqual(['schema wide'])
     await nothingLeft()
@@ -373,13 +376,17 @@ describe('between two parts', () => {
       const held = found.map((one) => (one.name === 'beta' ? { ...one, rows: null } : one))
       for (const name of ['alpha', 'beta']) {
         // more than a pipe holds, so the server waits for whoever reads
-        const copying = source.sql(`COPY ${name} TO PROGRAM 'sleep 1; cat > /dev/null'`, 'shop')
+        const barrier = join(source.directory, `barrier-${name}`)
+        await writeFile(barrier, '')
+        const program = `while [ -e ${barrier} ]; do sleep 0.1; done; cat > /dev/null`
+        const copying = source.sql(`COPY ${name} TO PROGRAM '${program}'`, 'shop')
         let shares = await copyShares(other, 150_000, held)
         // not there yet, or without a row yet
         while (!shares[0]?.[1]) shares = await copyShares(other, 150_000, held)
         expect(shares.map(([table]) => table.name)).toEqual([name])
         expect(shares[0]?.[1]).toBeLessThan(1)
         expect(await copyShares(other, 130_000, held)).toEqual([])
+        await rm(barrier)
         await copying
       }
       await other.query(
