@@ -103,9 +103,7 @@ export class Proxies {
   ): Promise<void> {
     const [side, statement] = statements[phase] ?? ['source', /pg_stat_activity/]
     const proxy = this[given ?? side]
-    for (let skipped = Math.floor(share * 3); skipped > 0; skipped--)
-      await proxy.when(statement, 'none')
-    await proxy.when(statement, disturbance)
+    await proxy.nth(Math.floor(share * 3) + 1, statement, disturbance)
   }
 
   /** Closes every connection, and waits for nothing any more. */

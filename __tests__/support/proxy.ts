@@ -219,6 +219,12 @@ export class TcpProxy {
     })
   }
 
+  /** The same for one of those that match, by its number from 1 on: several of them may come at the same time. */
+  nth(number: number, pattern: RegExp | Buffer, disturbance: Disturbance): Promise<void> {
+    for (let before = 1; before < number; before++) void this.when(pattern, 'none')
+    return this.when(pattern, disturbance)
+  }
+
   /** Disturbs every connection that is open now. @returns how many that were */
   disturb(disturbance: Disturbance): number {
     const open = this.links.filter((link) => link.open)
