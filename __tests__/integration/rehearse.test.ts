@@ -284,12 +284,13 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
       }
     })
 
-  const holders = `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1886350433 AND granted`
+  const holders = `SELECT pid, pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1886350433 AND granted`
 
   onceOnly('one whose lock is lost takes it again', async () => {
     const { error } = await instead(async () => {
-      await target.backend.sql(holders)
-      const held = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 1886350433 AND granted`
+      const { rows: ended } = await target.backend.sql(holders)
+      expect(ended).toHaveLength(1)
+      const held = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 1886350433 AND granted AND pid <> ${ended[0]?.pid}`
       while ((await target.backend.sql(held)).rowCount === 0) await setImmediate()
     })
     expect(error).toBeUndefined()
