@@ -21,6 +21,8 @@ beforeAll(async () => {
   standby = await server.standby()
   copy = await server.standby()
   await copy.sql('SELECT pg_promote(true, 60)')
+  // until there is one on the new timeline, the server tells the old one
+  await copy.sql('CHECKPOINT')
   forward = await Pooler.start(server.port, 'passes everything on')
 })
 afterAll(async () => {
