@@ -318,13 +318,17 @@ export function hasServer(major: Major): boolean {
   return existsSync(join(root, 'node_modules', `pg${major}`, 'native', 'bin', 'postgres'))
 }
 
+/** So many of Jest's workers have ports to themselves. */
+const workers = 32
+
 /**
- * A port that was free a moment ago. Below the range from which the kernel gives ports to outgoing connections, so that
- * it is still free when a server that was stopped starts again.
+ * A port that was free a moment ago. Below the range from which the kernel gives ports to outgoing connections, and one that no test
+ * in another worker looks at, so that it is still free when a server that was stopped starts again.
  */
 export async function freePort(): Promise<number> {
+  const own = Number(process.env.JEST_WORKER_ID ?? 0) % workers
   for (let attempt = 1; ; attempt++) {
-    const port = 10_240 + Math.floor(Math.random() * 22_000)
+    const port = 10_240 + workers * Math.floor(Math.random() * 687) + own
     try {
       return await probe(port)
     } catch (error) {
