@@ -201,7 +201,7 @@ test('settings are those from before the freeze, but for what was changed since'
 
 const reading = (change: Partial<Writes> = {}): Writes => ({
   ...{ oldest: 100n, next: 100n, inserted: 5, updated: 5, deleted: 5 },
-  ...{ largeObjects: 1, definitions: 50, at: 0 },
+  ...{ largeObjects: 1, definitions: 50, sequences: null, at: 0 },
   ...change,
 })
 
@@ -229,6 +229,22 @@ test('a write is what takes a number and is counted', () => {
   expect(written(reading(), reading(dropped), false)).toEqual({
     writes: true,
     what: '4 rows updated, tables dropped',
+  })
+  // a sequence takes a number now and then only, and is counted nowhere
+  const at = (last: string) => ({
+    sequences: new Map([
+      ['public.s', last],
+      [last, ''],
+    ]),
+  })
+  expect(written(reading(at('1')), reading(at('1')), true).writes).toBe(false)
+  const onward = { writes: true, what: '1 sequence moved (public.s)' }
+  expect(written(reading(at('1')), reading(at('2')), true)).toEqual(onward)
+  expect(written(reading(at('')), reading({ ...moved, ...at('1') }), false)).toEqual(onward)
+  expect(written(reading(at('1')), reading(moved), true).writes).toBe('unknown')
+  expect(written(reading(at('1')), reading({ ...moved, ...at('2'), inserted: 6 }), true)).toEqual({
+    writes: true,
+    what: '1 row inserted, 1 sequence moved (public.s)',
   })
   for (const anew of [{ definitions: 3 }, { largeObjects: 0 }]) {
     expect(() => written(reading(), reading({ ...dropped, ...anew }), false)).toThrow(/count anew/)

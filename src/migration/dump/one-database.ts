@@ -16,7 +16,7 @@ import { archivePath, type DumpedDatabase } from '../kept/manifest.ts'
 import { type DatabaseProperties, readDatabaseProperties } from '../restore/database/properties.ts'
 import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
-import { fingerprintDatabase, rereadSequences } from '../verify/fingerprint.ts'
+import { fingerprintDatabase } from '../verify/fingerprint.ts'
 import { MomentGone, TableAwaited, TableReplaced } from '../verify/read-session.ts'
 import { type ExportedSnapshot, exportSnapshot } from '../verify/snapshot.ts'
 import { holdTables, lockWait, releaseTables, stillHeld } from './held-tables.ts'
@@ -26,6 +26,7 @@ import { optionAgainstParts, planParts, type StoredTable } from './parts.ts'
 import { isWaitForLock } from './program-failure.ts'
 import { type DumpDatabaseOptions, type DumpSource, dumpDatabase } from './programs.ts'
 import { readTableSizes, type TableSizes } from './progress.ts'
+import { noteSequences } from './sequences.ts'
 import type { DumpSink, PartAhead } from './sink.ts'
 import type { Written } from './watch-dump.ts'
 
@@ -175,15 +176,17 @@ async function dumpMoment(
     const { bytes, seconds } = dumped
     // the dump may have taken longer than the fingerprint
     if (before) fingerprint.still = stillness(before, await activity())
-    await rereadSequences(fingerprint, { connection, database: name, role: 'source' }, run)
+    const archives = planned ? planned.parts.length + 1 : 1
+    const made = dumpedAs(archives, fingerprint)
+    const paths = made.archives.map(({ path }) => join(run.dumpDirectory, path))
+    await noteSequences(fingerprint, paths, { connection, database: name }, run)
     const record = run.record.database(database)
     record.dumped(dumped)
     for (const table of dumped.tables) record.ran('dump', table, table)
-    const archives = planned ? planned.parts.length + 1 : 1
     run.log.info(
       `Dumped ${name}: ${formatBytes(database.bytes)} on the server, ${formatBytes(bytes)} dumped in ${formatDuration(seconds)} with ${counted(jobs, 'job')} into ${counted(archives, 'archive')}`,
     )
-    return dumpedAs(archives, fingerprint)
+    return made
   } finally {
     run.signal.removeEventListener('abort', cut)
     await snapshot.close()

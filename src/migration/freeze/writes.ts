@@ -1,6 +1,8 @@
 import type pg from 'pg'
 import { serverVersion } from '../../postgres/connection.ts'
-import { counted, formatCount } from '../../text/numbers.ts'
+import { sqlstateOf } from '../../postgres/errors.ts'
+import { counted, firstTen, formatCount } from '../../text/numbers.ts'
+import { printable } from '../../text/text.ts'
 
 /** What a server has counted of writes to one database since its statistics were reset, and its transactions. */
 export interface Writes {
@@ -14,6 +16,8 @@ export interface Writes {
   /** Pages of large objects written, and rows of catalogs, which every change of a definition but a comment writes. */
   largeObjects: number
   definitions: number
+  /** Where each sequence stands, by its quoted name; null where the server cannot tell. */
+  sequences: ReadonlyMap<string, string> | null
   /** When it was read, on the clock of `performance.now()`. */
   at: number
 }
@@ -42,7 +46,8 @@ export const definitionsWritten = `(SELECT COALESCE(pg_catalog.sum(n_tup_ins + n
  * @param client a session on any server from 8.4 on
  */
 export async function readWrites(client: pg.Client): Promise<Writes> {
-  const { rows } = await client.query<Record<keyof Omit<Writes, 'at'>, string>>(`
+  const sequences = await readSequences(client)
+  const { rows } = await client.query<Record<keyof Omit<Writes, 'at' | 'sequences'>, string>>(`
     SELECT pg_catalog.txid_snapshot_xmin(t.snapshot)::pg_catalog.text AS oldest,
            pg_catalog.txid_snapshot_xmax(t.snapshot)::pg_catalog.text AS next, s.inserted, s.updated, s.deleted,
            (SELECT COALESCE(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_sys_tables
@@ -62,8 +67,45 @@ export async function readWrites(client: pg.Client): Promise<Writes> {
     deleted: Number(row.deleted),
     largeObjects: Number(row.largeObjects),
     definitions: Number(row.definitions),
+    sequences,
     at: performance.now(),
   }
+}
+
+/**
+ * Reads where the sequences stand, which are moved without a row being counted, and for 32 numbers of each with one transaction's
+ * number at most (PostgreSQL source, sequence.c, SEQ_LOG_VALS). Those that the account may not read are left out, and so are
+ * temporary ones, which a session that is read-only may move, and unlogged ones, which a standby cannot read.
+ *
+ * @returns null before version 10, where each would have to be asked by itself, and where one is locked or was just dropped
+ */
+async function readSequences(client: pg.Client): Promise<Map<string, string> | null> {
+  const { number } = await serverVersion(client)
+  if (number < 100_000) return null
+  try {
+    await client.query(`SET lock_timeout = ${sequencePatience}`)
+    const { rows } = await client.query<{ name: string; last: string | null }>(
+      `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+              CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT,USAGE')
+                   THEN pg_catalog.pg_sequence_last_value(c.oid) END::pg_catalog.text AS last
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = 'S' AND c.relpersistence = 'p'`,
+    )
+    return new Map(rows.map(({ name, last }) => [name, last ?? '']))
+  } catch (error) {
+    if (sqlstateOf(error) === undefined) throw error
+    return null
+  }
+}
+
+/** Milliseconds that whoever alters a sequence is waited for: a look is to be short. */
+const sequencePatience = 500
+
+/** The sequences that stand elsewhere, or have begun. */
+function movedBetween(before: Writes, after: Writes): string[] {
+  return [...(after.sequences ?? [])]
+    .filter(([name, last]) => (before.sequences?.get(name) ?? last) !== last)
+    .map(([name]) => name)
 }
 
 /**
@@ -74,10 +116,12 @@ export async function readWrites(client: pg.Client): Promise<Writes> {
  * @throws Error where the server began to count anew in between
  */
 export function written(before: Writes, after: Writes, definitions: boolean, own = 0): Written {
-  // whoever writes needs a number: none was running, and none was given since; what is counted now was written earlier
-  if (before.oldest === before.next && before.next + BigInt(own) === after.next) {
-    return { writes: false, what: '' }
-  }
+  const moved = movedBetween(before, after).map(printable)
+  const sequences =
+    moved.length > 0 ? [`${counted(moved.length, 'sequence')} moved (${firstTen(moved)})`] : []
+  // whoever writes rows needs a number: none was running, and none was given since; what is counted now was written earlier
+  if (before.oldest === before.next && before.next + BigInt(own) === after.next)
+    return { writes: moved.length > 0, what: sequences.join() }
   const found = (
     [
       ['row', 'inserted'],
@@ -96,7 +140,8 @@ export function written(before: Writes, after: Writes, definitions: boolean, own
   if (fewer.length > 0 && !areDropped) {
     throw new Error('the server began to count anew meanwhile, as it does after a crash')
   }
-  if (found.length === 0) return { writes: 'unknown', what: '' }
+  if (found.length === 0)
+    return { writes: moved.length > 0 ? true : 'unknown', what: sequences.join() }
   const more = found.filter((one) => one.more > 0)
   const what = more.map(({ noun, field, more }) => {
     if (field === 'largeObjects')
@@ -106,7 +151,7 @@ export function written(before: Writes, after: Writes, definitions: boolean, own
     return `${counted(more, noun)} ${field}`
   })
   if (fewer.length > 0) what.push('tables dropped')
-  return { writes: true, what: what.join(', ') }
+  return { writes: true, what: [...what, ...sequences].join(', ') }
 }
 
 /** A session that has a transaction open in which it has written. */

@@ -31,10 +31,14 @@ const tableFingerprint = fields({
 })
 export type TableFingerprint = v.InferOutput<typeof tableFingerprint>
 
+const standing = fields({ last: digits, called: flag })
+
 /** A sequence at the dump's start and, where it moved meanwhile, at its end. */
 const sequenceFingerprint = fields({
   ...sequenceFields,
-  later: v.exactOptional(fields({ last: digits, called: flag })),
+  later: v.exactOptional(standing),
+  /** Where it moved: as it is in the dump, in whose archives it may be more than once. */
+  dumped: v.exactOptional(list(standing)),
 })
 export type SequenceFingerprint = v.InferOutput<typeof sequenceFingerprint>
 

@@ -157,9 +157,11 @@ function compareSequences(
     if (reason !== undefined) explained.push({ entry: `SEQUENCE SET ${name}`, reason })
     else if (blind !== undefined) different.push(`${name}: cannot be read: ${blind}`)
     else if (other) {
-      different.push(
-        `${name}: ${describe(sequence)} on the source, ${describe(other)} on the target`,
-      )
+      const { dumped } = sequence
+      const known = dumped
+        ? `${dumped.map(describe).join(' or ')} in the dump`
+        : `${describe(sequence)} on the source`
+      different.push(`${name}: ${known}, ${describe(other)} on the target`)
     } else missing.push(name)
   }
   const known = new Set(source.map(keyOf))
@@ -175,10 +177,14 @@ function compareSequences(
   }
 }
 
-/** Equal, or anywhere on the way that the source's sequence went while it was dumped. */
+/**
+ * As it is in the dump. Where it moved and nothing says how it was dumped, by the fingerprint of a live source say, anywhere on its
+ * way from the first reading to the second.
+ */
 function sameState(source: SequenceFingerprint, target: SequenceState): boolean {
   const same = (state: { last: string; called: boolean }) =>
     state.last === target.last && state.called === target.called
+  if (source.dumped) return source.dumped.some(same)
   if (same(source) || (source.later && same(source.later))) return true
   if (!source.later || !target.called) return false
   const [first, last, value] = [source.last, source.later.last, target.last].map(BigInt)
