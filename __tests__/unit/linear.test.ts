@@ -1,11 +1,21 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-import { expect, test } from '@jest/globals'
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { expect, jest, test } from '@jest/globals'
+import type { Context } from '../../src/migration/context.ts'
+import { EarlyRestore } from '../../src/migration/overlap/early-restore.ts'
 import type { RestoreOptions } from '../../src/migration/restore/options.ts'
+import type { RestorePlan } from '../../src/migration/restore/plan/plan.ts'
 import { leaveOut, type PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
 import { Dependants } from '../../src/migration/restore/plan/take-along.ts'
+import type { PlannedRestore } from '../../src/migration/restore/plan-everything.ts'
 import { openArchive } from '../../src/migration/restore/plan-restore.ts'
+import { Execution } from '../../src/migration/restore/run/execution.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
+import { Schedule } from '../../src/migration/restore/run/schedule.ts'
+import type { Run } from '../../src/migration/run.ts'
 import type { Archive } from '../../src/postgres/archive/archive.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
 
@@ -55,6 +65,53 @@ function held(tables: number): Record<'archive' | 'plan' | 'tasks' | 'losing' | 
   const args = ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval']
   return JSON.parse(execFileSync(process.execPath, [...args, script(tables)], { encoding: 'utf8' }))
 }
+
+/** Whether somebody still holds it, once what nobody holds is collected. */
+async function isHeld(what: WeakRef<object> | undefined): Promise<boolean> {
+  setFlagsFromString('--expose-gc')
+  // what was looked at is held until the end of its turn
+  await setImmediate()
+  ;(runInNewContext('gc') as () => void)()
+  return what?.deref() !== undefined
+}
+
+test('a restore that is done holds none of its tasks', async () => {
+  const options = { jobs: 2, allowMissing: [], archives: [], targetName: 'shop', target: {} }
+  const { signal } = new AbortController()
+  const context = { signal, progress: { update() {} } } as unknown as Context
+  const plan = { entries: [] } as unknown as RestorePlan
+  const execution = new Execution(options as unknown as RestoreOptions, plan, context, false)
+  let schedule: WeakRef<Schedule> | undefined
+  const { next } = Schedule.prototype
+  const spied = jest.spyOn(Schedule.prototype, 'next').mockImplementation(function (
+    this: Schedule,
+    signal,
+  ) {
+    schedule = new WeakRef(this)
+    return next.call(this, signal)
+  })
+  await execution.inParallel([])
+  expect(schedule).toBeInstanceOf(WeakRef)
+  spied.mockRestore()
+  expect(await isHeld(schedule)).toBe(false)
+  expect(execution.restored).toBe(0)
+})
+
+test('a restore that begins early does not hold the plan from before the dump', async () => {
+  const { signal } = new AbortController()
+  const more = { inputs: {}, environment: {}, artifacts: {}, progress: { update() {} } }
+  const run = { ...more, signal, dumpDirectory: '/dump' } as unknown as Run
+  const begin = () => {
+    const plan = { entries: [] }
+    const databases = [{ destination: { source: 'shop', target: 'shop' }, plan }]
+    const ahead = { target: {}, databases, planRoles: null } as unknown as PlannedRestore
+    type Dump = ConstructorParameters<typeof EarlyRestore>[0]
+    return { plan: new WeakRef(plan), early: new EarlyRestore({} as Dump, ahead, run) }
+  }
+  const { plan, early } = begin()
+  expect(await isHeld(plan)).toBe(false)
+  expect(early).toBeInstanceOf(EarlyRestore)
+})
 
 test('what is held of a database grows with its tables, and is three kilobytes of each', () => {
   const [few, many] = [held(2000), held(4000)]

@@ -32,7 +32,13 @@ import { EarlyDatabase } from './early-database.ts'
  */
 export class EarlyRestore {
   private readonly dump: Omit<RestorableDump, 'databases' | 'directory' | 'isSchema'>
-  private readonly ahead: PlannedRestore
+  /**
+   * Where each database is to go, and the way to the roles: nothing else of what was decided before the dump, which is as large as
+   * the definitions, and is decided about again.
+   */
+  private readonly ahead: Pick<PlannedRestore, 'target' | 'planRoles'> & {
+    readonly destinations: readonly Destination[]
+  }
   private readonly run: Run
   /** The run of the half that restores, and the one of the half that dumps. */
   private readonly own: Run
@@ -57,15 +63,17 @@ export class EarlyRestore {
     progress: Progress = run.progress,
   ) {
     this.dump = dump
-    this.ahead = ahead
+    const { target, planRoles } = ahead
+    const destinations = ahead.databases.map(({ destination }) => destination)
+    this.ahead = { target, planRoles, destinations }
     this.run = run
     const [dumping, restoring] = halvesOf(progress)
     const signal = AbortSignal.any([run.signal, this.stopper.signal])
     const goOn = goOnAfterMigrate(run, run.inputs.ifTargetNotEmpty === 'swap')
     this.own = { ...run, signal, progress: restoring, goOn }
     this.other = { ...run, progress: dumping }
-    for (const { destination } of ahead.databases)
-      this.arriving.set(destination.source, new ArrivingDatabase(run.dumpDirectory))
+    for (const { source } of destinations)
+      this.arriving.set(source, new ArrivingDatabase(run.dumpDirectory))
   }
 
   /**
@@ -123,12 +131,12 @@ export class EarlyRestore {
     await this.restoring
     run.signal.throwIfAborted()
     const known = new Set(planned.databases.map(({ destination }) => destination.source))
-    for (const { destination } of this.ahead.databases) {
+    for (const destination of this.ahead.destinations) {
       const whole = dumped.find(({ name }) => name === destination.source)
       if (!whole || known.has(destination.source) || destination.record.result.error) continue
       await this.collect(destination, () => this.plan(destination, whole, run))
     }
-    const order = new Map(this.ahead.databases.map((one, index) => [one.destination.source, index]))
+    const order = new Map(this.ahead.destinations.map(({ source }, index) => [source, index]))
     const at = ({ destination }: PlannedDatabase) => order.get(destination.source) ?? 0
     planned.databases.sort((one, other) => at(one) - at(other))
     const conclude = (database: PlannedDatabase) => this.conclude(database)
@@ -188,7 +196,7 @@ export class EarlyRestore {
 
   /** Restores one database after the other while they are dumped. Never throws: what has failed is kept. */
   private async restoreAll(): Promise<void> {
-    for (const { destination } of this.ahead.databases) {
+    for (const destination of this.ahead.destinations) {
       const arriving = this.arriving.get(destination.source)
       if (!arriving) continue
       let schema: DumpedDatabase | undefined
@@ -236,9 +244,9 @@ export class EarlyRestore {
   }
 
   private async willSwap(): Promise<boolean> {
-    const { target, databases } = this.ahead
+    const { target, destinations } = this.ahead
     if (this.own.inputs.ifTargetNotEmpty !== 'swap') return false
-    for (const { destination } of databases) {
+    for (const destination of destinations) {
       if (await lookAtSwap({ target, targetName: destination.target }, this.own)) return true
     }
     return false

@@ -179,8 +179,10 @@ export class Execution {
       if (reception) await receiving(reception, schedule, early, { log, signal }, stop, work)
       else await work()
     } finally {
-      // the tasks are as large as the plan, which is needed until the comparison is done, and they are not
-      this.progress.expect(() => [])
+      // the tasks are as large as the plan, which is needed until the comparison is done, and they are not. A function that is made
+      // here would hold them as well
+      this.progress.expect()
+      this.idleJobs.close()
     }
   }
 

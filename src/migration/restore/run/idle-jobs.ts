@@ -22,7 +22,7 @@ type Share = Pick<Task, 'chain' | 'load'> | EarlyShare
  */
 export class IdleJobs {
   /** Told that another load may have jobs now, or none: those that were left to the one before may do something else. */
-  changed: () => void = () => {}
+  changed: () => void = nobody
   private idle = 0
   private readonly from: number
   /** Loads in the order in which they came, and the sessions of each, summed up over so many looks. */
@@ -31,6 +31,11 @@ export class IdleJobs {
   /** @param from bytes of a load from which on it can have several sessions */
   constructor(from = streamSizes.from) {
     this.from = from
+  }
+
+  /** There is nothing to do any more: whoever was told is let go. */
+  close(): void {
+    this.changed = nobody
   }
 
   /** A job waits for its next task, and is idle until works(). */
@@ -117,6 +122,8 @@ export class IdleJobs {
     return sum
   }
 }
+
+function nobody(): void {}
 
 function isEarly(share: Share): share is EarlyShare {
   return 'isBehind' in share

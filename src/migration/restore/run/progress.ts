@@ -67,7 +67,7 @@ export class RestoreProgress {
   private loading: number | undefined
   /** By the name of the session that does it. */
   private readonly running = new Map<string, Work>()
-  private unfinished: () => readonly Task[] = () => []
+  private unfinished = nothing
   private readonly refreshes = new Set<Task>()
   private readonly left = {
     at: Number.NEGATIVE_INFINITY,
@@ -87,7 +87,7 @@ export class RestoreProgress {
   }
 
   /** From now on these are what is left to do, but for the materialized views. */
-  expect(unfinished: () => readonly Task[]): void {
+  expect(unfinished = nothing): void {
     this.unfinished = unfinished
   }
 
@@ -269,6 +269,8 @@ export class RestoreProgress {
     return left.seconds === undefined ? undefined : left.seconds - (now - left.at) / 1000
   }
 }
+
+const nothing = (): readonly Task[] => []
 
 function newWork(name: string, items: readonly PlannedEntry[]): Work {
   return {
