@@ -56,7 +56,7 @@ async function dumping(
       const from = await inspectSource(required(run.inputs, 'source'), run.inputs.databases, run)
       const dumpSource = await openDumpSource(from, run)
       await before()
-      await withSchemas(from, dumpSource, run, (schemas) => work(schemas, directory), refused)
+      await withSchemas(from, dumpSource, run, (schemas) => work(schemas, directory), { refused })
     },
   )
   return { ...result, directory }

@@ -58,6 +58,12 @@ describe('the outage of a run', () => {
     ])
   })
 
+  test('does not count the definitions that are looked at while people work', () => {
+    const looked = [...migration, phase('schema', 66, 3)]
+    expect(outageOf(looked)).toEqual(outageOf(migration))
+    expect(outageOf([...migration, phase('schema', 66, 3, 'failed')])?.seconds).toBe(420)
+  })
+
   test('is the same of a rehearsal, which does not freeze and cleans up', () => {
     const rehearsed = migration
       .filter(({ name }) => name !== 'freeze' && name !== 'upload')

@@ -3,6 +3,7 @@ import { refuseBlockers } from '../migration/checks/note.ts'
 import { openDumpSource } from '../migration/dump/source.ts'
 import { SourceWatch } from '../migration/freeze/watch-writes.ts'
 import { rememberOutage, statedWindow } from '../migration/history/window.ts'
+import { lookAhead } from '../migration/look-ahead.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { warnOfOthers, whileMigrating } from '../migration/rehearsal/presence.ts'
@@ -36,8 +37,12 @@ async function steps(run: Run): Promise<void> {
   const watch = await SourceWatch.begin(source, run)
   const dumpSource = await openDumpSource(source, run, target)
   if (inputs.roles !== 'only') await warnOfOthers(target, run)
-  await whileMigrating(target.connection, run, () =>
-    watch.during('blocker', (watched) => transfer(source, dumpSource, target, watched, run)),
-  )
+  await whileMigrating(target.connection, run, async () => {
+    // one that is frozen already is in nobody's use, and a failure decides how it is left
+    const ahead = watch.takesOver ? undefined : await lookAhead(source, dumpSource, target, run)
+    await watch.during('blocker', (watched) =>
+      transfer(source, dumpSource, target, watched, run, ahead),
+    )
+  })
   if (window) rememberOutage(window, run)
 }

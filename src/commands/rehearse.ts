@@ -5,6 +5,7 @@ import type { ReachedTarget, Source, SourceDatabase } from '../migration/checks/
 import { watchingAge } from '../migration/dump/age-watch.ts'
 import { openDumpSource } from '../migration/dump/source.ts'
 import { forecastOutage, statedWindow } from '../migration/history/window.ts'
+import { lookAhead } from '../migration/look-ahead.ts'
 import { refuseUnaccepted } from '../migration/losses.ts'
 import { runPhase } from '../migration/phases.ts'
 import { whyNotRun } from '../migration/rehearsal/not-run.ts'
@@ -76,9 +77,10 @@ async function beforehand(rehearsal: Rehearsal, run: Run): Promise<Sides | undef
 
 async function rehearseIn({ source, target }: Sides, run: Run): Promise<void> {
   const dumpSource = await openDumpSource(source, run, target)
-  await watchingAge(source, run, (watched, dumped) => {
+  await watchingAge(source, run, async (watched, dumped) => {
     // nobody writes to a copy of one moment, and the source may be written to as it likes
     const unwatched = { dumped, sealed: async () => {}, arrived: async () => {} }
-    return transfer(source, dumpSource, target, unwatched, watched)
+    const ahead = await lookAhead(source, dumpSource, target, watched)
+    await transfer(source, dumpSource, target, unwatched, watched, ahead)
   })
 }

@@ -1,15 +1,13 @@
 import { Failure, messageOf } from '../failure.ts'
 import type { ReachedTarget, Source } from './checks/preflight.ts'
-import type { Progress } from './context.ts'
 import { dumpDatabases, dumpTheRoles, sealEverything } from './dump/everything.ts'
 import type { DumpSource } from './dump/programs.ts'
-import { withSchemas } from './dump/schemas.ts'
 import type { DumpSink } from './dump/sink.ts'
 import type { Watched } from './freeze/watch-writes.ts'
 import { goOnAfterMigrate } from './go-on.ts'
 import { type DumpKeeper, keepingDump } from './kept/keep.ts'
+import { type Decided, decidedFor } from './look-ahead.ts'
 import { EarlyRestore } from './overlap/early-restore.ts'
-import { whyAfterDump } from './overlap/whether.ts'
 import { runPhase } from './phases.ts'
 import { restoreDatabases, restoreTheRoles } from './restore/everything.ts'
 import { planEverything } from './restore/plan-everything.ts'
@@ -18,6 +16,7 @@ import type { Run } from './run.ts'
 /**
  * Dumps, keeps and restores everything, and compares it, while the source is watched.
  *
+ * @param ahead what lookAhead() has decided
  * @throws the first failure, with how it goes on; Cancelled
  */
 export async function transfer(
@@ -26,9 +25,10 @@ export async function transfer(
   target: ReachedTarget,
   watched: Watched,
   run: Run,
+  ahead?: Decided,
 ): Promise<void> {
   await keepingDump(source.databases, run, (keeper) =>
-    transferKept(source, dumpSource, target, watched, keeper, run),
+    transferKept(source, dumpSource, target, watched, keeper, run, ahead),
   )
 }
 
@@ -39,12 +39,20 @@ async function transferKept(
   watched: Watched,
   keeper: DumpKeeper,
   run: Run,
+  ahead: Decided | undefined,
 ): Promise<void> {
   const { client } = dumpSource
   const { inputs } = run
   const began = performance.now()
   const { progress } = keeper
-  const { roles, common, early } = await planAhead(source, dumpSource, target, progress, run)
+  const roles = await dumpTheRoles(source, dumpSource, run)
+  const decided = await decidedFor(ahead, roles, source, dumpSource, target, run)
+  const { known, whyAfter } = decided
+  if (whyAfter !== undefined)
+    run.log.info(`The restore begins when the dump is complete: ${whyAfter}`)
+  // where nothing is restored early, the plan is made anew when the dump is complete
+  const early =
+    whyAfter === undefined ? new EarlyRestore(known, decided.planned, run, progress) : undefined
   const dump = async (dumping: Run, restoring?: DumpSink) => {
     const sink = keeper.sink(restoring)
     const databases = await dumpDatabases(source, dumpSource, dumping, target, sink)
@@ -61,11 +69,7 @@ async function transferKept(
     begun ??
     (await unlessFailed(failures, () =>
       runPhase(run, 'schema', () =>
-        planEverything(
-          { ...common, databases, directory, isSchema: false },
-          target.connection,
-          run,
-        ),
+        planEverything({ ...known, databases, directory, isSchema: false }, target.connection, run),
       ),
     ))
   if (planned) run.goOn = goOnAfterMigrate(run, planned.swaps.size > 0)
@@ -90,35 +94,6 @@ async function transferKept(
   await upload?.done
   if (failures.length > 0) throw goingOn(failures[0], run)
   upload?.check()
-}
-
-/**
- * Dumps the roles, and tells what the target cannot take before the first row is dumped.
- *
- * @returns `common`: what is known of the dump before it is made; `early`: what restores while it is made. Where nothing does, the
- * plan is made anew when the dump is complete, and nobody keeps this one meanwhile
- */
-async function planAhead(
-  source: Source,
-  dumpSource: DumpSource,
-  target: ReachedTarget,
-  progress: Progress,
-  run: Run,
-) {
-  const { client } = dumpSource
-  const { roles, common, ahead } = await withSchemas(source, dumpSource, run, async (dumping) => {
-    const roles = await dumpTheRoles(source, dumpSource, run)
-    const common = { client, roles, losses: source.losses, proven: true }
-    const ahead = await runPhase(run, 'schema', async () => {
-      const schemas = { ...(await dumping), isSchema: true }
-      return await planEverything({ ...common, ...schemas }, target.connection, run)
-    })
-    return { roles, common, ahead }
-  })
-  const why = await whyAfterDump(ahead, run)
-  if (why !== undefined) run.log.info(`The restore begins when the dump is complete: ${why}`)
-  const early = why === undefined ? new EarlyRestore(common, ahead, run, progress) : undefined
-  return { roles, common, early }
 }
 
 /** A step that is not taken when one before it has failed. What it throws is kept. */

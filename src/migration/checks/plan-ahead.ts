@@ -102,7 +102,7 @@ export async function planAhead({ source, target }: Assessed, run: Run): Promise
             if (run.inputs.preflightRestore)
               await tryAhead({ source, target }, schemas, dumpSource, run)
           },
-          refused,
+          { refused },
         ),
       ),
     )

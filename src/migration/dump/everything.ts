@@ -52,39 +52,54 @@ export async function dumpTheRoles(
   dumpSource: DumpSource,
   run: Run,
 ): Promise<DumpedRoles | null> {
-  const { inputs } = run
+  const { inputs, dumpDirectory } = run
   if (inputs.roles === 'skip') {
     skipPhase(run, 'dump-roles')
     return null
   }
-  const { dumpDirectory } = run
   return await runPhase(run, 'dump-roles', async () => {
-    const options = { readOnly: true, role: 'source', signal: run.signal } as const
-    const names = source.databases.map((database) => database.source)
-    const isAlone = inputs.roles === 'only'
-    const read = await retrying(run, () =>
-      withConnection(source.connection, options, (connection) =>
-        // without databases, the report says which settings in databases stay to be made
-        readRoleCatalog(connection, isAlone ? undefined : names),
-      ),
-    )
-    const catalog = isAlone ? read : await rolesBefore(read, source, run)
-    const file = join(dumpDirectory, rolesFile)
-    const logFile = join(run.reportDirectory, 'pg_dumpall.log')
+    const roles = await readTheRoles(source, dumpSource, join(dumpDirectory, rolesFile), run)
     const { rolePasswords, superuserOption, existingRoles } = inputs
-    await retrying(run, () => dumpRoles(dumpSource, file, { rolePasswords, logFile }, run))
-    const script = await readFile(file, 'utf8')
+    const { script, catalog } = roles
     const presumed = planRoleScript(script, catalog, presumedTarget(catalog, source.version), {
       superuserOption,
       existingRoles,
       rolePasswords,
-      databases: names,
+      databases: source.databases.map((database) => database.source),
     })
     await writingTo(dumpDirectory, dumpFull, () =>
       writeFile(join(dumpDirectory, polardbRolesFile), presumed.script, { mode: 0o600 }),
     )
-    return { script, catalog }
+    return roles
   })
+}
+
+/**
+ * Reads the roles as they are now.
+ *
+ * @param file holds afterwards what pg_dumpall wrote: a secret
+ * @throws Failure; Cancelled
+ */
+export async function readTheRoles(
+  source: Source,
+  dumpSource: DumpSource,
+  file: string,
+  run: Run,
+): Promise<DumpedRoles> {
+  const options = { readOnly: true, role: 'source', signal: run.signal } as const
+  const names = source.databases.map((database) => database.source)
+  const isAlone = run.inputs.roles === 'only'
+  const read = await retrying(run, () =>
+    withConnection(source.connection, options, (connection) =>
+      // without databases, the report says which settings in databases stay to be made
+      readRoleCatalog(connection, isAlone ? undefined : names),
+    ),
+  )
+  const catalog = isAlone ? read : await rolesBefore(read, source, run)
+  const logFile = join(run.reportDirectory, 'pg_dumpall.log')
+  const { rolePasswords } = run.inputs
+  await retrying(run, () => dumpRoles(dumpSource, file, { rolePasswords, logFile }, run))
+  return { script: await readFile(file, 'utf8'), catalog }
 }
 
 /**

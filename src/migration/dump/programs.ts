@@ -168,6 +168,8 @@ export async function dumpSchema(
     /** Of the database. */
     encoding: string
     snapshot?: string | undefined
+    /** Milliseconds to wait for a lock, where that is not to be as long as ever. */
+    lockWait?: number | undefined
     /** What is left out of it, as options of pg_dump. */
     extra?: string[]
     logFile: string

@@ -21,12 +21,18 @@ export interface DumpedSchemas {
   seconds: ReadonlyMap<string, number>
 }
 
+interface HowDumped {
+  refused?: ((database: string, failure: Failure) => void) | undefined
+  lockWait?: number | undefined
+}
+
 /**
  * Dumps the definitions of every database, several at once, and hands them on; they are removed afterwards. What would be lost on
  * a target is known from them before the first row is dumped.
  *
  * @param work gets them while they are still being dumped, so that something else can be done meanwhile
- * @param refused is told what pg_dump refuses, so that the other databases go on; without it that is thrown
+ * @param how.refused is told what pg_dump refuses, so that the other databases go on; without it that is thrown
+ * @param how.lockWait milliseconds to wait for a lock, where that is not to be as long as ever
  * @throws Failure; Cancelled
  */
 export async function withSchemas<T>(
@@ -34,12 +40,12 @@ export async function withSchemas<T>(
   dumpSource: DumpSource,
   run: Run,
   work: (dumping: Promise<DumpedSchemas>) => Promise<T>,
-  refused?: (database: string, failure: Failure) => void,
+  how: HowDumped = {},
 ): Promise<T> {
   const directory = join(run.temporaryDirectory, 'schemas')
   const stop = new AbortController()
   const own = { ...run, signal: AbortSignal.any([run.signal, stop.signal]) }
-  const dumping = dumpSchemas(source, dumpSource, directory, own, refused)
+  const dumping = dumpSchemas(source, dumpSource, directory, own, how)
   // whoever waits for it hears of it
   dumping.catch(() => {})
   try {
@@ -56,7 +62,7 @@ async function dumpSchemas(
   dumpSource: DumpSource,
   directory: string,
   run: Run,
-  refused?: (database: string, failure: Failure) => void,
+  { refused, lockWait }: HowDumped,
 ): Promise<DumpedSchemas> {
   const seconds = new Map<string, number>()
   // the roles are read meanwhile, and a session each reads what is not in an archive
@@ -70,7 +76,8 @@ async function dumpSchemas(
       const path = archivePath(name, 1)
       const own = { ...run, signal }
       try {
-        const made = await dumpOneSchema(name, source, dumpSource, join(directory, path), own)
+        const archive = join(directory, path)
+        const made = await dumpOneSchema(name, source, dumpSource, { archive, lockWait }, own)
         seconds.set(name, made.seconds)
         const { properties } = made
         return [{ name, target, bytes, archives: [{ path }], properties, fingerprint: undefined }]
@@ -84,12 +91,12 @@ async function dumpSchemas(
   return { directory, databases: dumped.flat(), seconds }
 }
 
-/** @param archive the directory to make */
+/** @param how.archive the directory to make */
 async function dumpOneSchema(
   name: string,
   source: Source,
   dumpSource: DumpSource,
-  archive: string,
+  { archive, lockWait }: { archive: string; lockWait: number | undefined },
   run: Run,
 ): Promise<{ properties: DumpedDatabase['properties']; seconds: number }> {
   const [, file] = archivePath(name, 1).split('/')
@@ -113,7 +120,7 @@ async function dumpOneSchema(
     const { encoding } = properties
     await dumpSchema(
       dumpSource,
-      { database: name, directory: archive, encoding, extra, logFile },
+      { database: name, directory: archive, encoding, lockWait, extra, logFile },
       run,
     )
     return { properties, seconds: (performance.now() - began) / 1000 }

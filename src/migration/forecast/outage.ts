@@ -15,8 +15,9 @@ interface Span {
  * How long nobody could have worked, from the phases of a rehearsal or a migration: from the moment the roles and the first
  * row are read, after which a source that is still written to would be left behind, to the proof of the last row (and the
  * exchange of names). It counts what lies in between and belongs to no phase, such as sealing the dump. It does not count
- * what comes before and could be done while people work (checks, the client programs), what nobody waits for (the upload),
- * what only a rehearsal does (its clean-up), nor the freeze, which a rehearsal leaves out: that is a phase of its own.
+ * what comes before and is done while people may work (checks, the client programs, the look at the definitions), what nobody
+ * waits for (the upload), what only a rehearsal does (its clean-up), nor the freeze, which a rehearsal leaves out: that is a
+ * phase of its own.
  *
  * The same of both, so that a migration's time can be held against what was said of it. It is the migration's
  * `cutoverSeconds` in all but what the run did beside its phases.
@@ -28,7 +29,14 @@ export function outageOf(
 ): Pick<HistoryPoint, 'seconds' | 'phases'> | null {
   const counts = (name: string): name is OutagePhase =>
     (outagePhases as readonly string[]).includes(name)
-  const counted = phases.filter(({ name, status }) => counts(name) && status !== 'skipped')
+  const done = phases.filter(({ name, status }) => counts(name) && status !== 'skipped')
+  // the definitions are looked at while people work, so that this is no part of it
+  const begun = Math.min(
+    ...done
+      .filter(({ name }) => name === 'dump-roles' || name === 'dump')
+      .map(({ startedAt }) => startedAt),
+  )
+  const counted = done.filter(({ name, startedAt }) => name !== 'schema' || startedAt >= begun)
   const has = (name: OutagePhase) => counted.some((phase) => phase.name === name)
   const isWhole = counted.every(({ status, seconds }) => status === 'succeeded' && seconds >= 0)
   if (!isWhole || !has('dump') || !has('restore')) return null

@@ -8,11 +8,12 @@ import { frozenDatabases, thawOne } from './frozen-source.ts'
  * Looks for freezes that earlier runs have left: one for a dump that can still be restored stays and is told, any other is undone,
  * unless this run freezes as well.
  *
+ * @returns whether one stays in force that this run takes over
  * @throws Failure where another run has frozen the source and is at work; Cancelled
  */
-export async function meetEarlierFreeze(source: Source, run: Run): Promise<void> {
+export async function meetEarlierFreeze(source: Source, run: Run): Promise<boolean> {
   const found = await frozenDatabases(source, run)
-  if (found.length === 0 || run.inputs.freezeSource) return
+  if (found.length === 0 || run.inputs.freezeSource) return found.length > 0
   for (const { database, frozen } of found) {
     const name = printable(database)
     if (frozen.dump !== null) {
@@ -39,6 +40,7 @@ export async function meetEarlierFreeze(source: Source, run: Run): Promise<void>
       next: 'The source was frozen before this run and stays so. command: unfreeze gives it its writes back',
     })
   }
+  return false
 }
 
 /** What the report says of a source before this run has frozen anything. */

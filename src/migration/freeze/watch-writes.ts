@@ -26,6 +26,8 @@ export interface Watched {
 
 /** Watches the databases of a source for writes, and keeps them away where `freeze-source` says so. */
 export class SourceWatch {
+  /** An earlier run has frozen the source, and nobody but this one will thaw it, whatever becomes of this one. */
+  takesOver = false
   private readonly source: Source
   private readonly run: Run
   private readonly looks: Looks
@@ -58,7 +60,7 @@ export class SourceWatch {
    */
   static async begin(source: Source, run: Run): Promise<SourceWatch> {
     const watch = new SourceWatch(source, run)
-    await meetEarlierFreeze(source, run)
+    watch.takesOver = await meetEarlierFreeze(source, run)
     await watch.looks.begin()
     return watch
   }
