@@ -270,7 +270,7 @@ describe('swap', () => {
       await expect(
         exchange(place, { name: 'shop', building: 'other', begun: false }, harness.context, 1),
       ).rejects.toMatchObject({
-        why: expect.stringContaining('connected: postgres'),
+        why: expect.stringContaining('it is used by postgres'),
         remedy: expect.stringContaining('The old database answers as before'),
       })
       expect(await oidOf('shop')).toBe(before)

@@ -1,6 +1,11 @@
 import { Failure } from '../../../failure.ts'
 import { counted } from '../../../text/numbers.ts'
 import {
+  type PreparedTransaction,
+  preparedTransactions,
+  refusedForPrepared,
+} from '../../restore/database/in-use.ts'
+import {
   type ExistingDatabase,
   obstaclesIn,
   readExisting,
@@ -23,13 +28,19 @@ const names: Question<{ name: string; invalid: boolean }> = {
   sql: () => `SELECT datname AS name, datconnlimit = -2 AS invalid FROM pg_catalog.pg_database`,
 }
 
+const prepared: Question<PreparedTransaction> = {
+  id: 'target-prepared-transactions',
+  scope: 'server',
+  sql: () => preparedTransactions,
+}
+
 /** What a restore would find where it wants to go; by the rules that it goes by itself. */
 const targetContent: Check = {
   id: 'target-content',
   severity: 'blocker',
   why: 'rows of two databases must not be mixed, and what is there already may be somebody’s',
   needs: ['source', 'target'],
-  questions: { target: [existingDatabase, names] },
+  questions: { target: [existingDatabase, names, prepared] },
   judge({ source, target, inputs }): Answer {
     const known = new Map(target.rows(names).map(({ name, invalid }) => [name, invalid]))
     const wanted = source.databases.map((database) => database.target)
@@ -72,6 +83,11 @@ const targetContent: Check = {
       if (obstacles.length === 0 && standingOf(found, options, undefined) !== 'empty')
         full.push(`"${database}"`)
     }
+    // what is emptied in place is not dropped, and what is exchanged is looked at by itself
+    if (ifTargetNotEmpty === 'replace')
+      failures.push(
+        ...wanted.flatMap((name) => refusedForPrepared(name, target.rows(prepared)) ?? []),
+      )
     if (failures.length > 0) throw together(failures)
     const what =
       ifTargetNotEmpty === 'replace' ? 'replace drops what they hold' : 'a resume goes on'

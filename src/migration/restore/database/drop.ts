@@ -13,8 +13,10 @@ import type { RestoreOptions } from '../options.ts'
 import { retireLoginRole, sweepLoginRoles } from '../owners/login-role.ts'
 import { endSessions, sessionPrefix } from '../run/target-session.ts'
 import { existingObjects, mostObjects } from './existing-objects.ts'
+import { assertNonePrepared, whoUses } from './in-use.ts'
 import { inMaintenanceDatabase } from './maintenance-database.ts'
 import { borneOut, type RestoreState, readMark } from './mark.ts'
+import { dropSubscriptions } from './subscriptions.ts'
 
 /** Which database, and of which server. */
 type Place = Pick<RestoreOptions, 'target' | 'targetName'>
@@ -32,6 +34,9 @@ export async function dropDatabase(options: Place, context: Context): Promise<vo
       'Empty it by hand, or restore under another name (databases: name=other-name)',
     )
   }
+  await inMaintenanceDatabase(options, context.signal, (client) =>
+    assertNonePrepared(client, targetName),
+  )
   const loader = await clearDatabase(options, context, (client) =>
     tellWhatIsDropped(client, targetName, context),
   )
@@ -124,16 +129,7 @@ async function clearDatabase(
       loader = marked?.loader ?? null
       await endSessions(client, `${sessionPrefix}%`, context.signal, loader)
       if (marked) await giveBack(client, marked, context)
-      const { rows } = await client.query<{ name: string }>(`
-        SELECT subname AS name FROM pg_catalog.pg_subscription
-         WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`)
-      for (const { name } of rows) {
-        const subscription = quoteIdentifier(name)
-        // the slot on the publisher is not ours to drop, and the publisher may be out of reach
-        await client.query(`ALTER SUBSCRIPTION ${subscription} DISABLE`)
-        await client.query(`ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`)
-        await client.query(`DROP SUBSCRIPTION ${subscription}`)
-      }
+      await dropSubscriptions(client)
     },
   )
   await clear.catch((error: unknown) => {
@@ -148,15 +144,10 @@ async function cannotDrop(client: pg.Client, name: string, error: unknown): Prom
   const sqlstate = sqlstateOf(error)
   // the session that it came from is gone: whoever wants it tries again
   if (sqlstate === undefined) return error
-  const { rows } = await client.query<{ who: string }>(
-    `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
-         FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
-    [name],
-  )
-  const who = rows.map((row) => printable(row.who)).join(', ')
+  const who = await whoUses(client, name)
   return new Failure(
     `The database "${name}" cannot be dropped`,
-    `${messageOf(error)}${who ? `; connected: ${who}` : ''}`,
+    `${messageOf(error)}${who ? `; it is used by ${who}` : ''}`,
     sqlstate === '42501'
       ? 'Drop it as its owner, or make the account a member of the owner'
       : 'End what uses it, then run again',
@@ -263,7 +254,7 @@ export function isInvalid(error: unknown): boolean {
 }
 
 /** Takes the mark off a database that an earlier migration made a template, as its source was: it could not be dropped. */
-async function unmarkTemplate(client: pg.Client, name: string): Promise<void> {
+export async function unmarkTemplate(client: pg.Client, name: string): Promise<void> {
   const { rowCount } = await client.query(
     'SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datistemplate',
     [name],

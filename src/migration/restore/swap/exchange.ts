@@ -9,8 +9,11 @@ import { doStill } from '../../cancellation.ts'
 import type { Context } from '../../context.ts'
 import { nameOfWork, progressLine } from '../../progress-line.ts'
 import { pause, retrying } from '../../retry.ts'
+import { unmarkTemplate } from '../database/drop.ts'
+import { whoUses } from '../database/in-use.ts'
 import { inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { markSchema, readMark, removeMark, writeMark } from '../database/mark.ts'
+import { dropSubscriptions } from '../database/subscriptions.ts'
 import type { RestoreOptions } from '../options.ts'
 
 type Place = Pick<RestoreOptions, 'target' | 'targetName'>
@@ -154,17 +157,17 @@ export async function exchange(
       }
       if (!isInUse && !mayPass(error)) break
       if (isInUse) {
-        const who = await connectedTo(place, name, context.signal)
+        const who = await usersOf(place, name, context.signal)
         const parts = [who === '' ? 'waits until nobody is connected' : `waits for ${who} to leave`]
         context.progress.update(progressLine(nameOfWork('exchange', name), parts))
       }
     }
     await pause(1, context.signal)
   }
-  const who = await connectedTo(place, name, context.signal)
+  const who = await usersOf(place, name, context.signal)
   throw new Failure(
     `The database "${name}" could not be exchanged`,
-    `${messageOf(refused)}${who ? `; connected: ${who}` : ''}`,
+    `${messageOf(refused)}${who ? `; it is used by ${who}` : ''}`,
     `The old database answers as before, and the new one is complete: it is "${building}". End what uses the old one, then run restore again with the kept dump and if-target-not-empty: swap`,
     { cause: refused, sqlstate: sqlstateOf(refused) },
   )
@@ -209,17 +212,8 @@ async function unmark(place: Place, context: Context): Promise<void> {
   }
 }
 
-/** Who is connected to a database, for a sentence; empty where that is nobody. */
-async function connectedTo(place: Place, name: string, signal: AbortSignal): Promise<string> {
-  return await inMaintenanceDatabase(place, signal, async (client) => {
-    const { rows } = await client.query<{ who: string }>(
-      `SELECT DISTINCT usename || COALESCE(' (' || NULLIF(application_name, '') || ')', '') AS who
-         FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND usename IS NOT NULL`,
-      [name],
-    )
-    return rows.map((row) => printable(row.who)).join(', ')
-  })
-}
+const usersOf = (place: Place, name: string, signal: AbortSignal) =>
+  inMaintenanceDatabase(place, signal, (client) => whoUses(client, name))
 
 /**
  * Works as a member of the owners of both databases. The memberships are written down in the new one before they are taken:
@@ -326,17 +320,28 @@ async function freeName(client: pg.Client, name: string, digits: string): Promis
 
 /** Drops the old database after an exchange. @throws Failure when the target refuses; the new one is in its place all the same */
 export async function dropKept(place: Place, kept: string, context: Context): Promise<void> {
+  const there = { database: kept, role: 'target', signal: context.signal } as const
+  const line = `DROP DATABASE ${quoteIdentifier(kept)}`
   try {
     await asOwner({ ...place, targetName: kept }, context, async (client) => {
-      await client.query(`DROP DATABASE ${quoteIdentifier(kept)}`)
+      await unmarkTemplate(client, kept)
+      try {
+        await client.query(line)
+      } catch (error) {
+        // 55006: a subscription uses it, if not somebody
+        if (sqlstateOf(error) !== '55006') throw error
+        await withConnection(place.target, there, dropSubscriptions)
+        await client.query(line)
+      }
     })
   } catch (error) {
-    if (sqlstateOf(error) === undefined) throw error
+    if (!(error instanceof Failure) && sqlstateOf(error) === undefined) throw error
+    const paste = error instanceof Failure ? error.paste : undefined
     throw new Failure(
       `The old database, "${kept}" now, could not be dropped`,
       messageOf(error),
-      `The new one has its name. Drop the old one by hand: DROP DATABASE ${quoteIdentifier(kept)}`,
-      { cause: error, sqlstate: sqlstateOf(error) },
+      `The new one has its name. Drop the old one by hand: ${line}`,
+      { cause: error, sqlstate: sqlstateOf(error), paste },
     )
   }
 }

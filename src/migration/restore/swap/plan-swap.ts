@@ -10,6 +10,7 @@ import { printable } from '../../../text/text.ts'
 import type { Context } from '../../context.ts'
 import { giveBack } from '../database/drop.ts'
 import { existingObjects } from '../database/existing-objects.ts'
+import { assertNonePrepared } from '../database/in-use.ts'
 import { databaseExists, inMaintenanceDatabase } from '../database/maintenance-database.ts'
 import { readMark } from '../database/mark.ts'
 import { ownLimit } from '../database/own-limit.ts'
@@ -25,7 +26,7 @@ type Place = Pick<RestoreOptions, 'target' | 'targetName'>
  *
  * @param place the target and the name that the new database is to have
  * @returns false where nothing is there yet that could be exchanged
- * @throws Failure when the account may not rename the database
+ * @throws Failure when the account may not rename the database, or nobody may
  */
 export async function lookAtSwap(place: Place, context: Context): Promise<boolean> {
   const { targetName: name } = place
@@ -38,7 +39,10 @@ export async function lookAtSwap(place: Place, context: Context): Promise<boolea
     )
   }
   if ((await countObjects(place, context)) === 0) return false
-  await inMaintenanceDatabase(place, context.signal, (client) => assertRenamable(client, name))
+  await inMaintenanceDatabase(place, context.signal, async (client) => {
+    await assertRenamable(client, name)
+    await assertNonePrepared(client, name)
+  })
   return true
 }
 
