@@ -1,4 +1,4 @@
-import * as core from '@actions/core'
+import * as core from './core.ts'
 import { registerSecret } from './secrets.ts'
 
 /**
