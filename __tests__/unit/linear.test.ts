@@ -10,7 +10,7 @@ import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import type { RestorePlan } from '../../src/migration/restore/plan/plan.ts'
 import { leaveOut, type PlannedEntry } from '../../src/migration/restore/plan/planned-entry.ts'
 import { Dependants } from '../../src/migration/restore/plan/take-along.ts'
-import type { PlannedRestore } from '../../src/migration/restore/plan-everything.ts'
+import { type PlannedRestore, plannedAhead } from '../../src/migration/restore/plan-everything.ts'
 import { openArchive } from '../../src/migration/restore/plan-restore.ts'
 import { Execution } from '../../src/migration/restore/run/execution.ts'
 import { makeLoads } from '../../src/migration/restore/run/load.ts'
@@ -106,7 +106,10 @@ test('a restore that begins early does not hold the plan from before the dump', 
     const databases = [{ destination: { source: 'shop', target: 'shop' }, plan }]
     const ahead = { target: {}, databases, planRoles: null } as unknown as PlannedRestore
     type Dump = ConstructorParameters<typeof EarlyRestore>[0]
-    return { plan: new WeakRef(plan), early: new EarlyRestore({} as Dump, ahead, run) }
+    return {
+      plan: new WeakRef(plan),
+      early: new EarlyRestore({} as Dump, plannedAhead(ahead), run),
+    }
   }
   const { plan, early } = begin()
   expect(await isHeld(plan)).toBe(false)

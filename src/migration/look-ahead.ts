@@ -11,8 +11,9 @@ import { rolesFile } from './kept/manifest.ts'
 import { whyAfterDump } from './overlap/whether.ts'
 import { runPhase } from './phases.ts'
 import {
-  type PlannedRestore,
+  type PlannedAhead,
   planEverything,
+  plannedAhead,
   type RestorableDump,
 } from './restore/plan-everything.ts'
 import { isGivenUp } from './retry.ts'
@@ -22,7 +23,7 @@ import type { Run } from './run.ts'
 export interface Decided {
   /** What is known of the dump before it is made. */
   known: Omit<RestorableDump, 'databases' | 'directory' | 'isSchema'>
-  planned: PlannedRestore
+  ahead: PlannedAhead
   /** Why nothing is restored before the dump is complete; undefined where it may be. */
   whyAfter: string | undefined
 }
@@ -122,7 +123,7 @@ async function decide(
         target.connection,
         run,
       )
-      return { known, planned, whyAfter: await whyAfterDump(planned, run) }
+      return { known, ahead: plannedAhead(planned), whyAfter: await whyAfterDump(planned, run) }
     })
   return await withSchemas(source, dumpSource, run, work, { lockWait })
 }

@@ -16,7 +16,7 @@ import type { Run } from './run.ts'
 /**
  * Dumps, keeps and restores everything, and compares it, while the source is watched.
  *
- * @param ahead what lookAhead() has decided
+ * @param looked what lookAhead() has decided
  * @throws the first failure, with how it goes on; Cancelled
  */
 export async function transfer(
@@ -25,10 +25,10 @@ export async function transfer(
   target: ReachedTarget,
   watched: Watched,
   run: Run,
-  ahead?: Decided,
+  looked?: Decided,
 ): Promise<void> {
   await keepingDump(source.databases, run, (keeper) =>
-    transferKept(source, dumpSource, target, watched, keeper, run, ahead),
+    transferKept(source, dumpSource, target, watched, keeper, run, looked),
   )
 }
 
@@ -39,20 +39,19 @@ async function transferKept(
   watched: Watched,
   keeper: DumpKeeper,
   run: Run,
-  ahead: Decided | undefined,
+  looked: Decided | undefined,
 ): Promise<void> {
   const { client } = dumpSource
   const { inputs } = run
   const began = performance.now()
   const { progress } = keeper
   const roles = await dumpTheRoles(source, dumpSource, run)
-  const decided = await decidedFor(ahead, roles, source, dumpSource, target, run)
-  const { known, whyAfter } = decided
+  const decided = await decidedFor(looked, roles, source, dumpSource, target, run)
+  const { known, ahead, whyAfter } = decided
   if (whyAfter !== undefined)
     run.log.info(`The restore begins when the dump is complete: ${whyAfter}`)
   // where nothing is restored early, the plan is made anew when the dump is complete
-  const early =
-    whyAfter === undefined ? new EarlyRestore(known, decided.planned, run, progress) : undefined
+  const early = whyAfter === undefined ? new EarlyRestore(known, ahead, run, progress) : undefined
   const dump = async (dumping: Run, restoring?: DumpSink) => {
     const sink = keeper.sink(restoring)
     const databases = await dumpDatabases(source, dumpSource, dumping, target, sink)

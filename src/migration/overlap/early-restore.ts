@@ -14,6 +14,7 @@ import {
   tellMadeRoles,
 } from '../restore/everything.ts'
 import {
+  type PlannedAhead,
   type PlannedDatabase,
   type PlannedRestore,
   planDatabase,
@@ -32,13 +33,7 @@ import { EarlyDatabase } from './early-database.ts'
  */
 export class EarlyRestore {
   private readonly dump: Omit<RestorableDump, 'databases' | 'directory' | 'isSchema'>
-  /**
-   * Where each database is to go, and the way to the roles: nothing else of what was decided before the dump, which is as large as
-   * the definitions, and is decided about again.
-   */
-  private readonly ahead: Pick<PlannedRestore, 'target' | 'planRoles'> & {
-    readonly destinations: readonly Destination[]
-  }
+  private readonly ahead: PlannedAhead
   private readonly run: Run
   /** The run of the half that restores, and the one of the half that dumps. */
   private readonly own: Run
@@ -58,21 +53,19 @@ export class EarlyRestore {
    */
   constructor(
     dump: Omit<RestorableDump, 'databases' | 'directory' | 'isSchema'>,
-    ahead: PlannedRestore,
+    ahead: PlannedAhead,
     run: Run,
     progress: Progress = run.progress,
   ) {
     this.dump = dump
-    const { target, planRoles } = ahead
-    const destinations = ahead.databases.map(({ destination }) => destination)
-    this.ahead = { target, planRoles, destinations }
+    this.ahead = ahead
     this.run = run
     const [dumping, restoring] = halvesOf(progress)
     const signal = AbortSignal.any([run.signal, this.stopper.signal])
     const goOn = goOnAfterMigrate(run, run.inputs.ifTargetNotEmpty === 'swap')
     this.own = { ...run, signal, progress: restoring, goOn }
     this.other = { ...run, progress: dumping }
-    for (const { source } of destinations)
+    for (const { source } of ahead.destinations)
       this.arriving.set(source, new ArrivingDatabase(run.dumpDirectory))
   }
 

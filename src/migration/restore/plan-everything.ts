@@ -69,6 +69,27 @@ export interface PlannedRestore {
 }
 
 /**
+ * Where each database is to go, and the way to the roles: what lasts of what is decided before the dump. The rest, which is as large
+ * as the definitions, is decided about again.
+ */
+export interface PlannedAhead extends Pick<PlannedRestore, 'target' | 'planRoles'> {
+  destinations: readonly Destination[]
+}
+
+/**
+ * Where each database is to go, and the way to the roles: what is held of what was decided before the dump. The rest is as large as the
+ * definitions, and is decided about again.
+ */
+export interface PlannedAhead extends Pick<PlannedRestore, 'target' | 'planRoles'> {
+  destinations: readonly Destination[]
+}
+
+/** What is to be held of a plan while the dump is made. */
+export function plannedAhead({ target, planRoles, databases }: PlannedRestore): PlannedAhead {
+  return { target, planRoles, destinations: databases.map(({ destination }) => destination) }
+}
+
+/**
  * Decides about everything of a dump before anything is changed: the roles, and every entry of every database. While one of
  * them would lose something that is not accepted, nothing is restored, and all of it is told at once.
  *
