@@ -102,13 +102,6 @@ test('only the action knows that it runs on GitHub', () => {
   ).toEqual([])
 })
 
-test('the libraries of GitHub, and the HTTP client that they bring along, are loaded by the runs that need them alone', () => {
-  const atOnce = /^import (?!type )[^']* from '@actions\//m
-  expect(files.filter((file) => atOnce.test(texts.get(file) ?? ''))).toEqual([
-    'src/action/artifact-process.ts',
-  ])
-})
-
 test('only the faces read the environment', () => {
   const readers = files.filter((file) => texts.get(file)?.includes('process.env'))
   expect(readers.filter((file) => !/^(entry|action|cli)$/.test(floorOf(file)))).toEqual([])

@@ -1,6 +1,7 @@
 import { mkdtemp } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as core from '@actions/core'
 import { commands, wordsOf } from '../commands/index.ts'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
 import { carryOut, type ReportFiles } from '../host/carry-out.ts'
@@ -21,7 +22,6 @@ import { ReportWriter } from '../report/writer.ts'
 import { visible } from '../text/text.ts'
 import { GitHubArtifacts } from './artifacts.ts'
 import { leavePartsToPost, leaveToPost } from './clean-up.ts'
-import * as core from './core.ts'
 import { GitHubEarlierRuns } from './earlier-runs.ts'
 import { maskedInputs } from './inputs.ts'
 import { RunnerLog } from './log.ts'
@@ -158,8 +158,9 @@ async function show(report: Report): Promise<void> {
   const broken = report.status === 'succeeded' ? undefined : brokenPhase(report)
   if (broken) core.setOutput('failed-phase', broken.name)
   if (report.cutoverSeconds !== null) core.setOutput('cutover-seconds', report.cutoverSeconds)
-  const summary = process.env.GITHUB_STEP_SUMMARY
-  if (summary) core.addSummary(summary, renderMarkdown(report))
+  if (process.env.GITHUB_STEP_SUMMARY) {
+    await core.summary.addRaw(renderMarkdown(report)).write()
+  }
   for (const { level, title, message } of annotations(report)) {
     const annotate = { error: core.error, warning: core.warning, notice: core.notice }[level]
     annotate(visible(redact(message)), { title: visible(redact(title)) })

@@ -1,9 +1,9 @@
 import type { DownloadArtifactOptions, FindOptions, UploadArtifactOptions } from '@actions/artifact'
+import * as core from '@actions/core'
 import * as v from 'valibot'
 import { count, fields, flag, list, readBy } from '../migration/kept/schema.ts'
 import { runProgram } from '../postgres/programs/process.ts'
 import { artifactProgram } from './artifact-program.ts'
-import * as core from './core.ts'
 
 /**
  * GitHub's artifact client, in a process of its own for each call. In ours it could not be cancelled, would end the process

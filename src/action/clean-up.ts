@@ -1,7 +1,7 @@
+import * as core from '@actions/core'
 import { messageOf } from '../failure.ts'
 import { endPrograms, type Rubbish, removeRubbish } from '../host/rubbish.ts'
 import { visible } from '../text/text.ts'
-import * as core from './core.ts'
 import { deleteArtifacts, type LooseArtifact, undeleted } from './loose-artifacts.ts'
 
 const state = 'rubbish'

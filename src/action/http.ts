@@ -1,4 +1,4 @@
-import type { HttpClient } from '@actions/http-client'
+import { HttpClient } from '@actions/http-client'
 import type { Send } from '../runner/http.ts'
 
 /**
@@ -8,10 +8,12 @@ import type { Send } from '../runner/http.ts'
  * @param seconds without a byte, after which an answer is no longer waited for
  */
 export function httpSender(seconds: number): Send {
-  let opened: Promise<HttpClient> | undefined
+  const client = new HttpClient('migrate-to-polardb', [], {
+    allowRedirects: false,
+    allowRetries: false,
+    socketTimeout: seconds * 1000,
+  })
   return async ({ method, url, headers, body }) => {
-    opened ??= openClient(seconds)
-    const client = await opened
     const { message, readBody } = await client
       .request(method, url, body ?? null, headers)
       .then((response) => ({
@@ -25,14 +27,4 @@ export function httpSender(seconds: number): Send {
       body: await readBody(),
     }
   }
-}
-
-/** Loaded when something is to be sent: it takes 10 MB. */
-async function openClient(seconds: number): Promise<HttpClient> {
-  const { HttpClient } = await import('@actions/http-client')
-  return new HttpClient('migrate-to-polardb', [], {
-    allowRedirects: false,
-    allowRetries: false,
-    socketTimeout: seconds * 1000,
-  })
 }

@@ -1,4 +1,4 @@
-import * as core from './core.ts'
+import * as core from '@actions/core'
 import { registerSecret } from './secrets.ts'
 
 /**

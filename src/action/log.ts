@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import * as core from '@actions/core'
 import { Paced } from '../host/paced.ts'
 import { redact } from '../host/secrets.ts'
 import type { Logger, Progress } from '../migration/context.ts'
 import { visible } from '../text/text.ts'
-import * as core from './core.ts'
 
 /** Milliseconds between two progress lines: enough to see that it lives, few enough to read the log afterwards. */
 const pace = 5000

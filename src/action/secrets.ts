@@ -1,5 +1,5 @@
+import * as core from '@actions/core'
 import { rememberSecret, secretsIn } from '../host/secrets.ts'
-import * as core from './core.ts'
 
 /** Registers a secret with the runner's masking and with `redact`, in every form in which it may turn up. */
 export function registerSecret(secret: string): void {
