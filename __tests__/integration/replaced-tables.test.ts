@@ -86,8 +86,8 @@ describe.each<Major>([10, 15, 18])(
 
     test('runs nothing in the sample of an estimate', async () => {
       const table = {
-        ...{ schema: 'app', name: 'r', isView: false, bytes: 8192, rows: 1, columns: 1 },
-        ...{ secured: false, indexes: [], foreignKeys: 0 },
+        ...{ schema: 'app', name: 'r', isView: false, bytes: 8192, longBytes: 0 },
+        ...{ rows: 1, columns: 1, secured: false, indexes: [], foreignKeys: 0 },
       }
       const databases = [
         {

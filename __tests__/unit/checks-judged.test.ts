@@ -20,6 +20,7 @@ import {
   judgeStandby,
 } from '../../src/migration/checks/source/health.ts'
 import { judgeLargeObjects, sortsAlike } from '../../src/migration/checks/source/rows.ts'
+import { judgeDisk } from '../../src/migration/checks/together.ts'
 import { judgeKernel, judgeKind, judgeMajor } from '../../src/migration/checks/versions.ts'
 import { ofClient } from '../../src/postgres/portable-sql.ts'
 
@@ -134,6 +135,23 @@ test('connections that are free count without those that a limit takes away', ()
   })
   // they bind no superuser
   expect(judge({ superuser: true }, [[1, 1]]).status).toBe('passed')
+})
+
+test('a dump that is not compressed may be larger than what the server has compressed', () => {
+  const GiB = 1024 ** 3
+  const judge = (method: 'auto' | 'none' | 'lz4' | 'gzip', free: number) =>
+    judgeDisk(GiB, { compression: { method }, dumpOptions: [] }, { free, dumpDirectory: '/dump' })
+  expect(judge('auto', 1.5 * GiB).status).toBe('passed')
+  expect(judge('gzip', 1.1 * GiB).status).toBe('failed')
+  expect(judge('lz4', 1.5 * GiB).status).toBe('failed')
+  expect(judge('none', 2.5 * GiB)).toMatchObject({
+    status: 'failed',
+    message:
+      '2.5 GB free for the dump of 1.0 GB of databases, which may be several times as much without compression',
+    remedy: 'Set dump-directory to a larger disk, or compression to auto',
+  })
+  expect(judge('none', 5 * GiB).status).toBe('passed')
+  expect(() => judge('auto', GiB / 50)).toThrow(/too small for the dump/)
 })
 
 test('a password that ends', () => {

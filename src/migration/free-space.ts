@@ -52,7 +52,7 @@ export function dumpFull(path: string): Failure {
   return new Failure(
     'The disk of the runner is full',
     `${path}: no space left on device`,
-    'Free space, or set dump-directory to a larger disk; a dump needs about as much as the tables of the source',
+    'Free space, or set dump-directory to a larger disk; a dump needs about as much as the tables of the source, and with compression: none several times as much where their values are long',
     { sqlstate: '53100' },
   )
 }

@@ -1,9 +1,12 @@
 import { Failure } from '../../failure.ts'
+import type { Compression } from '../../postgres/programs/arguments.ts'
 import { formatBytes } from '../../text/numbers.ts'
 import { leavesOut } from '../estimate/answers.ts'
+import { asText } from '../estimate/assumed.ts'
+import type { Inputs } from '../inputs.ts'
 import type { Answer, Check } from './check.ts'
 import { checkDestination } from './destination.ts'
-import type { Probe } from './probe.ts'
+import type { Probe, RunnerFacts } from './probe.ts'
 import { NotAsked } from './question.ts'
 import { decideSameServer, sameServerId } from './same-server.ts'
 
@@ -59,27 +62,59 @@ const downgrade: Check = {
   },
 }
 
-/** A compressed dump has been seen at a tenth to a half of the database; the whole of it is enough in any case. */
+/**
+ * So many times its size on the server a database needs at most, nearly: what TOAST has compressed there is text in a dump, and bytea
+ * has two digits for each byte, which gzip and zstd write in a little more than one. Uncompressed a dump of nothing but long texts has been
+ * seen at 13 times the database; how large it will be, preflight estimates by a sample.
+ */
+function roomFor({ method }: Compression): number {
+  switch (method) {
+    case 'none':
+      return asText
+    case 'lz4':
+      return 2
+    default:
+      return 1.2
+  }
+}
+
+/** A compressed dump has been seen at a tenth to a half of the database. */
 const disk: Check = {
   id: 'runner-disk',
   severity: 'warning',
   why: "the dump is written to the runner's disk before it is restored",
   needs: ['source'],
-  judge({ source, inputs, runner: { free, dumpDirectory } }): Answer {
-    if (free === undefined) throw new NotAsked(`${dumpDirectory} does not say how much is free`)
+  judge({ source, inputs, runner }): Answer {
     const bytes = source.databases.reduce((sum, database) => sum + database.bytes, 0)
-    if (free < reserve + bytes / 20 && !leavesOut(inputs.dumpOptions)) {
-      throw new Failure(
-        "The runner's disk is too small for the dump",
-        `${formatBytes(free)} are free in ${dumpDirectory}, and the databases hold ${formatBytes(bytes)}`,
-        'Free space, or set dump-directory to a larger disk',
-        { sqlstate: '53100' },
-      )
-    }
-    const message = `${formatBytes(free)} free for the dump of ${formatBytes(bytes)} of databases`
-    if (free - reserve > bytes) return { status: 'passed', message }
-    return { status: 'failed', message, remedy: 'Set dump-directory to a larger disk' }
+    return judgeDisk(bytes, inputs, runner)
   },
+}
+
+/** @param bytes of the databases on the server */
+export function judgeDisk(
+  bytes: number,
+  inputs: Pick<Inputs, 'compression' | 'dumpOptions'>,
+  { free, dumpDirectory }: Pick<RunnerFacts, 'free' | 'dumpDirectory'>,
+): Answer {
+  if (free === undefined) throw new NotAsked(`${dumpDirectory} does not say how much is free`)
+  if (free < reserve + bytes / 20 && !leavesOut(inputs.dumpOptions)) {
+    throw new Failure(
+      "The runner's disk is too small for the dump",
+      `${formatBytes(free)} are free in ${dumpDirectory}, and the databases hold ${formatBytes(bytes)}`,
+      'Free space, or set dump-directory to a larger disk',
+      { sqlstate: '53100' },
+    )
+  }
+  const message = `${formatBytes(free)} free for the dump of ${formatBytes(bytes)} of databases`
+  const needed = roomFor(inputs.compression) * bytes
+  if (free - reserve > needed) return { status: 'passed', message }
+  const isText = inputs.compression.method === 'none'
+  const more = isText ? ', which may be several times as much without compression' : ''
+  return {
+    status: 'failed',
+    message: `${message}${more}`,
+    remedy: `Set dump-directory to a larger disk${isText ? ', or compression to auto' : ''}`,
+  }
 }
 
 /** What the two sides, the inputs and the runner mean for each other. */

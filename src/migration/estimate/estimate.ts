@@ -13,8 +13,9 @@ import { autoJobs, autoReaders } from '../jobs.ts'
 import { artifactsFor } from '../kept/upload-limits.ts'
 import type { Run } from '../run.ts'
 import { type Basis, estimateDatabase, totalOf } from './model.ts'
+import { sampleCompression } from './sample-rows.ts'
 import { type DatabaseSizes, readSizes } from './sizes.ts'
-import { sampleCompression, sampleSource } from './source-sample.ts'
+import { sampleSource } from './source-sample.ts'
 import { sampleTarget } from './target-sample.ts'
 
 /**

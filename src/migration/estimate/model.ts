@@ -1,4 +1,3 @@
-import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { DatabaseEstimate, EstimatedPhase, Range } from '../../report/model.ts'
 import { partSizes } from '../dump/part-sizes.ts'
 import {
@@ -10,17 +9,23 @@ import {
   encrypting,
   filling,
   foreignKey,
-  halfPage,
   loading,
-  objectMessage,
   otherKind,
   slowness,
   start,
   unmeasured,
   uploading,
 } from './assumed.ts'
+import {
+  figuresOf,
+  type LargeObjects,
+  largeObjectsOf,
+  sum,
+  sumOfDump,
+  type TableFigures,
+} from './figures.ts'
 import type { DatabaseSizes, SizedTable } from './sizes.ts'
-import type { SourceSample, TableSample } from './source-sample.ts'
+import type { SourceSample } from './source-sample.ts'
 import { analyzedRows, type RowCost, type TargetSample } from './target-sample.ts'
 
 /** What the arithmetic goes by; times in seconds. */
@@ -40,17 +45,6 @@ export interface Basis {
   upload: { encrypted: boolean } | null
 }
 
-/** One table in numbers: rows, bytes of its text and of that compressed. */
-interface TableFigures {
-  table: SizedTable
-  rows: number
-  text: number
-  compressed: number
-  /** Seconds that the source and the connection take for all of it, and the compression. */
-  read: number
-  compress: number
-}
-
 /** The work of several sessions: no less than its longest piece, and no less than its share. */
 export function together(pieces: readonly number[], jobs: number): number {
   let [sum, longest] = [0, 0]
@@ -68,10 +62,10 @@ export function together(pieces: readonly number[], jobs: number): number {
 export function estimateDatabase(sizes: DatabaseSizes, basis: Basis): DatabaseEstimate {
   const figures = figuresOf(sizes, basis.source)
   const tables = figures.filter(({ table }) => !table.isView)
-  const large = largeObjectsOf(sizes, figures)
+  const large = largeObjectsOf(sizes, figures, basis.source)
   const dumpBytes = {
-    low: 0.85 * sum(tables, 'compressed') + large.compressed.low,
-    high: 1.15 * sum(tables, 'compressed') + large.compressed.high + 2000 * sizes.objects,
+    low: sumOfDump(tables, 'low') + large.compressed.low,
+    high: sumOfDump(tables, 'high') + large.compressed.high + 2000 * sizes.objects,
   }
   const dump = dumpSeconds(sizes, tables, large, basis)
   const [restore, indexes] = restoreSeconds(sizes, figures, large, basis)
@@ -104,64 +98,6 @@ export function totalOf(phases: readonly EstimatedPhase[], isEarly = false): Ran
     return of('dump') + Math.max(of('upload'), rest)
   }
   return { low: end('low'), high: end('high') }
-}
-
-/** What each table holds: measured where it was looked into, and as the average of those otherwise. */
-function figuresOf(sizes: DatabaseSizes, source: SourceSample): TableFigures[] {
-  const samples = [...source.tables.values()].flatMap((known) => [...known.values()])
-  const all = samples.reduce<TableSample>(
-    (one, other) => ({
-      rows: one.rows + other.rows,
-      bytes: one.bytes + other.bytes,
-      compressed: one.compressed + other.compressed,
-      seconds: one.seconds + other.seconds,
-      compressing: one.compressing + other.compressing,
-    }),
-    // weighs nothing beside a sample, and says something where there is none
-    { rows: 100, bytes: 10_000, compressed: 4000, seconds: 0.0002, compressing: 0.0001 },
-  )
-  const own = source.tables.get(sizes.name)
-  return sizes.tables.map((table) => {
-    const found = own?.get(qualifiedName(table.schema, table.name))
-    const sample = found ?? all
-    const width = sample.bytes / sample.rows
-    // a row has a header of 28 bytes on its page ("Database Page Layout"), and no text
-    const rows = table.rows ?? Math.round(table.bytes / (width + 28))
-    // the last page is half empty, on average
-    const text = found ? rows * width : Math.max(0, table.bytes - rows * 28 - halfPage)
-    // some kilobytes of a sample are too few to tell its speed
-    const timed = found && found.bytes >= 256 * 1024 ? found : all
-    return {
-      table,
-      rows,
-      text,
-      compressed: (text * sample.compressed) / sample.bytes,
-      read: (text * timed.seconds) / timed.bytes,
-      compress: (text * timed.compressing) / timed.bytes,
-    }
-  })
-}
-
-interface LargeObjects {
-  count: number
-  bytes: number
-  compressed: Range
-  messages: number
-}
-
-/** Nobody but a superuser may look into them: they may be compressed already, or shrink as the rows do. */
-function largeObjectsOf(
-  { largeObjects: { count, bytes } }: DatabaseSizes,
-  figures: TableFigures[],
-) {
-  const text = sum(figures, 'text')
-  const ratio = text > 0 ? sum(figures, 'compressed') / text : 0.5
-  return {
-    count,
-    bytes,
-    compressed: { low: bytes * Math.min(0.2, ratio), high: bytes * 1.1 },
-    messages: count + bytes / objectMessage,
-  }
 }
 
 function dumpSeconds(
@@ -328,8 +264,4 @@ function uploadSeconds(bytes: Range, { encrypted }: { encrypted: boolean }): Ran
 
 function costs({ row, byte }: RowCost, rows: number, bytes: number): number {
   return rows * row + bytes * byte
-}
-
-function sum(figures: readonly TableFigures[], what: 'text' | 'compressed' | 'read'): number {
-  return figures.reduce((all, one) => all + one[what], 0)
 }

@@ -12,6 +12,8 @@ export interface SizedTable {
   isView: boolean
   /** Of its own storage and that of its long values, without indexes. */
   bytes: number
+  /** Of that, what its long values take (TOAST), compressed or not. */
+  longBytes: number
   /** As the last VACUUM or ANALYZE counted them, for the size of today; null where none has. */
   rows: number | null
   columns: number
@@ -82,13 +84,14 @@ async function read(
     name: string
     kind: string
     bytes: string
+    long: string
     rows: number | null
     columns: number
     secured: boolean
     keys: string
   }>(`
     SELECT c.oid::pg_catalog.text AS oid, n.nspname AS schema, c.relname AS name, c.relkind::pg_catalog.text AS kind,
-           (${size('c')} + COALESCE(${size('t')}, 0))::pg_catalog.text AS bytes,
+           (${size('c')} + COALESCE(${size('t')}, 0))::pg_catalog.text AS bytes, COALESCE(${size('t')}, 0)::pg_catalog.text AS long,
            CASE WHEN c.relpages > 0 AND c.reltuples >= 0
                 THEN c.reltuples::pg_catalog.float8 / c.relpages * (${size('c')} / ${block}) END AS rows,
            c.relnatts::pg_catalog.int4 AS columns, ${number >= 90_500 ? 'c.relrowsecurity' : 'false'} AS secured,
@@ -128,6 +131,7 @@ async function read(
         name: table.name,
         isView: table.kind === 'm',
         bytes: Number(table.bytes),
+        longBytes: Number(table.long),
         rows: table.rows === null ? null : Math.round(table.rows),
         columns: table.columns,
         secured: table.secured,
