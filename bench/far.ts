@@ -1,7 +1,31 @@
 import { connect, createServer, type Socket } from 'node:net'
 
 /**
- * A way to a server that is far away: every connection through it shares one rate, and every byte is late. A token bucket of
+ * Milliseconds of a line that may wait before it, as in the queue of a router: a sender is woken late by a millisecond or more, and
+ * without a queue the line would be idle until then. A single connection would never get the rate that several get together.
+ */
+const queued = 20
+
+/** A line on which bytes follow one another, whoever sends them. Times are milliseconds of one clock. */
+export class Line {
+  private readonly bytesPerMillisecond: number
+  /** When all that was sent is on its way. */
+  private free = 0
+
+  /** @param rate bits per second */
+  constructor(rate: number) {
+    this.bytesPerMillisecond = rate / 8 / 1000
+  }
+
+  /** @returns when the last of so many bytes is on its way, and how long the sender waits with the next ones */
+  send(bytes: number, now: number): { sent: number; pause: number } {
+    this.free = Math.max(now, this.free) + bytes / this.bytesPerMillisecond
+    return { sent: this.free, pause: Math.max(0, this.free - now - queued) }
+  }
+}
+
+/**
+ * A way to a server that is far away: every connection through it shares one rate, and every byte is late. A line of
  * its own rather than the kernel's, so that no rights and no network namespace are needed.
  *
  * @param port of the server on 127.0.0.1
@@ -13,9 +37,7 @@ export async function far(
   rate: number,
   delay: number,
 ): Promise<{ port: number; stop(): Promise<void> }> {
-  const bytesPerMillisecond = rate / 8 / 1000
-  /** When the line is free again. */
-  let free = 0
+  const line = new Line(rate)
   const sockets = new Set<Socket>()
   /** Hands on what comes from one socket to another, in its order. */
   const carry = (from: Socket, to: Socket, limited: boolean) => {
@@ -34,19 +56,17 @@ export async function far(
     }
     const send = (chunk: Buffer | null) => {
       const now = performance.now()
-      const length = limited ? (chunk?.length ?? 0) : 0
-      const sent = limited ? Math.max(now, free) + length / bytesPerMillisecond : now
-      if (limited) free = sent
+      const { sent, pause } = limited ? line.send(chunk?.length ?? 0, now) : { sent: now, pause: 0 }
       underway.push({ chunk, due: sent + delay })
       if (underway.length === 1) arrive()
-      // the next follows when this one is on the line and the other end keeps up, not when it has arrived
+      // the next follows when there is room before the line and the other end keeps up, not when this one has arrived
       from.pause()
       const go = () => {
         if (to.writableLength > 1024 * 1024) to.once('drain', go)
         else from.resume()
       }
-      if (sent - now < 1) go()
-      else setTimeout(go, sent - now)
+      if (pause < 1) go()
+      else setTimeout(go, pause)
     }
     from.on('data', send)
     from.on('end', () => send(null))
