@@ -1,4 +1,4 @@
-import { type Archive, readArchive } from '../../postgres/archive/archive.ts'
+import type { Archive } from '../../postgres/archive/archive.ts'
 import { withConnection } from '../../postgres/connection.ts'
 import type { DumpedDatabase } from '../kept/manifest.ts'
 import { dumpIdentity } from '../restore/database/mark.ts'
@@ -45,7 +45,7 @@ export class EarlyDatabase {
     arriving: ArrivingDatabase,
     run: Run,
   ): Promise<EarlyDatabase> {
-    const { options } = database
+    const { options, plan } = database
     const early = new EarlyDatabase(database, await dumpIdentity(options.archives))
     options.prepared = (created) => {
       early.created = created
@@ -61,7 +61,7 @@ export class EarlyDatabase {
       )
     }
     // a dump of the definitions alone, by which it was decided, has no large objects, and does not name whom they belong to
-    for (const path of options.archives) await check(await readArchive(path))
+    for (const archive of plan.archives) await check(archive)
     options.arriving = arriving.arriving(check)
     return early
   }
