@@ -229,6 +229,33 @@ describe('the rows of a large table', () => {
     await scene.expectWhole(await result, 'shop')
   })
 
+  test('wait for a lock of somebody else, who is named, and are there once when he lets go', async () => {
+    // before the COPY of the load, and the rest of the rows
+    const asked = far.when(/relhastriggers/, 'hold')
+    void near.when(/COPY public\.big /, 'portion')
+    const lines: string[] = []
+    const say = (line: string) => void lines.push(line)
+    const { result } = migrate('shop', {}, { log: { debug: say, info: say, warning: say } })
+    await Promise.race([asked, result])
+    const somebody = await target.backend.connect('shop')
+    try {
+      await somebody.query(`SET application_name = 'monitor'`)
+      await somebody.query('BEGIN; LOCK TABLE public.big IN SHARE MODE')
+      far.release()
+      const waits =
+        /^shop: the restore waits for a lock on public\.big, which is held .* application monitor/
+      while (!lines.some((line) => waits.test(line)))
+        if ((await Promise.race([result, sleep(50)])) !== undefined) break
+      expect(lines.filter((line) => waits.test(line))).toHaveLength(1)
+      await somebody.query('ROLLBACK')
+    } finally {
+      await somebody.end()
+    }
+    near.release()
+    await scene.expectWhole(await result, 'shop')
+    expect(lines.filter((line) => done.test(line))).toHaveLength(1)
+  })
+
   test('that the target refuses are told of as ever', async () => {
     await scene.createEmpty('picky')
     await target.backend.sql(`ALTER DATABASE picky SET my.allowed TO 'no'`)

@@ -125,3 +125,16 @@ test('what is there and was not taken yet is known', async () => {
   await done
   expect(await data.unread()).toBe(0)
 })
+
+test('what is compressed counts as what was read of it has been unpacked to', async () => {
+  const data = new GrowingData(directory)
+  const half = gzipSync(content)
+  await writeFile(join(directory, '3269.dat.gz'), half)
+  const stop = new AbortController()
+  const { done, text } = reading(data, stop.signal)
+  while (text().length < content.length || (await data.unread()) > 0) await sleep(10)
+  stop.abort()
+  await done.catch(() => {})
+  await appendFile(join(directory, '3269.dat.gz'), half)
+  expect(await data.unread()).toBeCloseTo(content.length)
+})

@@ -26,8 +26,9 @@ export class GrowingData {
   /** Its bytes when it is complete, once that is known. */
   private whole: number | undefined
   private readonly completed = Promise.withResolvers<void>()
-  /** Bytes of the file that were read and handed on. */
+  /** Bytes of the file that were read and handed on, and what they were unpacked to. */
   private at = 0
+  private unpacked = 0
 
   /** @param directory may not be there yet */
   constructor(directory: string) {
@@ -45,9 +46,15 @@ export class GrowingData {
     return found ? (await stat(found.path)).size : 0
   }
 
-  /** How much of the file is there, and not read yet. @returns bytes @throws as size() */
+  /**
+   * How much is there, and not read yet.
+   *
+   * @returns bytes of what it will be unpacked to, if the rest is compressed as what was read
+   * @throws as size()
+   */
   async unread(): Promise<number> {
-    return (await this.size()) - this.at
+    const times = this.at > 0 ? Math.max(1, this.unpacked / this.at) : 1
+    return ((await this.size()) - this.at) * times
   }
 
   /** @param bytes that the file has, now that pg_dump has ended */
@@ -72,7 +79,10 @@ export class GrowingData {
     const bytes = () => this.bytes(file, until)
     const taken = async (chunks: AsyncIterable<Buffer>) => {
       try {
-        for await (const chunk of chunks) await take(chunk)
+        for await (const chunk of chunks) {
+          await take(chunk)
+          this.unpacked += chunk.length
+        }
       } finally {
         over.abort()
       }
