@@ -1,6 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 import { messageOf } from '../../src/failure.ts'
-import { isContextOfCode, shownLine, shownMessage } from '../../src/postgres/server-message.ts'
+import { ErrorReader } from '../../src/migration/restore/run/load-errors.ts'
+import {
+  isContextOfCode,
+  ProgramLines,
+  shownLine,
+  shownMessage,
+} from '../../src/postgres/server-message.ts'
 
 const card = '4111-1111-1111-1111'
 const error = (code: string, message: string, more: object = {}) => ({
@@ -69,6 +75,70 @@ describe('a message of the server', () => {
     }
   })
 
+  describe('that was looked up by a name', () => {
+    const where = 'SQL function "f" statement 1'
+    test.each<[string, string, object, string, string?]>([
+      ['42P01', `relation "${card}" does not exist`, { where }, 'relation "…" does not exist'],
+      [
+        '42P01',
+        `relation "${card}" does not exist`,
+        { where: `COPY orders, line 1, column a: "${card}"` },
+        'relation "…" does not exist',
+      ],
+      [
+        '42704',
+        `unrecognized configuration parameter "${card}"`,
+        { where: 'PL/pgSQL function f(text) line 1 at RETURN' },
+        'unrecognized configuration parameter "…"',
+      ],
+      ['42883', `operator does not exist: ${card}`, { where }, 'operator does not exist: …'],
+      [
+        '42601',
+        `improper relation name (too many dotted names): a.${card}`,
+        { where },
+        'improper relation name (too many dotted names): …',
+      ],
+      [
+        '42601',
+        `syntax error at or near "${card}"`,
+        { where: `invalid type name "a ${card}"`, position: '3' },
+        'syntax error at or near "…"',
+      ],
+      [
+        '42P01',
+        `relation "${card}" does not exist`,
+        {},
+        'relation "…" does not exist',
+        'REFRESH MATERIALIZED VIEW public.sums;',
+      ],
+      [
+        '42704',
+        `role "${card}" does not exist`,
+        {},
+        'role "…" does not exist',
+        'ALTER TABLE ONLY public.orders\n    ADD CONSTRAINT known CHECK ((of)::regrole IS NOT NULL);',
+      ],
+    ])(
+      'is shown without it where a row may have made it: %s %s',
+      (code, message, more, shown, ...[statement]) => {
+        expect(shownMessage(error(code, message, more), statement)).toBe(shown)
+      },
+    )
+
+    test.each<[string, string, object, string?]>([
+      ['42P01', 'relation "helper" does not exist', { where, internalPosition: '15' }],
+      ['42883', 'function f(text) does not exist', { where, position: '15' }],
+      ['42501', 'permission denied for table "orders"', { where }],
+      ['42P01', 'relation "orders" does not exist', {}, 'ALTER TABLE orders ADD COLUMN a int;'],
+      ['42P01', 'relation "Odd.sums" does not exist', {}, 'REFRESH MATERIALIZED VIEW "Odd".sums;'],
+    ])(
+      'is shown with it where a statement has it: %s %s',
+      (code, message, more, ...[statement]) => {
+        expect(shownMessage(error(code, message, more), statement)).toBe(message)
+      },
+    )
+  })
+
   test('about data names the objects that PostgreSQL names', () => {
     const fields = { schema: 'public', table: 'orders', column: 'card', constraint: 'luhn' }
     expect(shownMessage(error('22000', card, { file: 'int.c', ...fields }))).toBe(
@@ -99,6 +169,39 @@ describe('a line of a client program', () => {
   ])('%s', (line, shown) => {
     expect(shownLine(line)).toBe(shown)
     expect(shownLine(shown)).toBe(shown)
+  })
+
+  const lines = (...all: string[]) => {
+    const shown: string[] = []
+    const reader = new ProgramLines('pg_restore', (line) => shown.push(line))
+    const errors = new ErrorReader()
+    for (const line of all) {
+      reader.read(line)
+      errors.read(line)
+    }
+    reader.end()
+    return [...shown, ...errors.errors.map(({ message }) => `pg_restore: error: ${message}`)]
+  }
+  const failed = 'pg_restore: error: COPY failed for table "t": ERROR:  '
+  const place = `CONTEXT:  COPY t, line 1, column a: "${card}"`
+
+  test('is shown without a name where a row may have made it', () => {
+    const lost = `${failed}relation "…" does not exist`
+    const said = `${failed}relation "${card}" does not exist`
+    expect(lines(said, place)).toEqual([lost, lost])
+    const parameter = `${failed}unrecognized configuration parameter "…"`
+    expect(lines(parameter.replace('…', card), place)).toEqual([parameter, parameter])
+  })
+
+  test('is shown with a name where a function has it', () => {
+    const said = `${failed}relation "helper" does not exist`
+    expect(lines(said, 'LINE 1: SELECT FROM helper', place, said, place)).toEqual([
+      said,
+      said.replace('helper', '…'),
+      said,
+      said.replace('helper', '…'),
+    ])
+    expect(lines(said, 'QUERY:  SELECT FROM helper', place)).toEqual([said, said])
   })
 
   test('is not shown when the context says that code was running', () => {

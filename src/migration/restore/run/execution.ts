@@ -2,6 +2,7 @@ import { Cancelled, Failure, messageOf } from '../../../failure.ts'
 import { shortStatement } from '../../../postgres/archive/statement.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { sameRoleNames } from '../../../postgres/roles/role-names.ts'
+import { isServerError, shownMessage } from '../../../postgres/server-message.ts'
 import { meaningOf, refusesAll } from '../../../postgres/sqlstates.ts'
 import { majorOf } from '../../../postgres/version.ts'
 import type { FailedEntry } from '../../../report/model.ts'
@@ -236,7 +237,7 @@ export class Execution {
   fail(name: string, error: unknown, statement: string): EntryFailed {
     const sqlstate =
       error instanceof Failure ? (error.sqlstate ?? null) : (sqlstateOf(error) ?? null)
-    const said = messageOf(error)
+    const said = isServerError(error) ? shownMessage(error, statement) : messageOf(error)
     this.note(name, said, sqlstate, statement)
     const refused = sqlstate !== null && !mayPass(error) && !refusesAll(sqlstate)
     return new EntryFailed(said, !refused)

@@ -1,6 +1,6 @@
 import { sqlstateOfMessage } from '../../../postgres/programs/messages.ts'
 import { clientMajor } from '../../../postgres/programs/programs.ts'
-import { isContextOfCode, shownLine } from '../../../postgres/server-message.ts'
+import { shownLine, WhatFollows } from '../../../postgres/server-message.ts'
 import { endsSession, isTransient } from '../../../postgres/sqlstates.ts'
 import type { RestoreOptions } from '../options.ts'
 
@@ -42,14 +42,16 @@ export class ErrorReader {
   ignored = 0
   private dumpId: number | null = null
   private last = ''
+  private follows = new WhatFollows()
 
   read(line: string): void {
     const text = /^pg_restore: (?:\[[^\]]*\] )?(.*)$/.exec(line)?.[1]
     if (text === undefined) {
       const last = this.errors.at(-1)
-      if (last && isContextOfCode(line)) last.message = shownLine(last.message, true)
+      if (last) last.message = this.follows.read(line, last.message) ?? last.message
       return
     }
+    this.follows = new WhatFollows()
     this.last = shownLine(text)
     const entry = /^(?:Error )?from TOC entry (\d+); /.exec(text)?.[1]
     const ignored = /^(?:warning|WARNING): errors ignored on restore: (\d+)/i.exec(text)?.[1]
