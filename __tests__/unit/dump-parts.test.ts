@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
+import { partSizes } from '../../src/migration/dump/part-sizes.ts'
 import {
   checkPart,
   checkSchema,
@@ -10,8 +11,10 @@ import {
 } from '../../src/migration/dump/parts.ts'
 import { type DumpSink, quietSink } from '../../src/migration/dump/sink.ts'
 import { Streams } from '../../src/migration/dump/streams.ts'
+import { presumedLeft } from '../../src/migration/restore/run/costs.ts'
 import { parseOptionLine } from '../../src/postgres/programs/options.ts'
 import { archiveEntry } from '../support/archive-entry.ts'
+import { randomIntegers } from '../support/random.ts'
 
 const MiB = 1024 * 1024
 
@@ -25,6 +28,14 @@ function table(name: string, mebibytes: number, more: Partial<StoredTable> = {})
     mayStandAlone: true,
     ...more,
   }
+}
+
+/** All orders of some tables. */
+function permutations(tables: readonly StoredTable[]): StoredTable[][] {
+  if (tables.length < 2) return [[...tables]]
+  return tables.flatMap((first) =>
+    permutations(tables.filter((one) => one !== first)).map((rest) => [first, ...rest]),
+  )
 }
 
 const plan = (...tables: StoredTable[]) =>
@@ -50,13 +61,22 @@ describe('a database is dumped in parts', () => {
       ['large', { rest: ['small', 'member'] }],
     ],
     [
-      'in the order of the longest way from its first row to its last index',
+      'first that of which most is left to do when it is dumped',
       [
+        table('small', 200, { methods: [] }),
         table('bare', 500, { methods: [] }),
-        table('keyed', 450),
+        table('keyed', 1000),
         table('searched', 300, { methods: ['btree', 'gin'] }),
       ],
-      ['searched', 'keyed', 'bare', { rest: [] }],
+      ['searched', 'keyed', 'bare', 'small', { rest: [] }],
+    ],
+    [
+      'of more than there may be those with the longest way to their last index',
+      [
+        table('bare', 700, { methods: [] }),
+        ...Array.from({ length: 7 }, (_, i) => table(`t${i}`, 400 + i)),
+      ],
+      ['t6', 't5', 't4', 't3', 't2', 't1', 'bare', { rest: ['t0'] }],
     ],
     [
       'in eight at most',
@@ -66,6 +86,33 @@ describe('a database is dumped in parts', () => {
   ] as const)('%s', (_, tables, expected) => {
     expect(plan(...tables)).toEqual(expected)
   })
+
+  test.each([0.05, 0.3, 1, 5])(
+    'in an order than which none ends sooner, where a byte takes %f times as long on the line as to be loaded',
+    (pace) => {
+      for (let seed = 1; seed <= 60; seed++) {
+        const below = randomIntegers(seed)
+        const tables = Array.from({ length: 2 + below(4) }, (_, i) =>
+          table(`t${i}`, 100 + below(400), {
+            methods: ['btree', 'brin', 'gin', 'gist'].filter(() => below(5) < 2),
+          }),
+        )
+        const end = (order: readonly StoredTable[]) => {
+          let [line, last] = [0, 0]
+          for (const { bytes, methods } of order) {
+            line += bytes * pace
+            last = Math.max(last, line + presumedLeft(bytes, methods))
+          }
+          return last
+        }
+        const chosen = planParts('shop', tables, { ...partSizes, share: 0 })?.flatMap((part) =>
+          part.tables.flatMap(({ name }) => tables.filter((one) => one.name === name)),
+        )
+        const least = Math.min(...permutations(tables).map(end))
+        expect(end(chosen ?? [])).toBeCloseTo(least, 0)
+      }
+    },
+  )
 
   test('in archives that come after that of the definitions', () => {
     const parts = planParts('Our Shop', [table('a', 200), table('b', 3)])

@@ -4,7 +4,7 @@ import { type ArchiveEntry, entryName, isOfDatabase } from '../../postgres/archi
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import { printable } from '../../text/text.ts'
 import { archivePath } from '../kept/manifest.ts'
-import { presumedChain } from '../restore/run/costs.ts'
+import { presumedChain, presumedLeft } from '../restore/run/costs.ts'
 import { type PartSizes, partSizes } from './part-sizes.ts'
 import type { PartAhead, PartTable } from './sink.ts'
 
@@ -32,8 +32,10 @@ export function optionAgainstParts(dumpOptions: readonly string[]): string | und
 }
 
 /**
- * Chooses the data archives of a database: one for each large table, that with the longest way to its last index first, and one
- * for all that remains.
+ * Chooses the data archives of a database: one for each large table, of more than there may be those with the longest way to their
+ * last index, and one for all that remains. That table comes first of which most is left to do when it is dumped, its costliest index
+ * above all, since its rows are loaded meanwhile: of work that one machine does in turns, and that then goes on by itself, this order ends
+ * soonest, however fast the machine is (Jackson, "Scheduling a production line to minimize maximum tardiness", 1955).
  *
  * @param database its name, for the paths
  * @param tables all whose rows are dumped
@@ -51,9 +53,14 @@ export function planParts(
       ({ bytes, mayStandAlone }) =>
         mayStandAlone && bytes > 0 && bytes >= sizes.table && bytes >= sizes.share * total,
     )
-    .map((table) => ({ table, chain: presumedChain(table.bytes, table.methods) }))
+    .map((table) => ({
+      table,
+      chain: presumedChain(table.bytes, table.methods),
+      left: presumedLeft(table.bytes, table.methods),
+    }))
     .sort((one, other) => other.chain - one.chain)
     .slice(0, sizes.parts - 1)
+    .sort((one, other) => other.left - one.left)
     .map(({ table }) => table)
   if (large.length === 0) return null
   const alone = new Set(large)

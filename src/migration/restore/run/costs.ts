@@ -56,8 +56,19 @@ function kindOfMethod(method: string): Kind {
  * @returns bytes that are loaded in the same time
  */
 export function presumedChain(bytes: number, methods: readonly string[]): number {
-  const costliest = Math.max(0, ...methods.map((method) => presumed[kindOfMethod(method)]))
-  return bytes * (presumed.load + costliest)
+  return bytes * (presumed.load + costliestOf(methods))
+}
+
+/** Of loading a table, where that goes on beside its dump, what is presumed to be left when the dump of it ends. */
+const unloaded = 0.25
+
+/** The same of a table that is loaded while it is dumped, from the end of its dump on. */
+export function presumedLeft(bytes: number, methods: readonly string[]): number {
+  return bytes * (unloaded * presumed.load + costliestOf(methods))
+}
+
+function costliestOf(methods: readonly string[]): number {
+  return Math.max(0, ...methods.map((method) => presumed[kindOfMethod(method)]))
 }
 
 /** How long the tasks of a restore take, presumed from their kind and bytes, and corrected by what they took. */
