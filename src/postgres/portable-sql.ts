@@ -21,6 +21,30 @@ export const letter = (condition: string) => `CASE WHEN ${condition} THEN 't' EL
 export const listOf = (text: string, rows: string, order: string, separator = `', '`) =>
   `NULLIF(pg_catalog.array_to_string(ARRAY(SELECT (${text})::pg_catalog.text ${rows} ORDER BY ${order}), ${separator}), '')`
 
+/** What needs no quotes on any server, if it is no key word there. */
+const simple = '^[a-z_][a-z0-9_$]*$'
+
+/**
+ * SQL: a name as a text that tells it from all others, and is the same on every server. quote_ident() puts quotes around key words, and
+ * every version has more of them (`json` from 17 on): so this is nothing to be run.
+ */
+export const listedName = (name: string) =>
+  `CASE WHEN ${name} ~ '${simple}' THEN ${name}::pg_catalog.text ELSE '"' || pg_catalog.replace(${name}::pg_catalog.text, '"', '""') || '"' END`
+
+/** The same of a name that is known. */
+export const listedAs = (name: string) =>
+  new RegExp(simple).test(name) ? name : `"${name.replaceAll('"', '""')}"`
+
+/**
+ * A list of names and types as every server prints it, whatever are key words there: types come from format_type(), which quotes as
+ * quote_ident() does. Nothing but a name is quoted in such a list.
+ */
+export const listedTypes = (list: string) =>
+  list.replace(/(?<!")"([a-z_][a-z0-9_$]*)"(?!")/g, (whole, name: string) =>
+    // char itself is another type
+    name === 'char' ? whole : name,
+  )
+
 /**
  * SQL: a session in pg_stat_activity is a client's, on version 10 or newer. What kind of session it is the server hides from those
  * who may not read all statistics; whose it is it tells everybody, and the server's own processes are nobody's

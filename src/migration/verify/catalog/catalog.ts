@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { eachRow } from '../../../postgres/each-row.ts'
+import { listedTypes } from '../../../postgres/portable-sql.ts'
 import { type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { together } from '../../../postgres/together.ts'
 import { type FreezeMark, freezeSchema } from '../../freeze/mark.ts'
@@ -12,6 +13,9 @@ import type { CatalogFingerprint, CatalogObject, CatalogQuery, ExtraFacets, Keep
 import { relationQueries } from './relations.ts'
 import { aclOf, linesOf, type RoleReader, roleReader } from './role-reader.ts'
 import { typeQueries } from './types.ts'
+
+/** Facets that are lists of names and types. */
+const typed: ReadonlySet<string> = new Set(['columns', 'attributes', 'base type'])
 
 /**
  * Reads the whole catalog of a database: every kind of object that a dump carries, less the system's and what belongs to
@@ -31,8 +35,11 @@ export async function readCatalog(
   mark: FreezeMark | null = null,
   names: RoleNames = sameRoleNames,
 ): Promise<CatalogFingerprint> {
-  const reader = await roleReader(client, names)
-  const kept: Keep = (facet, text) => keep(facet, reader.text(facet, text))
+  const reader = roleReader(names)
+  const kept: Keep = (facet, text) => {
+    const read = reader.text(facet, text)
+    return keep(facet, typed.has(facet) ? listedTypes(read) : read)
+  }
   const catalog = new CatalogBuilder(kept, reader)
   const leftOut = mark?.state && mark.empty ? freezeSchema : null
   const queries = [

@@ -1,5 +1,5 @@
 import { quoteLiteral } from '../../../postgres/identifiers.ts'
-import { letter, listOf, words } from '../../../postgres/portable-sql.ts'
+import { letter, listedName, listOf, words } from '../../../postgres/portable-sql.ts'
 import { relationOptions, toastOptions } from './known-options.ts'
 import type { CatalogQuery } from './model.ts'
 
@@ -22,7 +22,7 @@ export const dumped = (oid: string) =>
 /** The columns of the relation x, a child of inheritance, in an order of their own. */
 const listed = (order: string) =>
   listOf(
-    'pg_catalog.quote_ident(ca.attname)',
+    listedName('ca.attname'),
     `FROM pg_catalog.pg_attribute ca WHERE ca.attrelid = x.oid AND ca.attnum > 0 AND NOT ca.attisdropped
         AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits ch WHERE ch.inhrelid = x.oid)`,
     order,
@@ -78,11 +78,11 @@ export function relationQueries(server: number): CatalogQuery[] {
           `CASE WHEN x.relkind <> 'S' THEN NULLIF(x.relpersistence, 'p') END`,
         ),
         columns: listOf(
-          `pg_catalog.quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
+          `${listedName('a.attname')} || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
             ${since(
               90100,
               `|| CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE ' ||
-                 (SELECT pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname)
+                 (SELECT ${listedName('cn.nspname')} || '.' || ${listedName('co.collname')}
                     FROM pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
                    WHERE co.oid = a.attcollation) ELSE '' END`,
               '',
@@ -222,7 +222,7 @@ export function relationQueries(server: number): CatalogQuery[] {
         command: 'x.polcmd',
         restrictive: since(100000, `CASE WHEN NOT x.polpermissive THEN 'RESTRICTIVE' END`),
         roles: listOf(
-          `CASE WHEN r = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(r)) END`,
+          `CASE WHEN r = 0 THEN 'PUBLIC' ELSE ${listedName('pg_catalog.pg_get_userbyid(r)')} END`,
           'FROM pg_catalog.unnest(x.polroles) r',
           `CASE WHEN r = 0 THEN '' ELSE pg_catalog.pg_get_userbyid(r) END`,
         ),

@@ -1,5 +1,5 @@
-import type pg from 'pg'
 import { namesAt } from '../../../postgres/archive/statement.ts'
+import { listedAs } from '../../../postgres/portable-sql.ts'
 import { namesRole, type RoleNames, sameRoleNames } from '../../../postgres/roles/role-names.ts'
 import { granteeOf, ownerMark } from './acl.ts'
 
@@ -15,26 +15,14 @@ const same: RoleReader = { name: (role) => role, text: (_, text) => text }
 /**
  * A reader of the catalogs of a server where roles have other names. Its texts with names of roles are lists of them
  * (policies) and what a function sets `role` to.
- *
- * @throws the server's error
  */
-export async function roleReader(client: pg.Client, names: RoleNames): Promise<RoleReader> {
+export function roleReader(names: RoleNames): RoleReader {
   if (names === sameRoleNames) return same
-  const { rows: there } = await client.query<{ name: string }>(
-    'SELECT rolname::pg_catalog.text AS name FROM pg_catalog.pg_roles',
-  )
-  const { rows } = await client.query<{ name: string; quoted: string }>(
-    `SELECT n AS name, pg_catalog.quote_ident(n) AS quoted
-       FROM pg_catalog.unnest($1::pg_catalog.text[]) AS of(n)`,
-    [there.map(({ name }) => names.onSource(name))],
-  )
-  const quoted = new Map(rows.map(({ name, quoted }) => [name, quoted]))
   const name = (role: string) => names.onSource(role)
-  const quote = (role: string) => quoted.get(name(role)) ?? name(role)
   return {
     name,
     text: (facet, text) => {
-      if (facet === 'roles') return listOfRoles(text, name, quote)
+      if (facet === 'roles') return listOfRoles(text, name)
       if (facet === 'settings') return settings(text, name)
       return text
     },
@@ -42,14 +30,10 @@ export async function roleReader(client: pg.Client, names: RoleNames): Promise<R
 }
 
 /** The list of a policy, in its own order: PUBLIC, which is no role, and the others as the server sorts names. */
-function listOfRoles(
-  list: string,
-  name: (role: string) => string,
-  quote: (role: string) => string,
-): string {
+function listOfRoles(list: string, name: (role: string) => string): string {
   const roles = namesAt(list, 0).map((one) => ({
     key: list[one.start] === '"' || one.name !== 'PUBLIC' ? name(one.name) : '',
-    text: list[one.start] === '"' || one.name !== 'PUBLIC' ? quote(one.name) : one.name,
+    text: list[one.start] === '"' || one.name !== 'PUBLIC' ? listedAs(name(one.name)) : one.name,
   }))
   const bytes = ({ key }: { key: string }) => Buffer.from(key)
   return roles

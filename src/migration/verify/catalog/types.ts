@@ -1,4 +1,4 @@
-import { letter, listOf, words } from '../../../postgres/portable-sql.ts'
+import { letter, listedName, listOf, words } from '../../../postgres/portable-sql.ts'
 import { settingText } from './known-options.ts'
 import type { CatalogQuery } from './model.ts'
 
@@ -53,7 +53,7 @@ export function typeQueries(server: number): CatalogQuery[] {
         'kind of type': 'x.typtype',
         attributes: listOf(
           words(
-            'pg_catalog.quote_ident(a.attname)',
+            listedName('a.attname'),
             'pg_catalog.format_type(a.atttypid, a.atttypmod)',
             since(90100, named('pg_collation', 'coll', 'NULLIF(a.attcollation, t.typcollation)')),
           ),
@@ -79,7 +79,7 @@ export function typeQueries(server: number): CatalogQuery[] {
         default: 'COALESCE(pg_catalog.pg_get_expr(x.typdefaultbin, 0), x.typdefault)',
         'not null': `CASE WHEN x.typtype = 'd' AND x.typnotnull THEN 'NOT NULL' END`,
         constraints: listOf(
-          words('pg_catalog.quote_ident(k.conname)', 'pg_catalog.pg_get_constraintdef(k.oid)'),
+          words(listedName('k.conname'), 'pg_catalog.pg_get_constraintdef(k.oid)'),
           `FROM pg_catalog.pg_constraint k WHERE k.contypid = x.oid AND k.contype = 'c'`,
           'k.conname',
         ),
