@@ -180,12 +180,18 @@ describe('the locale of a database', () => {
     expect(localeClauses({ ...properties, ...changes }, major, template)).toEqual(clauses)
   })
 
-  test.each<[Partial<DatabaseProperties>, number]>([
-    [{ provider: 'icu', locale: 'de' }, 14],
-    [{ provider: 'icu', locale: 'de', icuRules: '&a < b' }, 15],
-    [{ provider: 'builtin', locale: 'C.UTF-8' }, 16],
-  ])('%j is refused by version %i, which would sort otherwise', (changes, major) => {
-    expect(() => localeClauses({ ...properties, ...changes }, major)).toThrow(Failure)
+  test.each<[Partial<DatabaseProperties>, number, string]>([
+    [{ provider: 'icu', locale: 'de' }, 14, 'The locale provider icu for databases'],
+    [{ provider: 'icu', locale: 'de', icuRules: '&a < b' }, 15, 'Rules of an ICU locale'],
+    [{ provider: 'builtin', locale: 'C.UTF-8' }, 16, 'The locale provider builtin for databases'],
+  ])('%j is refused by version %i, which would sort otherwise', (changes, major, what) => {
+    const clauses = () => localeClauses({ ...properties, ...changes }, major)
+    expect(clauses).toThrow(Failure)
+    expect(clauses).toThrow(
+      expect.objectContaining({
+        why: `${what} came with PostgreSQL ${major + 1}; the target is ${major}`,
+      }),
+    )
   })
 })
 

@@ -240,17 +240,17 @@ export function localeClauses(source: DatabaseProperties, major: number, templat
   const libc = spellingsOf(source).map(
     ({ collate, ctype }) => `LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`,
   )
-  const missing = (since: number) =>
+  const missing = (since: number, what = `The locale provider ${source.provider} for databases`) =>
     new Failure(
       `The target cannot have a database that sorts by the ${source.provider} locale "${source.locale ?? ''}"`,
-      `The locale provider ${source.provider} for databases came with PostgreSQL ${since}; the target is ${major}`,
+      `${what} came with PostgreSQL ${since}; the target is ${major}`,
       'Create the database on the target beforehand with a libc locale of your choice: text will sort by that one',
     )
   if (source.provider === 'libc') return libc.map((clauses) => provider + clauses)
   const locale = quoteLiteral(source.locale ?? '')
   if (source.provider === 'icu') {
     if (major < 15) throw missing(15)
-    if (source.icuRules !== null && major < 16) throw missing(16)
+    if (source.icuRules !== null && major < 16) throw missing(16, 'Rules of an ICU locale')
     const rules = source.icuRules === null ? '' : ` ICU_RULES ${quoteLiteral(source.icuRules)}`
     return libc.map((clauses) => `LOCALE_PROVIDER icu ICU_LOCALE ${locale}${rules} ${clauses}`)
   }
