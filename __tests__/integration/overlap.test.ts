@@ -154,6 +154,17 @@ describe('when something goes wrong', () => {
     },
   )
 
+  test('a moment that is lost before anything is restored of it costs nothing but the time', async () => {
+    // when its tables are to be held
+    const met = proxy.when(/SAVEPOINT tables/, 'cut')
+    const result = await migrate()
+    await met
+    await scene.expectWhole(result, 'shop')
+    expect(result.report.warnings.join()).toMatch(/its dump is made again from the beginning$/)
+    expect(isRestoredEarly(result.report, 'shop')).toBe(true)
+    expect(phase(result.report, 'restore', 'shop')).toHaveLength(1)
+  })
+
   test.each(['new', 'empty'] as const)(
     'a dump that fails ends the restore, and leaves the target as it was: %s',
     async (kind) => {

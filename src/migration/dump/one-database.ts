@@ -1,8 +1,6 @@
-import { rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { Cancelled } from '../../failure.ts'
 import { withConnection } from '../../postgres/connection.ts'
-import { mayPass } from '../../postgres/errors.ts'
 import { takesSnapshot } from '../../postgres/programs/arguments.ts'
 import { together } from '../../postgres/together.ts'
 import type { Version } from '../../postgres/version.ts'
@@ -14,10 +12,9 @@ import { thawArchive } from '../freeze/travel.ts'
 import { autoJobs, autoReaders } from '../jobs.ts'
 import { archivePath, type DumpedDatabase } from '../kept/manifest.ts'
 import { type DatabaseProperties, readDatabaseProperties } from '../restore/database/properties.ts'
-import { retrying } from '../retry.ts'
 import type { Run } from '../run.ts'
 import { fingerprintDatabase } from '../verify/fingerprint.ts'
-import { MomentGone, TableAwaited, TableReplaced } from '../verify/read-session.ts'
+import { TableAwaited } from '../verify/read-session.ts'
 import { type ExportedSnapshot, exportSnapshot } from '../verify/snapshot.ts'
 import { holdTables, lockWait, releaseTables, stillHeld } from './held-tables.ts'
 import { dumpInParts } from './in-parts.ts'
@@ -30,67 +27,13 @@ import { noteSequences } from './sequences.ts'
 import type { DumpSink, PartAhead } from './sink.ts'
 import type { Written } from './watch-dump.ts'
 
-/** A moment that is lost cannot be had again: so often a database is dumped anew from another one. */
-const mostRedumps = 2
-
 /**
- * Dumps a database, and takes the fingerprint of the same moment. When a connection is lost or the source restarts, the
- * moment is gone, and with it all that was dumped: it is removed, and made again of a new moment, twice at most.
+ * Dumps a database, and takes the fingerprint of the same moment.
+ *
+ * @param sink undefined makes one archive of it
+ * @throws MomentGone where the moment is lost, and with it all that was dumped; Failure; Cancelled
  */
-export async function dumpOne(
-  database: SourceDatabase,
-  dumpSource: DumpSource,
-  source: Source,
-  run: Run,
-  target: Version | undefined,
-  sink: DumpSink | undefined,
-): Promise<DumpedDatabase> {
-  const directory = join(run.dumpDirectory, dirname(archivePath(database.source, 1)))
-  // what was told early is void when the moment is lost; from then on nothing is told early
-  let hasTold = false
-  const early: DumpSink | undefined = sink && {
-    ...sink,
-    schema: (...what) => {
-      hasTold = true
-      sink.schema(...what)
-    },
-  }
-  return await retrying(
-    run,
-    async (attempt) => {
-      if (attempt > 0) {
-        await rm(directory, { recursive: true, force: true })
-        // a source that restarts must be there before another moment of it is looked at
-        await retrying(run, () => reach(source, database.source, run))
-      }
-      const told = attempt > 0 ? undefined : early
-      return await dumpMoment(database, dumpSource, source, run, target, told)
-    },
-    {
-      again: (error) => mayPass(error) || error instanceof MomentGone,
-      most: mostRedumps,
-      interrupted: (error) => {
-        if (hasTold) sink?.lost(database.source)
-        hasTold = false
-        run.warn(`${database.source}: ${whyGone(error)}; its dump is made again from the beginning`)
-      },
-    },
-  )
-}
-
-function whyGone(error: unknown): string {
-  if (error instanceof TableAwaited)
-    return 'somebody waits for a table that is held until the dump ends'
-  return error instanceof TableReplaced ? error.message : 'the connection to the source was lost'
-}
-
-/** @throws Failure while the source takes no connection */
-async function reach(source: Source, database: string, run: Run): Promise<void> {
-  const options = { database, readOnly: true, role: 'source', signal: run.signal } as const
-  await withConnection(source.connection, options, async () => {})
-}
-
-async function dumpMoment(
+export async function dumpMoment(
   database: SourceDatabase,
   dumpSource: DumpSource,
   source: Source,
