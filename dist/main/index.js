@@ -385,7 +385,7 @@ __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependen
 
 await (0,_node_version_js__WEBPACK_IMPORTED_MODULE_1__/* .runOnNode24 */ .H)(async () => {
     (0,_heap_js__WEBPACK_IMPORTED_MODULE_0__/* .keepHeapSmall */ .p)();
-    const { runAction } = await Promise.all(/* import() */[__nccwpck_require__.e(712), __nccwpck_require__.e(868)]).then(__nccwpck_require__.bind(__nccwpck_require__, 9868));
+    const { runAction } = await Promise.all(/* import() */[__nccwpck_require__.e(712), __nccwpck_require__.e(742)]).then(__nccwpck_require__.bind(__nccwpck_require__, 742));
     await runAction();
 });
 

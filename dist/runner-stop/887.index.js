@@ -25,6 +25,10 @@ var lib_core = __webpack_require__(143);
 const server_message_hidden = "the server's own words are not shown, since they may quote values";
 /** Classes whose messages name objects, settings and states, but no values (PostgreSQL, "PostgreSQL Error Codes"). */
 const plainClasses = /^(0[0-9AB]|0LP?|0P|2[1458]|2B|2D|3[DF]|40|42|5[34578]|72|F0|XX)/;
+/** SQLSTATEs of what is looked up by name: of objects, parameters, types. */
+const lookedUp = /^(0A000|3D000|3F000|42(?!501))/;
+/** Statements that compute expressions of rows in no function, which a CONTEXT would tell. */
+const ofRows = /^\s*(REFRESH MATERIALIZED VIEW|ALTER TABLE\b.*\b(CHECK \(|VALIDATE CONSTRAINT))/s;
 /** Sources of messages that user code words: PL/pgSQL, PL/Perl, PL/Python, PL/Tcl, PL/v8, PL/R, PL/Java, PL/Rust, PL/sh. */
 const languages = /^(pl_|pl[a-z]+[_.]|plpy_|SPI\.c|Exception\.c)|\.(cc|cpp|rs|xs)$/;
 /** Places in a CONTEXT where the text of a message, or of a statement that it quotes, was put together while it ran. */
@@ -113,11 +117,33 @@ function isRaised({ file = '', where = '' }) {
     return languages.test(file) || madeUp.test(where);
 }
 /**
+ * Whether a name in a message may be a value: what a statement names itself has a position in it, while an expression can make a name
+ * of any value (`t.name::regclass`, current_setting(t.name)).
+ */
+function mayNameValue(error, statement) {
+    const { code, message, where, position, internalPosition } = error;
+    if (!lookedUp.test(code))
+        return false;
+    if (/^invalid type name /m.test(where ?? ''))
+        return true;
+    if (position || internalPosition)
+        return false;
+    const text = statement.replaceAll('"', '');
+    const named = [...message.matchAll(/"((?:[^"]|"")*)"/g)].map(([, one = '']) => one);
+    return Boolean(where) || (ofRows.test(statement) && !named.every((one) => text.includes(one)));
+}
+/** The words of a message without the names in it. */
+function withoutNames(message) {
+    const words = message.replace(/(["']).*\1/s, '$1…$1');
+    return words === message ? message.replace(/: .*$/s, ': …') : words;
+}
+/**
  * What may be shown of an error or warning that `pg` handed over.
  *
+ * @param statement that has failed, where one is known
  * @returns one line: the server's words, those that are known to hold no value, or the names of the objects concerned
  */
-function shownMessage(error) {
+function shownMessage(error, statement = '') {
     const { message, code } = error;
     const raised = isRaised(error);
     if (!raised) {
@@ -128,7 +154,7 @@ function shownMessage(error) {
         if (/^(XX000|22023)$/.test(code))
             return oneLine(message.replace(/(["']).*\1/s, '$1…$1'));
         if (plainClasses.test(code))
-            return oneLine(message);
+            return oneLine(mayNameValue(error, statement) ? withoutNames(message) : message);
     }
     const { schema, table, column, constraint } = error;
     const names = [
@@ -159,6 +185,24 @@ function isContextOfCode(line) {
     return /^CONTEXT: +(?! |COPY |while )/.test(line);
 }
 /**
+ * What may be shown of a program's message by what it prints after it: of user code nothing, and where nothing but the place in a COPY
+ * is said, not even what was looked up there, since a row may have named it (see mayNameValue).
+ */
+class WhatFollows {
+    isPlaced = false;
+    /** @returns what is to be shown of the message instead, where that changes */
+    read(line, message) {
+        this.isPlaced ||= /^(LINE \d+|QUERY): /.test(line);
+        if (isContextOfCode(line))
+            return shownLine(message, true);
+        if (this.isPlaced || !/^CONTEXT: +COPY /.test(line))
+            return undefined;
+        const [, before = '', words = ''] = /^(.*?\b(?:ERROR|FATAL|PANIC):\s+)(.*)$/s.exec(message) ?? [];
+        const isLookedUp = / does not exist\b|^unrecognized |dotted names|not implemented: /.test(words);
+        return isLookedUp ? before + withoutNames(words) : undefined;
+    }
+}
+/**
  * What may be kept of a client program's stderr: the lines that begin a message of the program itself, without what goes on
  * with a server's message. An error waits for what comes after it, which may say that code of the database raised it.
  */
@@ -166,14 +210,15 @@ class ProgramLines {
     program;
     write;
     waiting;
-    raised = false;
+    follows = new WhatFollows();
     constructor(program, write) {
         this.program = program;
         this.write = write;
     }
     read(line) {
         if (!line.startsWith(`${this.program}: `)) {
-            this.raised ||= isContextOfCode(line);
+            if (this.waiting !== undefined)
+                this.waiting = this.follows.read(line, this.waiting) ?? this.waiting;
             return;
         }
         this.end();
@@ -182,9 +227,9 @@ class ProgramLines {
     /** To be called when nothing more comes. */
     end() {
         if (this.waiting !== undefined)
-            this.write(shownLine(this.waiting, this.raised));
+            this.write(shownLine(this.waiting));
         this.waiting = undefined;
-        this.raised = false;
+        this.follows = new WhatFollows();
     }
 }
 function known(patterns, message) {
