@@ -49,6 +49,20 @@ describe('what a client program ended with', () => {
       /fewer dump-jobs/,
     ],
     [
+      'no room for locks, after what pg_dump says of its way',
+      {
+        stderr: `pg_dump: reading row-level security policies\n${query('out of shared memory').stderr}`,
+      },
+      /no room for so many locks.*max_locks_per_transaction/,
+      /BYPASSRLS/,
+    ],
+    [
+      'rows that the account may not see',
+      query('query would be affected by row-level security policy for table "t"'),
+      /BYPASSRLS/,
+      /no message/,
+    ],
+    [
       'a standby that cancels for what it replays',
       query('canceling statement due to conflict with recovery'),
       /the source is a standby.*primary.*max_standby_streaming_delay/,

@@ -69,7 +69,8 @@ export function programFailure(
       { sqlstate: '42501' },
     )
   }
-  if (/row-level security/.test(stderr)) {
+  // pg_dump says of itself that it reads row-level security policies
+  if (/affected by row-level security/.test(stderr)) {
     return new Failure(
       what,
       said,
