@@ -15876,7 +15876,8 @@ function programFailure(program, what, result, path, noRoom = dumpFull) {
     if (/permission denied/.test(stderr)) {
         return new failure_Failure(what, said, 'Use an account that may read everything: a superuser of the source', { sqlstate: '42501' });
     }
-    if (/row-level security/.test(stderr)) {
+    // pg_dump says of itself that it reads row-level security policies
+    if (/affected by row-level security/.test(stderr)) {
         return new failure_Failure(what, said, 'Use an account with BYPASSRLS or a superuser: otherwise rows could be missing without a word', { sqlstate: '42501' });
     }
     for (const { words, why, remedy, sqlstate } of endings) {
