@@ -343,9 +343,11 @@ function programs(temp: string, name: string): number[] {
     .map(Number)
     .filter((pid) => {
       try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? ''
+        const [command = '', first] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
         const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
-        return command.endsWith(`/${name}`) && environment.includes(`PGPASSFILE=${temp}/`)
+        // pg_dumpall asks the pg_dump beside it for its version
+        const isAtWork = command.endsWith(`/${name}`) && first !== '-V'
+        return isAtWork && environment.includes(`PGPASSFILE=${temp}/`)
       } catch {
         return false
       }
