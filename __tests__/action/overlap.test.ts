@@ -231,9 +231,13 @@ const artifactsOf = (run: string) =>
     .filter((one) => one.run === run && !one.name.startsWith('polardb-report'))
     .map(({ name }) => name)
 
-/** Lets the dump go on that is held, once a part of it is sent, and waits for the end. */
-async function untilSent(running: ReturnType<typeof startAction>) {
-  await running.logged(/Uploaded \S+-part-001, .* while the dump goes on/)
+/**
+ * Lets the dump go on that is held, once a part of it is sent, and waits for the end.
+ *
+ * @param held when it is: a part may be sent before, and what is held after the release would be for ever
+ */
+async function untilSent(running: ReturnType<typeof startAction>, held: Promise<unknown>) {
+  await Promise.all([held, running.logged(/Uploaded \S+-part-001, .* while the dump goes on/)])
   near.release()
   return await running.result
 }
@@ -289,8 +293,8 @@ test('the command dump uploads a database while the next one is dumped', async (
     'allow-public-artifact': 'true',
   })
   const env = results.environment('13', 'dump')
-  void near.when(/COPY public\.parts /, 'hold')
-  const dumped = await untilSent(startAction(partedMain, { metadata, inputs: rest, env }))
+  const held = near.when(/COPY public\.parts /, 'hold')
+  const dumped = await untilSent(startAction(partedMain, { metadata, inputs: rest, env }), held)
   const { report } = readReport(dumped)
   expect(report.error).toBeNull()
   expect(artifactsOf('13')[0]).toBe('polardb-dump-part-001')
@@ -305,9 +309,9 @@ test('an encrypted dump is uploaded while it is made, and restored elsewhere', a
     passphrase: 'correct horse battery staple',
   }
   const env = results.environment('7', 'migrate')
-  void near.when(/COPY public\.last /, 'hold')
+  const held = near.when(/COPY public\.last /, 'hold')
   const running = startAction(partedMain, { metadata, inputs: inputs(secret), env })
-  const migrated = await untilSent(running)
+  const migrated = await untilSent(running, held)
   const { report } = readReport(migrated)
   expect(report.error).toBeNull()
   expect(migrated.outputs.verified).toBe('true')
