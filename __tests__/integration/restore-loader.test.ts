@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { analyzeDatabase } from '../../src/migration/analyze.ts'
+import type { RestoreOptions } from '../../src/migration/restore/options.ts'
 import { temporaryRole } from '../../src/migration/restore/owners/login-role.ts'
 import { planRestore } from '../../src/migration/restore/plan-restore.ts'
 import { makeHostileDatabase, oldPlaces, type Place } from '../support/hostile-code.ts'
@@ -87,6 +88,15 @@ const leftRoles = (target: RestoreTarget) =>
 
 const tomorrow = () => new Date(Date.now() + 86_400_000).toISOString()
 
+/** Restores a database up to its statistics. @returns as whom these are to be collected, too */
+async function restoreAsLoader(options: RestoreOptions) {
+  const plan = await planRestore(options, harness.context)
+  const restored = await restoreDatabase(options, plan, harness.context)
+  const as = restored.analyzeAs
+  if (!as) throw new Error('there was no loader')
+  return { restored, as }
+}
+
 describe('code of the database that runs during a restore', () => {
   const cases: [string, () => RestoreTarget, () => Dump, readonly Place[]][] = [
     [
@@ -117,13 +127,7 @@ describe('code of the database that runs during a restore', () => {
     const warned = harness.context.warnings.length
     // whoever made it, its statements are to have no more rights
     const options = await harness.options(dump, target, { targetName, proven: true })
-    const restored = await restoreDatabase(
-      options,
-      await planRestore(options, harness.context),
-      harness.context,
-    )
-    const as = restored.analyzeAs
-    if (!as) throw new Error('there was no loader')
+    const { restored, as } = await restoreAsLoader(options)
     await analyzeDatabase({ target: as, targetName, jobs: 2 }, harness.context)
     await restored.settle()
     await restored.release()
@@ -212,13 +216,7 @@ describe('the role that loads', () => {
     )
     const given = await harness.dump(source, 'given')
     const options = await harness.options(given, plain, { targetName: 'given' })
-    const restored = await restoreDatabase(
-      options,
-      await planRestore(options, harness.context),
-      harness.context,
-    )
-    const as = restored.analyzeAs
-    if (!as) throw new Error('there was no loader')
+    const { restored, as } = await restoreAsLoader(options)
     // it is days old, and everything is with its owner by now
     await plain.backend.sql(`ALTER ROLE "${as.user}" VALID UNTIL '${tomorrow()}'`)
     await harness.restore(old, plain, { targetName: 'beside' })
