@@ -1,5 +1,14 @@
 import { setTimeout } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals'
 import type pg from 'pg'
 import { type ConnectOptions, withConnection } from '../../src/postgres/connection.ts'
 import {
@@ -172,17 +181,27 @@ test('none is kept while a database must be free, and none outlives a cancelled 
   })
 })
 
+/** What a question waits for until another one has gone by as well, however slowly whoever counts takes them. */
+const waits = 'FROM pg_advisory_lock_shared(601)'
+
+async function holdUntil(last: RegExp, at: TcpProxy): Promise<{ gone: Promise<void> }> {
+  const holder = await server.connect('postgres')
+  await holder.query('SELECT pg_advisory_lock(601)')
+  return { gone: at.when(last, 'none').then(() => holder.end()) }
+}
+
 test('several questions take one round trip, and one that is refused costs the others nothing', async () => {
+  const { gone } = await holdUntil(/AS two/, proxy)
   await withConnection(place, { readOnly: true }, async (client) => {
     const [conversation] = proxy.conversations
     const before = conversation?.roundTrips ?? 0
     const refused = (error: { code?: string }) => error.code
     const answers = await together(client, [
-      // answered when the others have come, however slowly whoever counts takes them
-      async () => (await client.query('SELECT 1 AS one FROM pg_sleep(0.5)')).rows,
+      async () => (await client.query(`SELECT 1 AS one ${waits}`)).rows,
       () => client.query('SELECT 1 / 0').catch(refused),
       async () => (await client.query('SELECT $1::int AS two', [2])).rows,
     ])
+    await gone
     expect(answers).toEqual([[{ one: 1 }], '22012', [{ two: 2 }]])
     expect((conversation?.roundTrips ?? 0) - before).toBeLessThan(3)
     await expect(
@@ -220,18 +239,25 @@ test('rows are handed on one by one, and not kept', async () => {
   })
 })
 
-test('a server at which they were lost is asked one by one', async () => {
-  const other = await TcpProxy.start(server.port)
-  other.listens = true
-  try {
+describe('three questions', () => {
+  let other: TcpProxy
+  beforeEach(async () => {
+    other = await TcpProxy.start(server.port)
+    other.listens = true
+  })
+  afterEach(() => other.stop())
+
+  const ask = (first = 'SELECT 11') => {
     const there = parseConnectionString(through(other, server.uri('postgres')))
-    const ask = () =>
-      withConnection(there, { readOnly: true }, (client) =>
-        together(
-          client,
-          ['SELECT 11', 'SELECT 22', 'SELECT 33'].map((sql) => () => client.query(sql)),
-        ),
-      )
+    return withConnection(there, { readOnly: true }, (client) =>
+      together(
+        client,
+        [first, 'SELECT 22', 'SELECT 33'].map((sql) => () => client.query(sql)),
+      ),
+    )
+  }
+
+  test('are asked one by one of a server at which they were lost', async () => {
     const cut = other.when(/SELECT 22/, 'cut')
     await expect(ask()).rejects.toThrow(/terminated|ECONNRESET/)
     await cut
@@ -240,7 +266,18 @@ test('a server at which they were lost is asked one by one', async () => {
     expect(last?.statements.slice(-3)).toEqual(['SELECT 11', 'SELECT 22', 'SELECT 33'])
     // the settings, and each of the three
     expect(last?.roundTrips).toBeGreaterThanOrEqual(5)
-  } finally {
-    await other.stop()
-  }
+  })
+
+  test('are asked together where a session was lost that nobody used', async () => {
+    await keepingSessions(never, async () => {
+      await ask()
+      const { gone } = await holdUntil(/SELECT 33/, other)
+      const before = other.conversations.length
+      // its end has not come here when it is taken
+      other.disturb('cut')
+      await ask(`SELECT 11 ${waits}`)
+      await gone
+      expect(other.conversations).toHaveLength(before + 1)
+    })
+  })
 })

@@ -154,7 +154,7 @@ async function open(
     await inTime(client, parameters, settle())
     if (startup === undefined) return
     renewals.set(client, async () => {
-      const renewed = together(client, [() => client.query('DISCARD ALL'), settle])
+      const renewed = together(client, [() => client.query('DISCARD ALL'), settle], true)
       await inTime(client, parameters, renewed)
     })
   }

@@ -18,12 +18,14 @@ type Answers<T extends readonly (() => Promise<unknown>)[]> = {
  * @param client a session that is doing nothing; COPY cannot be asked so
  * @param questions each sends something as soon as it is called, in this order; what it sends after an answer comes after the
  * others'
+ * @param wasIdle the session may have been lost before: that it was then says nothing of how it is asked
  * @returns the answers, in their order
  * @throws what the first of the questions threw, once all are over
  */
 export async function together<const T extends readonly (() => Promise<unknown>)[]>(
   client: pg.Client,
   questions: T,
+  wasIdle = false,
 ): Promise<Answers<T>> {
   const server = `${client.host}:${client.port}`
   const answers: unknown[] = []
@@ -40,7 +42,7 @@ export async function together<const T extends readonly (() => Promise<unknown>)
     await Promise.allSettled(asked)
     return (await Promise.all(asked)) as Answers<T>
   } catch (error) {
-    if (sqlstateOf(error) === undefined && mayPass(error)) oneByOne.add(server)
+    if (!wasIdle && sqlstateOf(error) === undefined && mayPass(error)) oneByOne.add(server)
     throw error
   } finally {
     session.pipeline = before
