@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Cancelled, messageOf } from '../../src/failure.ts'
 import { assess } from '../../src/migration/checks/assess.ts'
@@ -111,6 +111,9 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     const { report, error } = await rehearse({ 'keep-rehearsal': 'true' })
     if (error) throw error
     const name = report.rehearsal?.name ?? ''
+    // the server may notice later than the run that a session is closed
+    const alive = `SELECT FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`
+    while ((await target.backend.sql(alive)).rowCount) await sleep(20)
     await target.backend.sql(
       `DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', '${name}_0',
          replace(shobj_description((SELECT oid FROM pg_database WHERE datname = '${name}_0'), 'pg_database'), '"kept":true', '"kept":false')); END $$`,
