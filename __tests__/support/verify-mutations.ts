@@ -229,7 +229,7 @@ export const catalogMutations: Mutation[] = [
   {
     name: 'an aggregate',
     sql: `CREATE OR REPLACE AGGREGATE rich.total(int) (sfunc = int4pl, stype = int, initcond = '1')`,
-    found: ['aggregate rich.total(integer): aggregate'],
+    found: ['aggregate rich.total(integer): initial values'],
   },
   {
     name: 'a lost procedure',

@@ -14,9 +14,6 @@ import { relationQueries } from './relations.ts'
 import { aclOf, linesOf, type RoleReader, roleReader } from './role-reader.ts'
 import { typeQueries } from './types.ts'
 
-/** Facets that are lists of names and types. */
-const typed: ReadonlySet<string> = new Set(['columns', 'attributes', 'base type'])
-
 /**
  * Reads the whole catalog of a database: every kind of object that a dump carries, less the system's and what belongs to
  * extensions.
@@ -36,10 +33,7 @@ export async function readCatalog(
   names: RoleNames = sameRoleNames,
 ): Promise<CatalogFingerprint> {
   const reader = roleReader(names)
-  const kept: Keep = (facet, text) => {
-    const read = reader.text(facet, text)
-    return keep(facet, typed.has(facet) ? listedTypes(read) : read)
-  }
+  const kept: Keep = (facet, text) => keep(facet, reader.text(facet, text))
   const catalog = new CatalogBuilder(kept, reader)
   const leftOut = mark?.state && mark.empty ? freezeSchema : null
   const queries = [
@@ -149,9 +143,10 @@ class CatalogBuilder {
     if (acl.length > 0) object.acl = indexIn(this.acls, JSON.stringify(acl))
     const facets = { ...extra?.facets }
     for (const facet of ['comment', ...Object.keys(query.facets ?? {})]) {
-      const text = row[`f_${facet}`]
-      if (text === null || text === undefined || text === '') continue
+      const read = row[`f_${facet}`]
+      if (read === null || read === undefined || read === '') continue
       if (row.builtin && facet === 'comment') continue
+      const text = query.typed?.includes(facet) ? listedTypes(read) : read
       facets[facet] = query.plain?.includes(facet) ? `=${text}` : this.keep(facet, text)
     }
     if (Object.keys(facets).length > 0) object.facets = facets

@@ -7,11 +7,11 @@ import { type FreezeMark, settingsBefore } from '../../freeze/mark.ts'
 import { markSchema } from '../../restore/database/mark.ts'
 import { settingText } from './known-options.ts'
 import type { CatalogQuery, ExtraFacets, Keep } from './model.ts'
+import { procedure } from './names.ts'
 import type { RoleReader } from './role-reader.ts'
 
 const sorted = (array: string) =>
   `pg_catalog.array_to_string(ARRAY(SELECT o FROM pg_catalog.unnest(${array}) o ORDER BY o), ', ')`
-const procedure = (oid: string) => `NULLIF(${oid}::pg_catalog.regprocedure::pg_catalog.text, '-')`
 
 /**
  * The queries for the database itself and what is in no schema: schemas, extensions, languages, foreign servers,
@@ -89,6 +89,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
           procedure('x.lanvalidator'),
         ),
       },
+      typed: ['definition'],
     },
     {
       kind: 'default privileges',
@@ -121,6 +122,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
         definition: words(since(90100, procedure('x.fdwhandler')), procedure('x.fdwvalidator')),
         options: sorted('x.fdwoptions'),
       },
+      typed: ['definition'],
     },
     {
       kind: 'foreign server',
@@ -155,6 +157,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
         definition: words('x.evtevent', procedure('x.evtfoid'), sorted('x.evttags')),
         enabled: `NULLIF(x.evtenabled, 'O')`,
       },
+      typed: ['definition'],
     },
     {
       kind: 'publication',
@@ -227,6 +230,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
           'x.trftosql::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text',
         ),
       },
+      typed: ['definition'],
     },
     {
       kind: 'access method',
@@ -234,6 +238,7 @@ export function databaseQueries(server: number): CatalogQuery[] {
       since: 90600,
       name: 'x.amname',
       facets: { definition: words('x.amtype', procedure('x.amhandler::pg_catalog.oid')) },
+      typed: ['definition'],
     },
     {
       kind: 'security label',

@@ -42,6 +42,8 @@ export interface CatalogQuery {
   facets?: Record<string, string>
   /** Facets whose text is short, no secret and worth reading: kept as it is. */
   plain?: string[]
+  /** Facets that are lists of names and types, whose quotes tell nothing (`listedTypes`). */
+  typed?: string[]
   /** Objects of the system are looked at as well: the database itself, the schema public. */
   system?: true
   /** SQL: initdb made the object and nobody gave it away, so owner and comment are the server's. */

@@ -149,6 +149,7 @@ export function relationQueries(server: number): CatalogQuery[] {
           : {}),
       },
       plain: ['column order', 'dumped order', 'access method'],
+      typed: ['columns', 'row type'],
     },
     {
       kind: 'index',

@@ -1,20 +1,7 @@
 import { letter, listedName, listOf, words } from '../../../postgres/portable-sql.ts'
 import { settingText } from './known-options.ts'
 import type { CatalogQuery } from './model.ts'
-
-/** A function by its OID, `name(types)`; what is not in pg_catalog with its schema. Null for none. */
-const procedure = (oid: string) => `NULLIF(${oid}::pg_catalog.regprocedure::pg_catalog.text, '-')`
-const type = (oid: string) => `pg_catalog.format_type(${oid}, NULL)`
-const qualified = (name: string) => `n.nspname || '.' || ${name}`
-
-/** An operator by its OID, unless there is none of that number. */
-const existing = (oid: string) =>
-  `(SELECT po.oid::pg_catalog.regoperator::pg_catalog.text FROM pg_catalog.pg_operator po WHERE po.oid = ${oid})`
-
-/** Names of the schema and object that an OID of a catalog points to. */
-const named = (catalog: string, prefix: string, oid: string) =>
-  `(SELECT s.nspname || '.' || o.${prefix}name FROM pg_catalog.${catalog} o
-      JOIN pg_catalog.pg_namespace s ON s.oid = o.${prefix}namespace WHERE o.oid = ${oid})`
+import { existing, named, procedure, qualified, type } from './names.ts'
 
 /**
  * The queries for types, routines, operators, casts, collations, conversions and text search.
@@ -37,6 +24,7 @@ export function typeQueries(server: number): CatalogQuery[] {
     name: qualified(`x.${prefix}name`),
     ...(kind === 'configuration' || kind === 'dictionary' ? { owner: `x.${prefix}owner` } : {}),
     facets,
+    typed: ['definition', 'mappings'],
   })
   return [
     {
@@ -120,6 +108,7 @@ export function typeQueries(server: number): CatalogQuery[] {
           `CASE WHEN x.typtype = 'b' THEN ${procedure('x.typsubscript')} END`,
         ),
       },
+      typed: ['attributes', 'base type', 'range', 'multirange', 'functions', 'subscript'],
     },
     {
       kind: {
@@ -175,7 +164,6 @@ export function typeQueries(server: number): CatalogQuery[] {
             procedure(`g.agg${f}`),
           ),
           type('g.aggtranstype'),
-          'g.agginitval',
           `NULLIF(g.aggsortop, 0)::pg_catalog.regoperator::pg_catalog.text`,
           ...(server >= 90400
             ? [
@@ -184,14 +172,19 @@ export function typeQueries(server: number): CatalogQuery[] {
                 'NULLIF(g.aggtransspace, 0)',
                 'NULLIF(g.aggmtransspace, 0)',
                 type('NULLIF(g.aggmtranstype, 0)'),
-                'g.aggminitval',
                 `CASE WHEN g.aggfinalextra THEN 'FINALFUNC_EXTRA' END`,
                 `CASE WHEN g.aggmfinalextra THEN 'MFINALFUNC_EXTRA' END`,
               ]
             : []),
         )} FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = x.oid)`,
+        // a text of the user's, in which quotes mean something
+        'initial values': `(SELECT ${words(
+          'pg_catalog.quote_literal(g.agginitval)',
+          since(90400, `'moving ' || pg_catalog.quote_literal(g.aggminitval)`),
+        )} FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = x.oid)`,
       },
       plain: ['signature'],
+      typed: ['result', 'arguments', 'support', 'aggregate'],
     },
     {
       kind: 'operator',
@@ -216,6 +209,7 @@ export function typeQueries(server: number): CatalogQuery[] {
           `CASE WHEN x.oprcanhash THEN 'HASHES' END`,
         ),
       },
+      typed: ['definition'],
     },
     {
       kind: 'operator class',
@@ -233,6 +227,7 @@ export function typeQueries(server: number): CatalogQuery[] {
         'in family': `${named('pg_opfamily', 'opf', 'x.opcfamily')} || ' USING ' || (SELECT am.amname FROM pg_catalog.pg_am am WHERE am.oid = x.opcmethod)`,
       },
       plain: ['in family'],
+      typed: ['definition'],
     },
     {
       kind: 'operator family',
@@ -250,7 +245,7 @@ export function typeQueries(server: number): CatalogQuery[] {
             since(90100, named('pg_opfamily', 'opf', 'm.amopsortfamily')),
           ),
           'FROM pg_catalog.pg_amop m WHERE m.amopfamily = x.oid',
-          'm.amopstrategy, m.amopopr::pg_catalog.regoperator::pg_catalog.text',
+          `m.amopstrategy, pg_catalog.replace(m.amopopr::pg_catalog.regoperator::pg_catalog.text, '"', '')`,
         ),
         functions: listOf(
           words(
@@ -260,9 +255,10 @@ export function typeQueries(server: number): CatalogQuery[] {
             type('m.amprocrighttype'),
           ),
           'FROM pg_catalog.pg_amproc m WHERE m.amprocfamily = x.oid',
-          'm.amprocnum, m.amproc::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text',
+          `m.amprocnum, pg_catalog.replace(m.amproc::pg_catalog.oid::pg_catalog.regprocedure::pg_catalog.text, '"', '')`,
         ),
       },
+      typed: ['operators', 'functions'],
     },
     {
       kind: 'cast',
@@ -272,6 +268,7 @@ export function typeQueries(server: number): CatalogQuery[] {
       where: `NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend i
                 WHERE i.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND i.objid = x.oid AND i.deptype = 'i')`,
       facets: { definition: words(procedure('x.castfunc'), 'x.castcontext', 'x.castmethod') },
+      typed: ['definition'],
     },
     {
       kind: 'collation',
@@ -315,6 +312,7 @@ export function typeQueries(server: number): CatalogQuery[] {
           `CASE WHEN x.condefault THEN 'DEFAULT' END`,
         ),
       },
+      typed: ['definition'],
     },
     textSearch('pg_ts_config', 'cfg', 'configuration', {
       parser: named('pg_ts_parser', 'prs', 'x.cfgparser'),

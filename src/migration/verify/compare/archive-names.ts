@@ -1,3 +1,5 @@
+import { listedTypes } from '../../../postgres/portable-sql.ts'
+
 /**
  * What archives call the objects of a catalog fingerprint: `DESC schema.name`, as the restore announces what it left out
  * (pg_dump.c, the tags of its entries).
@@ -22,6 +24,15 @@ export interface Named {
   name: string
   /** The arguments as `pg_get_function_identity_arguments` has them. */
   signature?: string | undefined
+}
+
+/** Kinds whose names end with types as the server prints them, and where these begin. */
+const typed = /^(function|procedure|aggregate|operator|cast|transform|member of an extension)$/
+const types = /(\(|^TRANSFORM FOR ).*$/s
+
+/** What tells an object from the others of its kind, on every server: the source's name may have fewer quotes than the target's. */
+export function listedObject(kind: string, name: string): string {
+  return typed.test(kind) ? name.replace(types, listedTypes) : name
 }
 
 /** The entries that an archive may have for an object. */

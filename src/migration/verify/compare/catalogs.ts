@@ -8,7 +8,13 @@ import {
 } from '../catalog/definition.ts'
 import { memberKind } from '../catalog/members.ts'
 import type { CatalogObject } from '../catalog/model.ts'
-import { entriesOf, entriesOfFacet, isOfFacet, parentEntries } from './archive-names.ts'
+import {
+  entriesOf,
+  entriesOfFacet,
+  isOfFacet,
+  listedObject,
+  parentEntries,
+} from './archive-names.ts'
 import type { ExpectedDifferences } from './expected-differences.ts'
 import { grantDifferences } from './grants.ts'
 import {
@@ -87,15 +93,16 @@ class CatalogComparison {
 
   kind(kind: string): ObjectResult {
     const here = this.source.catalog.kinds[kind] ?? []
-    const there = new Map((this.target.catalog.kinds[kind] ?? []).map((o) => [o.name, o]))
+    const key = ({ name }: CatalogObject) => listedObject(kind, name)
+    const there = new Map((this.target.catalog.kinds[kind] ?? []).map((o) => [key(o), o]))
     const missing: string[] = []
     const different: string[] = []
     const explained: EntryResult[] = []
     const undecided: EntryResult[] = []
     const definitions: DefinitionResult[] = []
     for (const object of here) {
-      const other = there.get(object.name)
-      there.delete(object.name)
+      const other = there.get(key(object))
+      there.delete(key(object))
       const name = shown(object.name)
       if (!other) {
         if (kind === memberKind && !this.isMissed(object)) continue
@@ -118,7 +125,10 @@ class CatalogComparison {
     const extra =
       kind === memberKind
         ? []
-        : [...there.keys()].filter((name) => !isExpectedExtra(kind, name)).map(shown)
+        : [...there.values()]
+            .map(({ name }) => name)
+            .filter((name) => !isExpectedExtra(kind, name))
+            .map(shown)
     return {
       kind,
       source: here.length,

@@ -2,6 +2,7 @@ import { printable, shorten } from '../../../text/text.ts'
 import type { PlannedEntry } from '../../restore/plan/planned-entry.ts'
 import { type Decisions, hashOf, type OpenDefinition, sameText } from '../catalog/definition.ts'
 import type { CatalogFingerprint } from '../catalog/model.ts'
+import { listedObject } from '../compare/archive-names.ts'
 
 /** UTF-16 units of a text in the report, and texts there: both sides of a definition are a help, not an archive. */
 const mostText = 20_000
@@ -83,7 +84,9 @@ export class Rebuilt implements Decisions {
   private text(texts: Texts, { kind, name, facet }: OpenDefinition): string | undefined {
     // a foreign table is rebuilt as an ordinary one
     const kinds = kind === 'foreign table' ? [kind, 'table'] : [kind]
-    const found = kinds.map((one) => texts.get(`${one}\0${name}`)).find((one) => one !== undefined)
+    const found = kinds
+      .map((one) => texts.get(`${one}\0${listedObject(one, name)}`))
+      .find((one) => one !== undefined)
     return found?.[facet]?.replace(/^=/, '')
   }
 }
@@ -95,7 +98,8 @@ function keyOf({ kind, name, facet }: OpenDefinition): string {
 function textsOf({ kinds }: CatalogFingerprint): Texts {
   const result = new Map<string, Record<string, string>>()
   for (const [kind, objects] of Object.entries(kinds)) {
-    for (const { name, facets = {} } of objects) result.set(`${kind}\0${name}`, facets)
+    for (const { name, facets = {} } of objects)
+      result.set(`${kind}\0${listedObject(kind, name)}`, facets)
   }
   return result
 }
