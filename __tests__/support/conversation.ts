@@ -1,3 +1,6 @@
+/** Bytes of the longest message that is looked at. */
+const longest = 1024 * 1024
+
 /** What a client says on one connection, counted: it is told of the bytes of both directions as they go by, without TLS. */
 export class Conversation {
   /** Of the startup packet: `database`, `user`, `application_name`, `options`. */
@@ -9,15 +12,25 @@ export class Conversation {
   private begun = false
   private waits = false
   private rest = Buffer.alloc(0)
+  /** Bytes still to come of what is not looked at. */
+  private passing = 0
 
-  /** Bytes from the client. */
-  asks(bytes: Buffer): void {
+  /**
+   * Bytes from the client.
+   *
+   * @returns what came before of the message that they begin with: the network may cut one in two anywhere
+   */
+  asks(bytes: Buffer): Buffer {
     this.waits = true
-    this.rest = Buffer.concat([this.rest, bytes])
+    const before = this.rest
+    const passed = Math.min(this.passing, bytes.length)
+    this.passing -= passed
+    this.rest = Buffer.concat([before, bytes.subarray(passed)])
     for (let length = this.next(); length > 0; length = this.next()) {
       this.read(this.rest.subarray(0, length))
       this.rest = this.rest.subarray(length)
     }
+    return before
   }
 
   /** Bytes from the server. */
@@ -31,6 +44,13 @@ export class Conversation {
     const header = this.begun ? 1 : 0
     if (this.rest.length < header + 4) return 0
     const length = header + this.rest.readInt32BE(header)
+    if (length < header + 4 || length > longest) {
+      // long rows, or what no message is, as TLS
+      const size = length > longest ? length : Number.POSITIVE_INFINITY
+      this.passing = size - this.rest.length
+      this.rest = Buffer.alloc(0)
+      return 0
+    }
     return this.rest.length < length ? 0 : length
   }
 
@@ -45,8 +65,8 @@ export class Conversation {
       return
     }
     const type = String.fromCharCode(message[0] ?? 0)
+    if (type !== 'Q' && type !== 'P') return
     const texts = message.toString('utf8', 5).split('\0')
-    if (type === 'Q') this.statements.push(texts[0] ?? '')
-    if (type === 'P') this.statements.push(texts[1] ?? '')
+    this.statements.push(texts[type === 'Q' ? 0 : 1] ?? '')
   }
 }

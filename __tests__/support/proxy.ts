@@ -23,7 +23,20 @@ export type Disturbance =
 interface Rule {
   pattern: RegExp | Buffer
   disturbance: Disturbance
+  until: (() => Promise<unknown>) | undefined
   met: () => void
+}
+
+/** Whether a pattern ends in bytes that go by now; it may have begun in those before them, of the same message. */
+function endsIn(pattern: RegExp | Buffer, before: Buffer, bytes: Buffer): boolean {
+  const all = before.length === 0 ? bytes : Buffer.concat([before, bytes])
+  if (Buffer.isBuffer(pattern))
+    return all.includes(pattern, Math.max(0, before.length - pattern.length + 1))
+  const text = all.toString('latin1')
+  if (before.length === 0) return pattern.test(text)
+  for (const found of text.matchAll(new RegExp(pattern, `${pattern.flags}g`)))
+    if (found.index + found[0].length > before.length) return true
+  return false
 }
 
 /** A connection of a client through the proxy to the server. */
@@ -40,17 +53,15 @@ class Link {
   constructor(
     client: Socket,
     port: number,
-    sees: (link: Link, bytes: Buffer) => void,
-    conversation?: Conversation,
+    sees: (link: Link, before: Buffer, bytes: Buffer) => void,
+    conversation: Conversation,
   ) {
     this.client = client
     this.server = connect(port, '127.0.0.1')
     const pass = (from: Socket, to: Socket) => {
       from.on('data', (bytes: Buffer) => {
-        if (from === client) {
-          conversation?.asks(bytes)
-          sees(this, bytes)
-        } else conversation?.hears()
+        if (from === client) sees(this, conversation.asks(bytes), bytes)
+        else conversation.hears()
         if (this.stalled || to.destroyed) return
         if (from === this.server && this.portion < bytes.length) {
           from.pause()
@@ -189,33 +200,44 @@ export class TcpProxy {
   }
 
   private accept(socket: Socket, port: number): void {
-    const conversation = this.listens ? new Conversation() : undefined
-    if (conversation) this.conversations.push(conversation)
-    const link = new Link(socket, port, (one, bytes) => this.see(one, bytes), conversation)
+    const conversation = new Conversation()
+    if (this.listens) this.conversations.push(conversation)
+    const link = new Link(socket, port, (...seen) => this.see(...seen), conversation)
     if (this.deaf) link.disturb('stall', this.portion)
     this.links = this.links.filter((one) => !one.over)
     this.links.push(link)
   }
 
-  private see(link: Link, bytes: Buffer): void {
+  private see(link: Link, before: Buffer, bytes: Buffer): void {
     if (this.rules.length === 0) return
-    const text = bytes.toString('latin1')
-    const rule = this.rules.find(({ pattern }) =>
-      Buffer.isBuffer(pattern) ? bytes.includes(pattern) : pattern.test(text),
-    )
+    const rule = this.rules.find(({ pattern }) => endsIn(pattern, before, bytes))
     if (!rule) return
     this.rules = this.rules.filter((one) => one !== rule)
     // after this chunk went out
-    setImmediate(() => {
+    setImmediate(async () => {
+      if (rule.until) {
+        link.disturb('hold', this.portion)
+        await rule.until()
+        link.release()
+      }
       link.disturb(rule.disturbance, this.portion)
       rule.met()
     })
   }
 
-  /** Disturbs the first connection whose client sends something that matches, right after that. @returns when it has */
-  when(pattern: RegExp | Buffer, disturbance: Disturbance): Promise<void> {
+  /**
+   * Disturbs the first connection whose client sends something that matches, right after that.
+   *
+   * @param until that connection alone is held before, until this is so
+   * @returns when it has
+   */
+  when(
+    pattern: RegExp | Buffer,
+    disturbance: Disturbance,
+    until?: () => Promise<unknown>,
+  ): Promise<void> {
     return new Promise((met) => {
-      this.rules.push({ pattern, disturbance, met })
+      this.rules.push({ pattern, disturbance, until, met })
     })
   }
 
