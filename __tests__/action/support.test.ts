@@ -127,7 +127,12 @@ describe('the runner', () => {
       import { spawn } from 'node:child_process'
       spawn('sleep', ['1000'], { detached: true, stdio: 'ignore' }).unref()
       spawn('sleep', ['2000'], { detached: true, stdio: 'ignore', env: {} }).unref()`)
-    expect(result.orphans().map(({ command }) => command)).toEqual(['sleep 1000', 'sleep 2000'])
+    expect(
+      result
+        .orphans()
+        .map(({ command }) => command)
+        .sort(),
+    ).toEqual(['sleep 1000', 'sleep 2000'])
     result.cleanUp()
     expect(existsSync(result.directory)).toBe(false)
   })

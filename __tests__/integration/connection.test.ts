@@ -125,16 +125,17 @@ describe('a session', () => {
         CREATE ROLE pooled LOGIN PASSWORD 'p';
         ALTER ROLE pooled SET search_path = evil, pg_catalog;
         ALTER ROLE pooled SET quote_all_identifiers = on;
-        ALTER ROLE pooled SET statement_timeout = '200ms'`)
+        ALTER ROLE pooled SET statement_timeout = '5min'`)
         const pooler = await Pooler.start(plain.port, how)
         try {
           const place = { ...to(plain), port: pooler.port, user: 'pooled', password: 'p' }
           const client = await connect(place, { readOnly: true })
           const { rows } = await client.query(
-            `SELECT current_setting('search_path') AS path, current_setting('transaction_read_only') AS ro`,
+            `SELECT current_setting('search_path') AS path, current_setting('transaction_read_only') AS ro,
+                    current_setting('statement_timeout') AS timeout`,
           )
           await client.end()
-          expect(rows[0]).toEqual({ path: 'pg_catalog, pg_temp', ro: 'on' })
+          expect(rows[0]).toEqual({ path: 'pg_catalog, pg_temp', ro: 'on', timeout: '0' })
           // the programs are then not given what would keep them out
           const given = conninfo(place, 'read').includes('search_path')
           expect(given).toBe(how === 'throws options away')

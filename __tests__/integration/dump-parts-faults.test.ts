@@ -96,7 +96,10 @@ const manifest = async () =>
   parseManifest(await readFile(join(directory, 'dump', 'manifest.json'))).databases[0]
 
 test('a connection that is lost voids what was told, and one archive is made of another moment', async () => {
-  const met = proxy.when(/COPY public\.beta /, 'cut')
+  // its rows may begin to come before the part before it is told of
+  const met = proxy.when(/COPY public\.beta /, 'cut', async () => {
+    while (told.calls.length < 2) await sleep(20)
+  })
   const { error, report } = await dump({ uri: through(proxy, source.uri('shop')) })
   await met
   expect(error).toBeUndefined()
@@ -176,7 +179,11 @@ describe('while two programs are at work', () => {
   test('the job is cancelled, and neither is left behind', async () => {
     const stop = new AbortController()
     const held = proxy.when(/COPY public\.alpha /, 'portion')
-    const second = proxy.when(/COPY public\.beta /, 'none').then(() => stop.abort())
+    const second = proxy.when(/COPY public\.beta /, 'portion').then(async () => {
+      // the definitions may be there later
+      while (told.calls.length === 0) await sleep(20)
+      stop.abort()
+    })
     const { error } = await dump({
       uri: through(proxy, source.uri('wide')),
       signal: stop.signal,
@@ -203,12 +210,25 @@ test('a connection that is lost before anything was told voids nothing, and part
 test('who asks for a table that is held does not wait for long, and one archive is made of another moment', async () => {
   const other = await source.connect('shop')
   let asked: Promise<unknown> | undefined
+  let isOver = false
   const ask = () => {
-    asked ??= other.query('BEGIN; LOCK TABLE alpha, beta, gamma IN ACCESS EXCLUSIVE MODE; ROLLBACK')
+    asked ??= other
+      .query('BEGIN; LOCK TABLE alpha, beta, gamma IN ACCESS EXCLUSIVE MODE; ROLLBACK')
+      .finally(() => {
+        isOver = true
+      })
   }
-  const { error, report } = await dump({ sink: { schema: ask } })
+  // nothing is dumped before the server knows who waits
+  const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`
+  const held = proxy.when(/COPY public\.alpha /, 'none', async () => {
+    while (!isOver && !(await source.sql(waiting)).rowCount) await sleep(20)
+  })
+  const { error, report } = await dump({
+    uri: through(proxy, source.uri('shop')),
+    sink: { schema: ask },
+  })
   expect(error).toBeUndefined()
-  await asked
+  await Promise.all([held, asked])
   await other.end()
   expect(told.calls.slice(-2)).toEqual(['lost shop', 'dumped shop'])
   expect((await manifest())?.archives).toEqual([{ path: 'databases/shop/1' }])

@@ -55,7 +55,10 @@ test('a session whose answer never comes is given up, as lost', async () => {
 })
 
 test('a session whose server cannot be reached any more is given up', async () => {
-  const client = await connect({ ...parameters(), connectTimeout: 1 }, { patience })
+  const place = parameters()
+  const client = await connect(place, { patience })
+  // those who look are given up soon
+  place.connectTimeout = 1
   const met = proxy.when(/pg_sleep\(600\)/, 'stall')
   const waiting = client.query('SELECT pg_sleep(600)').catch((e: unknown) => e)
   await met

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
 import type { Context } from '../../src/migration/context.ts'
@@ -132,17 +133,17 @@ describe.each(['good', 'refused'] as const)(
 
     test('is known to be still, or written to', async () => {
       expect((await fingerprint(polar, 'shop')).still).not.toBe(false)
-      const writer = await polar.backend.connect('shop', { port: polar.backend.port })
-      let stop = false
-      const writing = (async () => {
-        for (let id = 1000; !stop; id++) await writer.query('INSERT INTO t VALUES ($1)', [id])
-      })()
+      const holder = await polar.backend.connect('shop', { port: polar.backend.port })
       try {
-        expect((await fingerprint(polar, 'shop')).still).not.toBe(true)
+        // it writes while the other table is waited for
+        await holder.query('BEGIN; LOCK TABLE u')
+        const reading = fingerprint(polar, 'shop')
+        const waiting = 'SELECT 1 AS id FROM pg_locks WHERE NOT granted'
+        while ((await polar.backend.sql(waiting)).rows.length === 0) await sleep(20)
+        await holder.query('INSERT INTO t VALUES (1000); COMMIT')
+        expect((await reading).still).not.toBe(true)
       } finally {
-        stop = true
-        await writing
-        await writer.end()
+        await holder.end()
       }
     })
   },
