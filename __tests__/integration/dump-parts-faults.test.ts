@@ -97,9 +97,10 @@ const manifest = async () =>
 
 test('a connection that is lost voids what was told, and one archive is made of another moment', async () => {
   // its rows may begin to come before the part before it is told of
-  const met = proxy.when(/COPY public\.beta /, 'cut', async () => {
+  const isTold = async () => {
     while (told.calls.length < 2) await sleep(20)
-  })
+  }
+  const met = proxy.when(/COPY public\.beta /, 'cut', { until: isTold })
   const { error, report } = await dump({ uri: through(proxy, source.uri('shop')) })
   await met
   expect(error).toBeUndefined()
@@ -220,9 +221,10 @@ test('who asks for a table that is held does not wait for long, and one archive 
   }
   // nothing is dumped before the server knows who waits
   const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'`
-  const held = proxy.when(/COPY public\.alpha /, 'none', async () => {
+  const isKnown = async () => {
     while (!isOver && !(await source.sql(waiting)).rowCount) await sleep(20)
-  })
+  }
+  const held = proxy.when(/COPY public\.alpha /, 'none', { until: isKnown })
   const { error, report } = await dump({
     uri: through(proxy, source.uri('shop')),
     sink: { schema: ask },

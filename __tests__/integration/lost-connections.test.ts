@@ -222,7 +222,7 @@ test('a connection that is lost while both sides are looked at is nothing that a
 })
 
 describe('a verification', () => {
-  const context = () => ({ ...testContext(), pauses: [0.1, 0.2, 0.5, 1, 2, 4] })
+  const context = () => ({ ...testContext(), pauses: [0.1, 0.2, 0.5, 1, 2, 4, 8, 16] })
   const placeOf = () => ({ connection: parseConnectionString(far.uri('postgres')) })
 
   beforeAll(async () => {
@@ -279,7 +279,7 @@ describe('a verification', () => {
 
   test('of a server that stays away fails in the end, once, and says so', async () => {
     const met = proxy.when(/SELECT 0 AS i/, 'stall')
-    const began = context()
+    const began = { ...context(), pauses: [0.1, 0.2] }
     const failing = fingerprintOf(target.backend, 'verified', { ...placeOf(), jobs: 1 }, began)
     failing.catch(() => {})
     await met
@@ -299,14 +299,17 @@ test('a role statement is sent again only when the session that it was lost with
   try {
     // whoever makes the same role waits for what becomes of this one
     await holder.query('BEGIN; CREATE ROLE app_lost')
-    const met = proxy.when(/CREATE ROLE app_lost/, 'swallow')
+    // its session is known before it is lost
+    let first: number[] = []
+    const isKnown = async () => {
+      while (first.length === 0) first = await pids()
+    }
+    const met = proxy.when(/CREATE ROLE app_lost/, 'swallow', { until: isKnown })
     const outcomes: Outcome[] = []
     const create = step('create', 'CREATE ROLE app_lost', [])
     const done = applySteps([session], [create], outcomes, context)
     done.catch(() => {})
     await met
-    let first = await pids()
-    while (first.length === 0) first = await pids()
     let now = first
     while (now.every((pid) => first.includes(pid))) now = await pids()
     expect(now).not.toContain(first[0])

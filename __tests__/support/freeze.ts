@@ -287,18 +287,27 @@ export function freezeTests(major: Major, ends: readonly End[]): void {
       test('a write that comes through fails the run, unless it is allowed', async () => {
         for (const allowed of [false, true]) {
           const spared = await source.connect('shop', { application_name: 'nightly job' })
-          let written: Promise<void> | undefined
+          const written = Promise.withResolvers<void>()
+          const proxy = await TcpProxy.start(source.port)
+          // the dump does not end before
+          const held = proxy.when(/COPY public\.t /, 'none', { until: () => written.promise })
           const { error, report } = await dump(
             source,
-            { 'freeze-except': 'nightly job', 'allow-writes': String(allowed) },
+            {
+              source: through(proxy, withoutPassword(source.uri('shop'))),
+              'freeze-except': 'nightly job',
+              'allow-writes': String(allowed),
+            },
             when('dump-roles', () => {
               // a session hands in its counts when it ends, if not before
-              written = spared
+              const writing = spared
                 .query(`INSERT INTO public.t VALUES (${newKey()})`)
                 .then(() => spared.end())
+              written.resolve(writing)
             }),
           )
-          await written
+          await held
+          await proxy.stop()
           expect(report.freeze?.written).toBe(true)
           if (allowed) expect(error).toBeUndefined()
           else expect(messageOf(error)).toMatch(/frozen source was written to.*1 row inserted/)

@@ -20,10 +20,17 @@ export type Disturbance =
   /** Of what the server says from then on so many bytes arrive (see TcpProxy.portion), and the rest when it is released. */
   | 'portion'
 
-interface Rule {
+/** What else a connection must be, and when it is disturbed. */
+interface Rules {
+  /** That connection alone is held before, until this is so. */
+  until?: () => Promise<unknown>
+  /** What it has asked before. */
+  after?: RegExp
+}
+
+interface Rule extends Rules {
   pattern: RegExp | Buffer
   disturbance: Disturbance
-  until: (() => Promise<unknown>) | undefined
   met: () => void
 }
 
@@ -43,6 +50,7 @@ function endsIn(pattern: RegExp | Buffer, before: Buffer, bytes: Buffer): boolea
 class Link {
   private readonly client: Socket
   private readonly server: Socket
+  readonly conversation: Conversation
   private stalled = false
   private slow = false
   private held = false
@@ -58,6 +66,7 @@ class Link {
   ) {
     this.client = client
     this.server = connect(port, '127.0.0.1')
+    this.conversation = conversation
     const pass = (from: Socket, to: Socket) => {
       from.on('data', (bytes: Buffer) => {
         if (from === client) sees(this, conversation.asks(bytes), bytes)
@@ -210,7 +219,12 @@ export class TcpProxy {
 
   private see(link: Link, before: Buffer, bytes: Buffer): void {
     if (this.rules.length === 0) return
-    const rule = this.rules.find(({ pattern }) => endsIn(pattern, before, bytes))
+    const { statements } = link.conversation
+    const rule = this.rules.find(
+      ({ pattern, after }) =>
+        endsIn(pattern, before, bytes) &&
+        (after === undefined || statements.some((one) => after.test(one))),
+    )
     if (!rule) return
     this.rules = this.rules.filter((one) => one !== rule)
     // after this chunk went out
@@ -228,16 +242,11 @@ export class TcpProxy {
   /**
    * Disturbs the first connection whose client sends something that matches, right after that.
    *
-   * @param until that connection alone is held before, until this is so
    * @returns when it has
    */
-  when(
-    pattern: RegExp | Buffer,
-    disturbance: Disturbance,
-    until?: () => Promise<unknown>,
-  ): Promise<void> {
+  when(pattern: RegExp | Buffer, disturbance: Disturbance, rules: Rules = {}): Promise<void> {
     return new Promise((met) => {
-      this.rules.push({ pattern, disturbance, until, met })
+      this.rules.push({ pattern, disturbance, ...rules, met })
     })
   }
 

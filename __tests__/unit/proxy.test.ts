@@ -88,9 +88,15 @@ test('what is too long, or no message, is passed on, and what follows the one is
   await send(query('SELECT 4'))
 })
 
+test('a connection that has asked something else before is not meant', async () => {
+  const met = [/COPY b/, /COPY a/].map((after) => proxy.when(/SELECT 1/, 'none', { after }))
+  await send(Buffer.concat([startup, query('COPY a'), query('SELECT 1')]))
+  expect(await kept(met)).toEqual([false, true])
+})
+
 test('a connection is held until something is so, and disturbed then', async () => {
   const so = Promise.withResolvers<void>()
-  const met = [proxy.when(/SELECT 1/, 'cut', () => so.promise)]
+  const met = [proxy.when(/SELECT 1/, 'cut', { until: () => so.promise })]
   await send(Buffer.concat([startup, query('SELECT 1')]))
   const before = arrived.length
   client.write(query('SELECT 2'))
