@@ -63,14 +63,13 @@ async function standing(server: TestServer): Promise<unknown[]> {
 
 describe('the source crashes while rows are dumped', () => {
   /** Migrates, and lets the source crash while pg_dump copies; slowly, so that this is in the middle. */
-  async function crash(bundle: string, then: (proxy: TcpProxy) => Promise<void>) {
+  async function crash(bundle: string, how: (proxy: TcpProxy) => Promise<void>) {
     const proxy = await TcpProxy.start(source.port)
     const copies = proxy.when(/COPY public\.blob .*TO stdout/, 'slow')
     const running = startAction(bundle, { metadata, inputs: inputs('source', proxy) })
     try {
       await Promise.race([copies, running.result.then(({ log }) => Promise.reject(new Error(log)))])
-      await source.down('immediate')
-      await then(proxy)
+      await how(proxy)
       return await running.result
     } finally {
       running.kill('SIGKILL')
@@ -79,7 +78,10 @@ describe('the source crashes while rows are dumped', () => {
   }
 
   test('and comes back: the dump is made again, and everything arrives', async () => {
-    const run = await crash(mainBundle, () => source.up())
+    const run = await crash(mainBundle, async () => {
+      await source.down('immediate')
+      await source.up()
+    })
     const { report } = readReport(run)
     expect(report.error).toBeNull()
     expect({ code: run.code, verified: report.verified }).toEqual({ code: 0, verified: true })
@@ -95,7 +97,11 @@ describe('the source crashes while rows are dumped', () => {
   test('and stays down: one line says what, why and what to do, and nothing is left', async () => {
     const before = await standing(target.backend)
     try {
-      const run = await crash(hastyMain, (proxy) => proxy.stop())
+      // from the first try on nobody listens any more
+      const run = await crash(hastyMain, async (proxy) => {
+        await proxy.stop()
+        await source.down('immediate')
+      })
       expect(run.code).toBe(1)
       const { report } = readReport(run)
       expect({ status: report.status, phase: run.outputs['failed-phase'] }).toEqual({

@@ -149,7 +149,7 @@ const suite = `${await ownSuite()}-pgdg`
         proxies: {},
         architecture: 'x64',
         aptConfig: none,
-        patience: { silence: 2, retries: 0, deadline: 60_000, takeover: 3000 },
+        patience: { silence: 60, retries: 0, deadline: 240_000, takeover: 30_000 },
         repositories: {
           apt: nowhere,
           aptArchive: nowhere,
@@ -397,7 +397,9 @@ const suite = `${await ownSuite()}-pgdg`
       await provideAsUser(order(15, { mirror: hanging.url }), (end) => void promise.then(end))
       expect(cacheEntries()).toEqual([])
       const { url: mirror } = await serve()
-      expect(installed(await provideAsUser(order(15, { mirror }))).version).toMatch(/^15\./)
+      const patience = { silence: 60, retries: 0, deadline: 240_000, takeover: 3000 }
+      const next = await provideAsUser(order(15, { mirror }, { patience }))
+      expect(installed(next).version).toMatch(/^15\./)
     })
 
     test.each<[string, (entry: string) => void]>([
@@ -539,7 +541,8 @@ const suite = `${await ownSuite()}-pgdg`
 
     test('that names the mirror when it never answers', async () => {
       const { url: mirror } = await serve(repository, () => true)
-      const outcome = await provideAsUser(order(15, { mirror }))
+      const patience = { silence: 2, retries: 0, deadline: 60_000, takeover: 3000 }
+      const outcome = await provideAsUser(order(15, { mirror }, { patience }))
       expect(outcome.failure?.what).toContain(`The mirror ${mirror}`)
       expect(outcome.failure?.why).toMatch(/timed out|Connection failed/)
     })
@@ -551,7 +554,7 @@ const suite = `${await ownSuite()}-pgdg`
         response.on('close', () => clearInterval(timer))
         return true
       })
-      const patience = { silence: 2, retries: 0, deadline: 4000, takeover: 3000 }
+      const patience = { silence: 60, retries: 0, deadline: 4000, takeover: 3000 }
       const outcome = await provideAsUser(order(15, { mirror }, { patience }))
       expect(outcome.failure?.what).toContain(`The mirror ${mirror}`)
       expect(outcome.failure?.why).toBe('apt-get did not end within 4 s')

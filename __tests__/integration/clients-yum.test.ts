@@ -140,7 +140,7 @@ const below = '15/redhat/rhel-9-x86_64'
         proxies: {},
         architecture: 'x64',
         osRelease: file,
-        patience: { silence: 2, retries: 1, deadline: 60_000, takeover: 3000 },
+        patience: { silence: 60, retries: 1, deadline: 240_000, takeover: 30_000 },
         repositories: {
           apt: nowhere,
           aptArchive: nowhere,

@@ -29,7 +29,7 @@ const databases: Record<string, string> = {
   // rows that fit into its columns in either order
   twins: `CREATE TABLE twin (a text, b text); INSERT INTO twin SELECT 'a' || g, repeat(md5(g::text), 3) FROM generate_series(1, 20000) g`,
   // more than the buffers between two ends of a connection hold
-  wide: `CREATE TABLE huge (id int, t text); INSERT INTO huge SELECT g, repeat(md5(g::text), 12) FROM generate_series(1, 70000) g`,
+  wide: `CREATE TABLE huge (id int, t text); INSERT INTO huge SELECT g, repeat(md5(g::text), 12) FROM generate_series(1, 110000) g`,
   // rows that the target refuses until its superuser says otherwise
   picky: `CREATE TABLE refused (a int CHECK (current_setting('my.allowed', true) IS DISTINCT FROM 'no' OR a < 15000), t text);
     INSERT INTO refused ${rows}`,
@@ -164,9 +164,18 @@ describe('the rows of a large table', () => {
     async (commit) => {
       const entered =
         commit === 'lost' ? far.when(/COMMENT ON SCHEMA .*"loading":\[/, 'stall') : undefined
-      void far.when(/COPY public\.huge /, 'slow')
       const { result } = await inTheMiddle('wide', 'huge')
+      // the one that has rows takes no more of them until another one has some
+      far.disturb('hold')
       near.release()
+      let isOver = false
+      void result.finally(() => {
+        isOver = true
+      })
+      const areMany = async () =>
+        (await streamsIn('wide')).filter(({ rows }) => rows > 0).length > 1
+      while (!isOver && !(await areMany())) await sleep(20)
+      far.release()
       if (entered !== undefined) {
         await Promise.race([entered, result])
         const { rows } = await target.backend.sql(

@@ -77,8 +77,9 @@ const migrate = (more: Record<string, string> = {}, changes: Partial<Run> = {}) 
 const phase = ({ phases }: Report, name: string, database?: string) =>
   phases.filter((one) => one.name === name && (!database || one.database === database))
 
+/** Both are rounded to a millisecond. */
 const endOf = (phases: PhaseResult[]) =>
-  Math.max(...phases.map(({ startedAt, seconds }) => startedAt + seconds))
+  Math.max(...phases.map(({ startedAt, seconds }) => startedAt + seconds)) - 0.002
 const startOf = (phases: PhaseResult[]) => Math.min(...phases.map(({ startedAt }) => startedAt))
 
 function expectOverlap(report: Report, database: string): void {
