@@ -92,3 +92,50 @@ test.each(
     await target.stop()
   }
 })
+
+const maybe = hasServer(15) && hasServer(18) ? test : test.skip
+
+maybe(
+  'names that a newer server takes for something else are foreseen, and survive in quotes',
+  async () => {
+    const client = await clientDirectory(18)
+    if (!client) throw new Error('the client programs of 18 are missing')
+    const [source, target] = await Promise.all([TestServer.start(15), startPlainTarget(18)])
+    try {
+      await source.sql('CREATE DATABASE shop')
+      await source.sql(
+        `CREATE FUNCTION f(json json) RETURNS TABLE (json_value text) LANGUAGE sql AS 'SELECT $1::text';
+       COMMENT ON FUNCTION f(json) IS 'one'; CREATE TABLE t (system_user text CHECK (system_user <> 'x'));
+       INSERT INTO t VALUES ('y'); CREATE POLICY p ON t USING (system_user = 'y');
+       CREATE FUNCTION g(a t, b text DEFAULT CASE WHEN 'a' IN ('b', 'c'::varchar) THEN 'd' END) RETURNS text LANGUAGE sql AS 'SELECT b'`,
+        'shop',
+      )
+      const inputs = { source: source.uri(), target: target.uri(), databases: 'shop' }
+      const program = { 'client-version': '18', 'client-path': client }
+      const ahead = await runInProcess({ ...inputs, ...program, command: 'preflight' })
+      const losses = JSON.stringify(
+        ahead.report.checks?.filter(({ status }) => status === 'failed'),
+      )
+      for (const lost of ['FUNCTION public.f(json)', 'TABLE public.t', 'POLICY public.t p'])
+        expect(losses).toContain(lost)
+      expect(losses).toContain('--quote-all-identifiers')
+      const { error, report } = await runInProcess({
+        ...inputs,
+        ...program,
+        command: 'migrate',
+        'upload-dump': 'false',
+        'dump-options': '--quote-all-identifiers',
+      })
+      if (error) throw error instanceof Failure ? new Error(error.line) : error
+      expect(report.verified).toBe(true)
+      const { rows } = await target.backend.sql(
+        `SELECT pg_get_expr(polqual, polrelid) AS means FROM pg_policy`,
+        'shop',
+      )
+      expect(rows).toEqual([{ means: `("system_user" = 'y'::text)` }])
+    } finally {
+      await source.stop()
+      await target.stop()
+    }
+  },
+)

@@ -613,6 +613,45 @@ const cases: Case[] = [
       /column of pg_proc that PostgreSQL 11 no longer has/,
       'behaviour',
     ],
+    ...[
+      ['a column called system_user', 'TABLE', 'CREATE TABLE s.t (\n    system_user text\n);'],
+      ['a policy on it', 'POLICY', "CREATE POLICY p ON s.t USING ((system_user = 'a'::text));"],
+    ].map(([name, desc, definition]) => [
+      name,
+      { desc, definition },
+      16,
+      /called system_user/,
+      desc === 'TABLE' ? 'rows' : 'behaviour',
+    ]),
+    [
+      'what needs no quotes',
+      {
+        desc: 'VIEW',
+        definition:
+          "CREATE VIEW s.system_user AS\n SELECT t.system_user,\n    'system_user'::text AS system_user\n   FROM s.t;",
+      },
+      16,
+    ],
+    ...[
+      ['a parameter called json', 'f(a integer, json json) RETURNS text', 17],
+      ['a result called json_array', 'f(text) RETURNS TABLE(a text, json_array text)', 16],
+      ['a list of normalize', 'f(VARIADIC normalize text[]) RETURNS text', 15],
+    ].map(([name, head, major]) => [
+      name,
+      { desc: 'FUNCTION', definition: `CREATE FUNCTION s.${head}\n    LANGUAGE sql;` },
+      major,
+      /a parameter of it is called as a key word/,
+      'behaviour',
+    ]),
+    ...[
+      ['parameters without a name', 'f(json, json DEFAULT NULL::json, b json) RETURNS json', 17],
+      ['a parameter called json where it may be', 'f(json json) RETURNS text', 16],
+      ['a quoted parameter', 'f("json" json) RETURNS text', 17],
+    ].map(([name, head, major]) => [
+      name,
+      { desc: 'FUNCTION', definition: `CREATE FUNCTION s.${head}\n    LANGUAGE sql;` },
+      major,
+    ]),
     [
       'functions of the log under their old names',
       { desc: 'VIEW', definition: 'CREATE VIEW v AS\n SELECT pg_current_xlog_location() AS l;' },

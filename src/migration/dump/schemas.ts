@@ -113,7 +113,9 @@ async function dumpOneSchema(
           () => readDatabaseProperties(client),
           () => readFreezeMark(client),
         ])
-        return { properties, extra: withoutMark(mark) }
+        // what the target makes of the names, it will make of the dump's
+        const quoting = run.inputs.dumpOptions.filter((one) => one === '--quote-all-identifiers')
+        return { properties, extra: [...quoting, ...withoutMark(mark)] }
       },
     )
     const began = performance.now()

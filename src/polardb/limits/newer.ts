@@ -1,5 +1,5 @@
 import type { Limit } from './limit.ts'
-import { isPostfixOperator, usesType } from './syntax.ts'
+import { hasParameter, isPostfixOperator, usesType } from './syntax.ts'
 
 const table = ['TABLE', 'FOREIGN TABLE'] as const
 const routine = ['FUNCTION', 'PROCEDURE', 'AGGREGATE'] as const
@@ -14,6 +14,8 @@ const expressions = [
   'TRIGGER',
   'DOMAIN',
 ] as const
+
+const orQuoteAll = 'or dump with dump-options: --quote-all-identifiers'
 
 /**
  * What a server newer than the source has removed, each with what takes its place: the lists "Migration to Version N" of the
@@ -108,6 +110,20 @@ export const removedInNewer: readonly Limit[] = [
     reason: 'restored without UNLOGGED, which no partitioned table can be since PostgreSQL 18',
     remedy: 'None needed: it never had an effect on a partitioned table',
   },
+  {
+    // where the statement is still one, the server's function would stand in the name's place
+    kinds: [...expressions, 'TYPE'],
+    syntax: /(?<![\w."]|\bAS )system_user\b/,
+    until: 15,
+    reason: 'something in it is called system_user, which means the session since PostgreSQL 16',
+    remedy: `Give it another name on the source, ${orQuoteAll}`,
+  },
+  parameters('normalize', 12),
+  parameters('json_array|json_arrayagg|json_object|json_objectagg', 15),
+  parameters(
+    'json|json_exists|json_query|json_scalar|json_serialize|json_table|json_value|merge_action',
+    16,
+  ),
   functions(
     'pg_\\w*xlog\\w*',
     9,
@@ -158,6 +174,17 @@ const arrayFunction =
 /** With an anyarray in it: for arrays of one type the functions are found as before. */
 function refersToArrayFunction(masked: string): boolean {
   return arrayFunction.test(masked) && /\banyarray\b|\banyelement\b/.test(masked)
+}
+
+/** Key words that name no parameter without quotes, which an older server does not put around them (PostgreSQL, "SQL Key Words"). */
+function parameters(names: string, until: number): Limit {
+  return {
+    kinds: routine,
+    syntax: hasParameter(names),
+    until,
+    reason: `a parameter of it is called as a key word of PostgreSQL ${until + 1} (${names.replaceAll('|', ', ')})`,
+    remedy: `Create it on the source with another name of the parameter, ${orQuoteAll}`,
+  }
 }
 
 function functions(names: string, until: number, what: string, remedy: string): Limit {

@@ -88,6 +88,16 @@ export function usesType(names: readonly string[]): (masked: string, kind: strin
     anywhere.test(masked) && typePlaces(masked, kind).some((place) => named.test(place))
 }
 
+/** Whether a routine has a parameter, or a column of its result, of one of the names, which stand without quotes. */
+export function hasParameter(names: string): (masked: string) => boolean {
+  const named = new RegExp(`^(?:(?:IN|OUT|INOUT|VARIADIC) )?(?:${names}) (?!DEFAULT\\b)`)
+  const result = /\bRETURNS TABLE(?=\()/
+  return (masked) =>
+    [0, masked.search(result)].some(
+      (from) => from >= 0 && itemsOf(masked, from).some((item) => named.test(item)),
+    )
+}
+
 /** An operator that takes an operand on its left side only. */
 export function isPostfixOperator(masked: string): boolean {
   return /\bLEFTARG\s*=/.test(masked) && !/\bRIGHTARG\s*=/.test(masked)

@@ -1,4 +1,5 @@
 import { maskStatement } from '../../../postgres/archive/statement.ts'
+import { listedTypes } from '../../../postgres/portable-sql.ts'
 import { printable } from '../../../text/text.ts'
 import type { PlannedEntry } from '../../restore/plan/planned-entry.ts'
 import { cut } from '../../restore/plan/rewrite.ts'
@@ -62,7 +63,8 @@ class EntryIndex {
 
   constructor(entries: readonly PlannedEntry[]) {
     for (const one of entries) {
-      add(this.byName, one.name, one)
+      // a dump with all names in quotes calls functions otherwise than the catalogs do
+      add(this.byName, listedTypes(one.name), one)
       this.byId.set(idOf(one, one.entry.dumpId), one)
       if (one.entry.desc === 'SCHEMA') this.schemas.set(one.entry.tag, one)
     }
@@ -74,7 +76,8 @@ class EntryIndex {
 
   /** The entries that make what a definition is about: its own, else those of its table, and all that completes them. */
   entriesOf({ kind, name, constraint }: OpenDefinition): PlannedEntry[] {
-    const named = (names: string[]) => names.flatMap((one) => this.byName.get(printable(one)) ?? [])
+    const named = (names: string[]) =>
+      names.flatMap((one) => this.byName.get(listedTypes(printable(one))) ?? [])
     const own = named([
       ...entriesOf(kind, name),
       ...(constraint === undefined ? [] : entriesOf('constraint', constraint)),
