@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Failure } from '../../src/failure.ts'
-import { parseArchive, readArchive } from '../../src/postgres/archive/archive.ts'
+import { entriesOfKind, parseArchive, readArchive } from '../../src/postgres/archive/archive.ts'
 import { checkRoots, refuseInserts } from '../../src/postgres/archive/check.ts'
 import { entryName } from '../../src/postgres/archive/entry.ts'
 import { failureThrown } from '../support/failure.ts'
@@ -86,6 +86,30 @@ describe('a table of contents that was tampered with', () => {
     directory = mkdtempSync(join(tmpdir(), 'archive-'))
   })
   afterEach(() => rmSync(directory, { recursive: true }))
+
+  test('is read for the entries of one kind alone as it is for all', () => {
+    const rows = { desc: 'TABLE DATA', section: 3, tag: 'café', dependencies: [2] }
+    const copy = 'COPY public."café" (id) FROM stdin;\n'
+    const entries = [
+      encodingEntry('LATIN1'),
+      { tag: 'café' },
+      { ...rows, file: '3.dat', copy },
+      { desc: 'SEQUENCE SET', section: 3, definition: "SELECT pg_catalog.setval('s', 7, true);\n" },
+      { ...rows, tag: 'naïve', file: '5.dat', copy: copy.replace('café', 'naïve') },
+    ]
+    const bytes = toc(entries, 14, 'latin1')
+    const all = parseArchive(bytes, '/dump').entries
+    for (const [kind, count] of [
+      ['TABLE DATA', 2],
+      ['SEQUENCE SET', 1],
+      ['INDEX', 0],
+    ] as const) {
+      const found = entriesOfKind(bytes, '/dump', kind)
+      expect(found).toHaveLength(count)
+      expect(found).toEqual(all.filter(({ desc }) => desc === kind))
+    }
+    expect(() => entriesOfKind(bytes.subarray(0, -1), '/dump', 'INDEX')).toThrow(Failure)
+  })
 
   test('is refused wherever it ends early', () => {
     const whole = toc([{ dependencies: [2] }, { file: '2.dat', desc: 'TABLE DATA', section: 3 }])

@@ -1,3 +1,4 @@
+import { isPlain } from '../text/text.ts'
 import type { Report } from './model.ts'
 
 /** The fields of `T` in the order in which they are written; a forgotten or unknown one does not compile. */
@@ -174,37 +175,56 @@ export function* jsonPieces(report: Report): Generator<string> {
 /** Characters of a piece, at least. */
 const pieceLength = 65_536
 
-/** A value as JSON.stringify() writes it with an indentation of two. @param line what a line of it begins with */
+/**
+ * A value as JSON.stringify() writes it with an indentation of two, in parts of which none holds a long list.
+ *
+ * @param line what a line of it begins with
+ */
 function* partsOf(value: unknown, fields: object | true, line: string): Generator<string> {
-  if (typeof value !== 'object' || value === null) {
-    yield leaf(value)
+  if (isShort(value)) {
+    yield textOf(value, fields, line)
     return
   }
-  const isList = Array.isArray(value)
   const inner = `${line}  `
-  let before = isList ? '[' : '{'
-  for (const [name, item, shape] of isList ? itemsOf(value, fields) : fieldsOf(value, fields)) {
-    yield before + inner + (isList ? '' : `${leaf(name)}: `)
+  for (const [before, item, shape] of itemsOf(value, fields, inner)) {
+    yield before
     yield* partsOf(item, shape, inner)
-    before = ','
   }
-  if (before === ',') yield line + (isList ? ']' : '}')
-  else yield isList ? '[]' : '{}'
+  yield line + (Array.isArray(value) ? ']' : '}')
 }
 
-type Item = readonly [name: string, item: unknown, fields: object | true]
-
-function* itemsOf(list: readonly unknown[], fields: object | true): Generator<Item> {
-  for (const item of list) yield ['', item ?? null, fields]
+/** The same at once: handing on each part by itself takes longer than making it. */
+function textOf(value: unknown, fields: object | true, line: string): string {
+  if (typeof value !== 'object' || value === null) return leaf(value)
+  const inner = `${line}  `
+  let text = ''
+  for (const [before, item, shape] of itemsOf(value, fields, inner))
+    text += before + textOf(item, shape, inner)
+  if (text === '') return Array.isArray(value) ? '[]' : '{}'
+  return text + line + (Array.isArray(value) ? ']' : '}')
 }
 
-function* fieldsOf(value: object, fields: object | true): Generator<Item> {
+/** Whether no list in it has more than a hundred items. */
+function isShort(value: unknown): value is unknown {
+  if (typeof value !== 'object' || value === null) return true
+  return !(Array.isArray(value) && value.length > 100) && Object.values(value).every(isShort)
+}
+
+type Item = readonly [before: string, item: unknown, fields: object | true]
+
+/** What a list or an object holds, each with what stands before it. */
+function itemsOf(value: object, fields: object | true, line: string): Item[] {
+  if (Array.isArray(value))
+    return value.map((item, at) => [`${at === 0 ? '[' : ','}${line}`, item ?? null, fields])
   const given = value as Record<string, unknown>
-  const names = fields === true ? Object.keys(given) : Object.keys(fields)
-  for (const name of names) {
+  const items: Item[] = []
+  for (const name of Object.keys(fields === true ? given : fields)) {
     const shape = fields === true ? true : (fields as Record<string, object | true>)[name]
-    if (given[name] !== undefined) yield [name, given[name], shape ?? true]
+    if (given[name] === undefined) continue
+    const before = `${items.length === 0 ? '{' : ','}${line}${leaf(name)}: `
+    items.push([before, given[name], shape ?? true])
   }
+  return items
 }
 
 /** A value without parts. */
@@ -212,7 +232,9 @@ function leaf(value: unknown): string {
   if (typeof value !== 'string') {
     return JSON.stringify(typeof value === 'number' ? Math.round(value * 1000) / 1000 : value)
   }
-  return JSON.stringify(value)
+  const text = JSON.stringify(value)
+  if (isPlain(text) && !text.includes('##[')) return text
+  return text
     .replaceAll('##[', '#\\u0023[')
     .replace(/[\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\x7f-\x9f]/gu, (character) =>
       Array.from({ length: character.length }, (_, unit) => character.charCodeAt(unit))

@@ -21,9 +21,14 @@ function escaped(character: string): string {
   return `\\u{${code.toString(16)}}`
 }
 
+/** Whether a text holds nothing but printable ASCII, as most do: that is told sooner than what is unprintable is looked for. */
+export function isPlain(text: string): boolean {
+  return /^[ -~]*$/.test(text)
+}
+
 /** `text` in one line, everything unprintable in it written as an escape: `\n`, `\x1b`, `\u202e`. */
 export function printable(text: string): string {
-  return text.replace(unprintable, escaped)
+  return isPlain(text) ? text : text.replace(unprintable, escaped)
 }
 
 /**

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArchive } from '../../postgres/archive/archive.ts'
+import { entriesOfKind } from '../../postgres/archive/archive.ts'
 import type { ConnectionParameters } from '../../postgres/connection-string.ts'
 import type { Run } from '../run.ts'
 import { rereadSequences } from '../verify/fingerprint.ts'
@@ -25,9 +25,13 @@ export async function dumpedSequences(
 ): Promise<Map<string, Standing[]>> {
   const found = new Map<string, Standing[]>()
   for (const directory of archives) {
-    const { entries } = parseArchive(await readFile(join(directory, 'toc.dat')), directory)
-    for (const { desc, namespace, tag, definition } of entries) {
-      const [, last, called] = desc === 'SEQUENCE SET' ? (ofSequence.exec(definition) ?? []) : []
+    const content = await readFile(join(directory, 'toc.dat'))
+    for (const { namespace, tag, definition } of entriesOfKind(
+      content,
+      directory,
+      'SEQUENCE SET',
+    )) {
+      const [, last, called] = ofSequence.exec(definition) ?? []
       if (last === undefined) continue
       const key = keyOf({ schema: namespace, name: tag })
       const standings = found.get(key) ?? []

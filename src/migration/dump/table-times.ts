@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArchive } from '../../postgres/archive/archive.ts'
+import { entriesOfKind } from '../../postgres/archive/archive.ts'
 import { mostTimedTables } from '../../report/model.ts'
 import type { TimedTable } from '../timing.ts'
 
@@ -39,8 +39,8 @@ export class DumpTimes {
    */
   async of(directory: string, ended: number): Promise<TimedTable[]> {
     if (this.#begun.size === 0) return []
-    const { entries } = parseArchive(await readFile(join(directory, 'toc.dat')), directory)
-    const data = entries.filter(({ desc }) => desc === 'TABLE DATA')
+    const content = await readFile(join(directory, 'toc.dat'))
+    const data = entriesOfKind(content, directory, 'TABLE DATA')
     const byName = Map.groupBy(data, ({ namespace, tag }) => `${namespace}.${tag}`)
     return data.flatMap(({ dumpId, namespace: schema, tag: name }) => {
       const printed = `${schema}.${name}`

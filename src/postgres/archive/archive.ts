@@ -93,6 +93,22 @@ export function parseArchive(content: Buffer, directory: string): Archive {
   }
 }
 
+/**
+ * The entries of a kind alone, in the order of the file, of an archive that this run has made: all of them take much longer to read.
+ * What pg_restore would run of them is not looked at.
+ *
+ * @throws Failure when the table of contents is damaged or of another format
+ */
+export function entriesOfKind(content: Buffer, directory: string, desc: string): ArchiveEntry[] {
+  const contents = readContents(content, directory)
+  const decode = decoder(encodingAmong(contents.entries()) ?? 'UTF8')
+  const same = sameTexts()
+  const found: ArchiveEntry[] = []
+  for (const entry of contents.entries())
+    if (entry.desc === desc) found.push(decodeEntry(entry, decode, same, directory))
+  return found
+}
+
 const sections: readonly Section[] = ['none', 'pre-data', 'data', 'post-data']
 
 /** Gives the same string for the same text: names of schemas, owners and kinds come with every entry. */

@@ -20,7 +20,10 @@ export function markup(strings: TemplateStringsArray, ...values: Value[]): Marku
     if (value instanceof Markup) return value.text
     return Array.isArray(value) ? value.map(safe).join('') : html(String(value))
   }
-  return new Markup(String.raw({ raw: strings }, ...values.map(safe)))
+  let text = ''
+  for (const [at, part] of strings.entries())
+    text += at === 0 ? part : safe(values[at - 1] ?? '') + part
+  return new Markup(text)
 }
 
 /** Nothing, where a part of the page has nothing to show. */

@@ -17,6 +17,11 @@ import { cutAll, cutSettings } from './rewrite.ts'
 import type { TargetFacts } from './target-facts.ts'
 import { viewOnItself } from './view-on-itself.ts'
 
+const there = (): Decision => ({
+  ...leaveOut(needless.there, 'None needed', 'nothing'),
+  there: true,
+})
+
 /** One archive before one target, and what is decided about each of its entries. */
 export class Decisions {
   private readonly archive: Archive
@@ -27,7 +32,6 @@ export class Decisions {
   private readonly partitioned: ReadonlySet<number>
   /** Names of multirange types as statements write them, where the target does not know such types. */
   private readonly multiranges: readonly string[]
-
   private readonly database: DatabaseProperties
   private readonly limitsOf: (kind: string) => readonly Limit[]
   /** The last statement that was masked: one rule after the other asks for it. */
@@ -41,7 +45,10 @@ export class Decisions {
     const named = archive.entries.filter((entry) => entry.desc === 'EXTENSION')
     this.extensions = new Set(named.map((entry) => entry.tag))
     const partitioned = archive.entries.filter(
-      (entry) => entry.desc === 'TABLE' && /\)\s*PARTITION BY\b/.test(this.mask(entry)),
+      (entry) =>
+        entry.desc === 'TABLE' &&
+        entry.definition.includes('PARTITION BY') &&
+        /\)\s*PARTITION BY\b/.test(this.mask(entry)),
     )
     this.partitioned = new Set(partitioned.map((entry) => entry.dumpId))
     this.multiranges = facts.target.major >= 14 ? [] : multirangesOf(archive)
@@ -94,13 +101,9 @@ export class Decisions {
 
   /** Objects that every database has, or that this one got before. */
   private existing(entry: ArchiveEntry): Decision | undefined {
-    const there: Decision = {
-      ...leaveOut(needless.there, 'None needed', 'nothing'),
-      there: true,
-    }
     if (entry.desc === 'SCHEMA') {
       const schema = this.facts.schemas.get(entry.tag)
-      if (entry.tag === 'public') return there
+      if (entry.tag === 'public') return there()
       if (entry.tag === markSchema) return decideNotes(this.archive)
       if (schema?.system) {
         return leaveOut(
@@ -110,8 +113,8 @@ export class Decisions {
         )
       }
     }
-    if (entry.desc === 'PROCEDURAL LANGUAGE' && this.facts.languages.has(entry.tag)) return there
-    if (entry.desc === 'EXTENSION' && this.facts.installed.has(entry.tag)) return there
+    if (entry.desc === 'PROCEDURAL LANGUAGE' && this.facts.languages.has(entry.tag)) return there()
+    if (entry.desc === 'EXTENSION' && this.facts.installed.has(entry.tag)) return there()
     return undefined
   }
 

@@ -7,7 +7,9 @@ import { type Decision, lossOf, type PlannedEntry } from './planned-entry.ts'
 
 /** What hangs on something that is left out is left out as well, and says so. */
 export function takeAlong(entries: readonly PlannedEntry[]): void {
-  new Dependants(entries).takeAlong(entries)
+  const causes = entries.filter(({ entry, decision }) => takesAlong(entry, decision))
+  // of most databases nothing is left out, and nobody has to know what hangs on what
+  if (causes.length > 0) new Dependants(entries).takeAlong(causes)
 }
 
 /** What hangs on each of some entries, looked up once for all that may still be left out. */
