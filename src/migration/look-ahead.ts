@@ -49,13 +49,7 @@ export async function lookAhead(
     run.inputs.roles === 'skip' ? null : await readTheRoles(source, dumpSource, file, run)
   const { freezeSource } = run.inputs
   try {
-    return await decide(
-      source,
-      dumpSource,
-      target,
-      { readRoles, mayWait: freezeSource, lockWait: freezeSource ? lockWait : undefined },
-      run,
-    )
+    return await decide(source, dumpSource, target, { readRoles, mayWait: freezeSource }, run)
   } finally {
     await rm(file, { force: true })
   }
@@ -83,7 +77,7 @@ export async function decidedFor(
     source,
     dumpSource,
     target,
-    { readRoles: async () => roles, mayWait: false, lockWait: undefined },
+    { readRoles: async () => roles, mayWait: false },
     run,
   )
   if (!decided) throw new TypeError('nothing is left to wait for')
@@ -92,17 +86,15 @@ export async function decidedFor(
 
 interface How {
   readRoles(): Promise<DumpedRoles | null>
-  /** What the users of the source may be in the way of is given up. */
+  /** What the users of the source may be in the way of is given up, and no lock of theirs waited for long. */
   mayWait: boolean
-  /** Milliseconds. */
-  lockWait: number | undefined
 }
 
 async function decide(
   source: Source,
   dumpSource: DumpSource,
   target: ReachedTarget,
-  { readRoles, mayWait, lockWait }: How,
+  { readRoles, mayWait }: How,
   run: Run,
 ): Promise<Decided | undefined> {
   const { client } = dumpSource
@@ -125,7 +117,9 @@ async function decide(
       )
       return { known, ahead: plannedAhead(planned), whyAfter: await whyAfterDump(planned, run) }
     })
-  return await withSchemas(source, dumpSource, run, work, { lockWait })
+  return await withSchemas(source, dumpSource, run, work, {
+    lockWait: mayWait ? lockWait : undefined,
+  })
 }
 
 /** Whether those who use the source may have been in pg_dump's way: by a lock, or by dropping what it was about to read. */
