@@ -4,10 +4,10 @@ import { freeSpace, nearestExisting } from '../free-space.ts'
 import type { Inputs } from '../inputs.ts'
 
 /**
- * So many times its size on the server a database is as text, seldom more: what TOAST has compressed is not, bytea doubles, and small
- * numbers become longer.
+ * So many times its size on the server a database is as text, seldom more, and so is what TOAST has compressed where nobody has looked: as text
+ * it is not compressed, bytea doubles, and small numbers become longer.
  */
-const asText = 4
+export const asText = 4
 
 /** So many times may it be where nearly all of it is what TOAST compresses well: that must not fill the disk, which a compressed dump would not. */
 const mostText = 16

@@ -52,8 +52,6 @@ export const uploading: Range = { low: 100e6, high: 10e6 }
 export const encrypting: Range = { low: 90e6, high: 50e6 }
 /** Bytes. */
 export const halfPage = 4096
-/** So many times what TOAST has compressed may be as text, where nobody has looked. */
-export const asText = 4
 /** How far off a table is that was looked into, and one that is taken for the average of the others. */
 export const counted: Range = { low: 0.75, high: 1.3 }
 export const guessed: Range = { low: 0.5, high: 2 }

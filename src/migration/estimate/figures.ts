@@ -1,6 +1,7 @@
 import { qualifiedName } from '../../postgres/identifiers.ts'
 import type { Range } from '../../report/model.ts'
-import { asText, counted, guessed, halfPage, objectMessage } from './assumed.ts'
+import { asText } from '../dump/compression.ts'
+import { counted, guessed, halfPage, objectMessage } from './assumed.ts'
 import type { DatabaseSizes, SizedTable } from './sizes.ts'
 import type { SourceSample, TableSample } from './source-sample.ts'
 import type { SpreadSample, StoredRows } from './spread-sample.ts'
