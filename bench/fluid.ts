@@ -73,6 +73,13 @@ export class Simulation {
     await this.begin(stages).ended
   }
 
+  /** Ends work before it is done. */
+  giveUp(flow: Flow): void {
+    if (!(flow instanceof OneFlow)) return
+    this.flows.delete(flow)
+    flow.resolvers.resolve()
+  }
+
   async sleep(seconds: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.sleepers.add({ at: this.now + seconds, wake: resolve })

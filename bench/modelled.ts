@@ -435,8 +435,16 @@ class ModelledRun {
       const entries = this.archives.get(task)?.entries.filter(isRows) ?? []
       const flow = simulation.begin(model.dumping(entries, false, queue.jobsOf(task)))
       flows.set(task, flow)
-      if (!task.isRest && this.options.overlap) void this.follow(task, flow)
+      const givenUp = queue.givenUp(task)
+      givenUp?.addEventListener('abort', () => simulation.giveUp(flow))
+      if (!task.isRest && this.options.overlap)
+        void queue.kept(task).then(() => this.follow(task, flow))
       await model.noted(`dump ${task.isRest ? 'rest' : task.tables[0]?.name}`, flow.ended)
+      if (givenUp?.aborted && flow.done < 1) {
+        flows.delete(task)
+        queue.giveBack(task)
+        return
+      }
       queue.done(task)
       this.arrive(task)
     })

@@ -1,13 +1,23 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals'
 import { Cancelled, type Failure } from '../../src/failure.ts'
 import { copyShares } from '../../src/migration/dump/copy-progress.ts'
 import { holdTables, releaseTables, stillHeld } from '../../src/migration/dump/held-tables.ts'
 import type { PartSizes } from '../../src/migration/dump/part-sizes.ts'
 import type { DumpSink } from '../../src/migration/dump/sink.ts'
+import { Streams } from '../../src/migration/dump/streams.ts'
 import { parseManifest } from '../../src/migration/kept/manifest.ts'
 import { fingerprintDatabase } from '../../src/migration/verify/fingerprint.ts'
 import { MomentGone, TableAwaited, TableReplaced } from '../../src/migration/verify/read-session.ts'
@@ -128,7 +138,40 @@ describe('while two programs are at work', () => {
        INSERT INTO alpha ${rows(12_000)}; INSERT INTO beta ${rows(9000)}`,
       'wide',
     )
+    await source.sql('VACUUM ANALYZE', 'wide')
   })
+  afterEach(() => {
+    proxy.calm()
+    jest.restoreAllMocks()
+  })
+
+  /** A second part is tried at once. @returns says that both together are no faster, which is seen at the next look */
+  function trying(then = () => {}): () => void {
+    let isKnown = false
+    jest.spyOn(Streams.prototype, 'look').mockImplementation(function (this: Streams) {
+      Object.assign(this, { allowed: isKnown ? 1 : 2, isSettled: isKnown })
+      if (isKnown) then()
+    })
+    return () => {
+      isKnown = true
+    }
+  }
+
+  const copies = (table: string) =>
+    source.sql(`SELECT FROM pg_stat_activity WHERE query LIKE 'COPY public.${table} %'`)
+
+  /** Some rows of each of the two have come, and whoever listens knows of the definitions. */
+  async function bothHeld(): Promise<void> {
+    await Promise.all(
+      ['alpha', 'beta'].map((table) =>
+        proxy.when(new RegExp(`COPY public\\.${table} `), 'portion'),
+      ),
+    )
+    while (told.calls.length === 0) await sleep(20)
+    // the server may not have begun with what the proxy has seen
+    for (const table of ['alpha', 'beta'])
+      while ((await copies(table)).rowCount === 0) await sleep(20)
+  }
 
   const nothingLeft = async () => {
     const left = `SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`
@@ -151,19 +194,14 @@ describe('while two programs are at work', () => {
   })
 
   test.each(['alpha', 'beta'])('that of %s fails, and the other one is stopped', async (fails) => {
-    const held = ['alpha', 'beta'].map((table) =>
-      proxy.when(new RegExp(`COPY public\\.${table} `), 'portion'),
-    )
-    const failing = Promise.all(held).then(async () => {
-      // what nobody was told of is made in parts again
-      while (told.calls.length === 0) await sleep(20)
+    trying()
+    const failing = bothHeld().then(async () => {
       // the server may have neither begun with what the proxy has seen, nor come to where its buffers are full
       const ended = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                       WHERE query LIKE 'COPY public.${fails} %' AND wait_event = 'ClientWrite'`
       while ((await source.sql(ended)).rowCount === 0) await sleep(20)
       // its session may have a moment more, and would send the rest to whoever takes it
-      const left = `SELECT FROM pg_stat_activity WHERE query LIKE 'COPY public.${fails} %'`
-      while ((await source.sql(left)).rowCount) await sleep(20)
+      while ((await copies(fails)).rowCount) await sleep(20)
       proxy.release()
     })
     const { error } = await dump({ uri: through(proxy, source.uri('wide')) })
@@ -178,6 +216,7 @@ describe('while two programs are at work', () => {
   })
 
   test('the job is cancelled, and neither is left behind', async () => {
+    trying()
     const stop = new AbortController()
     const held = proxy.when(/COPY public\.alpha /, 'portion')
     const second = proxy.when(/COPY public\.beta /, 'portion').then(async () => {
@@ -193,6 +232,95 @@ describe('while two programs are at work', () => {
     expect(error).toBeInstanceOf(Cancelled)
     expect(told.calls).toEqual(['schema wide'])
     await nothingLeft()
+  })
+
+  describe('one of them is given up, since both together are no faster', () => {
+    const second = () => join(directory, 'dump', 'databases', 'wide', '3')
+
+    /** Waits until that has happened, and nothing is left of it. */
+    async function givenUp(known: () => void, path: string): Promise<void> {
+      await bothHeld()
+      expect(await readdir(path)).not.toEqual([])
+      known()
+      while ((await copies('beta')).rowCount) await sleep(20)
+      while ((await readdir(dirname(path))).includes('3')) await sleep(20)
+      expect(told.calls).toEqual(['schema wide'])
+    }
+
+    test.each([
+      ['a table', tinyParts],
+      ['the rest', { ...tinyParts, parts: 2 }],
+    ])('%s: it is dumped in its turn, and nobody was told of it before', async (_, partSizes) => {
+      const released = givenUp(trying(), second()).then(() => proxy.release())
+      const { error, report, lines } = await dump({
+        uri: through(proxy, source.uri('wide')),
+        inputs: { compression: 'none' },
+        partSizes,
+      })
+      await released
+      expect(error).toBeUndefined()
+      expect(report.warnings).toEqual([])
+      expect(lines.join('\n')).toContain('databases/wide/3 is dumped later')
+      const parts = told.ahead.map(({ path }) => `data wide ${path}`)
+      expect(told.calls).toEqual(['schema wide', ...parts, 'dumped wide'])
+      expect(told.flowing.map(({ path, after }) => [path, after])).toEqual(
+        told.ahead.filter(({ isRest }) => !isRest).map(({ path }, index) => [path, index + 1]),
+      )
+      const { entries } = await readArchive(second())
+      const [rows] = entries.filter(({ desc }) => desc === 'TABLE DATA')
+      const data = await readFile(join(second(), `${rows?.dumpId}.dat`), 'utf8')
+      // a line that ends them, and an empty one
+      expect(data.trimEnd().split('\n')).toHaveLength(9000 + 1)
+      await nothingLeft()
+    })
+
+    test('and the job is cancelled meanwhile', async () => {
+      const stop = new AbortController()
+      const known = trying(() => queueMicrotask(() => stop.abort()))
+      const cancelled = bothHeld().then(known)
+      const { error } = await dump({
+        uri: through(proxy, source.uri('wide')),
+        signal: stop.signal,
+      })
+      await cancelled
+      expect(error).toBeInstanceOf(Cancelled)
+      expect(told.calls).toEqual(['schema wide'])
+      await nothingLeft()
+    })
+
+    test('and the moment is lost meanwhile', async () => {
+      const known = trying(() => queueMicrotask(() => proxy.disturb('cut')))
+      const lost = bothHeld().then(known)
+      const { error } = await dump({ uri: through(proxy, source.uri('wide')) })
+      await lost
+      expect(error).toBeUndefined()
+      expect(told.calls).toEqual(['schema wide', 'lost wide', 'dumped wide'])
+      expect((await manifest())?.archives).toEqual([{ path: 'databases/wide/1' }])
+      await nothingLeft()
+    })
+
+    test('and the disk is full before its turn', async () => {
+      const disk = SmallDisk.make(96 * 1024 * 1024)
+      if (!disk) return void process.stderr.write('skipped: no file system can be mounted here\n')
+      try {
+        const path = join(disk.path, 'dump', 'databases', 'wide', '3')
+        const full = givenUp(trying(), path).then(() => {
+          disk.fill()
+          proxy.release()
+        })
+        const { error } = await dump({
+          uri: through(proxy, source.uri('wide')),
+          into: disk.path,
+          inputs: { compression: 'none' },
+        })
+        await full
+        expect((error as Failure).message).toBe('The disk of the runner is full')
+        expect(told.calls).toEqual(['schema wide'])
+        await nothingLeft()
+      } finally {
+        disk.remove()
+      }
+    })
   })
 })
 

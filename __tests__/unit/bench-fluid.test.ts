@@ -49,6 +49,21 @@ test('what follows other work never overtakes it, and ends no sooner', async () 
   expect(simulation.now).toBeCloseTo(4)
 })
 
+test('work that is given up ends at once, and leaves the machine to the others', async () => {
+  const simulation = new Simulation()
+  const one = machine(1)
+  const flow = simulation.begin([{ machine: one, seconds: 4 }])
+  const other = simulation.run([{ machine: one, seconds: 2 }])
+  const giveUp = async () => {
+    await simulation.sleep(1)
+    simulation.giveUp(flow)
+    await flow.ended
+    expect(flow.done).toBeCloseTo(0.125)
+  }
+  await simulation.until(Promise.all([giveUp(), other]))
+  expect(simulation.now).toBeCloseTo(2.5)
+})
+
 test('says so when nothing goes on any more', async () => {
   const simulation = new Simulation()
   await expect(simulation.until(new Promise(() => {}))).rejects.toThrow('nothing is under way')

@@ -235,3 +235,128 @@ test('whether a second stream is worth it is tried with the smallest part, and t
   watched.queue.done(watched.of('a'))
   expect(await watched.until(31)).toEqual(['b'])
 })
+
+describe('a part that is begun to see whether a second stream is worth it', () => {
+  interface Tried {
+    watched: Watched
+    givenUp: AbortSignal | undefined
+    isKept: () => boolean
+  }
+
+  /** The smallest of several is tried beside the first one, which brings 1000 bytes a second. */
+  async function tried(names: readonly string[], smallest: string, jobs = 2): Promise<Tried> {
+    const watched = new Watched(names, { jobs })
+    Object.assign(watched.of(smallest), { bytes: 10 })
+    await watched.until(1)
+    watched.flowing('a')
+    for (let second = 2; second <= 5; second++) await watched.until(second, second * 1000)
+    expect(watched.begun).toEqual(['schema', 'a', smallest])
+    let isKept = false
+    void watched.queue.kept(watched.of(smallest)).then(() => {
+      isKept = true
+    })
+    const givenUp = watched.queue.givenUp(watched.of(smallest))
+    watched.flowing(smallest)
+    return { watched, givenUp, isKept: () => isKept }
+  }
+
+  /** Both together bring so much a second, until it is known what that is worth. */
+  async function known({ watched }: Tried, bytes: number): Promise<void> {
+    for (let second = 6; second <= 9; second++)
+      await watched.until(second, 5000 + (second - 5) * bytes)
+  }
+
+  test('is no one but the second', async () => {
+    const first = new Watched(['a', 'rest'])
+    await first.until(1)
+    expect(first.queue.givenUp(first.of('a'))).toBeUndefined()
+    const { givenUp, isKept } = await tried(['a', 'b', 'c', 'rest'], 'c')
+    expect(givenUp?.aborted).toBe(false)
+    expect(isKept()).toBe(false)
+  })
+
+  test('is given up where it is not, and waits in its place', async () => {
+    const one = await tried(['a', 'b', 'c', 'd', 'rest'], 'c')
+    const { watched } = one
+    await known(one, 1290)
+    expect(one.givenUp?.aborted).toBe(true)
+    // as long as its pg_dump is being ended
+    watched.queue.came(watched.of('a'), 1)
+    expect(await watched.until(12)).toEqual([])
+    watched.queue.giveBack(watched.of('c'))
+    expect(await watched.until(13)).toEqual(['b'])
+    watched.queue.done(watched.of('a'))
+    watched.flowing('b')
+    watched.queue.done(watched.of('b'))
+    expect(await watched.until(14)).toEqual(['c'])
+    expect(watched.queue.givenUp(watched.of('c'))).toBeUndefined()
+    await expect(watched.queue.kept(watched.of('c'))).resolves.toBeUndefined()
+    watched.queue.done(watched.of('c'))
+    expect(await watched.until(15)).toEqual(['d'])
+    expect(one.isKept()).toBe(false)
+  })
+
+  test('is given up where it is the last one as well, which begins again with all jobs', async () => {
+    const one = await tried(['a', 'rest'], 'rest')
+    const { watched } = one
+    expect(watched.jobs.get('rest')).toBe(1)
+    await known(one, 1000)
+    expect(one.givenUp?.aborted).toBe(true)
+    const { signal } = watched.stop
+    watched.queue.giveBack(watched.of('rest'))
+    // as the worker does that has given it back
+    const next = watched.queue.next(signal)
+    watched.queue.done(watched.of('a'))
+    expect(await next).toBe(watched.of('rest'))
+    expect(watched.queue.jobsOf(watched.of('rest'))).toBe(2)
+    expect(await watched.queue.next(signal)).toBeUndefined()
+  })
+
+  test.each([2, 3])('is kept where it is, with %i jobs', async (jobs) => {
+    const one = await tried(['a', 'c', 'rest'], 'c', jobs)
+    await known(one, 1300)
+    expect(one.givenUp?.aborted).toBe(false)
+    expect(one.isKept()).toBe(true)
+  })
+
+  test.each([
+    { share: 0.4, isKept: false },
+    { share: 0.5, isKept: true },
+  ])('is kept where it is not: $isKept, when $share of it has come', async ({ share, isKept }) => {
+    const one = await tried(['a', 'b', 'c', 'rest'], 'c')
+    one.watched.now += 100
+    one.watched.queue.came(one.watched.of('c'), share)
+    await known(one, 1000)
+    expect(one.isKept()).toBe(isKept)
+    expect(one.givenUp?.aborted).toBe(!isKept)
+  })
+
+  test.each(['a', 'rest'])('is kept where %s has ended before that is known', async (ended) => {
+    const one = await tried(['a', 'rest'], 'rest')
+    one.watched.queue.done(one.watched.of(ended))
+    await one.watched.until(6)
+    expect(one.isKept()).toBe(true)
+  })
+
+  test('is the next one where it has ended before that is known', async () => {
+    const { watched, givenUp } = await tried(['a', 'b', 'c', 'rest'], 'c')
+    watched.queue.done(watched.of('c'))
+    expect(await watched.until(6, 6000)).toEqual(['b'])
+    const next = watched.queue.givenUp(watched.of('b'))
+    watched.flowing('b')
+    for (let second = 7; second <= 10; second++) await watched.until(second, second * 1000)
+    expect(next?.aborted).toBe(true)
+    expect(givenUp?.aborted).toBe(false)
+  })
+
+  test('is kept where it has ended all the same, and not because another one has', async () => {
+    const one = await tried(['a', 'b', 'c', 'rest'], 'c')
+    await known(one, 1000)
+    one.watched.queue.done(one.watched.of('a'))
+    await one.watched.until(10)
+    expect(one.isKept()).toBe(false)
+    one.watched.queue.done(one.watched.of('c'))
+    await one.watched.until(11)
+    expect(one.isKept()).toBe(true)
+  })
+})

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Cancelled } from '../../failure.ts'
 import { readArchive } from '../../postgres/archive/archive.ts'
@@ -44,7 +45,7 @@ export interface DumpPartsOptions extends Omit<DumpDatabaseOptions, 'directory' 
   finish: (directory: string) => Promise<void>
   /** The schema archive is complete. */
   onSchema: () => void
-  /** Rows of a data archive of a single table begin to come. */
+  /** Rows of a data archive of a single table come, and it is known that it will not be given up for a later time. */
   onFlow: (part: PartAhead) => void
   /** A data archive is complete, and holds what it was to hold. */
   onPart: (part: PartAhead) => void
@@ -53,7 +54,7 @@ export interface DumpPartsOptions extends Omit<DumpDatabaseOptions, 'directory' 
 /**
  * Dumps a database into a schema archive and its data archives, which are told when the schema archive is: one after the other in
  * their order, or several at once where that is faster (see PartQueue). Each is one run of pg_dump with the same snapshot; the last has
- * as many jobs as are left.
+ * as many jobs as are left. Nobody is told of a run that is given up to see that several at once are not faster.
  *
  * @throws as dumpDatabase, and Failure where an archive does not hold what it was to hold
  */
@@ -107,17 +108,30 @@ export async function dumpInParts(
         extra: [...options.extra, ...partArguments(part, parts)],
         logFile: options.logFile(parts.indexOf(part) + 2),
       }
-      const timed = await dumpArchive(source, archive, own, (line) => {
-        if (part.isRest) progress.read(line)
-        if (!/dumping contents of table /.test(line)) return
-        queue.flows(part)
-        // it may have begun before the schema archive, which is told first, was complete
-        if (!part.isRest)
-          void expected.promise.then(
-            () => flows(part, own),
-            () => {},
-          )
-      })
+      const givenUp = queue.givenUp(part)
+      const kept = queue.kept(part)
+      const signal = givenUp ? AbortSignal.any([own.signal, givenUp]) : own.signal
+      let timed: TimedTable[]
+      try {
+        timed = await dumpArchive(source, archive, { ...own, signal }, (line) => {
+          if (part.isRest) void kept.then(() => progress.read(line))
+          if (!/dumping contents of table /.test(line)) return
+          queue.flows(part)
+          // it may have begun before the schema archive, which is told first, was complete
+          if (!part.isRest)
+            void Promise.all([kept, expected.promise]).then(
+              () => flows(part, own),
+              () => {},
+            )
+        })
+      } catch (error) {
+        if (!(error instanceof Cancelled) || !givenUp?.aborted) throw error
+        // pg_dump makes its directory anew
+        await rm(archive.directory, { recursive: true, force: true })
+        context.log.debug(`${part.path} is dumped later: beside others all are hardly faster`)
+        queue.giveBack(part)
+        return []
+      }
       queue.done(part)
       await options.finish(archive.directory)
       const made = await readArchive(archive.directory)

@@ -23,6 +23,16 @@ interface Running {
   jobs: number
 }
 
+/** A part that is begun to see whether so many at once are worth it. */
+interface Trial {
+  part: PartAhead
+  stop: AbortController
+  kept: PromiseWithResolvers<void>
+}
+
+/** From such a share of its rows on a part on trial is better brought to its end than begun once more: less is left of it than would be dumped twice. */
+const halfway = 0.5
+
 export interface PartQueueOptions {
   parts: readonly PartAhead[]
   jobs: number
@@ -37,18 +47,21 @@ export interface PartQueueOptions {
  * Streams). Each is a pg_dump that reads the catalogs before its first row, and the link has little to do meanwhile: so the first part
  * begins beside the definitions, and every other one so early that its catalogs are read when one before it ends; the last one, whose
  * tables may be many and small, so early that it has made its round trips by then. Whether one more at the same time is worth it is tried
- * with the smallest: where it is not, both hold each other up until that one ends.
+ * with the smallest: where it is not, it is given up for its turn, so that it does not hold up those before it until it ends.
  */
 export class PartQueue implements Queue<PartTask> {
   /** Those that have not begun. */
   private readonly waiting: PartAhead[]
-  private readonly count: number
+  /** All of them, in their order. */
+  private readonly parts: readonly PartAhead[]
   private readonly jobs: number
   private readonly sessions: number
   private readonly roundTrip: number
   private readonly clock: () => number
   private readonly streams: Streams
   private readonly running = new Map<PartAhead, Running>()
+  /** Until it is known whether it is kept; meanwhile no other one is begun that could be given up. */
+  private trial: Trial | undefined
   private schemaBegun: number | undefined
   /** Milliseconds that the definitions took: they need all of the catalogs, as the last part does. */
   private schemaTook: number | undefined
@@ -64,7 +77,7 @@ export class PartQueue implements Queue<PartTask> {
     clock: () => number = () => performance.now(),
   ) {
     this.waiting = [...parts]
-    this.count = parts.length
+    this.parts = parts
     this.jobs = jobs
     this.sessions = Math.max(sessions, jobs + 1)
     this.roundTrip = roundTrip
@@ -99,12 +112,22 @@ export class PartQueue implements Queue<PartTask> {
 
   /** Archives that may be under way at once: the definitions, the parts, and one that is begun before another has ended. */
   get most(): number {
-    return Math.min(this.jobs + 1, this.count) + 1
+    return Math.min(this.jobs + 1, this.parts.length) + 1
   }
 
   /** With how many jobs a part that has begun is dumped: the last one has those that no other has. */
   jobsOf(part: PartAhead): number {
     return this.running.get(part)?.jobs ?? 1
+  }
+
+  /** Fires when a part that has begun is to be given up; undefined where it never will be. */
+  givenUp(part: PartAhead): AbortSignal | undefined {
+    return this.trialOf(part)?.stop.signal
+  }
+
+  /** Resolves when a part that has begun is given up no more. */
+  async kept(part: PartAhead): Promise<void> {
+    await this.trialOf(part)?.kept.promise
   }
 
   /** The definitions are dumped. */
@@ -136,18 +159,50 @@ export class PartQueue implements Queue<PartTask> {
   done(part: PartAhead): void {
     const flows = this.running.get(part)?.flows
     this.running.delete(part)
+    // with one less there is none too many, and what has ended is kept whatever was decided meanwhile
+    if (this.trialOf(part) || !this.trial?.stop.signal.aborted) this.keep()
     if (flows !== undefined) this.pace = part.bytes / Math.max(1, this.clock() - flows)
+    this.notify()
+  }
+
+  /** Nothing goes on any more of a part that was given up, and nothing is left of it: it waits in its place. */
+  giveBack(part: PartAhead): void {
+    this.running.delete(part)
+    this.trial = undefined
+    const later = this.parts.slice(this.parts.indexOf(part))
+    const place = this.waiting.findIndex((one) => later.includes(one))
+    this.waiting.splice(place < 0 ? this.waiting.length : place, 0, part)
     this.notify()
   }
 
   /** @param bytes of all parts, written so far */
   look(now: number, bytes: number): void {
     // with the last part all are begun, and there is nothing left to decide
-    if (this.waiting.length === 0) return
+    if (this.waiting.length === 0 && !this.trial) return
     const flowing = [...this.running.values()].filter(({ flows }) => flows !== undefined).length
+    const { allowed } = this.streams
     // what passes while one more is under way than is to be measured says nothing
-    this.streams.look(now, bytes, this.running.size > this.streams.allowed ? 0 : flowing)
+    this.streams.look(now, bytes, this.running.size > allowed ? 0 : flowing)
+    if (this.streams.isSettled || this.streams.allowed !== allowed) this.judge()
     this.notify()
+  }
+
+  /** Decides about the part on trial, now that it is known how many at once are worth it. */
+  private judge(): void {
+    const { trial } = this
+    if (!trial || trial.stop.signal.aborted) return
+    const share = this.running.get(trial.part)?.seen?.share ?? 0
+    if (this.running.size > this.streams.allowed && share < halfway) trial.stop.abort()
+    else this.keep()
+  }
+
+  private keep(): void {
+    this.trial?.kept.resolve()
+    this.trial = undefined
+  }
+
+  private trialOf(part: PartAhead): Trial | undefined {
+    return this.trial?.part === part ? this.trial : undefined
   }
 
   private nextPart(): PartAhead | undefined {
@@ -163,7 +218,7 @@ export class PartQueue implements Queue<PartTask> {
   private mayBegin(part: PartAhead): boolean {
     const others = [...this.running]
     const { allowed, isSettled } = this.streams
-    // a stream that is only tried ends with its part
+    // a stream that is only tried may end with its part
     const proven = isSettled ? allowed : Math.max(1, allowed - 1)
     // one that was to have ended by now may go on for hours: beside those that are worth it there is one more at most
     const isFree =
@@ -177,7 +232,10 @@ export class PartQueue implements Queue<PartTask> {
     // several jobs have a leader beside them
     const room = this.sessions - this.sessionsOf(others) - 1
     const jobs = part.isRest ? Math.max(1, Math.min(left, room)) : 1
+    const { allowed, isSettled } = this.streams
     this.running.set(part, { begun: this.clock(), jobs })
+    if (!isSettled && allowed > 1 && this.running.size === allowed)
+      this.trial = { part, stop: new AbortController(), kept: Promise.withResolvers<void>() }
     this.waiting.splice(this.waiting.indexOf(part), 1)
     return part
   }
