@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import { migrate } from '../../src/commands/migrate.ts'
 import type { Failure } from '../../src/failure.ts'
@@ -51,12 +52,15 @@ afterAll(async () => {
   await target?.stop()
 })
 
-const run = (
+async function run(
   more: Record<string, string> = {},
   changes: Partial<Run> = {},
   work?: (run: Run) => Promise<void>,
-) =>
-  runInProcess(
+) {
+  // the server may notice later than the run before that its sessions are closed, and no rehearsal begins beside another run
+  const alive = `SELECT FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`
+  while ((await target.sql(alive)).rowCount) await sleep(20)
+  return await runInProcess(
     between(source, target, 'shop', {
       ...{ 'client-path': client ?? '', 'upload-dump': 'false', roles: 'skip' },
       ...more,
@@ -70,6 +74,7 @@ const run = (
     },
     work,
   )
+}
 
 async function stating(run: Run): Promise<OutageWindow> {
   const sides = await assess(['source', 'target'], run)

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Cancelled, messageOf } from '../../src/failure.ts'
 import { assess } from '../../src/migration/checks/assess.ts'
 import { markLimit, newRehearsalName } from '../../src/migration/rehearsal/names.ts'
@@ -80,6 +80,13 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
   })
   afterAll(() => target?.stop())
 
+  /** The server may notice later than a run that its session is closed, and whoever has the lock of one counts as one. */
+  async function untilQuiet(): Promise<void> {
+    const alive = `SELECT FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`
+    while ((await target.backend.sql(alive)).rowCount) await sleep(20)
+  }
+  beforeEach(untilQuiet)
+
   const inputs = (more: Record<string, string> = {}) => ({
     command: 'rehearse',
     source: source.uri(),
@@ -111,9 +118,7 @@ describe.each(targets)('on %s', (_, start, onceOnly) => {
     const { report, error } = await rehearse({ 'keep-rehearsal': 'true' })
     if (error) throw error
     const name = report.rehearsal?.name ?? ''
-    // the server may notice later than the run that a session is closed
-    const alive = `SELECT FROM pg_stat_activity WHERE application_name LIKE 'migrate-to-polardb%'`
-    while ((await target.backend.sql(alive)).rowCount) await sleep(20)
+    await untilQuiet()
     await target.backend.sql(
       `DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', '${name}_0',
          replace(shobj_description((SELECT oid FROM pg_database WHERE datname = '${name}_0'), 'pg_database'), '"kept":true', '"kept":false')); END $$`,
