@@ -19,6 +19,7 @@ import {
   sqlIdentifiersOfSource,
   userMappingsOfSource,
 } from '../../src/migration/checks/source/objects.ts'
+import { refusedChecks } from '../../src/migration/checks/source/refused.ts'
 import {
   connectionLimit,
   leftBehind,
@@ -28,7 +29,44 @@ import {
 import { answerOf, describeScenarios, type Scenario } from '../support/check-scenarios.ts'
 import { TestServer } from '../support/server.ts'
 
+const refusedCheck = (id: string) => {
+  const found = refusedChecks.find((one) => one.id === id)
+  if (!found) throw new Error(`there is no check ${id}`)
+  return found
+}
+
 const wrapper = `CREATE FOREIGN DATA WRAPPER w; CREATE SERVER far FOREIGN DATA WRAPPER w OPTIONS (host 'db.example.org')`
+
+const refused: Scenario[] = [
+  {
+    name: 'a child that generates what its parent does not',
+    check: refusedCheck('source-generated-children'),
+    prepare: {
+      source:
+        'CREATE TABLE p (a int, "B" int); CREATE TABLE q (a int, b int GENERATED ALWAYS AS (1) STORED); CREATE TABLE r () INHERITS (q); CREATE TABLE lost (a int, "B" int GENERATED ALWAYS AS (a) STORED) INHERITS (p)',
+    },
+    inputs: { 'allow-missing': 'TABLE public.lost' },
+    trip: { source: 'CREATE TABLE c (a int, "B" int GENERATED ALWAYS AS (a) STORED) INHERITS (p)' },
+    expected: { objects: ['"public"."c"."B"'] },
+    remedy: {
+      source:
+        'ALTER TABLE c NO INHERIT p; ALTER TABLE c ALTER COLUMN "B" DROP EXPRESSION; ALTER TABLE c INHERIT p',
+    },
+  },
+  {
+    name: 'a foreign key of two collations',
+    check: refusedCheck('source-collated-foreign-keys'),
+    prepare: {
+      source: `CREATE TABLE p (a text COLLATE "C" PRIMARY KEY); CREATE TABLE q (a text COLLATE "POSIX" REFERENCES p);
+        CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE lost (a text COLLATE ci CONSTRAINT lost REFERENCES p)`,
+    },
+    inputs: { 'allow-missing': 'FK CONSTRAINT public.lost lost' },
+    trip: { source: 'CREATE TABLE c (a text COLLATE ci CONSTRAINT "K" REFERENCES p)' },
+    expected: { objects: ['"public"."c"."K"'] },
+    remedy: { paste: 'source' },
+  },
+]
 
 const objects: Scenario[] = [
   {
@@ -168,6 +206,7 @@ describeScenarios(
   ],
   [...objects, ...pairs],
 )
+describeScenarios([{ source: 15, target: 18 }], refused)
 
 let source: TestServer
 let target: TestServer

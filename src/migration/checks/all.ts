@@ -15,6 +15,7 @@ import { healthChecks } from './source/health.ts'
 import { indexChecks } from './source/indexes.ts'
 import { sourceObjects } from './source/objects.ts'
 import { sourcePrivilegeChecks } from './source/privileges.ts'
+import { refusedChecks } from './source/refused.ts'
 import { rowChecks } from './source/rows.ts'
 import { texts } from './source/texts.ts'
 import { emptiness } from './target/content.ts'
@@ -42,6 +43,7 @@ export const allChecks: readonly Check[] = [
   ...rowChecks,
   ...texts,
   ...sourceObjects,
+  ...refusedChecks,
   ...extensionChecks,
   ...settingChecks,
   ...sourceClients,
