@@ -40,6 +40,16 @@ async function attempt(parameters: ConnectionParameters): Promise<string> {
   }
 }
 
+test('a database that allows no connections is said to be so', async () => {
+  await plain.sql('CREATE DATABASE shut ALLOW_CONNECTIONS false')
+  const shut = withConnection(to(plain), { database: 'shut', role: 'target' }, async () => {})
+  await expect(shut).rejects.toMatchObject({
+    message: 'The target lets nobody connect to the database',
+    why: expect.stringContaining('"shut"'),
+    remedy: expect.stringContaining('ALLOW_CONNECTIONS true'),
+  })
+})
+
 describe("sslmode has libpq's own meaning", () => {
   test.each([
     ['disable', 'plain', 'plain', 'The server refused the login of "postgres"'],

@@ -874,6 +874,12 @@ describe('partitioned tables before 13', () => {
       definition:
         'ALTER TABLE public.p ADD CONSTRAINT to_q FOREIGN KEY (k) REFERENCES public.q(k);',
     },
+    ...['p', 'q'].map((table, index) => ({
+      desc: 'PUBLICATION TABLE',
+      tag: `pub ${table}`,
+      dependencies: [index + 1],
+      definition: `ALTER PUBLICATION pub ADD TABLE ONLY public.${table};`,
+    })),
   ]
 
   test('lose what they could not do then, and keep the rest', () => {
@@ -883,6 +889,8 @@ describe('partitioned tables before 13', () => {
       'TRIGGER public.p before': expect.stringContaining('PostgreSQL 13'),
       'FK CONSTRAINT public.q to_p': expect.stringContaining('PostgreSQL 12'),
       'FK CONSTRAINT public.p to_q': 'restored',
+      'PUBLICATION TABLE public.pub p': expect.stringContaining('PostgreSQL 13'),
+      'PUBLICATION TABLE public.pub q': 'restored',
     })
   })
 

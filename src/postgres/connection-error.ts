@@ -80,6 +80,13 @@ export function explainConnectionError(
         message,
         'Close idle sessions, raise max_connections or the limit of the role, or use fewer jobs',
       )
+    // ALLOW_CONNECTIONS false; a superuser is no exception (postinit.c)
+    case '55000':
+      return fail(
+        `${capital(server)} lets nobody connect to the database`,
+        message,
+        'Open it (ALTER DATABASE … ALLOW_CONNECTIONS true), or name another database',
+      )
     case '57P03':
       return fail(
         `${capital(server)} does not accept connections now`,

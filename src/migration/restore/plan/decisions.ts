@@ -245,24 +245,24 @@ export class Decisions {
   /** What partitioned tables could not do before versions 12 and 13. */
   private partition(entry: ArchiveEntry): Decision | undefined {
     const { major } = this.facts.target
-    if (major >= 13 || !/^(FK CONSTRAINT|TRIGGER)$/.test(entry.desc)) return undefined
+    if (major >= 13 || !/^(FK |TRIGGER|PUBLICATION TABLE)/.test(entry.desc)) return undefined
     const tables = entry.dependencies.filter((id) => this.partitioned.has(id))
     if (tables.length === 0) return undefined
+    const since = (version: number, what: string, instead: string) =>
+      leaveOut(
+        `${what} partitioned tables came with PostgreSQL ${version}`,
+        `${instead} on the source, or choose a newer target`,
+        'behaviour',
+      )
+    if (entry.desc === 'PUBLICATION TABLE')
+      return since(13, 'publications of', 'Publish each partition')
     const masked = this.mask(entry)
     if (entry.desc === 'TRIGGER') {
       if (!/\b(BEFORE|INSTEAD OF)\b.*\bFOR EACH ROW\b/s.test(masked)) return undefined
-      return leaveOut(
-        'BEFORE … FOR EACH ROW triggers on partitioned tables came with PostgreSQL 13',
-        'Create the trigger on each partition on the source, or choose a newer target',
-        'behaviour',
-      )
+      return since(13, 'BEFORE … FOR EACH ROW triggers on', 'Create the trigger on each partition')
     }
     if (major >= 12 || !this.references(entry, masked, tables)) return undefined
-    return leaveOut(
-      'foreign keys that reference partitioned tables came with PostgreSQL 12',
-      'Do without the foreign key on the source, or choose a newer target',
-      'behaviour',
-    )
+    return since(12, 'foreign keys that reference', 'Do without the foreign key')
   }
 
   /** Uses of the multirange type that every range type has from version 14 on. */
