@@ -30,3 +30,18 @@ test('the heap is kept near to what is in use, and may grow as far as ever', () 
   // and more than the megabyte with which it begins
   expect(small.young).toBeGreaterThan(2e6)
 })
+
+test('what nobody holds any more is collected between two pieces of work, where it is much', () => {
+  const { before, after } = inNode(`
+    import { keepHeapSmall, tidyHeap } from ${JSON.stringify(module)}
+    const used = () => process.memoryUsage().heapUsed
+    keepHeapSmall()
+    tidyHeap()
+    let kept = Array.from({ length: 400_000 }, (_, at) => ({ at, text: 'entry ' + at }))
+    kept = kept.slice(0, 1000)
+    const before = used()
+    tidyHeap()
+    console.log(JSON.stringify({ before, after: used(), kept: kept.length }))`)
+  expect(before).toBeGreaterThan(25e6)
+  expect(after).toBeLessThan(15e6)
+})

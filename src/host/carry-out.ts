@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runCommand } from '../commands/index.ts'
 import { Cancelled, Failure, messageOf } from '../failure.ts'
+import { tidyHeap } from '../heap.ts'
 import type { Logger } from '../migration/context.ts'
 import { isFull, temporaryFull, writingTo } from '../migration/free-space.ts'
 import type { Run } from '../migration/run.ts'
@@ -105,7 +106,9 @@ async function writeFiles(
   const [json, html] = [join(directory, 'report.json'), join(directory, 'report.html')]
   const write = () =>
     writingTo(directory, temporaryFull, async () => {
+      tidyHeap()
       await writeFile(json, jsonPieces(report), { mode: 0o600 })
+      tidyHeap()
       await writeFile(html, renderHtml(report), { mode: 0o600 })
     })
   try {

@@ -1,4 +1,5 @@
 import { Cancelled } from '../failure.ts'
+import { tidyHeap } from '../heap.ts'
 import type { PhaseName } from '../report/model.ts'
 import type { Context } from './context.ts'
 
@@ -16,6 +17,7 @@ export async function runPhase<T>(
   database?: string,
 ): Promise<T> {
   context.signal.throwIfAborted()
+  tidyHeap()
   const end = context.record.phase(name, database)
   let succeeded = false
   context.log.info(`${phaseMark}${name}${database === undefined ? '' : ` ${database}`}`)
@@ -29,6 +31,7 @@ export async function runPhase<T>(
     throw error
   } finally {
     end(succeeded)
+    tidyHeap()
   }
 }
 
