@@ -62,7 +62,9 @@ describe.each(sources)('a rich database of PostgreSQL %i, dumped', (major) => {
       await server.sql(
         `CREATE TABLE rich.identifiers AS SELECT table_name FROM information_schema.views LIMIT 2;
          CREATE TABLE rich.shapes AS SELECT point 'NaN,Infinity' AS a, box '(NaN,1),(2,-Infinity)' AS b, circle '<(0,NaN),1>' AS c,
-           lseg '(NaN,0),(1,1)' AS d, path '((1,NaN),(Infinity,2))' AS e, polygon '((NaN,0),(1,1))' AS f, ARRAY[point 'NaN,1'] AS g`,
+           lseg '(NaN,0),(1,1)' AS d, path '((1,NaN),(Infinity,2))' AS e, polygon '((NaN,0),(1,1))' AS f, ARRAY[point 'NaN,1'] AS g;
+         CREATE TABLE rich.once_null AS SELECT '{1,NULL}'::int[] AS a, '{1,NULL}'::float8[] AS b, ARRAY[point '1,1', NULL] AS c;
+         UPDATE rich.once_null SET a[2] = 2, b[2] = 2, c[2] = point '2,2'`,
         'rich',
       )
       source = await fingerprintOf(server, 'rich', { targetMajor: 15 })

@@ -215,16 +215,25 @@ function bytesOf(column: string, form: string, server: number): string {
     return `pg_catalog.${form}(CASE WHEN ${column} = 'NaN' THEN 'NaN'::pg_catalog.${type} ELSE ${column} END)`
   }
   if (form === 'float_array') {
-    return `CASE WHEN 'NaN'::pg_catalog.float8 = ANY (${column}) THEN ${text} ELSE pg_catalog.array_send(${column}) END`
+    return `CASE WHEN 'NaN'::pg_catalog.float8 = ANY (${column}) THEN ${text} ELSE ${sent('array_send', column)} END`
   }
   if (form.startsWith(floats)) {
-    const send = `pg_catalog.${form.slice(floats.length)}(${column})`
+    const send = sent(form.slice(floats.length), column)
     // before 9.6 points and the like print nan and inf, as the C library does
     const lower = `pg_catalog.lower(${output})`
     const same = `pg_catalog.textsend(pg_catalog.replace(${lower}, 'infinity', 'inf'))`
     return `CASE WHEN pg_catalog.strpos(${lower}, 'nan') > 0 THEN ${same} ELSE ${send} END`
   }
-  return `pg_catalog.${form}(${column})`
+  return sent(form, column)
+}
+
+/**
+ * SQL: what a send function gives. An array in which there was a NULL once still says so when it is overwritten, and a restored one
+ * does not (array_send's flags, bytes 4 to 7): whether there is one, the elements say themselves.
+ */
+function sent(send: string, column: string): string {
+  const bytes = `pg_catalog.${send}(${column})`
+  return send === 'array_send' ? `pg_catalog.set_byte(${bytes}, 7, 0)` : bytes
 }
 
 function formOf(oid: number, types: ReadonlyMap<number, ColumnType>): string {
