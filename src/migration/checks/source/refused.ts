@@ -19,8 +19,9 @@ function kept({ source, inputs }: Known, question: Question<Part>, entry: (part:
   return source.rows(question).filter((part) => !inputs.allowMissing.includes(entry(part)))
 }
 
-/** What is left out of the dump is nobody's concern. */
-const severityOf = ({ inputs }: Known) => (inputs.dumpOptions.length > 0 ? 'warning' : 'blocker')
+/** A dump may leave it out, or be meant for a target that takes it. */
+const severityOf = (known: Known) =>
+  known.inputs.dumpOptions.length === 0 && known.has('target') ? 'blocker' : 'warning'
 
 /** A column that is generated in a child, while the parent's is not (release notes of 16, "Migration to Version 16"). */
 const generatedChildren: Question<Part> = {
