@@ -163,6 +163,13 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
 
 /***/ }),
 
+/***/ 714:
+/***/ ((module) => {
+
+module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:vm");
+
+/***/ }),
+
 /***/ 8522:
 /***/ ((module) => {
 
@@ -230,7 +237,7 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
 }
 const { keepHeapSmall } = await __nccwpck_require__.e(/* import() */ 825).then(__nccwpck_require__.bind(__nccwpck_require__, 3825));
 keepHeapSmall();
-const { runCli } = await Promise.all(/* import() */[__nccwpck_require__.e(684), __nccwpck_require__.e(649)]).then(__nccwpck_require__.bind(__nccwpck_require__, 649));
+const { runCli } = await Promise.all(/* import() */[__nccwpck_require__.e(684), __nccwpck_require__.e(69)]).then(__nccwpck_require__.bind(__nccwpck_require__, 1450));
 // sockets of a library may still be open, and everything that matters has been written
 process.exit(await runCli(process.argv.slice(2)));
 

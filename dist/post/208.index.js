@@ -471,9 +471,13 @@ function escaped(character) {
         return `\\u${code.toString(16).padStart(4, '0')}`;
     return `\\u{${code.toString(16)}}`;
 }
+/** Whether a text holds nothing but printable ASCII, as most do: that is told sooner than what is unprintable is looked for. */
+function isPlain(text) {
+    return /^[ -~]*$/.test(text);
+}
 /** `text` in one line, everything unprintable in it written as an escape: `\n`, `\x1b`, `\u202e`. */
 function text_printable(text) {
-    return text.replace(unprintable, escaped);
+    return isPlain(text) ? text : text.replace(unprintable, escaped);
 }
 /**
  * `text` as one harmless line of the log: printable, and never a command to the runner, which takes commands from
