@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { clientDirectory } from '../support/clients.ts'
+import { runInProcess } from '../support/in-process.ts'
 import { startPlainTarget } from '../support/polardb-standin.ts'
 import { TcpProxy, through } from '../support/proxy.ts'
 import {
@@ -118,5 +120,29 @@ describe('materialized views', () => {
       'MATERIALIZED VIEW DATA public.waiting 55000',
     ])
     expect((await contentOf('failing')).rows).toEqual([content])
+  })
+
+  test('that nothing fills stay empty where that is accepted', async () => {
+    const inputs = {
+      command: 'migrate',
+      source: source.uri(),
+      target: target.uri(),
+      'client-path': (await clientDirectory(15)) ?? '',
+      'upload-dump': 'false',
+      roles: 'skip',
+    }
+    const lost = ['MATERIALIZED VIEW DATA public.never', 'MATERIALIZED VIEW DATA public.waiting']
+    const { error, report } = await runInProcess({
+      ...inputs,
+      databases: 'broken=accepted',
+      'allow-missing': lost.join('\n'),
+    })
+    expect(error).toBeUndefined()
+    expect(report).toMatchObject({ verified: true })
+    expect(report.losses.map(({ entry }) => entry).sort()).toEqual([
+      'MATERIALIZED VIEW DATA public.after_never',
+      ...lost,
+    ])
+    expect((await contentOf('accepted')).rows).toEqual([content])
   })
 })

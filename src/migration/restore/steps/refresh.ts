@@ -1,4 +1,5 @@
-import { sqlstateOf } from '../../../postgres/errors.ts'
+import { messageOf } from '../../../failure.ts'
+import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { inPool } from '../../pool.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
@@ -77,6 +78,7 @@ async function refresh(
   worker: Worker,
   schedule: Schedule,
 ): Promise<boolean> {
+  const { execution } = restore
   for (const item of task.items) {
     // one that it reads may have taken it along
     if (item.decision.kind === 'leave-out') continue
@@ -85,6 +87,7 @@ async function refresh(
     const running = worker.begin(name, 1, [item])
     const from = performance.now()
     let isPutOff = false
+    let isLeftOut = false
     let isDone = false
     try {
       isDone = await worker.collecting(
@@ -99,8 +102,11 @@ async function refresh(
             const client = await session.foreign(archive, entry.namespace)
             await client.query(entry.definition)
           } catch (error) {
-            isPutOff = sqlstateOf(error) === notFilled && schedule.postpone(task)
-            if (!isPutOff) throw error
+            const sqlstate = sqlstateOf(error)
+            isPutOff = sqlstate === notFilled && schedule.postpone(task)
+            const refused = sqlstate !== undefined && !mayPass(error)
+            isLeftOut = !isPutOff && refused && execution.leaveOut(item, messageOf(error), sqlstate)
+            if (!isPutOff && !isLeftOut) throw error
           }
         },
         item,
@@ -110,7 +116,7 @@ async function refresh(
       running.end(!isPutOff)
     }
     if (isPutOff) return false
-    if (!isDone) continue
+    if (!isDone || isLeftOut) continue
     restore.later++
     restore.execution.times.statements([item], from)
   }
