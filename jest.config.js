@@ -29,6 +29,8 @@ export default {
   testTimeout: 300_000, // real servers start and stop in tests, on machines that do other work; nothing asserts how fast
   // half as many again as processors: what takes long here waits for servers and for time limits
   maxWorkers: Math.ceil(availableParallelism() * 1.5),
+  // to begin a program takes the longer the larger the process is that begins it: a worker that has grown is replaced
+  workerIdleMemoryLimit: '150MB',
   // a worker with nothing left to do may need more than Jest's half a second to exit where the processors are busy
   workerGracefulExitTimeout: 30_000,
   collectCoverageFrom: ['src/**/*.ts'],
