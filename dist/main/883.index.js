@@ -40364,6 +40364,7 @@ async function withLabelProviders(restore, archive) {
 
 
 
+
 /** SQLSTATE of reading a materialized view that is not filled yet (object_not_in_prerequisite_state). */
 const notFilled = '55000';
 /**
@@ -40426,6 +40427,7 @@ async function letRead(restore, item) {
  * @returns false when it was put off
  */
 async function refresh(restore, task, worker, schedule) {
+    const { execution } = restore;
     for (const item of task.items) {
         // one that it reads may have taken it along
         if (item.decision.kind === 'leave-out')
@@ -40435,6 +40437,7 @@ async function refresh(restore, task, worker, schedule) {
         const running = worker.begin(name, 1, [item]);
         const from = performance.now();
         let isPutOff = false;
+        let isLeftOut = false;
         let isDone = false;
         try {
             isDone = await worker.collecting(name, entry.definition, async (session) => {
@@ -40447,8 +40450,11 @@ async function refresh(restore, task, worker, schedule) {
                     await client.query(entry.definition);
                 }
                 catch (error) {
-                    isPutOff = sqlstateOf(error) === notFilled && schedule.postpone(task);
-                    if (!isPutOff)
+                    const sqlstate = sqlstateOf(error);
+                    isPutOff = sqlstate === notFilled && schedule.postpone(task);
+                    const refused = sqlstate !== undefined && !mayPass(error);
+                    isLeftOut = !isPutOff && refused && execution.leaveOut(item, failure_messageOf(error), sqlstate);
+                    if (!isPutOff && !isLeftOut)
                         throw error;
                 }
             }, item, login);
@@ -40458,7 +40464,7 @@ async function refresh(restore, task, worker, schedule) {
         }
         if (isPutOff)
             return false;
-        if (!isDone)
+        if (!isDone || isLeftOut)
             continue;
         restore.later++;
         restore.execution.times.statements([item], from);
