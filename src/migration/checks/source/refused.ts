@@ -1,4 +1,5 @@
 import { counted } from '../../../text/numbers.ts'
+import { allowSurprise } from '../../restore/plan/allow-missing.ts'
 import type { Answer, Check } from '../check.ts'
 import type { Known } from '../known.ts'
 import { objectsOf, pastedName, statementsFor } from '../paste.ts'
@@ -14,9 +15,10 @@ interface Part {
 
 const nameOf = ({ schema, table, name }: Part) => pastedName(schema, table, name)
 
-/** Those of an answer that nobody has agreed to lose, as the restore calls them. */
+/** Those of an answer that nobody has agreed to lose, as the restore calls them: there they come as a surprise. */
 function kept({ source, inputs }: Known, question: Question<Part>, entry: (part: Part) => string) {
-  return source.rows(question).filter((part) => !inputs.allowMissing.includes(entry(part)))
+  const mayBeMissing = allowSurprise(inputs.allowMissing)
+  return source.rows(question).filter((part) => !mayBeMissing(entry(part)))
 }
 
 /** A dump may leave it out, or be meant for a target that takes it. */

@@ -13,6 +13,11 @@ export function allowMissing(lines: readonly string[]): (entry: string) => boole
   return (entry) => patterns.some((parts) => matches(entry.replace(/\s+/g, ' '), parts))
 }
 
+/** The same of what comes as a surprise: `*` alone stands for what is known before the first byte. */
+export function allowSurprise(lines: readonly string[]): (entry: string) => boolean {
+  return allowMissing(lines.filter((line) => line.trim() !== '*'))
+}
+
 /** Whether the parts are found one after the other, the first at the start and the last at the end: never slow. */
 function matches(text: string, parts: string[]): boolean {
   const [first = '', ...rest] = parts

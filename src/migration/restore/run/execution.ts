@@ -14,7 +14,7 @@ import { inPool } from '../../pool.ts'
 import type { Ledger } from '../database/ledger.ts'
 import type { RestoreOptions } from '../options.ts'
 import type { Loader } from '../owners/loader.ts'
-import { allowMissing } from '../plan/allow-missing.ts'
+import { allowMissing, allowSurprise } from '../plan/allow-missing.ts'
 import { lossesOf, type RestorePlan } from '../plan/plan.ts'
 import { isLoss, leaveOut, lossOf, type PlannedEntry } from '../plan/planned-entry.ts'
 import { remedyFor } from '../plan/remedies.ts'
@@ -83,7 +83,7 @@ export class Execution {
     this.signal = AbortSignal.any([context.signal, this.stopper.signal])
     this.progress = new RestoreProgress(plan, options, context)
     this.times = new RestoreTimes(options.timed)
-    this.mayBeMissing = allowMissing(options.allowMissing.filter((line) => line.trim() !== '*'))
+    this.mayBeMissing = allowSurprise(options.allowMissing)
   }
 
   /** Goes on by another plan, before any entry but extensions is restored. */
@@ -200,6 +200,14 @@ export class Execution {
     this.context.record.acceptedLosses(lossesOf(lost, this.plan.database.name))
     this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`)
     return true
+  }
+
+  /** The same for what a statement threw. @returns false for anything but a refusal, too */
+  leaveOutRefused(item: PlannedEntry, error: unknown): boolean {
+    const sqlstate = sqlstateOf(error)
+    return (
+      sqlstate !== undefined && !mayPass(error) && this.leaveOut(item, messageOf(error), sqlstate)
+    )
   }
 
   /**

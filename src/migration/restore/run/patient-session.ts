@@ -47,6 +47,7 @@ export interface Books {
   loginOf(item: PlannedEntry | undefined): Login
   optionsOf(login: Login): RestoreOptions
   leaveOut(item: PlannedEntry, message: string, sqlstate: string | null): boolean
+  leaveOutRefused(item: PlannedEntry, error: unknown): boolean
   lose(
     name: string,
     message: string,

@@ -1,5 +1,3 @@
-import { messageOf } from '../../../failure.ts'
-import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import { qualifiedName, quoteIdentifier } from '../../../postgres/identifiers.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
 import type { Books, PatientSession } from './patient-session.ts'
@@ -38,9 +36,7 @@ export async function takeStep(
       await client.query(sql ?? steps.first)
       run.times.statements([item], from)
     } catch (error) {
-      const sqlstate = sqlstateOf(error)
-      const refused = sqlstate !== undefined && !mayPass(error)
-      if (!(refused && run.leaveOut(item, messageOf(error), sqlstate))) throw error
+      if (!run.leaveOutRefused(item, error)) throw error
     }
   }
   try {

@@ -1,4 +1,4 @@
-import { Failure, messageOf } from '../../../failure.ts'
+import { Failure } from '../../../failure.ts'
 import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
 import type { Ledger } from '../database/ledger.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
@@ -153,9 +153,7 @@ export class Worker extends PatientSession {
           run.times.statements([item], from)
         } catch (error) {
           if (uncertain && saysItExists(error)) return
-          const sqlstate = sqlstateOf(error)
-          const refused = sqlstate !== undefined && !mayPass(error)
-          if (!(refused && run.leaveOut(item, messageOf(error), sqlstate))) throw error
+          if (!run.leaveOutRefused(item, error)) throw error
         }
       }
       const { definition } = item.entry

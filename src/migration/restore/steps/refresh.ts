@@ -1,5 +1,4 @@
-import { messageOf } from '../../../failure.ts'
-import { mayPass, sqlstateOf } from '../../../postgres/errors.ts'
+import { sqlstateOf } from '../../../postgres/errors.ts'
 import { qualifiedName } from '../../../postgres/identifiers.ts'
 import { inPool } from '../../pool.ts'
 import type { PlannedEntry } from '../plan/planned-entry.ts'
@@ -102,10 +101,8 @@ async function refresh(
             const client = await session.foreign(archive, entry.namespace)
             await client.query(entry.definition)
           } catch (error) {
-            const sqlstate = sqlstateOf(error)
-            isPutOff = sqlstate === notFilled && schedule.postpone(task)
-            const refused = sqlstate !== undefined && !mayPass(error)
-            isLeftOut = !isPutOff && refused && execution.leaveOut(item, messageOf(error), sqlstate)
+            isPutOff = sqlstateOf(error) === notFilled && schedule.postpone(task)
+            isLeftOut = !isPutOff && execution.leaveOutRefused(item, error)
             if (!isPutOff && !isLeftOut) throw error
           }
         },
