@@ -3236,6 +3236,10 @@ function allowMissing(lines) {
         .map((line) => line.split('*'));
     return (entry) => patterns.some((parts) => matches(entry.replace(/\s+/g, ' '), parts));
 }
+/** The same of what comes as a surprise: `*` alone stands for what is known before the first byte. */
+function allowSurprise(lines) {
+    return allowMissing(lines.filter((line) => line.trim() !== '*'));
+}
 /** Whether the parts are found one after the other, the first at the start and the last at the end: never slow. */
 function matches(text, parts) {
     const [first = '', ...rest] = parts;
@@ -6458,10 +6462,12 @@ const sourcePrivilegeChecks = [
 ;// CONCATENATED MODULE: ./lib/migration/checks/source/refused.js
 
 
+
 const refused_nameOf = ({ schema, table, name }) => pastedName(schema, table, name);
-/** Those of an answer that nobody has agreed to lose, as the restore calls them. */
+/** Those of an answer that nobody has agreed to lose, as the restore calls them: there they come as a surprise. */
 function refused_kept({ source, inputs }, question, entry) {
-    return source.rows(question).filter((part) => !inputs.allowMissing.includes(entry(part)));
+    const mayBeMissing = allowSurprise(inputs.allowMissing);
+    return source.rows(question).filter((part) => !mayBeMissing(entry(part)));
 }
 /** A dump may leave it out, or be meant for a target that takes it. */
 const refused_severityOf = (known) => known.inputs.dumpOptions.length === 0 && known.has('target') ? 'blocker' : 'warning';
@@ -38882,8 +38888,6 @@ class RestoreTimes {
 
 
 
-
-
 /**
  * Takes one of the two steps that make an entry. What the target refuses leaves nothing of the entry behind, and is noted as
  * it is for an entry that is made at once, with both statements.
@@ -38911,9 +38915,7 @@ async function takeStep(worker, run, item, { steps, isLast }, alone) {
             run.times.statements([item], from);
         }
         catch (error) {
-            const sqlstate = sqlstateOf(error);
-            const refused = sqlstate !== undefined && !mayPass(error);
-            if (!(refused && run.leaveOut(item, failure_messageOf(error), sqlstate)))
+            if (!run.leaveOutRefused(item, error))
                 throw error;
         }
     };
@@ -39111,9 +39113,7 @@ class Worker extends PatientSession {
                 catch (error) {
                     if (uncertain && saysItExists(error))
                         return;
-                    const sqlstate = sqlstateOf(error);
-                    const refused = sqlstate !== undefined && !mayPass(error);
-                    if (!(refused && run.leaveOut(item, failure_messageOf(error), sqlstate)))
+                    if (!run.leaveOutRefused(item, error))
                         throw error;
                 }
             };
@@ -39382,7 +39382,7 @@ class Execution {
         this.signal = AbortSignal.any([context.signal, this.stopper.signal]);
         this.progress = new RestoreProgress(plan, options, context);
         this.times = new RestoreTimes(options.timed);
-        this.mayBeMissing = allowMissing(options.allowMissing.filter((line) => line.trim() !== '*'));
+        this.mayBeMissing = allowSurprise(options.allowMissing);
     }
     /** Goes on by another plan, before any entry but extensions is restored. */
     replan(plan) {
@@ -39494,6 +39494,11 @@ class Execution {
         this.context.record.acceptedLosses(lossesOf(lost, this.plan.database.name));
         this.context.log.warning(`${item.name} is left out, as allow-missing allows: ${reason}`);
         return true;
+    }
+    /** The same for what a statement threw. @returns false for anything but a refusal, too */
+    leaveOutRefused(item, error) {
+        const sqlstate = sqlstateOf(error);
+        return (sqlstate !== undefined && !mayPass(error) && this.leaveOut(item, failure_messageOf(error), sqlstate));
     }
     /**
      * Notes a loss of behaviour that need not stop what comes after it: accepted in `allow-missing`, it is one of the report's
@@ -40364,7 +40369,6 @@ async function withLabelProviders(restore, archive) {
 
 
 
-
 /** SQLSTATE of reading a materialized view that is not filled yet (object_not_in_prerequisite_state). */
 const notFilled = '55000';
 /**
@@ -40450,10 +40454,8 @@ async function refresh(restore, task, worker, schedule) {
                     await client.query(entry.definition);
                 }
                 catch (error) {
-                    const sqlstate = sqlstateOf(error);
-                    isPutOff = sqlstate === notFilled && schedule.postpone(task);
-                    const refused = sqlstate !== undefined && !mayPass(error);
-                    isLeftOut = !isPutOff && refused && execution.leaveOut(item, failure_messageOf(error), sqlstate);
+                    isPutOff = sqlstateOf(error) === notFilled && schedule.postpone(task);
+                    isLeftOut = !isPutOff && execution.leaveOutRefused(item, error);
                     if (!isPutOff && !isLeftOut)
                         throw error;
                 }
